@@ -1,0 +1,158 @@
+"""Rigid motions, projection and interpolation. Transforms are 4x4 matrices; rotations go through roma.
+
+Functions on transforms and points take numpy arrays or torch tensors alike (only @, slicing and transposition).
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+import roma
+import torch
+
+from josh_core.types import Float
+
+Array = TypeVar("Array", np.ndarray, torch.Tensor)
+
+
+def transform(b_from_a: Array, p_a: Array) -> Array:
+    """Points in frame b from points in frame a.
+
+    b_from_a: [...,4,4]; p_a: [...,N,3] -> [...,N,3].
+    """
+    return p_a @ b_from_a[..., :3, :3].swapaxes(-1, -2) + b_from_a[..., None, :3, 3]
+
+
+def invert(b_from_a: Array) -> Array:
+    """Inverse of rigid motions [...,4,4]: a_from_b."""
+    out = b_from_a * 0 + b_from_a  # a copy in either library, with gradient
+    rot_t = b_from_a[..., :3, :3].swapaxes(-1, -2)
+    out[..., :3, :3] = rot_t
+    out[..., :3, 3] = -(rot_t @ b_from_a[..., :3, 3, None])[..., 0]
+    return out
+
+
+def rigid(rotation: Float, translation: Float) -> Float:
+    """Rigid motions [...,4,4] from rotations [...,3,3] and translations [...,3]."""
+    shape = np.broadcast_shapes(rotation.shape[:-2], translation.shape[:-1])
+    out = np.zeros((*shape, 4, 4), np.result_type(rotation, translation))
+    out[..., :3, :3] = rotation
+    out[..., :3, 3] = translation
+    out[..., 3, 3] = 1
+    return out
+
+
+def intrinsics(focal: float, width: int, height: int) -> Float:
+    """Pinhole matrix [3,3] in px with the principal point at the image centre (W/2, H/2)."""
+    return np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]], np.float64)
+
+
+def project(k: Array, p_cam: Array) -> Array:
+    """Pixels [...,2] of camera points [...,3] with pinhole k [3,3]; z is held at 1e-6 or more."""
+    z = p_cam[..., 2:].clip(1e-6)
+    uv = p_cam[..., :2] / z
+    focal = k[..., [0, 1], [0, 1]]
+    centre = k[..., [0, 1], [2, 2]]
+    return uv * focal + centre
+
+
+def unproject(k: Array, px: Array, depth: Array) -> Array:
+    """Camera points [...,3] of pixels [...,2] at z = depth [...]."""
+    focal = k[..., [0, 1], [0, 1]]
+    centre = k[..., [0, 1], [2, 2]]
+    ones = px[..., :1] * 0 + 1
+    z = depth[..., None] * ones
+    return _concatenate((px - centre) / focal * z, z)
+
+
+def _concatenate(a: Array, b: Array) -> Array:
+    if isinstance(a, torch.Tensor):
+        return torch.cat([a, torch.as_tensor(b)], -1)
+    return np.concatenate([a, b], -1)
+
+
+def pixel_grid(width: int, height: int) -> Float:
+    """Pixel centres [height,width,2] of an image: integers + 0.5, (x, y)."""
+    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    return np.stack([x, y], -1)
+
+
+def rotmat_to_rotvec(rotation: Float) -> Float:
+    """Axis-angle [...,3] of rotation matrices [...,3,3]."""
+    return roma.rotmat_to_rotvec(torch.from_numpy(np.ascontiguousarray(rotation, np.float64))).numpy()
+
+
+def rotvec_to_rotmat(rotvec: Float) -> Float:
+    """Rotation matrices [...,3,3] of axis-angle [...,3]."""
+    return roma.rotvec_to_rotmat(torch.from_numpy(np.ascontiguousarray(rotvec, np.float64))).numpy()
+
+
+def rotation_angle(rotation: Float) -> Float:
+    """Angle in radians [...] of rotation matrices [...,3,3]; exact near zero."""
+    return np.linalg.norm(rotmat_to_rotvec(rotation), axis=-1)
+
+
+def interpolate_rotations(rotation: Float, times: Float, at: Float) -> Float:
+    """Spherical interpolation of rotations [N,...,3,3] at times [N] to times at [Q]; held beyond the ends."""
+    lo, w = _bracket(times, at)
+    q = roma.rotmat_to_unitquat(torch.from_numpy(np.ascontiguousarray(rotation, np.float64)))
+    hi = np.minimum(lo + 1, len(times) - 1)
+    steps = torch.from_numpy(w).reshape(-1, *[1] * (rotation.ndim - 3))
+    q0, q1 = q[lo], q[hi]
+    delta = roma.unitquat_to_rotvec(roma.quat_product(roma.quat_conjugation(q0), q1))
+    mixed = roma.quat_product(q0, roma.rotvec_to_unitquat(delta * steps[..., None]))
+    return roma.unitquat_to_rotmat(mixed).numpy()
+
+
+def interpolate_linear(values: Float, times: Float, at: Float) -> Float:
+    """Linear interpolation of values [N,...] at times [N] to times at [Q]; held beyond the ends."""
+    lo, w = _bracket(times, at)
+    hi = np.minimum(lo + 1, len(times) - 1)
+    w = w.reshape(-1, *[1] * (values.ndim - 1))
+    return values[lo] * (1 - w) + values[hi] * w
+
+
+def interpolate_rigid(world_from_cam: Float, times: Float, at: Float) -> Float:
+    """Rigid motions [N,4,4] at times [N] interpolated to times at [Q]: rotation and translation apart."""
+    return rigid(
+        interpolate_rotations(world_from_cam[:, :3, :3], times, at),
+        interpolate_linear(world_from_cam[:, :3, 3], times, at),
+    )
+
+
+def _bracket(times: Float, at: Float) -> tuple[Any, Any]:
+    """Left neighbour index and weight in [0, 1] of each query time."""
+    lo = np.clip(np.searchsorted(times, at, side="right") - 1, 0, max(len(times) - 2, 0))
+    if len(times) == 1:
+        return np.zeros(len(at), np.int64), np.zeros(len(at))
+    return lo, np.clip((at - times[lo]) / (times[lo + 1] - times[lo]), 0, 1)
+
+
+def umeyama(source: Float, target: Float, with_scale: bool = True) -> tuple[float, Float, Float]:
+    """Least-squares similarity (s, R [3,3], t [3]) with target ~ s R source + t (Umeyama 1991, eq. 40-43).
+
+    source, target: [N,3]. With `with_scale` False, s is 1.
+    """
+    mean_s, mean_t = source.mean(0), target.mean(0)
+    a, b = source - mean_s, target - mean_t
+    u, d, vt = np.linalg.svd(b.T @ a)
+    sign = np.ones(3)
+    sign[2] = np.sign(np.linalg.det(u @ vt)) or 1.0
+    rotation = (u * sign) @ vt
+    scale = float((d * sign).sum() / max((a**2).sum(), 1e-12)) if with_scale else 1.0
+    return scale, rotation, mean_t - scale * rotation @ mean_s
+
+
+def rotation_between(a: Float, b: Float) -> Float:
+    """The smallest rotation [3,3] that takes direction a [3] to direction b [3]."""
+    a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
+    axis, cosine = np.cross(a, b), float(a @ b)
+    sine = float(np.linalg.norm(axis))
+    if sine < 1e-9:
+        if cosine > 0:
+            return np.eye(3)
+        other = np.eye(3)[int(np.argmin(np.abs(a)))]
+        axis, sine = np.cross(a, other), 1.0
+        return rotvec_to_rotmat(axis / np.linalg.norm(axis) * np.pi)
+    return rotvec_to_rotmat(axis / sine * np.arctan2(sine, cosine))

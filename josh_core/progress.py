@@ -1,0 +1,53 @@
+"""Progress of a run: named stages with fractions and times, and a place where a cancel request is noticed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from josh_core.errors import Cancelled
+
+Report = Callable[[str, float], None]
+
+
+def _silent(stage: str, fraction: float) -> None:
+    """Report nothing."""
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass
+class Progress:
+    """Passed down through the stages.
+
+    `report(stage, fraction)` is called with fraction in [0, 1] of that stage; `cancelled()` is asked at every
+    update, and a true answer raises Cancelled there. `seconds` collects the wall time of each finished stage.
+    """
+
+    report: Report = _silent
+    cancelled: Callable[[], bool] = _never
+    seconds: dict[str, float] = field(default_factory=dict)
+    _stage: str = ""
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Progress]:
+        """Time and announce one stage."""
+        outer, self._stage = self._stage, name
+        start = time.perf_counter()
+        self.update(0.0)
+        try:
+            yield self
+            self.update(1.0)
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+            self._stage = outer
+
+    def update(self, fraction: float) -> None:
+        """Report the fraction of the current stage that is done. Raises Cancelled when asked to stop."""
+        if self.cancelled():
+            raise Cancelled("The run was cancelled.")
+        self.report(self._stage, min(max(fraction, 0.0), 1.0))

@@ -1,0 +1,71 @@
+"""All options of a run in one frozen dataclass; an unknown option or a value out of range is an error."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from josh_core.errors import SettingsError
+
+Mode = Literal["baseline", "fast", "refine"]
+Tier = Literal["auto", "embedded", "hub"]
+StaticCamera = Literal["auto", "on", "off"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Options of one run. Times in seconds, lengths in metres, focal in pixels of the decoded frame."""
+
+    mode: Mode = "fast"  # baseline: one stage after the other; fast: contact scale; refine: JOSH
+    tier: Tier = "auto"  # auto picks hub when its weights and CUDA are there, else embedded
+    start: float = 0.0  # s, where in the file to begin
+    seconds: float | None = None  # s, how much to take; None is the rest of the clip
+    max_seconds: float = 60.0  # s, longer clips are refused unless `seconds` says which part to take
+    max_fps: float = 30.0  # frames per second kept; faster clips are resampled by timestamp
+    max_side: int = 1280  # px, longest side of the decoded frame
+    people: int | None = None  # most people to follow; None is up to `max_people`
+    max_people: int = 8  # most people followed when `people` is None
+    height_m: float | None = None  # m, height of the (first) person when known; None is a 1.7 m prior
+    focal_px: float | None = None  # px of the decoded frame, when known; None estimates it
+    static_camera: StaticCamera = "auto"  # on: the camera does not move at all; off: never assume so
+    seed: int = 0  # every random choice in a run starts from it
+    # Ablations of refine: each loss of JOSH can be left out (DESIGN section 8).
+    use_match: bool = True  # reprojection of correspondences between keyframes
+    use_contact_scene: bool = True  # a contact point lies on the scene
+    use_contact_static: bool = True  # a contact point does not move while it touches
+    use_landmarks: bool = True  # 2D landmarks as evidence for the body
+    use_smooth: bool = True  # small joint accelerations
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for f in fields(self):
+            _check_choice(f.name, getattr(self, f.name), hints[f.name])
+        _require(self.start >= 0, "start must be 0 or more seconds")
+        _require(self.seconds is None or self.seconds > 0, "seconds must be more than 0")
+        _require(self.people is None or 1 <= self.people <= 20, "people must be between 1 and 20")
+        _require(self.height_m is None or 0.5 <= self.height_m <= 2.5, "height must be between 0.5 and 2.5 m")
+        _require(self.focal_px is None or 50 <= self.focal_px <= 20000, "focal must be 50 to 20000 px")
+        _require(1 <= self.max_fps <= 240, "max_fps must be between 1 and 240")
+        _require(64 <= self.max_side <= 4096, "max_side must be between 64 and 4096 px")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Options as plain JSON values, for the manifest and the content key."""
+        return asdict(self)
+
+    def with_options(self, **options: Any) -> Settings:
+        """A copy with some options changed. Raises SettingsError for an unknown name."""
+        known = {f.name for f in fields(self)}
+        for name in options:
+            _require(name in known, f"unknown option {name!r}; known options: {', '.join(sorted(known))}")
+        return replace(self, **options)
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise SettingsError(message[0].upper() + message[1:] + ".")
+
+
+def _check_choice(name: str, value: Any, hint: Any) -> None:
+    if get_origin(hint) is Literal:
+        choices = get_args(hint)
+        _require(value in choices, f"{name} must be one of {', '.join(choices)}, not {value!r}")

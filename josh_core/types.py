@@ -1,0 +1,202 @@
+"""What the stages hand to each other: frozen dataclasses, with shape, unit and frame of every field.
+
+Conventions (DESIGN section 4): cameras are OpenCV (x right, y down, z forward); pixel centres lie at integer + 0.5,
+so a pixel coordinate is a point in the continuous image [0, W] x [0, H]; the world is right-handed, +Y up, metres.
+T frames of the clip, K keyframes, n frames of one person, L = 33 landmarks, C contact points, J = 24 joints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Float = NDArray[np.floating[Any]]
+Int = NDArray[np.integer[Any]]
+Bool = NDArray[np.bool_]
+UInt8 = NDArray[np.uint8]
+
+CameraKind = Literal["moving", "rotating", "static"]
+ScaleSource = Literal["contact", "height", "assumed"]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A decoded clip. Frames are kept as JPEG so that a minute of video fits in memory."""
+
+    jpegs: Sequence[bytes]  # T encoded frames, all of one size
+    times: Float  # [T] s from the start of the used part, strictly increasing, times[0] = 0
+    width: int  # px of the decoded frame
+    height: int  # px
+    fps: float  # frames per second of `times` (median)
+    name: str = "clip"  # for display only, never a path
+    sha256: str = ""  # of the source file
+    start: float = 0.0  # s, where in the source file the used part begins
+    source_seconds: float = 0.0  # s, length of the whole source file
+    notes: tuple[str, ...] = ()  # what was cut or changed, one sentence each
+
+    def __len__(self) -> int:
+        return len(self.jpegs)
+
+    def frame(self, index: int, longest: int | None = None) -> UInt8:
+        """Frame `index` as [h,w,3] u8 RGB, with its longest side reduced to `longest` px if given."""
+        bgr = cv2.imdecode(np.frombuffer(self.jpegs[index], np.uint8), cv2.IMREAD_COLOR)
+        assert bgr is not None  # every frame was encoded by clip.py
+        scale = 1.0 if longest is None else longest / max(self.width, self.height)
+        if scale < 1:
+            size = (max(1, round(self.width * scale)), max(1, round(self.height * scale)))
+            bgr = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+@dataclass(frozen=True)
+class Track:
+    """One person through the clip, as seen in the image."""
+
+    id: int  # stable, 0 is the best-tracked person
+    frames: Int  # [n] clip frames, ascending, may have gaps
+    boxes: Float  # [n,4] xyxy px
+    landmarks_px: Float  # [n,33,2] BlazePose landmarks, px
+    visibility: Float  # [n,33] in [0, 1]
+    landmarks_m: Float  # [n,33,3] m, camera axes (OpenCV), origin between the hips
+    detected: Bool  # [n] False where a gap was bridged by interpolation
+
+
+@dataclass(frozen=True)
+class People:
+    """Everybody in the clip. `labels` is a low-resolution label image per frame."""
+
+    tracks: tuple[Track, ...]
+    labels: UInt8  # [T,h,w] 0 background, k + 1 = tracks[k]; 255 = a person who has no track
+
+    def mask(self, frame: int, width: int, height: int, track: int | None = None) -> Bool:
+        """Mask [height,width] of everybody, or of tracks[track] alone."""
+        label = self.labels[frame]
+        hit = (label > 0) if track is None else (label == track + 1)
+        soft = cv2.resize(hit.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(soft > 0.5, np.bool_)
+
+
+@dataclass(frozen=True)
+class BodyTrack:
+    """SMPL parameters of one person in camera space, for the focal length they were fitted with."""
+
+    id: int  # Track.id
+    frames: Int  # [n] clip frames
+    betas: Float  # [10] shared by all frames
+    rotations: Float  # [n,24,3,3] local joint rotations; 0 is the root in camera axes
+    transl: Float  # [n,3] m, SMPL translation in the camera
+    focal: float  # px, focal length of the fit; at another focal f, z scales by f / focal
+    height_m: float  # m, standing height of this shape
+    sigma_depth: float = 0.05  # standard deviation of the depth along the ray, as a share of it
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Correspondences between keyframes, outside every person's mask, after geometric verification."""
+
+    pairs: Int  # [E,2] indices into keyframes, first < second
+    offsets: Int  # [E+1] rows of `px` that belong to pair e are offsets[e]:offsets[e+1]
+    px: Float  # [M,2,2] px of the decoded frame: point in first and in second keyframe
+    confidence: Float  # [M] in [0, 1]
+
+
+@dataclass(frozen=True)
+class CameraPath:
+    """Camera of every frame in the scene's own world: any rotation, and any scale until contact fixes it."""
+
+    kind: CameraKind
+    world_from_cam: Float  # [T,4,4] rigid; identity throughout for a static camera
+    focal: float  # px, one for the clip
+    focal_sigma: float  # relative standard deviation of the focal
+    keyframes: Int  # [K] clip frames, ascending
+    registered: Bool  # [T] False where the pose was only interpolated or held
+
+
+@dataclass(frozen=True)
+class DepthMaps:
+    """Dense depth of the keyframes in units of the CameraPath's world (z in camera)."""
+
+    depth: Float  # [K,h,w] f32, 0 where unknown; h,w is a whole-image reduction of the frame
+    confidence: Float  # [K,h,w] f32 in [0, 1]
+    backdrop: Bool  # [K,h,w] True where depth is only an assumed backdrop (static cameras)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All that is known of camera and scene before anybody's body is used for scale."""
+
+    cameras: CameraPath
+    matches: Matches
+    depths: DepthMaps
+
+
+@dataclass(frozen=True)
+class Floor:
+    """A plane in the CameraPath's world: points p with normal . p + offset = 0, normal pointing up."""
+
+    normal: Float  # [3] unit
+    offset: float  # units of the CameraPath's world
+    confidence: float  # [0, 1]
+
+
+@dataclass(frozen=True)
+class Contacts:
+    """Which contact points of one person touch something, per frame of that person."""
+
+    probability: Float  # [n,C] in [0, 1]
+    names: tuple[str, ...]  # [C] such as "left_heel"
+
+
+@dataclass(frozen=True)
+class PointCloud:
+    """Coloured scene points in the metric world."""
+
+    points: Float  # [P,3] f32 m
+    colors: UInt8  # [P,3] sRGB
+    confidence: Float  # [P] f32 in [0, 1]
+
+
+@dataclass(frozen=True)
+class PersonMotion:
+    """One person's body in the metric world."""
+
+    id: int  # Track.id
+    frames: Int  # [n] i32 clip frames
+    betas: Float  # [10]
+    pose: Float  # [n,24,3] axis-angle; row 0 is the root in the world
+    transl: Float  # [n,3] m, SMPL translation in the world
+    joints: Float  # [n,24,3] m, world, SMPL order
+    contact: Float  # [n,C] probability
+    height_m: float  # m
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """One finished result in the metric world: what the bundle stores and the exporters read."""
+
+    mode: str  # baseline, fast or refine
+    tier: str  # embedded or hub
+    camera_kind: CameraKind
+    world_from_cam: Float  # [T,4,4] f32
+    intrinsics: Float  # [3,3] f32 px
+    frame_times: Float  # [T] f64 s
+    fps: float
+    width: int  # px
+    height: int  # px
+    scene: PointCloud
+    people: tuple[PersonMotion, ...]
+    contact_names: tuple[str, ...]  # [C]
+    scale_source: ScaleSource
+    body_model: str  # which body was used, for example "anny-neutral-1"
+    quality: dict[str, Any] = field(default_factory=dict)  # numbers of quality.py
+    stages: tuple[tuple[str, float], ...] = ()  # (name, seconds)
+    settings: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    clip: dict[str, Any] = field(default_factory=dict)  # sha256, name, seconds, trimmed, notes
+    licences: tuple[str, ...] = ()  # of weights and body used
+    notes: tuple[str, ...] = ()  # sentences a user should read, such as a solver fallback
