@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -39,7 +40,7 @@ class Settings:
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
         for f in fields(self):
-            _check_choice(f.name, getattr(self, f.name), hints[f.name])
+            _check_kind(f.name, getattr(self, f.name), hints[f.name])
         _require(self.start >= 0, "start must be 0 or more seconds")
         _require(self.seconds is None or self.seconds > 0, "seconds must be more than 0")
         _require(self.people is None or 1 <= self.people <= 20, "people must be between 1 and 20")
@@ -65,7 +66,16 @@ def _require(condition: bool, message: str) -> None:
         raise SettingsError(message[0].upper() + message[1:] + ".")
 
 
-def _check_choice(name: str, value: Any, hint: Any) -> None:
+def _check_kind(name: str, value: Any, hint: Any) -> None:
+    """Literal, bool, int and float options, each optional or not, hold what they say."""
     if get_origin(hint) is Literal:
         choices = get_args(hint)
         _require(value in choices, f"{name} must be one of {', '.join(choices)}, not {value!r}")
+        return
+    kinds = get_args(hint) or (hint,)
+    if bool in kinds:
+        _require(isinstance(value, bool), f"{name} must be true or false, not {value!r}")
+    elif value is not None or type(None) not in kinds:
+        number = isinstance(value, int if int in kinds else (int, float)) and not isinstance(value, bool)
+        what = "a whole number" if int in kinds else "a number"
+        _require(number and math.isfinite(value), f"{name} must be {what}, not {value!r}")

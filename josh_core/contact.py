@@ -1,0 +1,260 @@
+"""Who touches what, and when: the probability that a body point is in contact, per frame.
+
+A point is in contact when it does not move against the background right beside it in the image (which needs no
+depth), and it is low on the body (feet, hands, knees) or bears the body's weight (seat, back). Hysteresis and a
+shortest duration keep labels from flickering. DESIGN section 6 step 7.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+
+from josh_core.body.model import BodyModel
+from josh_core.geometry import intrinsics, project
+from josh_core.progress import Progress
+from josh_core.types import BodyTrack, CameraPath, Clip, Contacts, Float, People
+
+FLOW_SIDE = 640  # px, longest side of the images between which the flow is measured
+STILL_SPEED = 0.45  # m/s, a point slower than this against its background is judged still
+STILL_WIDTH = 0.12  # m/s, softness of that judgement
+LOW_HEIGHT = 0.09  # m over the lowest point of the body: a toe of a stance foot is this low even at heel lift
+LOW_WIDTH = 0.02  # m
+SEAT_SECONDS = 0.5  # s, a seat must be still this long
+SHORTEST = 0.1  # s, contacts and gaps shorter than this are noise
+FLOOR_PARTS = ("heel", "toe", "ball", "sole", "foot", "knee", "hand", "elbow")
+WEIGHT_PARTS = ("seat", "back", "thigh", "buttock")
+
+
+def find_contacts(  # noqa: PLR0913  # one argument for each earlier stage
+    clip: Clip, people: People, cameras: CameraPath, bodies: tuple[BodyTrack, ...], body: BodyModel, progress: Progress
+) -> tuple[Contacts, ...]:
+    """Contact probabilities of every person, in the order of `bodies`.
+
+    Up is taken from the bodies themselves (`body_up`), so no floor is needed.
+    """
+    points = [_points_cam(b, body) for b in bodies]
+    up = body_up(cameras, bodies, [j for j, _ in points])
+    speeds = _speeds_against_background(clip, people, cameras, bodies, [p for _, p in points], progress)
+    out = []
+    for b, (joints, contacts), speed in zip(bodies, points, speeds, strict=True):
+        up_cam = cameras.world_from_cam[b.frames, :3, :3].swapaxes(1, 2) @ up  # [n,3]
+        height = np.einsum("ncd,nd->nc", contacts, up_cam)
+        dt = np.median(np.diff(clip.times))
+        probability = _probability(joints, height, up_cam, speed, body.contact_names, float(dt))
+        out.append(Contacts(_split_runs(probability, b.frames, SHORTEST / dt), tuple(body.contact_names)))
+    return tuple(out)
+
+
+def body_up(cameras: CameraPath, bodies: tuple[BodyTrack, ...], joints_cam: list[Float]) -> Float:
+    """Up [3] in the CameraPath's world, from the bodies: the way from the ankles to the neck of people who stand.
+
+    joints_cam: for each body [n,24,3] m in the camera. Weighted by how straight the legs are; a weak prior that the
+    camera is held level keeps it defined when nobody stands.
+    """
+    level = -cameras.world_from_cam[:, :3, 1].mean(0)
+    total = 0.05 * level / np.linalg.norm(level)
+    for b, j in zip(bodies, joints_cam, strict=True):
+        rot = cameras.world_from_cam[b.frames, :3, :3]
+        ankles, hips, neck = j[:, [7, 8]].mean(1), j[:, [1, 2]].mean(1), j[:, 12]
+        leg, torso = hips - ankles, neck - hips
+        straight = np.einsum("nd,nd->n", _unit(leg), _unit(torso)).clip(0) ** 8
+        spine = np.einsum("nij,nj->ni", rot, _unit(neck - ankles))
+        total = total + (straight[:, None] * spine).sum(0) / max(len(spine), 1)
+    return total / np.linalg.norm(total)
+
+
+def _points_cam(b: BodyTrack, body: BodyModel) -> tuple[Float, Float]:
+    """Joints [n,24,3] and contact points [n,C,3] of a body track in the camera, m."""
+    n = len(b.frames)
+    with torch.no_grad():
+        p = body.points(
+            torch.as_tensor(b.betas, dtype=torch.float32).expand(n, -1),
+            torch.as_tensor(b.rotations, dtype=torch.float32),
+            torch.as_tensor(b.transl, dtype=torch.float32),
+        )
+    return p.joints.double().numpy(), p.contacts.double().numpy()
+
+
+def _speeds_against_background(
+    clip: Clip,
+    people: People,
+    cameras: CameraPath,
+    bodies: tuple[BodyTrack, ...],
+    points: list[Float],
+    progress: Progress,
+) -> list[Float]:
+    """Speed [n,C] in m/s of each contact point against the background beside it, across the line of sight."""
+    k = intrinsics(cameras.focal, clip.width, clip.height)
+    row = [{int(f): i for i, f in enumerate(b.frames)} for b in bodies]
+    pair_speed = [np.full((len(b.frames), p.shape[1]), np.nan) for b, p in zip(bodies, points, strict=True)]
+    px = [project(k, p) for p in points]
+    grey = None
+    for t in range(len(clip) - 1):
+        progress.update(t / len(clip))
+        present = [i for i, r in enumerate(row) if t in r and t + 1 in r]
+        if not present:
+            grey = None
+            continue
+        grey = _grey(clip, t) if grey is None else grey
+        following = _grey(clip, t + 1)
+        flow = _flow(grey, following)  # [h,w,2] px of the reduced image
+        grey = following
+        background = ~_dilate(people.mask(t, flow.shape[1], flow.shape[0]))
+        still = _camera_flow(cameras, k, t, flow.shape[1] / clip.width)
+        dt = clip.times[t + 1] - clip.times[t]
+        for i in present:
+            r0, r1 = row[i][t], row[i][t + 1]
+            metre_per_px = points[i][r0, :, 2] / cameras.focal
+            motion = _relative_motion(flow, background, still, people, (t, i), px[i][r0], px[i][r1], clip)
+            pair_speed[i][r0] = motion * metre_per_px / dt
+    return [_both_sides(s) for s in pair_speed]
+
+
+def _relative_motion(  # noqa: PLR0913
+    flow: Float,
+    background: Float,
+    still: Float | None,
+    people: People,
+    which: tuple[int, int],
+    px0: Float,
+    px1: Float,
+    clip: Clip,
+) -> Float:
+    """Image motion [C] in px of body points against the background, the mean of flow and fitted body."""
+    h, w = flow.shape[:2]
+    t, i = which
+    scale = w / clip.width
+    size = max(float(np.ptp(px0[:, 1])) * scale, 12.0)  # height of the person in the flow image
+    at = np.clip((px0 * scale).astype(int), 0, [w - 1, h - 1])
+    own = people.mask(t, w, h, i)
+    on_body = _masked_mean(flow, own, max(3, round(size * 0.03)), at)
+    if still is None:
+        behind = _masked_mean(flow, background, max(5, round(size * 0.10)), at)
+    else:
+        behind = still(px0 * scale)
+    fitted = (px1 - px0) * scale
+    by_fit = np.linalg.norm(fitted - behind, axis=-1)
+    by_flow = np.linalg.norm(on_body - behind, axis=-1)
+    by_flow = np.where(np.isfinite(by_flow), by_flow, by_fit)
+    return np.nan_to_num((by_fit + by_flow) / 2 / scale, nan=np.inf)
+
+
+def _camera_flow(cameras: CameraPath, k: Float, t: int, scale: float):  # noqa: ANN202
+    """A function px -> image motion of the background, where the camera alone determines it; else None."""
+    if cameras.kind == "moving":
+        return None
+    kk = np.diag([scale, scale, 1.0]) @ k
+    turn = cameras.world_from_cam[t + 1, :3, :3].T @ cameras.world_from_cam[t, :3, :3]
+    homography = kk @ turn @ np.linalg.inv(kk)
+
+    def motion(px: Float) -> Float:
+        q = np.concatenate([px, np.ones((len(px), 1))], 1) @ homography.T
+        return q[:, :2] / q[:, 2:] - px
+
+    return motion
+
+
+def _probability(joints: Float, height: Float, up_cam: Float, speed: Float, names: tuple[str, ...], dt: float) -> Float:
+    """Contact probability [n,C] before hysteresis."""
+    still = _sigmoid((STILL_SPEED - speed) / STILL_WIDTH)
+    low = _sigmoid((LOW_HEIGHT - (height - height.min(1, keepdims=True))) / LOW_WIDTH)
+    seated = _seated(joints, up_cam)[:, None]
+    window = max(1, round(SEAT_SECONDS / dt))
+    long_still = _sliding_median(still, window)
+    out = np.zeros_like(still)
+    for c, name in enumerate(names):
+        if any(part in name for part in FLOOR_PARTS):
+            out[:, c] = still[:, c] * low[:, c]
+        if any(part in name for part in WEIGHT_PARTS):
+            lying = long_still[:, c] * low[:, c]
+            sitting = long_still[:, c] * seated[:, 0] if "back" not in name else 0.0
+            out[:, c] = np.maximum(lying, sitting)
+    return out
+
+
+def _seated(joints: Float, up_cam: Float) -> Float:
+    """How much [n] the thighs lie level and the hips low while the torso is up: the posture of a weight on its seat."""
+    thigh = joints[:, [4, 5]] - joints[:, [1, 2]]
+    shin = joints[:, [7, 8]] - joints[:, [4, 5]]
+    length = np.linalg.norm(thigh, axis=-1) + np.linalg.norm(shin, axis=-1)
+    drop = -np.einsum("nkd,nd->nk", thigh + shin, up_cam) / length  # 1 standing, about 0.5 on a chair
+    return _sigmoid((0.78 - drop.min(1)) / 0.05)
+
+
+def _split_runs(probability: Float, frames: Float, shortest: float) -> Float:
+    """Hysteresis within each stretch of consecutive frames."""
+    out = np.empty_like(probability)
+    for run in np.split(np.arange(len(frames)), np.flatnonzero(np.diff(frames) != 1) + 1):
+        out[run] = _hysteresis(probability[run], max(1, round(shortest)))
+    return out
+
+
+def _hysteresis(probability: Float, shortest: int) -> Float:
+    """Probabilities [n,C] whose runs over 0.4 that never pass 0.6, or are too short, are pushed under one half.
+
+    Gaps of `shortest` frames or fewer inside a contact are filled with the lower of their ends.
+    """
+    out = probability.copy()
+    for c in range(out.shape[1]):
+        p = out[:, c]
+        on = p > 0.4
+        for first, last in _runs(~on):
+            inside = first > 0 and last < len(p)
+            if inside and last - first <= shortest:
+                p[first:last] = min(p[first - 1], p[last])
+                on[first:last] = True
+        for first, last in _runs(on):
+            if last - first <= shortest or p[first:last].max() < 0.6:
+                p[first:last] = np.minimum(p[first:last], 0.3)
+    return out
+
+
+def _runs(flag: Float) -> list[tuple[int, int]]:
+    """Half-open index ranges of the True stretches of flag [n]."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flag.astype(np.int8), [0]])))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _both_sides(speed: Float) -> Float:
+    """Speed at a frame from the pair before and the pair after: the slower, since a touch begins or ends there."""
+    before = np.vstack([np.full((1, speed.shape[1]), np.nan), speed[:-1]])
+    both = np.fmin(speed, before)
+    return np.nan_to_num(_sliding_median(np.nan_to_num(both, nan=np.inf), 3), nan=np.inf, posinf=1e3)
+
+
+def _sliding_median(values: Float, window: int) -> Float:
+    """Median over a centred window of frames, [n,C] -> [n,C]; the ends repeat."""
+    half = window // 2
+    padded = np.pad(values, [(half, half), (0, 0)], mode="edge")
+    return np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis=0), axis=-1)
+
+
+def _masked_mean(flow: Float, mask: Float, radius: int, at: Float) -> Float:
+    """Mean flow [C,2] over the masked pixels of a square around each position at [C,2] (x, y); NaN where none."""
+    m = mask.astype(np.float32)
+    size = (2 * radius + 1, 2 * radius + 1)
+    total = cv2.blur(flow * m[..., None], size)[at[:, 1], at[:, 0]]
+    weight = cv2.blur(m, size)[at[:, 1], at[:, 0]]
+    return np.where(weight[:, None] > 0.02, total / np.maximum(weight, 1e-6)[:, None], np.nan)
+
+
+def _grey(clip: Clip, t: int) -> Float:
+    return cv2.cvtColor(clip.frame(t, FLOW_SIDE), cv2.COLOR_RGB2GRAY)
+
+
+def _flow(grey0: Float, grey1: Float) -> Float:
+    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(grey0, grey1, None)
+
+
+def _dilate(mask: Float) -> Float:
+    return cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+
+
+def _unit(v: Float) -> Float:
+    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9)
+
+
+def _sigmoid(x: Float) -> Float:
+    return 1 / (1 + np.exp(-np.clip(x, -50, 50)))

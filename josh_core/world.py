@@ -1,0 +1,281 @@
+"""Everybody into one metric world: gravity up, floor at y = 0, scale from contact, height or an assumption.
+
+The stages before work in the CameraPath's own world, of any rotation and (moving cameras) any scale. This file finds
+the similarity p_world = scale * rotation @ p_scene + translation that leads to the world of DESIGN section 4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from josh_core.body.model import BodyModel
+from josh_core.body.move import move_body
+from josh_core.geometry import intrinsics, project, rigid, rotation_between, transform
+from josh_core.types import BodyTrack, CameraPath, Contacts, DepthMaps, Float, Floor, PersonMotion, ScaleSource
+
+ASSUMED_CAMERA_HEIGHT = 1.6  # m over the floor, what the assembly line has to guess (baseline)
+FEET = ("heel", "toe", "ball", "sole", "foot")
+BODY_UP_SIGMA = np.radians(5.0)  # how far the mean body axis of standing people leans from the vertical
+LEVEL_SIGMA = np.radians(12.0)  # how far a hand-held camera is tilted or rolled
+
+
+@dataclass(frozen=True)
+class WorldFrame:
+    """The similarity from the CameraPath's world to the metric world, and what fixed its scale."""
+
+    scale: float  # m per unit of the CameraPath's world
+    rotation: Float  # [3,3]
+    translation: Float  # [3] m
+    source: ScaleSource
+    scale_sigma: float = 0.0  # relative standard deviation of the scale
+
+    def points(self, p_scene: Float) -> Float:
+        """Metric world points [...,3] of scene points [...,3]."""
+        return self.scale * p_scene @ self.rotation.T + self.translation
+
+    def cameras(self, scene_from_cam: Float) -> Float:
+        """world_from_cam [T,4,4] of rigid scene_from_cam [T,4,4]."""
+        return rigid(self.rotation @ scene_from_cam[:, :3, :3], self.points(scene_from_cam[:, :3, 3]))
+
+
+@dataclass(frozen=True)
+class PosedPoints:
+    """Joints and contact points of one body track in the camera, m."""
+
+    joints: Float  # [n,24,3]
+    contacts: Float  # [n,C,3]
+
+
+def pose_points(track: BodyTrack, body: BodyModel) -> PosedPoints:
+    """Joints and contact points of a body track in its cameras."""
+    n = len(track.frames)
+    with torch.no_grad():
+        p = body.points(
+            torch.as_tensor(track.betas, dtype=torch.float32).expand(n, -1),
+            torch.as_tensor(track.rotations, dtype=torch.float32),
+            torch.as_tensor(track.transl, dtype=torch.float32),
+        )
+    return PosedPoints(p.joints.double().numpy(), p.contacts.double().numpy())
+
+
+def floor_from_people(
+    cameras: CameraPath,
+    tracks: tuple[BodyTrack, ...],
+    points: list[PosedPoints],
+    contacts: tuple[Contacts, ...] | None,
+    up: Float,
+) -> Floor:
+    """Floor under a camera that does not travel, from the people alone (their bodies are metric already).
+
+    up: [3] the mean axis of standing bodies, in the CameraPath's world. Robust least squares over the tilt and the
+    height of a plane through the feet in contact; the tilt is held by `up` and by the camera being about level, so
+    somebody who stays on one spot is enough. Without contacts the lowest feet set the height and `up` the tilt.
+    """
+    level = -cameras.world_from_cam[:, :3, 1].mean(0)
+    feet, rays, weight = [], [], []
+    for i, (track, p) in enumerate(zip(tracks, points, strict=True)):
+        scene_from_cam = cameras.world_from_cam[track.frames]
+        xyz = transform(scene_from_cam, p.contacts)  # [n,C,3]
+        chance = _foot_chance(contacts[i]) if contacts is not None else _lowest_feet(xyz, up)
+        hit = chance > 0.5
+        feet.append(xyz[hit])
+        rays.append((xyz - scene_from_cam[:, None, :3, 3])[hit])
+        # Errors of one fit are alike for about a second: count that as one observation.
+        independent = max(len(track.frames) / 30.0, 1.0)
+        weight.append(chance[hit] * independent / max(hit.sum(), 1))
+    return _fit_plane(np.concatenate(feet), np.concatenate(rays), np.concatenate(weight), up, level)
+
+
+def _foot_chance(c: Contacts) -> Float:
+    """Contact probability [n,C] with everything but the feet at zero."""
+    is_foot = np.array([any(part in name for part in FEET) for name in c.names])
+    return c.probability * is_foot
+
+
+def _lowest_feet(xyz: Float, up: Float) -> Float:
+    """1 for the lowest point of each frame, else 0."""
+    height = xyz @ up
+    return (height == height.min(1, keepdims=True)).astype(float)
+
+
+def _fit_plane(feet: Float, rays: Float, weight: Float, up: Float, level: Float) -> Floor:
+    """Gauss-Newton with Cauchy weights over (tilt a, tilt b, offset); feet, rays [N,3], weight [N]."""
+    normal = up / np.linalg.norm(up)
+    if len(feet) == 0:
+        return Floor(normal, ASSUMED_CAMERA_HEIGHT, 0.0)
+    offset = -float(np.median(feet @ normal))
+    priors = ((up, BODY_UP_SIGMA), (level, LEVEL_SIGMA))
+    for _ in range(20):
+        sides = np.linalg.svd(normal[None])[2][1:]  # [2,3] two directions across the normal
+        residual = feet @ normal + offset
+        sigma = 0.02 + 0.05 * np.abs(rays @ normal)  # m: 5 % of depth along the ray, seen across the plane
+        robust = weight / (1 + (residual / sigma) ** 2) / sigma**2
+        jac = np.concatenate([feet @ sides.T, np.ones((len(feet), 1))], 1)  # [N,3]
+        lhs, rhs = jac.T @ (robust[:, None] * jac), -jac.T @ (robust * residual)
+        for direction, angle in priors:
+            d = direction / np.linalg.norm(direction)
+            lhs[:2, :2] += np.eye(2) / angle**2
+            rhs[:2] += sides @ (d - normal) / angle**2
+        step = np.linalg.solve(lhs + 1e-9 * np.eye(3), rhs)
+        normal = normal + step[:2] @ sides
+        normal, offset = normal / np.linalg.norm(normal), offset + float(step[2])
+        if np.abs(step).max() < 1e-7:
+            break
+    return Floor(normal, offset, float(np.clip(weight.sum() / 3, 0, 1)))
+
+
+def metric_scale(
+    cameras: CameraPath,
+    depths: DepthMaps,
+    size: tuple[int, int],
+    floor: Floor | None,
+    tracks: tuple[BodyTrack, ...],
+    points: list[PosedPoints],
+    contacts: tuple[Contacts, ...],
+) -> tuple[float, ScaleSource, float]:
+    """Metres per unit of the scene: the median over contact points of body depth over scene depth.
+
+    size: (width, height) of the frame in px. Scene depth is that of the dense map at the nearest confident pixel
+    beside the contact point, or of the fitted floor under it. Where nothing touches, the lowest point of each body is
+    taken to stand on the floor, and the result says "height". Returns (scale, source, relative sigma).
+    Raises nothing: without any floor or depth the scale is 1 and "assumed".
+    """
+    if cameras.kind != "moving":
+        return 1.0, "height", 0.0
+    touching, standing = [np.zeros(0)], [np.zeros(0)]
+    for track, p, c in zip(tracks, points, contacts, strict=True):
+        feet = _foot_chance(c)
+        by_floor = _floor_depth(cameras, floor, track, p)
+        by_map = _map_depth(cameras, depths, size, track, p)
+        scene = np.where(np.isfinite(by_map), by_map, by_floor)
+        ratio = p.contacts[..., 2] / scene
+        touching.append(ratio[(np.maximum(feet, c.probability * np.isfinite(by_map)) > 0.6) & np.isfinite(ratio)])
+        lowest = _lowest_feet(transform(cameras.world_from_cam[track.frames], p.contacts), _up_of(floor, cameras))
+        ratio_floor = p.contacts[..., 2] / by_floor
+        standing.append(ratio_floor[(lowest > 0) & np.isfinite(ratio_floor)])
+    for ratios, source in ((np.concatenate(touching), "contact"), (np.concatenate(standing), "height")):
+        if len(ratios) >= 8:
+            middle = float(np.median(ratios))
+            spread = float(np.median(np.abs(ratios / middle - 1))) * 1.48
+            return middle, source, spread / np.sqrt(max(len(ratios) / 30, 1))  # type: ignore[return-value]
+    return 1.0, "assumed", 0.5
+
+
+def assumed_scale(cameras: CameraPath, floor: Floor | None) -> float:
+    """Metres per unit from a camera held ASSUMED_CAMERA_HEIGHT over the floor (baseline, moving camera)."""
+    if cameras.kind != "moving" or floor is None:
+        return 1.0
+    height = cameras.world_from_cam[:, :3, 3] @ floor.normal + floor.offset
+    return ASSUMED_CAMERA_HEIGHT / max(float(np.median(height)), 1e-6)
+
+
+def _up_of(floor: Floor | None, cameras: CameraPath) -> Float:
+    return floor.normal if floor is not None else -cameras.world_from_cam[:, :3, 1].mean(0)
+
+
+def _floor_depth(cameras: CameraPath, floor: Floor | None, track: BodyTrack, p: PosedPoints) -> Float:
+    """Depth [n,C] in scene units at which the ray of each contact point meets the floor; NaN where it does not."""
+    if floor is None:
+        return np.full(p.contacts.shape[:2], np.nan)
+    scene_from_cam = cameras.world_from_cam[track.frames]
+    rays = p.contacts / p.contacts[..., 2:]  # z = 1
+    down = np.einsum("nij,ncj,i->nc", scene_from_cam[:, :3, :3], rays, -floor.normal)
+    height = scene_from_cam[:, :3, 3] @ floor.normal + floor.offset
+    with np.errstate(divide="ignore", invalid="ignore"):
+        depth = height[:, None] / down
+    return np.where((down > 0.02) & (depth > 0), depth, np.nan)
+
+
+def _map_depth(
+    cameras: CameraPath, depths: DepthMaps, size: tuple[int, int], track: BodyTrack, p: PosedPoints
+) -> Float:
+    """Depth [n,C] of the scene beside each contact point, from the keyframes' dense maps; NaN elsewhere."""
+    h, w = depths.depth.shape[1:]
+    k = intrinsics(cameras.focal, *size)
+    out = np.full(p.contacts.shape[:2], np.nan)
+    row = {int(f): i for i, f in enumerate(track.frames)}
+    reach = max(2, round(0.012 * w))  # px of the map
+    for key, frame in enumerate(cameras.keyframes):
+        if int(frame) not in row:
+            continue
+        i = row[int(frame)]
+        px = project(k, p.contacts[i]) * [w / size[0], h / size[1]]
+        usable = np.where((depths.confidence[key] > 0.5) & ~depths.backdrop[key], depths.depth[key], np.nan)
+        out[i] = [_nearest(usable, x, y, reach) for x, y in px]
+    return out
+
+
+def _nearest(usable: Float, x: float, y: float, reach: int) -> float:
+    """Value of the nearest finite pixel within `reach` px of (x, y), or NaN."""
+    h, w = usable.shape
+    x0, x1 = max(int(x) - reach, 0), min(int(x) + reach + 1, w)
+    y0, y1 = max(int(y) - reach, 0), min(int(y) + reach + 1, h)
+    if x0 >= x1 or y0 >= y1:
+        return np.nan
+    patch = usable[y0:y1, x0:x1]
+    yy, xx = np.nonzero(np.isfinite(patch))
+    if len(xx) == 0:
+        return np.nan
+    nearest = np.argmin((xx + x0 + 0.5 - x) ** 2 + (yy + y0 + 0.5 - y) ** 2)
+    return float(patch[yy[nearest], xx[nearest]])
+
+
+def world_frame(
+    cameras: CameraPath, up: Float, floor: Floor | None, scale: tuple[float, ScaleSource, float]
+) -> WorldFrame:
+    """The world of DESIGN section 4: +Y along `up`, floor at y = 0, origin below camera 0, which looks toward -Z.
+
+    up: [3] in the CameraPath's world, used where there is no floor (then the origin lies ASSUMED_CAMERA_HEIGHT below
+    the first camera).
+    """
+    metres, source, sigma = scale
+    normal = floor.normal if floor is not None else up / np.linalg.norm(up)
+    level = rotation_between(normal, np.array([0.0, 1.0, 0.0]))
+    first = cameras.world_from_cam[0]
+    ahead = level @ first[:3, 2]
+    if np.hypot(ahead[0], ahead[2]) < 0.1:  # looks straight down or up: its image-up tells the heading
+        ahead = level @ -first[:3, 1] * (1 if ahead[1] < 0 else -1)
+    turn = np.arctan2(ahead[0], -ahead[2])  # heading angle from -Z
+    c, s = np.cos(turn), np.sin(turn)
+    rotation = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]) @ level
+    centre = metres * rotation @ first[:3, 3]
+    height = metres * floor.offset if floor is not None else ASSUMED_CAMERA_HEIGHT - centre[1]
+    return WorldFrame(metres, rotation, np.array([-centre[0], height, -centre[2]]), source, sigma)
+
+
+def person_in_world(track: BodyTrack, world_from_cam: Float, contact: Float, body: BodyModel) -> PersonMotion:
+    """Body track (camera space) moved into the metric world; world_from_cam: [T,4,4] m, contact: [n,C]."""
+    n = len(track.frames)
+    world = torch.as_tensor(world_from_cam[track.frames], dtype=torch.float64)
+    betas = torch.as_tensor(track.betas, dtype=torch.float64).expand(n, -1)
+    rotations = torch.as_tensor(track.rotations, dtype=torch.float64).clone()
+    transl = torch.as_tensor(track.transl, dtype=torch.float64)
+    pelvis = body.pelvis(betas.float()).double()
+    rotations[:, 0], transl = move_body(world, rotations[:, 0], transl, pelvis)
+    return person_motion(track, rotations.numpy(), transl.numpy(), contact, body)
+
+
+def person_motion(track: BodyTrack, rotations: Float, transl: Float, contact: Float, body: BodyModel) -> PersonMotion:
+    """PersonMotion from world rotations [n,24,3,3] and translations [n,3] with the track's shape and frames."""
+    from josh_core.geometry import rotmat_to_rotvec
+
+    n = len(track.frames)
+    with torch.no_grad():
+        joints = body.points(
+            torch.as_tensor(track.betas, dtype=torch.float32).expand(n, -1),
+            torch.as_tensor(rotations, dtype=torch.float32),
+            torch.as_tensor(transl, dtype=torch.float32),
+        ).joints
+    return PersonMotion(
+        id=track.id,
+        frames=track.frames.astype(np.int32),
+        betas=np.asarray(track.betas, np.float32),
+        pose=rotmat_to_rotvec(rotations).astype(np.float32),
+        transl=np.asarray(transl, np.float32),
+        joints=joints.numpy().astype(np.float32),
+        contact=np.asarray(contact, np.float32),
+        height_m=track.height_m,
+    )
