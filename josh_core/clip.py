@@ -1,0 +1,317 @@
+"""A video file becomes a Clip: decoded, upright, resampled by timestamp, trimmed to one shot; or refused in a sentence.
+
+Everything here happens before any network runs. Frames pass through one at a time and are kept as JPEG.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# FFmpeg writes its complaints about broken files to stderr; the refusals below say what a user needs to know.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+import cv2
+import numpy as np
+
+from josh_core.errors import ClipError
+from josh_core.progress import Progress
+from josh_core.settings import Settings
+from josh_core.shots import THUMB_SIDE, find_cuts
+from josh_core.types import Clip, UInt8
+
+MIN_FRAMES = 8
+MIN_SIDE, MAX_SIDE = 64, 8192  # px of the source
+MAX_BYTES = 2 * 2**30
+JPEG_QUALITY = 95
+PLAUSIBLE_FPS = (1.0, 1000.0)  # what a container says outside this range is not a frame rate
+SEEK_MARGIN = 2.0  # s decoded before `start`, because seeking lands on key frames
+
+# Only these containers reach FFmpeg: text formats (playlists, concat scripts) could make it open other files.
+_SIGNATURES = (
+    *((4, box) for box in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")),  # MP4, MOV
+    (0, b"\x1a\x45\xdf\xa3"),  # WebM, Matroska
+    (0, b"RIFF"),  # AVI
+    (0, b"OggS"),
+    (0, b"GIF8"),
+    (0, b"FLV\x01"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),  # WMV
+    (0, b"\x00\x00\x01\xba"),  # MPEG program stream
+    (0, b"G"),  # MPEG transport stream, 188-byte packets
+)
+
+
+@dataclass(frozen=True)
+class ClipInfo:
+    """What the container says about a video, without decoding it all."""
+
+    width: int  # px, upright
+    height: int  # px, upright
+    fps: float  # average frames per second
+    frames: int  # 0 when the container does not say
+    seconds: float  # 0 when the container does not say
+    size_bytes: int
+
+
+def probe(path: str | os.PathLike[str]) -> ClipInfo:
+    """Size, rate and length of a video file. Raises ClipError when it cannot be used at all."""
+    size = _check_file(Path(path))
+    capture = _open(Path(path))
+    try:
+        # OpenCV knows the upright size for certain only once a frame has been decoded.
+        decoded, image = capture.read()
+        _require(decoded, "No frame of this file can be decoded: please export it again as MP4 (H.264).")
+        height, width = image.shape[:2]
+        rate = capture.get(cv2.CAP_PROP_FPS)
+        count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    finally:
+        capture.release()
+    _check_size(width, height)
+    fps = rate if PLAUSIBLE_FPS[0] <= rate <= PLAUSIBLE_FPS[1] else 30.0
+    frames = int(count) if 0 < count < 1e8 else 0
+    return ClipInfo(width, height, fps, frames, frames / fps, size)
+
+
+def load_clip(path: str | os.PathLike[str], settings: Settings, progress: Progress | None = None) -> Clip:
+    """The part of a video file that `settings` asks for, as one uncut shot of upright frames.
+
+    A clip of up to `max_fps` frames per second keeps every frame with its own timestamp; a faster one is thinned
+    by timestamp. Raises ClipError with the reason and the fix.
+    """
+    path, progress = Path(path), progress or Progress()
+    info = probe(path)
+    _check_length(info, settings)
+    shot = _decode(path, info, settings, progress)
+    source_seconds = max(info.seconds, shot.begin + shot.times[-1] + 1 / info.fps) if shot.times else info.seconds
+    _check_decoded(shot, settings, source_seconds)
+    first, last = _longest_shot(shot)
+    times = np.array(shot.times[first:last]) - shot.times[first]
+    return Clip(
+        jpegs=tuple(shot.jpegs[first:last]),
+        times=times,
+        width=shot.width,
+        height=shot.height,
+        fps=float(1 / np.median(np.diff(times))),
+        name=path.name,
+        sha256=_sha256(path),
+        start=shot.begin + shot.times[first],
+        source_seconds=source_seconds,
+        notes=tuple(shot.notes),
+    )
+
+
+@dataclass
+class _Decoded:
+    """Frames while they are being collected."""
+
+    jpegs: list[bytes] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)  # s from `begin`
+    thumbs: list[UInt8] = field(default_factory=list)  # small copies, for finding cuts
+    begin: float = 0.0  # s in the file of the first kept frame
+    width: int = 0
+    height: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, image: UInt8, time: float, max_side: int) -> None:
+        """Keep one BGR frame of the source at `time` seconds of the file."""
+        image = _reduced(image, max_side)
+        if not self.jpegs:
+            self.begin, (self.height, self.width) = time, image.shape[:2]
+        if image.shape[:2] != (self.height, self.width):  # a stream may change its size on the way
+            image = cv2.resize(image, (self.width, self.height), interpolation=cv2.INTER_AREA)
+        _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        self.jpegs.append(jpeg.tobytes())
+        self.times.append(time - self.begin)
+        self.thumbs.append(_reduced(image, THUMB_SIDE))
+
+    def drop_last(self) -> None:
+        """Forget the last frame."""
+        for kept in (self.jpegs, self.times, self.thumbs):
+            kept.pop()
+
+
+def _decode(path: Path, info: ClipInfo, settings: Settings, progress: Progress) -> _Decoded:
+    out = _Decoded()
+    wanted = settings.seconds or settings.max_seconds
+    if info.seconds:
+        wanted = min(wanted, info.seconds - settings.start)
+    thinning = _Thinning(info.fps, settings.max_fps)
+    end = -1.0
+    for image, time in _frames(path, info, settings.start):
+        if out.jpegs and time - out.begin >= wanted - 0.25 / info.fps:
+            end = time
+            break
+        if thinning.keeps(time):
+            out.add(image(), time, settings.max_side)
+            if len(out.jpegs) % 8 == 0:
+                progress.update((time - out.begin) / max(wanted, 1e-6))
+        end = time
+    missing = settings.start + wanted - end - 1.5 / info.fps
+    if out.jpegs and info.frames and missing > max(0.2, 2 / info.fps):
+        out.drop_last()  # the last frame before a break is often half decoded
+        out.notes.append(f"The file is incomplete: only what could be read, up to {end:.1f} s, was used.")
+    return out
+
+
+class _Thinning:
+    """Chooses frames by timestamp so that at most `max_fps` remain; keeps all of a clip that is slow enough."""
+
+    def __init__(self, fps: float, max_fps: float) -> None:
+        self._step = 1 / max_fps if fps > max_fps * 1.02 else 0.0
+        self._slack = 0.5 / fps
+        self._due = self._last = -np.inf
+
+    def keeps(self, time: float) -> bool:
+        """Whether the frame at `time` is kept; timestamps that do not increase are dropped."""
+        if time <= self._last or time < self._due - self._slack:
+            return False
+        self._last = time
+        # The next due time follows the grid, unless a gap in the timestamps has left the grid behind.
+        self._due = max(self._due, time - self._slack) + self._step if np.isfinite(self._due) else time + self._step
+        return True
+
+
+def _frames(path: Path, info: ClipInfo, start: float) -> Iterator[tuple[_Grabbed, float]]:
+    """Frames of the file from `start` seconds on, each as a function that decodes it, with its timestamp."""
+    capture = _open(path)
+    try:
+        if start > SEEK_MARGIN:
+            capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * (start - SEEK_MARGIN))
+            if capture.grab() and capture.get(cv2.CAP_PROP_POS_MSEC) > 1000 * start:
+                capture.release()
+                capture = _open(path)  # seeking overshot: read from the beginning
+        index, previous = 0, -np.inf
+        while capture.grab():
+            time = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            if index and time <= previous:  # no usable timestamps: count frames
+                time = previous + 1 / info.fps
+            index, previous = index + 1, time
+            if time >= start - 1e-3:
+                yield _Grabbed(capture), time
+    finally:
+        capture.release()
+
+
+@dataclass(frozen=True)
+class _Grabbed:
+    """The frame that a capture stands at; called, it is converted to BGR."""
+
+    capture: cv2.VideoCapture
+
+    def __call__(self) -> UInt8:
+        return np.asarray(self.capture.retrieve()[1], np.uint8)
+
+
+def _longest_shot(shot: _Decoded) -> tuple[int, int]:
+    """Frames [first, last) of the longest uncut part; says in the notes what was left out."""
+    bounds = [0, *find_cuts(shot.thumbs), len(shot.jpegs)]
+    first, last = max(zip(bounds[:-1], bounds[1:], strict=True), key=lambda part: part[1] - part[0])
+    if len(bounds) > 2:
+        cuts = ", ".join(f"{shot.begin + shot.times[i]:.1f}" for i in bounds[1:-1])
+        begin, end = shot.begin + shot.times[first], shot.begin + shot.times[last - 1]
+        many = f"{len(bounds) - 2} cuts" if len(bounds) > 3 else "a cut"
+        shot.notes.append(
+            f"The clip has {many} (at {cuts} s): only the longest shot, {begin:.1f} to {end:.1f} s, was used."
+        )
+        _require(
+            last - first >= MIN_FRAMES,
+            f"The clip has {many} and no shot of at least {MIN_FRAMES} frames: please give a part without cuts.",
+        )
+    return first, last
+
+
+def _check_file(path: Path) -> int:
+    _require(path.is_file(), "The video file was not found: please check its path.")
+    size = path.stat().st_size
+    _require(size > 0, "The file is empty: please upload it again.")
+    _require(size <= MAX_BYTES, f"The file is larger than {MAX_BYTES / 2**30:.0f} GB: please cut or compress it first.")
+    with path.open("rb") as file:
+        head = file.read(189)
+    known = any(head[at : at + len(mark)] == mark for at, mark in _SIGNATURES)
+    if head[:1] == b"G" and head[:4] != b"GIF8":
+        known = head[188:189] == b"G"
+    _require(known, "This file is not a video: please upload an MP4, MOV, WebM or AVI file.")
+    return size
+
+
+def _check_size(width: int, height: int) -> None:
+    _require(
+        min(width, height) >= MIN_SIDE,
+        f"The picture is only {width} x {height} pixels: please use a clip of at least {MIN_SIDE} pixels a side.",
+    )
+    _require(
+        max(width, height) <= MAX_SIDE,
+        f"The picture is {width} x {height} pixels: please reduce it to at most {MAX_SIDE} pixels a side.",
+    )
+
+
+def _check_length(info: ClipInfo, settings: Settings) -> None:
+    if settings.seconds is not None:
+        _require(
+            settings.seconds <= settings.max_seconds,
+            f"At most {settings.max_seconds:g} s can be used at once: please take less than {settings.seconds:g} s.",
+        )
+    if not info.seconds:
+        return
+    _require(
+        settings.start < info.seconds,
+        f"The clip is only {info.seconds:.1f} s long: please start before its end, not at {settings.start:g} s.",
+    )
+    left = info.seconds - settings.start
+    _require(
+        settings.seconds is not None or left <= settings.max_seconds + 0.5 / info.fps,
+        f"The clip is {left:.0f} s long and at most {settings.max_seconds:g} s can be used: please choose a part of it.",
+    )
+
+
+def _check_decoded(shot: _Decoded, settings: Settings, source_seconds: float) -> None:
+    if not shot.jpegs and settings.start > 0:
+        raise ClipError(
+            f"No frame can be read from {settings.start:g} s on: please start earlier"
+            + (f", the clip ends at {source_seconds:.1f} s." if source_seconds else ".")
+        )
+    count = len(shot.jpegs)
+    _require(
+        count >= MIN_FRAMES,
+        f"Only {count} frame{'s' * (count != 1)} can be used and at least {MIN_FRAMES} are needed: "
+        "please use a longer clip" + (" or export it again, the file is incomplete." if shot.notes else "."),
+    )
+
+
+def _open(path: Path) -> cv2.VideoCapture:
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it would complain about broken files
+    try:
+        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+    _require(
+        capture.isOpened(),
+        "This video cannot be opened, it may be damaged or only partly uploaded: please upload it again or as MP4.",
+    )
+    return capture
+
+
+def _reduced(image: UInt8, longest: int) -> UInt8:
+    height, width = image.shape[:2]
+    scale = longest / max(width, height)
+    if scale >= 1:
+        return image
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ClipError(message)

@@ -1,0 +1,85 @@
+"""Where a clip is cut: a sudden change of the picture that no common feature survives.
+
+A fast pan changes every frame alike, a flash passes, somebody crossing leaves the rest of the picture in place;
+none of them is a cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from josh_core.types import Float, UInt8
+
+THUMB_SIDE = 256  # px, longest side of the pictures compared here
+GRID = 4  # colour histograms in GRID x GRID cells, so that layout counts as well
+JUMP = 0.15  # smallest histogram distance of a cut
+PEAK = 2.0  # a cut changes this many times more than the frames around it
+AGREEMENT = 0.10  # share of features that must fit one motion of the picture to be the same shot
+MIN_FEATURES = 12  # fewer fitting features are chance
+
+
+def find_cuts(thumbs: Sequence[UInt8]) -> list[int]:
+    """Indices of the frames that begin a new shot, from small BGR pictures [h,w,3] of all frames."""
+    histograms = [_histogram(thumb) for thumb in thumbs]
+    jumps = np.array([_distance(a, b) for a, b in zip(histograms[:-1], histograms[1:], strict=True)])
+    cuts = []
+    for index in range(1, len(thumbs)):
+        if _stands_out(jumps, index - 1) and not _flash(histograms, jumps, index) and not _same_shot(thumbs, index):
+            cuts.append(index)
+    return cuts
+
+
+def _histogram(thumb: UInt8) -> Float:
+    """Colour histograms [GRID*GRID,bins] of the cells of a picture, each of sum one."""
+    lab = cv2.cvtColor(thumb, cv2.COLOR_BGR2LAB)
+    rows = np.array_split(lab, GRID)
+    cells = [cell for row in rows for cell in np.array_split(row, GRID, axis=1)]
+    bins = [cv2.calcHist([cell], [0, 1, 2], None, [8, 8, 8], [0, 256] * 3).ravel() for cell in cells]
+    return np.stack([b / max(b.sum(), 1) for b in bins])
+
+
+def _distance(a: Float, b: Float) -> float:
+    """Share of the picture, in [0, 1], whose colours changed: one minus histogram intersection."""
+    return float(1 - np.minimum(a, b).sum(-1).mean())
+
+
+def _stands_out(jumps: Float, at: int) -> bool:
+    """Whether the change `at` is large and far larger than its two neighbours on each side."""
+    around = np.concatenate([jumps[max(0, at - 2) : at], jumps[at + 1 : at + 3]])
+    return bool(jumps[at] > JUMP and (len(around) == 0 or jumps[at] > PEAK * around.max()))
+
+
+def _flash(histograms: Sequence[Float], jumps: Float, index: int) -> bool:
+    """Whether the picture before `index` is back soon after it."""
+    later = histograms[index + 1 : index + 6]
+    return any(_distance(histograms[index - 1], h) < 0.5 * jumps[index - 1] for h in later)
+
+
+def _same_shot(thumbs: Sequence[UInt8], index: int) -> bool:
+    """Whether enough features on both sides of `index` agree on one motion of the picture."""
+    return any(
+        _agree(thumbs[before], thumbs[after])
+        for before, after in ((index - 1, index), (index - 1, index + 1), (index - 2, index))
+        if before >= 0 and after < len(thumbs)
+    )
+
+
+def _agree(first: UInt8, second: UInt8) -> bool:
+    detector = cv2.ORB.create(nfeatures=500, fastThreshold=7)
+    (points1, codes1), (points2, codes2) = (
+        detector.detectAndCompute(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), None) for image in (first, second)
+    )
+    if codes1 is None or codes2 is None:
+        return False
+    matches = cv2.BFMatcher.create(cv2.NORM_HAMMING, crossCheck=True).match(codes1, codes2)
+    if len(matches) < MIN_FEATURES:
+        return False
+    a = np.array([points1[m.queryIdx].pt for m in matches], np.float32)
+    b = np.array([points2[m.trainIdx].pt for m in matches], np.float32)
+    cv2.setRNGSeed(0)
+    _, inliers = cv2.findHomography(a, b, cv2.RANSAC, 4.0)
+    count = 0 if inliers is None else int(inliers.sum())
+    return count >= max(MIN_FEATURES, AGREEMENT * min(len(points1), len(points2)))
