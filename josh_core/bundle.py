@@ -1,0 +1,259 @@
+"""A result on disk, version 1 (DESIGN section 10): manifest.json and arrays.npz, no pickle, whole or absent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from josh_core.colors import person_color
+from josh_core.errors import ResultError
+from josh_core.types import Float, Int, PersonMotion, PointCloud, Reconstruction
+
+FORMAT, VERSION = "josh-result", 1
+MANIFEST, ARRAYS = "manifest.json", "arrays.npz"
+
+_REQUIRED = (
+    "mode", "tier", "fps", "num_frames", "width", "height", "camera", "people", "contact_names", "body_model",
+    "scale_source",
+)  # fmt: skip
+_CHOICES = {
+    "mode": ("baseline", "fast", "refine"),
+    "camera": ("moving", "rotating", "static"),
+    "scale_source": ("contact", "height", "assumed"),
+}
+
+
+def content_key(clip_sha256: str, settings: dict[str, Any], code_version: str) -> str:
+    """Hash (hex) of clip, settings and code version: the same question finds its stored answer."""
+    question = json.dumps([clip_sha256, settings, code_version], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(question.encode()).hexdigest()
+
+
+def new_id() -> str:
+    """A random, unguessable id of a result: its share link."""
+    return secrets.token_urlsafe(16)
+
+
+def save_bundle(result: Reconstruction, folder: Path, key: str = "", result_id: str | None = None) -> dict[str, Any]:
+    """Write manifest.json and arrays.npz as `folder`, replacing a bundle already there; returns the manifest.
+
+    Both are written into a temporary folder beside it, which is then renamed, so nobody sees half a bundle. Other
+    files of an existing folder (result.glb) go with it: they belong to the result that is replaced.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    manifest = manifest_of(result, key, result_id or new_id())
+    fresh = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.tmp"
+    fresh.mkdir()
+    try:
+        (fresh / MANIFEST).write_text(
+            json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8"
+        )
+        np.savez_compressed(fresh / ARRAYS, **arrays_of(result))
+        _swap(fresh, folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return manifest
+
+
+def _swap(fresh: Path, folder: Path) -> None:
+    """Put `fresh` in the place of `folder`: a rename cannot replace a folder that is not empty."""
+    if not folder.exists():
+        os.rename(fresh, folder)
+        return
+    old = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.old"
+    os.rename(folder, old)
+    os.rename(fresh, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def manifest_of(result: Reconstruction, key: str, result_id: str) -> dict[str, Any]:
+    """The manifest of a result as plain JSON values."""
+    people = [
+        {
+            "id": int(person.id),
+            "color": person_color(person.id),
+            "height_m": float(person.height_m),
+            "frames": len(person.frames),
+        }
+        for person in result.people
+    ]
+    manifest = {
+        "format": FORMAT,
+        "version": VERSION,
+        "id": result_id,
+        "key": key,
+        "mode": result.mode,
+        "tier": result.tier,
+        "fps": float(result.fps),
+        "num_frames": len(result.frame_times),
+        "width": int(result.width),
+        "height": int(result.height),
+        "up": "+Y",
+        "camera": result.camera_kind,
+        "people": people,
+        "contact_names": list(result.contact_names),
+        "body_model": result.body_model,
+        "scale_source": result.scale_source,
+        "quality": result.quality,
+        "stages": [{"name": name, "seconds": float(seconds)} for name, seconds in result.stages],
+        "settings": result.settings,
+        "versions": result.versions,
+        "clip": result.clip,
+        "licences": list(result.licences),
+        "notes": list(result.notes),
+    }
+    return plain(manifest)
+
+
+def plain(value: Any) -> Any:
+    """The value with numpy scalars and arrays as Python ones, and NaN or infinity as None, ready for JSON."""
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def arrays_of(result: Reconstruction) -> dict[str, Any]:
+    """The arrays of a result under their names and types in the bundle."""
+    arrays = {
+        "world_from_cam": result.world_from_cam.astype(np.float32),
+        "intrinsics": result.intrinsics.astype(np.float32),
+        "frame_times": result.frame_times.astype(np.float64),
+        "scene_points": result.scene.points.astype(np.float32),
+        "scene_colors": result.scene.colors.astype(np.uint8),
+        "scene_confidence": result.scene.confidence.astype(np.float32),
+    }
+    for k, person in enumerate(result.people):
+        arrays[f"person{k}_frames"] = person.frames.astype(np.int32)
+        for name in ("betas", "pose", "transl", "joints", "contact"):
+            arrays[f"person{k}_{name}"] = np.asarray(getattr(person, name), np.float32)
+    return arrays
+
+
+def load_bundle(folder: Path) -> Reconstruction:
+    """The result stored in `folder`. Raises ResultError when it is missing, damaged or of another version."""
+    folder = Path(folder)
+    manifest = load_manifest(folder)
+    arrays = _load_arrays(folder / ARRAYS)
+    frames = int(manifest["num_frames"])
+    take = _Shapes(arrays)
+    points = take.floating("scene_points", None, 3)
+    people = tuple(_person(take, manifest, k, frames) for k in range(len(manifest["people"])))
+    return Reconstruction(
+        mode=manifest["mode"],
+        tier=manifest["tier"],
+        camera_kind=manifest["camera"],
+        world_from_cam=take.floating("world_from_cam", frames, 4, 4),
+        intrinsics=take.floating("intrinsics", 3, 3),
+        frame_times=take.floating("frame_times", frames),
+        fps=float(manifest["fps"]),
+        width=int(manifest["width"]),
+        height=int(manifest["height"]),
+        scene=PointCloud(
+            points,
+            take("scene_colors", "u", len(points), 3),
+            take.floating("scene_confidence", len(points)),
+        ),
+        people=people,
+        contact_names=tuple(manifest["contact_names"]),
+        scale_source=manifest["scale_source"],
+        body_model=manifest["body_model"],
+        quality=manifest.get("quality", {}),
+        stages=tuple((stage["name"], float(stage["seconds"])) for stage in manifest.get("stages", [])),
+        settings=manifest.get("settings", {}),
+        versions=manifest.get("versions", {}),
+        clip=manifest.get("clip", {}),
+        licences=tuple(manifest.get("licences", [])),
+        notes=tuple(manifest.get("notes", [])),
+    )
+
+
+def load_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest in `folder`, checked. Raises ResultError."""
+    path = Path(folder) / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ResultError(f"There is no result in {path.parent.name!r}: {MANIFEST} is missing; run it again.") from None
+    except (OSError, ValueError):
+        raise ResultError(f"The result's {MANIFEST} cannot be read; run it again.") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise ResultError(f"The {MANIFEST} is not that of a {FORMAT} bundle; choose a folder written by this program.")
+    if manifest.get("version") != VERSION:
+        raise ResultError(
+            f"The result is of bundle version {manifest.get('version')!r} and this program reads version {VERSION}; "
+            "run the clip again."
+        )
+    missing = [name for name in _REQUIRED if name not in manifest]
+    wrong = [name for name, choices in _CHOICES.items() if manifest.get(name) not in choices]
+    if missing or wrong:
+        raise ResultError(f"The result's {MANIFEST} has no valid {', '.join(missing + wrong)}; run the clip again.")
+    return manifest
+
+
+def _load_arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except FileNotFoundError:
+        raise ResultError(f"The result is incomplete: {ARRAYS} is missing; run the clip again.") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        raise ResultError(f"The result's {ARRAYS} cannot be read; run the clip again.") from None
+
+
+class _Shapes:
+    """Takes arrays out of a bundle and refuses those of an unexpected type or shape."""
+
+    def __init__(self, arrays: dict[str, np.ndarray]) -> None:
+        self._arrays = arrays
+
+    def __call__(self, name: str, kind: str, *shape: int | None) -> Any:
+        """Array `name` of numpy kind `kind` ("f", "i", "u") and shape; None stands for any length."""
+        array = self._arrays.get(name)
+        fits = (
+            array is not None
+            and array.dtype.kind == kind
+            and len(array.shape) == len(shape)
+            and all(want is None or want == have for want, have in zip(shape, array.shape, strict=True))
+        )
+        if not fits:
+            raise ResultError(f"The result's {ARRAYS} has no valid {name!r}; run the clip again.")
+        return array
+
+    def floating(self, name: str, *shape: int | None) -> Float:
+        """A floating-point array without NaN or infinity."""
+        array: Float = self(name, "f", *shape)
+        if not np.isfinite(array).all():
+            raise ResultError(f"The result's {name!r} holds numbers that are not finite; run the clip again.")
+        return array
+
+
+def _person(take: _Shapes, manifest: dict[str, Any], k: int, num_frames: int) -> PersonMotion:
+    frames: Int = take(f"person{k}_frames", "i", None)
+    n = len(frames)
+    if n == 0 or frames[0] < 0 or frames[-1] >= num_frames or (np.diff(frames) <= 0).any():
+        raise ResultError(f"Person {k} of the result has frames that are not in the clip; run the clip again.")
+    return PersonMotion(
+        id=int(manifest["people"][k]["id"]),
+        frames=frames,
+        betas=take.floating(f"person{k}_betas", 10),
+        pose=take.floating(f"person{k}_pose", n, 24, 3),
+        transl=take.floating(f"person{k}_transl", n, 3),
+        joints=take.floating(f"person{k}_joints", n, 24, 3),
+        contact=take.floating(f"person{k}_contact", n, len(manifest["contact_names"])),
+        height_m=float(manifest["people"][k]["height_m"]),
+    )

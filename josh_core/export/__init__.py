@@ -1,0 +1,1 @@
+"""Files made from a finished Reconstruction: each states its frame, units, axes and frame rate."""

@@ -1,0 +1,29 @@
+"""Thinning of scene points so that files stay small and points evenly spread."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from josh_core.types import PointCloud
+
+_FINEST = 0.01  # m, no file needs scene points closer together than this
+_COARSER = 1.25  # growth of the voxel from one try to the next
+
+
+def thin(cloud: PointCloud, most: int) -> PointCloud:
+    """At most `most` points: the most confident one of each voxel, the voxel as small as that allows."""
+    voxel = _FINEST
+    while len(cloud.points) > most:
+        cloud = _one_per_voxel(cloud, voxel)
+        voxel *= _COARSER
+    return cloud
+
+
+def _one_per_voxel(cloud: PointCloud, voxel: float) -> PointCloud:
+    cell = np.floor((cloud.points - cloud.points.min(0)) / voxel).astype(np.int64)
+    size = cell.max(0) + 1
+    key = (cell[:, 0] * size[1] + cell[:, 1]) * size[2] + cell[:, 2]
+    best_first = np.argsort(-cloud.confidence, kind="stable")
+    _, first = np.unique(key[best_first], return_index=True)
+    keep = np.sort(best_first[first])
+    return PointCloud(cloud.points[keep], cloud.colors[keep], cloud.confidence[keep])
