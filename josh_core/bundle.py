@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,26 +43,46 @@ def new_id() -> str:
     return secrets.token_urlsafe(16)
 
 
-def save_bundle(result: Reconstruction, folder: Path, key: str = "", result_id: str | None = None) -> dict[str, Any]:
-    """Write manifest.json and arrays.npz as `folder`, replacing a bundle already there; returns the manifest.
+def save_bundle(
+    result: Reconstruction,
+    folder: Path,
+    key: str = "",
+    result_id: str | None = None,
+    files: Mapping[str, bytes] | None = None,
+) -> dict[str, Any]:
+    """Write manifest.json, arrays.npz and `files` (such as result.glb) as `folder`; returns the manifest.
 
-    Both are written into a temporary folder beside it, which is then renamed, so nobody sees half a bundle. Other
-    files of an existing folder (result.glb) go with it: they belong to the result that is replaced.
+    All is written into a temporary folder beside it, which is then renamed, so nobody sees half a bundle. A bundle
+    already there is replaced. Raises ResultError when the folder holds anything else or cannot be written.
     """
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(folder).resolve()
+    files = files or {}
+    _refuse_foreign(folder, {MANIFEST, ARRAYS, "result.glb", *files})
     manifest = manifest_of(result, key, result_id or new_id())
     fresh = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.tmp"
-    fresh.mkdir()
     try:
-        (fresh / MANIFEST).write_text(
-            json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8"
-        )
+        fresh.mkdir(parents=True)
+        text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False)
+        (fresh / MANIFEST).write_text(text, encoding="utf-8")
         np.savez_compressed(fresh / ARRAYS, **arrays_of(result))
+        for name, data in files.items():
+            (fresh / name).write_bytes(data)
         _swap(fresh, folder)
+    except OSError as error:
+        raise ResultError(
+            f"The result cannot be written to {folder.name!r} ({error.strerror}); choose another folder."
+        ) from None
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return manifest
+
+
+def _refuse_foreign(folder: Path, own: set[str]) -> None:
+    """A folder is replaced as a whole, so it must hold nothing but a bundle."""
+    if not folder.exists():
+        return
+    if not folder.is_dir() or {entry.name for entry in folder.iterdir()} - own:
+        raise ResultError(f"{folder.name!r} holds other files; choose a new or empty folder for the result.")
 
 
 def _swap(fresh: Path, folder: Path) -> None:

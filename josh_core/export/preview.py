@@ -1,0 +1,147 @@
+"""Pictures of a result without a browser: from above, from the side, from behind, or through its camera."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from josh_core.body.model import BodyModel
+from josh_core.colors import CAMERA_COLOR, person_color, rgb
+from josh_core.export.raster import Canvas, View
+from josh_core.export.rig import posed_vertices
+from josh_core.types import Float, Reconstruction, UInt8
+
+ViewName = Literal["top", "side", "front", "third", "camera"]
+
+_DARK = np.array([20, 23, 28], np.uint8)
+_GRID = np.array([58, 64, 74], np.uint8)
+_FAR = 1000.0  # m: seen from here with a long lens, a picture is as good as orthographic
+_MARGIN = 1.5  # m of surroundings shown around people and camera
+
+
+def render(
+    result: Reconstruction,
+    body: BodyModel,
+    frame: int,
+    view: ViewName | View = "third",
+    size: tuple[int, int] = (960, 540),
+) -> UInt8:
+    """Picture [h,w,3] sRGB of one frame: scene points, bodies, camera, paths and a 1 m grid on the floor.
+
+    `view` is a name or any View (then `size`, (width, height) in px, is not used). "top" (-Z is up), "side" (looks
+    along -X) and "front" (along -Z) are orthographic and leave out what lies between the picture's plane and the box
+    around people and camera; "third" looks over the camera's shoulder; "camera" is the clip's own view.
+    """
+    chosen = view if isinstance(view, View) else named_view(result, view, size, frame)
+    canvas = Canvas(chosen, _DARK)
+    if view != "camera":
+        _draw_grid(canvas, result)
+    canvas.points(result.scene.points, result.scene.colors)
+    draw_people(canvas, result, body, frame)
+    if view != "camera":
+        _draw_paths(canvas, result, frame)
+    return canvas.image
+
+
+def draw_people(canvas: Canvas, result: Reconstruction, body: BodyModel, frame: int) -> None:
+    """Everybody who is present at `frame`, in their own colours."""
+    for person in result.people:
+        row = np.flatnonzero(person.frames == frame)
+        if len(row):
+            vertices = posed_vertices(body, person.betas, person.pose[row], person.transl[row])[0]
+            canvas.mesh(vertices, np.asarray(body.faces), rgb(person_color(person.id)))
+
+
+def named_view(result: Reconstruction, name: ViewName, size: tuple[int, int], frame: int = 0) -> View:
+    """The View of that name, framed on everybody's way and the camera's."""
+    width, height = size
+    if name == "camera":
+        return camera_view(result, frame, size)
+    low, high = _bounds(result)
+    if name == "third":
+        return _over_the_shoulder(result, size)
+    right, down, ahead = {
+        "top": (np.array([1.0, 0, 0]), np.array([0, 0, 1.0]), np.array([0, -1.0, 0])),
+        "front": (np.array([1.0, 0, 0]), np.array([0, -1.0, 0]), np.array([0, 0, -1.0])),
+        "side": (np.array([0, 0, -1.0]), np.array([0, -1.0, 0]), np.array([-1.0, 0, 0])),
+    }[name]
+    centre, extent = (low + high) / 2, high - low
+    px_per_m = min(width / abs(extent @ right), height / abs(extent @ down))
+    world_from_cam = np.eye(4)
+    world_from_cam[:3, :3] = np.stack([right, down, ahead], 1)
+    world_from_cam[:3, 3] = centre - _FAR * ahead
+    return View(world_from_cam, _pinhole(px_per_m * _FAR, size), width, height, _FAR - abs(extent @ ahead) / 2)
+
+
+def camera_view(result: Reconstruction, frame: int, size: tuple[int, int]) -> View:
+    """The clip's camera at `frame`, in pixels of a picture of `size` (width, height) of the clip's shape."""
+    k = np.asarray(result.intrinsics, np.float64).copy()
+    k[0] *= size[0] / result.width
+    k[1] *= size[1] / result.height
+    return View(np.asarray(result.world_from_cam[frame], np.float64), k, *size)
+
+
+def look_at(eye: Float, target: Float) -> Float:
+    """world_from_cam [4,4] of an upright camera at `eye` [3] that looks at `target` [3]."""
+    ahead = (target - eye) / np.linalg.norm(target - eye)
+    right = np.cross(ahead, [0.0, 1.0, 0.0])
+    right /= np.linalg.norm(right)
+    out = np.eye(4)
+    out[:3, :3] = np.stack([right, np.cross(ahead, right), ahead], 1)
+    out[:3, 3] = eye
+    return out
+
+
+def _pinhole(focal: float, size: tuple[int, int]) -> Float:
+    return np.array([[focal, 0, size[0] / 2], [0, focal, size[1] / 2], [0, 0, 1.0]])
+
+
+def _bounds(result: Reconstruction) -> tuple[Float, Float]:
+    """Corners [3] of the box around everybody's joints and the camera's path, with a margin."""
+    centres = np.asarray(result.world_from_cam[:, :3, 3], np.float64)
+    every = np.concatenate([centres, *(np.asarray(p.joints, np.float64).reshape(-1, 3) for p in result.people)])
+    return every.min(0) - _MARGIN, every.max(0) + _MARGIN
+
+
+def _over_the_shoulder(result: Reconstruction, size: tuple[int, int]) -> View:
+    """From behind, above and beside the camera's first position, far enough to see everybody's way."""
+    low, high = _bounds(result)
+    centre, radius = (low + high) / 2, float(np.linalg.norm(high - low)) / 2
+    ahead = np.asarray(result.world_from_cam[0, :3, 2], np.float64) * [1, 0, 1]
+    ahead /= max(float(np.linalg.norm(ahead)), 1e-9)
+    side = np.cross(ahead, [0.0, 1.0, 0.0])
+    away = -0.75 * ahead + 0.5 * side + np.array([0, 0.6, 0])
+    eye = centre + away / np.linalg.norm(away) * radius * 1.9
+    return View(look_at(eye, centre), _pinhole(0.9 * max(size), size), *size)
+
+
+def _draw_grid(canvas: Canvas, result: Reconstruction) -> None:
+    low, high = _bounds(result)
+    a, b = np.floor(low).astype(int), np.ceil(high).astype(int)
+    for x in range(a[0], b[0] + 1):
+        canvas.line(np.array([(x, 0, z) for z in range(a[2], b[2] + 1)], float), _GRID, 1)
+    for z in range(a[2], b[2] + 1):
+        canvas.line(np.array([(x, 0, z) for x in range(a[0], b[0] + 1)], float), _GRID, 1)
+
+
+def _draw_paths(canvas: Canvas, result: Reconstruction, frame: int) -> None:
+    centres = np.asarray(result.world_from_cam[:, :3, 3], np.float64)
+    if len(centres) > 1:
+        canvas.line(centres, rgb(CAMERA_COLOR))
+    canvas.line(frustum(result, frame, 0.5), rgb(CAMERA_COLOR))
+    for person in result.people:
+        if len(person.joints) > 1:
+            ground = np.asarray(person.joints[:, 0], np.float64) * [1, 0, 1]
+            canvas.line(ground, rgb(person_color(person.id)))
+
+
+def frustum(result: Reconstruction, frame: int, depth: float) -> Float:
+    """World points [11,3] of one line that draws the camera's pyramid at `frame`, `depth` m long."""
+    k = np.asarray(result.intrinsics, np.float64)
+    x, y = (np.array([0, result.width]) - k[0, 2]) / k[0, 0], (np.array([0, result.height]) - k[1, 2]) / k[1, 1]
+    image = [np.array([x[i], y[j], 1.0]) * depth for i, j in ((0, 0), (1, 0), (1, 1), (0, 1))]
+    apex = np.zeros(3)
+    p_cam = np.array([apex, image[0], image[1], apex, image[2], image[3], apex, image[3], image[0], image[1], image[2]])
+    world_from_cam = np.asarray(result.world_from_cam[frame], np.float64)
+    return p_cam @ world_from_cam[:3, :3].T + world_from_cam[:3, 3]

@@ -1,0 +1,121 @@
+"""A small software renderer with a depth buffer (numpy): points, shaded meshes and lines seen by a pinhole camera."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from josh_core.export.rig import vertex_normals
+from josh_core.geometry import invert, project, transform
+from josh_core.types import Float, Int, UInt8
+
+_LARGEST = 512  # px, a triangle with a longer side is left out: the body is inside the camera there
+
+
+@dataclass(frozen=True)
+class View:
+    """Where a picture is taken from: an OpenCV camera in the world."""
+
+    world_from_cam: Float  # [4,4]
+    intrinsics: Float  # [3,3] px
+    width: int  # px
+    height: int  # px
+    near: float = 0.05  # m, nothing closer to the camera is drawn
+
+    def project(self, p_world: Float) -> tuple[Float, Float]:
+        """Pixels [N,2] and depth [N] m (z in camera) of world points [N,3]."""
+        p_cam = transform(invert(np.asarray(self.world_from_cam, np.float64)), np.asarray(p_world, np.float64))
+        return project(np.asarray(self.intrinsics, np.float64), p_cam), p_cam[:, 2]
+
+
+class Canvas:
+    """An image [h,w,3] u8 and its depth buffer [h,w] m; nearer things hide farther ones in any order of drawing."""
+
+    def __init__(self, view: View, background: UInt8) -> None:
+        self.view = view
+        self.image = np.empty((view.height, view.width, 3), np.uint8)
+        self.image[:] = background  # a colour [3] or a whole picture
+        self.depth = np.full((view.height, view.width), np.inf)
+
+    def points(self, p_world: Float, colors: UInt8, size: int = 2) -> None:
+        """Squares of `size` px at world points [N,3] in sRGB colours [N,3]."""
+        px, z = self.view.project(p_world)
+        corner = np.floor(px - (size - 1) / 2).astype(np.int64)
+        offset = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1).reshape(-1, 2)
+        xy = (corner[:, None] + offset).reshape(-1, 2)
+        self._write(xy, np.repeat(z, len(offset)), np.repeat(colors, len(offset), 0))
+
+    def mesh(self, vertices: Float, faces: Int, color: UInt8) -> None:
+        """A mesh of world vertices [V,3], lit from beside the camera, in one sRGB colour [3]."""
+        px, z = self.view.project(vertices)
+        light = _shade(self.view, vertices, faces)
+        solid = (z[faces] > self.view.near).all(1)
+        xy, face, weight = _fragments(px, faces[solid], self.view.width, self.view.height)
+        corners = faces[solid][face]
+        depth = (z[corners] * weight).sum(1)
+        shade = (light[corners] * weight).sum(1)
+        self._write(xy, depth, np.clip(shade[:, None] * color, 0, 255).astype(np.uint8))
+
+    def line(self, p_world: Float, color: UInt8, width: int = 2) -> None:
+        """A line through world points [N,3], over everything; the parts behind the camera are left out."""
+        px, z = self.view.project(p_world)
+        near = 16 * max(self.view.width, self.view.height)  # far outside the image cv2's fixed point would overflow
+        fixed = np.round(np.clip(px, -near, near) * 16).astype(np.int32)
+        for a in np.flatnonzero((z[:-1] > self.view.near) & (z[1:] > self.view.near)):
+            ends = (int(fixed[a, 0]), int(fixed[a, 1])), (int(fixed[a + 1, 0]), int(fixed[a + 1, 1]))
+            cv2.line(self.image, *ends, [int(c) for c in color], width, cv2.LINE_AA, 4)
+
+    def _write(self, xy: Int, z: Float, colors: UInt8) -> None:
+        """Fragments at pixels xy [M,2] of depth z [M] and colours [M,3]; the nearest one stays."""
+        inside = (z > self.view.near) & (xy >= 0).all(1) & (xy[:, 0] < self.view.width) & (xy[:, 1] < self.view.height)
+        pixel = xy[inside, 1] * self.view.width + xy[inside, 0]
+        z, colors = z[inside], colors[inside]
+        depth = self.depth.reshape(-1)
+        np.minimum.at(depth, pixel, z)
+        seen = depth[pixel] == z
+        self.image.reshape(-1, 3)[pixel[seen]] = colors[seen]
+
+
+def _shade(view: View, vertices: Float, faces: Int) -> Float:
+    """Brightness [V] of a matt surface: a lamp up and left of the camera, and light from all around."""
+    normals = vertex_normals(np.asarray(vertices, np.float64), faces) @ view.world_from_cam[:3, :3]  # camera axes
+    lamp = np.array([-0.35, -0.55, -0.76])
+    return 0.45 + 0.65 * np.clip(normals @ lamp, 0, 1)
+
+
+def _fragments(px: Float, faces: Int, width: int, height: int) -> tuple[Int, Int, Float]:
+    """Pixels [M,2], face index [M] and barycentric weights [M,3] of all pixel centres inside triangles.
+
+    Triangles are handled together with others of about their size, each over a square that covers it.
+    """
+    corners = px[faces]  # [F,3,2]
+    low = np.floor(corners.min(1)).astype(np.int64)
+    side = (np.ceil(corners.max(1)).astype(np.int64) - low).max(1)
+    seen = (corners.max(1) > 0).all(1) & (low[:, 0] < width) & (low[:, 1] < height) & (side <= _LARGEST)
+    parts = []
+    size, smaller = 2, 0
+    while smaller < _LARGEST:
+        chosen = np.flatnonzero(seen & (side > smaller) & (side <= size))
+        if len(chosen):
+            parts.append(_inside(corners[chosen], low[chosen], chosen, size))
+        size, smaller = size * 2, size
+    if not parts:
+        return np.zeros((0, 2), np.int64), np.zeros(0, np.int64), np.zeros((0, 3))
+    xy, face, weight = (np.concatenate(x) for x in zip(*parts, strict=True))
+    return xy, face, weight
+
+
+def _inside(corners: Float, low: Int, faces: Int, size: int) -> tuple[Int, Int, Float]:
+    """Pixels of `size` x `size` squares at `low` [F,2] whose centres lie inside the triangles `corners` [F,3,2]."""
+    grid = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1).reshape(1, -1, 2)
+    p = grid + 0.5 + (low - corners[:, 0])[:, None]  # [F,S,2] relative to the first corner
+    u, v = (corners[:, 1] - corners[:, 0])[:, None], (corners[:, 2] - corners[:, 0])[:, None]
+    area = u[..., 0] * v[..., 1] - u[..., 1] * v[..., 0]  # [F,1]
+    with np.errstate(divide="ignore", invalid="ignore"):  # triangles seen edge-on have no inside
+        b = (p[..., 0] * v[..., 1] - p[..., 1] * v[..., 0]) / area
+        c = (u[..., 0] * p[..., 1] - u[..., 1] * p[..., 0]) / area
+    weight = np.stack([1 - b - c, b, c], -1)
+    face, pixel = np.nonzero((weight >= 0).all(-1))
+    return grid[0, pixel] + low[face], faces[face], weight[face, pixel]
