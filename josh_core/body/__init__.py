@@ -1,0 +1,6 @@
+"""The body: a neutral person in SMPL's layout, posed by rotations and ten shape numbers."""
+
+from josh_core.body.model import BodyModel, BodyPoints, load_body
+from josh_core.body.move import move_body
+
+__all__ = ["BodyModel", "BodyPoints", "load_body", "move_body"]
