@@ -7,14 +7,16 @@ shortest duration keep labels from flickering. DESIGN section 6 step 7.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
-import torch
 
 from josh_core.body.model import BodyModel
+from josh_core.body.posed import PosedPoints, pose_points
 from josh_core.geometry import intrinsics, project
 from josh_core.progress import Progress
-from josh_core.types import BodyTrack, CameraPath, Clip, Contacts, Float, People
+from josh_core.types import BodyTrack, Bool, CameraPath, Clip, Contacts, Float, Int, People
 
 FLOW_SIDE = 640  # px, longest side of the images between which the flow is measured
 STILL_SPEED = 0.45  # m/s, a point slower than this against its background is judged still
@@ -23,26 +25,39 @@ LOW_HEIGHT = 0.09  # m over the lowest point of the body: a toe of a stance foot
 LOW_WIDTH = 0.02  # m
 SEAT_SECONDS = 0.5  # s, a seat must be still this long
 SHORTEST = 0.1  # s, contacts and gaps shorter than this are noise
-FLOOR_PARTS = ("heel", "toe", "ball", "sole", "foot", "knee", "hand", "elbow")
-WEIGHT_PARTS = ("seat", "back", "thigh", "buttock")
+FEET = ("heel", "sole", "ball", "toe")
+LIMBS = ("hand", "knee", "shin", "elbow", "forearm")  # on the floor when low
+SEAT = ("seat", "thigh")  # bear weight on anything while sitting; all other points only when lying low
 
 
-def find_contacts(  # noqa: PLR0913  # one argument for each earlier stage
-    clip: Clip, people: People, cameras: CameraPath, bodies: tuple[BodyTrack, ...], body: BodyModel, progress: Progress
+@dataclass(frozen=True)
+class _View:
+    """What the image motion is read from."""
+
+    clip: Clip
+    people: People
+    cameras: CameraPath
+    k: Float  # [3,3] px of the decoded frame
+
+
+def find_contacts(
+    clip: Clip,
+    people: People,
+    cameras: CameraPath,
+    bodies: tuple[BodyTrack, ...],
+    body: BodyModel,
+    progress: Progress,
 ) -> tuple[Contacts, ...]:
-    """Contact probabilities of every person, in the order of `bodies`.
-
-    Up is taken from the bodies themselves (`body_up`), so no floor is needed.
-    """
-    points = [_points_cam(b, body) for b in bodies]
-    up = body_up(cameras, bodies, [j for j, _ in points])
-    speeds = _speeds_against_background(clip, people, cameras, bodies, [p for _, p in points], progress)
+    """Contact probabilities of every person, in the order of `bodies`; needs no floor and no scene depth."""
+    view = _View(clip, people, cameras, intrinsics(cameras.focal, clip.width, clip.height))
+    points = [pose_points(b, body) for b in bodies]
+    up = body_up(cameras, bodies, [p.joints for p in points])
+    speeds = _speeds_against_background(view, bodies, points, progress)
+    dt = float(np.median(np.diff(clip.times)))
     out = []
-    for b, (joints, contacts), speed in zip(bodies, points, speeds, strict=True):
+    for b, p, speed in zip(bodies, points, speeds, strict=True):
         up_cam = cameras.world_from_cam[b.frames, :3, :3].swapaxes(1, 2) @ up  # [n,3]
-        height = np.einsum("ncd,nd->nc", contacts, up_cam)
-        dt = np.median(np.diff(clip.times))
-        probability = _probability(joints, height, up_cam, speed, body.contact_names, float(dt))
+        probability = _probability(p, up_cam, speed, body.contact_names, dt)
         out.append(Contacts(_split_runs(probability, b.frames, SHORTEST / dt), tuple(body.contact_names)))
     return tuple(out)
 
@@ -65,31 +80,14 @@ def body_up(cameras: CameraPath, bodies: tuple[BodyTrack, ...], joints_cam: list
     return total / np.linalg.norm(total)
 
 
-def _points_cam(b: BodyTrack, body: BodyModel) -> tuple[Float, Float]:
-    """Joints [n,24,3] and contact points [n,C,3] of a body track in the camera, m."""
-    n = len(b.frames)
-    with torch.no_grad():
-        p = body.points(
-            torch.as_tensor(b.betas, dtype=torch.float32).expand(n, -1),
-            torch.as_tensor(b.rotations, dtype=torch.float32),
-            torch.as_tensor(b.transl, dtype=torch.float32),
-        )
-    return p.joints.double().numpy(), p.contacts.double().numpy()
-
-
 def _speeds_against_background(
-    clip: Clip,
-    people: People,
-    cameras: CameraPath,
-    bodies: tuple[BodyTrack, ...],
-    points: list[Float],
-    progress: Progress,
+    view: _View, bodies: tuple[BodyTrack, ...], points: list[PosedPoints], progress: Progress
 ) -> list[Float]:
     """Speed [n,C] in m/s of each contact point against the background beside it, across the line of sight."""
-    k = intrinsics(cameras.focal, clip.width, clip.height)
+    clip, people, cameras = view.clip, view.people, view.cameras
     row = [{int(f): i for i, f in enumerate(b.frames)} for b in bodies]
-    pair_speed = [np.full((len(b.frames), p.shape[1]), np.nan) for b, p in zip(bodies, points, strict=True)]
-    px = [project(k, p) for p in points]
+    pair_speed = [np.full(p.contacts.shape[:2], np.nan) for p in points]
+    px = [project(view.k, p.contacts) for p in points]
     grey = None
     for t in range(len(clip) - 1):
         progress.update(t / len(clip))
@@ -101,77 +99,81 @@ def _speeds_against_background(
         following = _grey(clip, t + 1)
         flow = _flow(grey, following)  # [h,w,2] px of the reduced image
         grey = following
-        background = ~_dilate(people.mask(t, flow.shape[1], flow.shape[0]))
-        still = _camera_flow(cameras, k, t, flow.shape[1] / clip.width)
-        dt = clip.times[t + 1] - clip.times[t]
+        size = (flow.shape[1], flow.shape[0])
+        behind = _background_motion(view, t, flow, ~_dilate(people.mask(t, *size)))
         for i in present:
-            r0, r1 = row[i][t], row[i][t + 1]
-            metre_per_px = points[i][r0, :, 2] / cameras.focal
-            motion = _relative_motion(flow, background, still, people, (t, i), px[i][r0], px[i][r1], clip)
-            pair_speed[i][r0] = motion * metre_per_px / dt
+            here, there = px[i][row[i][t]], px[i][row[i][t + 1]]
+            motion = _relative_motion(flow, people.mask(t, *size, i), behind, here, there)
+            metre_per_px = points[i].contacts[row[i][t], :, 2] / cameras.focal
+            seconds = clip.times[t + 1] - clip.times[t]
+            pair_speed[i][row[i][t]] = motion * clip.width / size[0] * metre_per_px / seconds
     return [_both_sides(s) for s in pair_speed]
 
 
-def _relative_motion(  # noqa: PLR0913
-    flow: Float,
-    background: Float,
-    still: Float | None,
-    people: People,
-    which: tuple[int, int],
-    px0: Float,
-    px1: Float,
-    clip: Clip,
-) -> Float:
-    """Image motion [C] in px of body points against the background, the mean of flow and fitted body."""
+def _relative_motion(flow: Float, own: Bool, behind: Motion, here: Float, there: Float) -> Float:
+    """Motion [C] of body points against the background, px of the flow image: the mean of flow and fitted body.
+
+    own: [h,w] mask of this person; here, there: [C,2] px of the decoded frame at this and the next frame.
+    """
     h, w = flow.shape[:2]
-    t, i = which
-    scale = w / clip.width
-    size = max(float(np.ptp(px0[:, 1])) * scale, 12.0)  # height of the person in the flow image
-    at = np.clip((px0 * scale).astype(int), 0, [w - 1, h - 1])
-    own = people.mask(t, w, h, i)
-    on_body = _masked_mean(flow, own, max(3, round(size * 0.03)), at)
-    if still is None:
-        behind = _masked_mean(flow, background, max(5, round(size * 0.10)), at)
-    else:
-        behind = still(px0 * scale)
-    fitted = (px1 - px0) * scale
-    by_fit = np.linalg.norm(fitted - behind, axis=-1)
-    by_flow = np.linalg.norm(on_body - behind, axis=-1)
+    scale = w / behind.width
+    size = max(float(np.ptp(here[:, 1])) * scale, 12.0)  # height of the person in the flow image
+    at = np.clip((here * scale).astype(int), 0, [w - 1, h - 1])
+    background = behind.at(here * scale, at, size)
+    by_fit = np.linalg.norm((there - here) * scale - background, axis=-1)
+    by_flow = np.linalg.norm(_masked_mean(flow, own, max(3, round(size * 0.03)), at) - background, axis=-1)
     by_flow = np.where(np.isfinite(by_flow), by_flow, by_fit)
-    return np.nan_to_num((by_fit + by_flow) / 2 / scale, nan=np.inf)
+    return np.nan_to_num((by_fit + by_flow) / 2, nan=np.inf)
 
 
-def _camera_flow(cameras: CameraPath, k: Float, t: int, scale: float):  # noqa: ANN202
-    """A function px -> image motion of the background, where the camera alone determines it; else None."""
-    if cameras.kind == "moving":
-        return None
-    kk = np.diag([scale, scale, 1.0]) @ k
-    turn = cameras.world_from_cam[t + 1, :3, :3].T @ cameras.world_from_cam[t, :3, :3]
-    homography = kk @ turn @ np.linalg.inv(kk)
+@dataclass(frozen=True)
+class Motion:
+    """Image motion of the background, px of the flow image: exact where the camera only turns, else measured."""
 
-    def motion(px: Float) -> Float:
-        q = np.concatenate([px, np.ones((len(px), 1))], 1) @ homography.T
+    width: int  # px of the decoded frame
+    turn: Float | None  # [3,3] homography of a camera that does not travel
+    flow: Float  # [h,w,2]
+    mask: Bool  # [h,w] True on the background
+
+    def at(self, px: Float, cell: Int, size: float) -> Float:
+        """Motion [C,2] at px [C,2] (cell: the same as whole pixels); size: height of the person in px."""
+        if self.turn is None:
+            return _masked_mean(self.flow, self.mask, max(5, round(size * 0.10)), cell)
+        q = np.concatenate([px, np.ones((len(px), 1))], 1) @ self.turn.T
         return q[:, :2] / q[:, 2:] - px
 
-    return motion
+
+def _background_motion(view: _View, t: int, flow: Float, mask: Bool) -> Motion:
+    if view.cameras.kind == "moving":
+        return Motion(view.clip.width, None, flow, mask)
+    scale = flow.shape[1] / view.clip.width
+    k = np.diag([scale, scale, 1.0]) @ view.k
+    rotation = view.cameras.world_from_cam[:, :3, :3]
+    return Motion(view.clip.width, k @ rotation[t + 1].T @ rotation[t] @ np.linalg.inv(k), flow, mask)
 
 
-def _probability(joints: Float, height: Float, up_cam: Float, speed: Float, names: tuple[str, ...], dt: float) -> Float:
-    """Contact probability [n,C] before hysteresis."""
+def _probability(p: PosedPoints, up_cam: Float, speed: Float, names: tuple[str, ...], dt: float) -> Float:
+    """Contact probability [n,C] before hysteresis; up_cam: [n,3] in the camera, speed: [n,C] m/s."""
+    height = np.einsum("ncd,nd->nc", p.contacts, up_cam)
     still = _sigmoid((STILL_SPEED - speed) / STILL_WIDTH)
     low = _sigmoid((LOW_HEIGHT - (height - height.min(1, keepdims=True))) / LOW_WIDTH)
-    seated = _seated(joints, up_cam)[:, None]
+    seated = _seated(p.joints, up_cam)
     window = max(1, round(SEAT_SECONDS / dt))
     long_still = _sliding_median(still, window)
     out = np.zeros_like(still)
     for c, name in enumerate(names):
-        if any(part in name for part in FLOOR_PARTS):
+        if is_part(name, FEET + LIMBS):
             out[:, c] = still[:, c] * low[:, c]
-        if any(part in name for part in WEIGHT_PARTS):
-            lying = long_still[:, c] * low[:, c]
-            sitting = long_still[:, c] * seated[:, 0] if "back" not in name else 0.0
-            out[:, c] = np.maximum(lying, sitting)
+        elif is_part(name, SEAT):
+            out[:, c] = long_still[:, c] * np.maximum(seated, low[:, c])
+        else:
+            out[:, c] = long_still[:, c] * low[:, c]
     return out
+
+
+def is_part(name: str, parts: tuple[str, ...]) -> bool:
+    """Whether a contact point such as "left_big_toe" belongs to one of the parts."""
+    return any(part in name for part in parts)
 
 
 def _seated(joints: Float, up_cam: Float) -> Float:

@@ -13,11 +13,12 @@ import torch
 
 from josh_core.body.model import BodyModel
 from josh_core.body.move import move_body
-from josh_core.geometry import intrinsics, project, rigid, rotation_between, transform
-from josh_core.types import BodyTrack, CameraPath, Contacts, DepthMaps, Float, Floor, PersonMotion, ScaleSource
+from josh_core.body.posed import PosedPoints
+from josh_core.contact import FEET, is_part
+from josh_core.geometry import intrinsics, project, rigid, rotation_between, rotmat_to_rotvec, transform
+from josh_core.types import BodyTrack, CameraPath, Contacts, Float, Floor, PersonMotion, ScaleSource, Scene
 
 ASSUMED_CAMERA_HEIGHT = 1.6  # m over the floor, what the assembly line has to guess (baseline)
-FEET = ("heel", "toe", "ball", "sole", "foot")
 BODY_UP_SIGMA = np.radians(5.0)  # how far the mean body axis of standing people leans from the vertical
 LEVEL_SIGMA = np.radians(12.0)  # how far a hand-held camera is tilted or rolled
 
@@ -39,26 +40,6 @@ class WorldFrame:
     def cameras(self, scene_from_cam: Float) -> Float:
         """world_from_cam [T,4,4] of rigid scene_from_cam [T,4,4]."""
         return rigid(self.rotation @ scene_from_cam[:, :3, :3], self.points(scene_from_cam[:, :3, 3]))
-
-
-@dataclass(frozen=True)
-class PosedPoints:
-    """Joints and contact points of one body track in the camera, m."""
-
-    joints: Float  # [n,24,3]
-    contacts: Float  # [n,C,3]
-
-
-def pose_points(track: BodyTrack, body: BodyModel) -> PosedPoints:
-    """Joints and contact points of a body track in its cameras."""
-    n = len(track.frames)
-    with torch.no_grad():
-        p = body.points(
-            torch.as_tensor(track.betas, dtype=torch.float32).expand(n, -1),
-            torch.as_tensor(track.rotations, dtype=torch.float32),
-            torch.as_tensor(track.transl, dtype=torch.float32),
-        )
-    return PosedPoints(p.joints.double().numpy(), p.contacts.double().numpy())
 
 
 def floor_from_people(
@@ -91,7 +72,7 @@ def floor_from_people(
 
 def _foot_chance(c: Contacts) -> Float:
     """Contact probability [n,C] with everything but the feet at zero."""
-    is_foot = np.array([any(part in name for part in FEET) for name in c.names])
+    is_foot = np.array([is_part(name, FEET) for name in c.names])
     return c.probability * is_foot
 
 
@@ -128,8 +109,7 @@ def _fit_plane(feet: Float, rays: Float, weight: Float, up: Float, level: Float)
 
 
 def metric_scale(
-    cameras: CameraPath,
-    depths: DepthMaps,
+    scene: Scene,
     size: tuple[int, int],
     floor: Floor | None,
     tracks: tuple[BodyTrack, ...],
@@ -143,13 +123,14 @@ def metric_scale(
     taken to stand on the floor, and the result says "height". Returns (scale, source, relative sigma).
     Raises nothing: without any floor or depth the scale is 1 and "assumed".
     """
+    cameras = scene.cameras
     if cameras.kind != "moving":
         return 1.0, "height", 0.0
     touching, standing = [np.zeros(0)], [np.zeros(0)]
     for track, p, c in zip(tracks, points, contacts, strict=True):
         feet = _foot_chance(c)
         by_floor = _floor_depth(cameras, floor, track, p)
-        by_map = _map_depth(cameras, depths, size, track, p)
+        by_map = _map_depth(scene, size, track, p)
         scene = np.where(np.isfinite(by_map), by_map, by_floor)
         ratio = p.contacts[..., 2] / scene
         touching.append(ratio[(np.maximum(feet, c.probability * np.isfinite(by_map)) > 0.6) & np.isfinite(ratio)])
@@ -189,10 +170,9 @@ def _floor_depth(cameras: CameraPath, floor: Floor | None, track: BodyTrack, p: 
     return np.where((down > 0.02) & (depth > 0), depth, np.nan)
 
 
-def _map_depth(
-    cameras: CameraPath, depths: DepthMaps, size: tuple[int, int], track: BodyTrack, p: PosedPoints
-) -> Float:
+def _map_depth(scene: Scene, size: tuple[int, int], track: BodyTrack, p: PosedPoints) -> Float:
     """Depth [n,C] of the scene beside each contact point, from the keyframes' dense maps; NaN elsewhere."""
+    cameras, depths = scene.cameras, scene.depths
     h, w = depths.depth.shape[1:]
     k = intrinsics(cameras.focal, *size)
     out = np.full(p.contacts.shape[:2], np.nan)
@@ -260,8 +240,6 @@ def person_in_world(track: BodyTrack, world_from_cam: Float, contact: Float, bod
 
 def person_motion(track: BodyTrack, rotations: Float, transl: Float, contact: Float, body: BodyModel) -> PersonMotion:
     """PersonMotion from world rotations [n,24,3,3] and translations [n,3] with the track's shape and frames."""
-    from josh_core.geometry import rotmat_to_rotvec
-
     n = len(track.frames)
     with torch.no_grad():
         joints = body.points(
