@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 from scipy.ndimage import minimum_filter1d, uniform_filter1d
-from scipy.spatial import cKDTree
 
 from josh_core.body.model import BodyModel
+from josh_core.body.names import JOINTS, PARENTS
 from josh_core.colors import CAMERA_COLOR, linear, person_color, rgb
 from josh_core.export.gltf import (
     INDEX_DATA,
@@ -26,8 +26,9 @@ from josh_core.export.gltf import (
     GltfWriter,
 )
 from josh_core.export.points import thin
-from josh_core.export.rig import JOINT_NAMES, Rig, quaternions, rig_of, runs, top_weights, vertex_normals
+from josh_core.export.rig import Rig, quaternions, rig_of, top_weights, vertex_normals
 from josh_core.geometry import rotmat_to_rotvec
+from josh_core.motion import runs
 from josh_core.types import Float, Int, PersonMotion, Reconstruction
 
 _MAX_POINTS = 180_000  # 16 bytes each: about 3 MB
@@ -49,7 +50,7 @@ def glb_bytes(result: Reconstruction, body: BodyModel, max_points: int = _MAX_PO
     skin = _SharedSkin(writer, body) if result.people else None
     for index, person in enumerate(result.people):
         assert skin is not None
-        _add_person(writer, result, index, rig_of(body, person.betas), skin)
+        _add_person(writer, result, index, body, skin)
         _add_person_path(writer, index, person)
     return writer.to_bytes()
 
@@ -134,7 +135,7 @@ class _SharedSkin:
     """Faces and skin weights, stored once for all people: they share one body."""
 
     def __init__(self, writer: GltfWriter, body: BodyModel) -> None:
-        joints, weights = top_weights(np.asarray(body.weights))
+        joints, weights = top_weights(body.skin_weights.double().numpy())
         whole = np.iinfo(np.uint16).max
         fixed = np.round(weights * whole).astype(np.int64)
         fixed[:, 0] += whole - fixed.sum(1)  # the strongest takes the rounding, so every sum is exact
@@ -148,9 +149,10 @@ class _SharedSkin:
         }
 
 
-def _add_person(writer: GltfWriter, result: Reconstruction, index: int, rig: Rig, shared: _SharedSkin) -> None:
+def _add_person(writer: GltfWriter, result: Reconstruction, index: int, body: BodyModel, shared: _SharedSkin) -> None:
     """One skinned mesh node `person_{index}` at the top of the scene and its skeleton beside it."""
     person = result.people[index]
+    rig = rig_of(body, person.betas)
     bones = _add_skeleton(writer, index, person, rig)
     _animate_person(writer, result, person, rig, bones)
     inverse_bind = np.tile(np.eye(4, dtype=np.float32), (len(bones), 1, 1))
@@ -159,7 +161,7 @@ def _add_person(writer: GltfWriter, result: Reconstruction, index: int, rig: Rig
         "skins",
         {"joints": bones, "skeleton": bones[0], "inverseBindMatrices": writer.accessor(inverse_bind)},
     )
-    normals = vertex_normals(rig.vertices, rig.faces)
+    normals = vertex_normals(rig.vertices, np.asarray(body.faces))
     attributes = {
         "POSITION": writer.accessor(rig.vertices.astype(np.float32), VERTEX_DATA),
         "NORMAL": writer.accessor(normals.astype(np.float32), VERTEX_DATA),
@@ -168,12 +170,11 @@ def _add_person(writer: GltfWriter, result: Reconstruction, index: int, rig: Rig
     name = f"person_{index}"
     material = writer.material(name, linear(rgb(person_color(person.id))))
     mesh = writer.mesh(name, TRIANGLES, attributes, material, shared.faces)
-    writer.node(name, mesh=mesh, skin=skin, extras=_person_extras(result, person, rig))
+    writer.node(name, mesh=mesh, skin=skin, extras=_person_extras(result, person, body))
 
 
-def _person_extras(result: Reconstruction, person: PersonMotion, rig: Rig) -> dict[str, Any]:
+def _person_extras(result: Reconstruction, person: PersonMotion, body: BodyModel) -> dict[str, Any]:
     probability = np.round(255 * np.clip(person.contact, 0, 1)).astype(np.uint8)
-    nearest = cKDTree(rig.vertices).query(rig.contacts)[1]
     return {
         "kind": "person",
         "track_id": person.id,
@@ -182,7 +183,7 @@ def _person_extras(result: Reconstruction, person: PersonMotion, rig: Rig) -> di
         "frame_runs": [[int(person.frames[a]), int(person.frames[b - 1])] for a, b in runs(person.frames)],
         "contact": {
             "names": list(result.contact_names),
-            "vertices": nearest.tolist(),  # [C] the mesh vertex at each contact point
+            "vertices": np.asarray(body.contact_vertices).tolist(),  # [C] the mesh vertex at each contact point
             "probability_u8_base64": base64.b64encode(probability.tobytes()).decode(),  # [n,C] row-major
         },
     }
@@ -192,12 +193,12 @@ def _add_skeleton(writer: GltfWriter, index: int, person: PersonMotion, rig: Rig
     """Joint nodes in SMPL's order, named person_{index}_{joint}, at the pose of the person's first frame."""
     bones: list[int] = []
     rotations = quaternions(person.pose[:1])[0]
-    for joint, parent in enumerate(rig.parents):
+    for joint, parent in enumerate(PARENTS):
         root = parent < 0
         offset = rig.joints[joint] + person.transl[0] if root else rig.joints[joint] - rig.joints[parent]
         bones.append(
             writer.node(
-                f"person_{index}_{JOINT_NAMES[joint]}",
+                f"person_{index}_{JOINTS[joint]}",
                 None if root else bones[parent],
                 translation=offset.astype(np.float32).tolist(),
                 rotation=rotations[joint].astype(np.float32).tolist(),

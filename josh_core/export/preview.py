@@ -9,7 +9,7 @@ import numpy as np
 from josh_core.body.model import BodyModel
 from josh_core.colors import CAMERA_COLOR, person_color, rgb
 from josh_core.export.raster import Canvas, View
-from josh_core.export.rig import posed_vertices
+from josh_core.motion import posed_vertices
 from josh_core.types import Float, Reconstruction, UInt8
 
 ViewName = Literal["top", "side", "front", "third", "camera"]

@@ -9,14 +9,7 @@ import roma
 import torch
 
 from josh_core.body.model import BodyModel
-from josh_core.geometry import rotvec_to_rotmat
 from josh_core.types import Float, Int
-
-JOINT_NAMES = (
-    "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle",
-    "spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder",
-    "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hand", "right_hand",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -25,46 +18,13 @@ class Rig:
 
     vertices: Float  # [V,3] m
     joints: Float  # [24,3] m
-    contacts: Float  # [C,3] m
-    faces: Int  # [F,3]
-    parents: tuple[int, ...]  # [24], -1 at the root
-    weights: Float  # [V,24] skin weights
 
 
 def rig_of(body: BodyModel, betas: Float) -> Rig:
     """The rig of one shape `betas` [10]."""
-    rest = np.zeros((1, 24, 3)), np.zeros((1, 3))
-    joints, contacts = posed_points(body, betas, *rest)
-    return Rig(
-        posed_vertices(body, betas, *rest)[0],
-        joints[0],
-        contacts[0],
-        np.asarray(body.faces),
-        tuple(int(p) for p in body.parents),
-        np.asarray(body.weights, np.float64),
-    )
-
-
-def posed_vertices(body: BodyModel, betas: Float, pose: Float, transl: Float) -> Float:
-    """Vertices [n,V,3] m in the world of axis-angle `pose` [n,24,3] and SMPL translation `transl` [n,3]."""
+    shape = torch.as_tensor(np.asarray(betas, np.float32))[None]
     with torch.no_grad():
-        return body.vertices(*_tensors(betas, pose, transl)).double().numpy()
-
-
-def posed_points(body: BodyModel, betas: Float, pose: Float, transl: Float) -> tuple[Float, Float]:
-    """Joints [n,24,3] and contact points [n,C,3], m in the world."""
-    with torch.no_grad():
-        points = body.points(*_tensors(betas, pose, transl))
-    return points.joints.double().numpy(), points.contacts.double().numpy()
-
-
-def _tensors(betas: Float, pose: Float, transl: Float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    rotations = rotvec_to_rotmat(pose)
-    return (
-        torch.as_tensor(np.asarray(betas), dtype=torch.float32).expand(len(pose), -1),
-        torch.as_tensor(rotations, dtype=torch.float32),
-        torch.as_tensor(np.asarray(transl), dtype=torch.float32),
-    )
+        return Rig(body.rest_vertices(shape)[0].double().numpy(), body.rest_joints(shape)[0].double().numpy())
 
 
 def top_weights(weights: Float, count: int = 4) -> tuple[Int, Float]:
@@ -92,12 +52,3 @@ def quaternions(rotvec: Float) -> Float:
     same = (quats[1:] * quats[:-1]).sum(-1, keepdims=True) >= 0
     sign = np.cumprod(np.where(same, 1.0, -1.0), 0)
     return np.concatenate([quats[:1], quats[1:] * sign])
-
-
-def runs(frames: Int) -> list[tuple[int, int]]:
-    """Row ranges [start, end) of the stretches of consecutive frame numbers."""
-    if len(frames) == 0:
-        return []
-    cuts = np.flatnonzero(np.diff(frames) != 1) + 1
-    edges = [0, *cuts.tolist(), len(frames)]
-    return list(zip(edges[:-1], edges[1:], strict=True))

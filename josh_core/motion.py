@@ -1,0 +1,44 @@
+"""Points of one person's motion as numpy arrays in the world: joints, contact points, landmarks, the whole mesh."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from josh_core.body.model import BodyModel
+from josh_core.geometry import rotvec_to_rotmat
+from josh_core.types import Float, Int
+
+
+def posed_points(body: BodyModel, betas: Float, pose: Float, transl: Float) -> tuple[Float, Float, Float]:
+    """Joints [n,24,3], contact points [n,C,3] and BlazePose landmarks [n,33,3] in m.
+
+    betas: [10]; pose: [n,24,3] axis-angle; transl: [n,3] m, SMPL's translation.
+    """
+    with torch.no_grad():
+        p = body.points(*_tensors(betas, pose, transl))
+    joints, contacts, landmarks = (x.double().numpy() for x in (p.joints, p.contacts, p.landmarks))
+    return joints, contacts, landmarks
+
+
+def posed_vertices(body: BodyModel, betas: Float, pose: Float, transl: Float) -> Float:
+    """Mesh vertices [n,V,3] in m, arguments as in `posed_points`."""
+    with torch.no_grad():
+        return body.vertices(*_tensors(betas, pose, transl)).double().numpy()
+
+
+def runs(frames: Int) -> list[tuple[int, int]]:
+    """Row ranges [start, end) of the stretches of consecutive frame numbers."""
+    if len(frames) == 0:
+        return []
+    cuts = np.flatnonzero(np.diff(frames) != 1) + 1
+    edges = [0, *cuts.tolist(), len(frames)]
+    return list(zip(edges[:-1], edges[1:], strict=True))
+
+
+def _tensors(betas: Float, pose: Float, transl: Float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    return (
+        torch.as_tensor(np.asarray(betas), dtype=torch.float32).expand(len(pose), -1),
+        torch.as_tensor(rotvec_to_rotmat(pose), dtype=torch.float32),
+        torch.as_tensor(np.asarray(transl), dtype=torch.float32),
+    )

@@ -1,0 +1,251 @@
+"""How good one result is, without any truth: numbers, verdicts and sentences in plain words.
+
+`quality` measures; `rows` judges with the one table of thresholds below, for the page, the command line and the
+exports alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from josh_core.body.model import BodyModel
+from josh_core.geometry import invert, project
+from josh_core.motion import posed_points
+from josh_core.types import Float, People, PersonMotion, Reconstruction, Track
+
+FEET = ("heel", "sole", "ball", "toe")
+IN_CONTACT = 0.5  # probability from which a contact point counts as touching
+SEEN = 0.5  # visibility from which a landmark counts as seen
+BODY_LANDMARKS = [11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]  # shoulders, elbows, wrists, hips, knees, ankles
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the quality table."""
+
+    name: str  # "Foot slide"
+    value: float | str | None  # None where it cannot be measured
+    unit: str
+    verdict: str  # good, fair, poor, or "" where there is nothing to judge
+    sentence: str  # "Feet that touch the ground slide 3 mm a frame: good."
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How one number is shown and judged: good up to `good`, fair up to `fair`, poor above (on the absolute value)."""
+
+    key: str
+    name: str
+    unit: str
+    sentence: str  # with {} for the number
+    good: float | None = None
+    fair: float | None = None
+
+
+MEASURES = (
+    Measure("foot_slide_mm", "Foot slide", "mm/frame", "Feet that touch the ground slide {} mm a frame", 5, 15),
+    Measure("foot_slide_mm_s", "Foot slide per second", "mm/s", "That is {} mm a second", 150, 450),
+    Measure("foot_height_cm", "Feet over the floor", "cm", "Feet in contact are {} cm from the floor", 4, 8),
+    Measure("floating_cm", "Floating", "cm", "Feet in contact float up to {} cm over the floor", 5, 10),
+    Measure("penetration_cm", "Penetration", "cm", "Feet sink up to {} cm into the floor", 5, 10),
+    Measure(
+        "jitter",
+        "Jitter",
+        "10 m/s³",
+        "Joints shake with a jerk of {} x 10 m/s³ (a real walk has about 5 to 10)",
+        15,
+        40,
+    ),
+    Measure("reprojection_px", "Reprojection", "px", "Joints are {} px from where they are seen"),
+    Measure("reprojection_pct", "Reprojection, relative", "% of height", "That is {} % of the person's height", 3, 6),
+    Measure("camera_path_m", "Camera path", "m", "The camera travels {} m"),
+)
+_SCALE_SENTENCE = {
+    "contact": ("good", "The scale comes from where bodies touch the scene."),
+    "height": ("fair", "The scale comes from the people's height: nothing fixed it by contact."),
+    "assumed": ("poor", "The scale is only an assumption about the camera's height."),
+}
+
+
+def quality(result: Reconstruction, body: BodyModel, people: People | None = None) -> dict[str, Any]:
+    """Numbers of a result, as plain JSON values; None where something cannot be measured (nobody touches, one frame).
+
+    Keys: those of MEASURES over all people; scale_source; people: for each one id, frames_share, height_m, speed_m_s
+    and those of MEASURES that belong to a person. With `people` (the tracks in the image) reprojection is measured.
+    """
+    tracks = {track.id: track for track in people.tracks} if people is not None else {}
+    pools = [_measure_person(result, person, body, tracks.get(person.id)) for person in result.people]
+    per_person = [
+        {
+            "id": int(person.id),
+            "frames_share": round(len(person.frames) / len(result.frame_times), 4),
+            "height_m": round(float(person.height_m), 3),
+            "speed_m_s": _rounded(_speed(result, person)),
+            **_summary([pool]),
+        }
+        for person, pool in zip(result.people, pools, strict=True)
+    ]
+    steps = np.linalg.norm(np.diff(result.world_from_cam[:, :3, 3].astype(np.float64), axis=0), axis=-1)
+    return {
+        **_summary(pools),
+        "camera_path_m": _rounded(float(steps.sum())),
+        "scale_source": result.scale_source,
+        "people": per_person,
+    }
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """Samples of one person, so that medians can be taken over one person or all."""
+
+    slide_mm: Float
+    slide_mm_s: Float
+    height_cm: Float  # signed, over the floor
+    jerk: Float  # 10 m/s^3
+    error_px: Float
+    error_pct: Float
+
+
+def _measure_person(result: Reconstruction, person: PersonMotion, body: BodyModel, track: Track | None) -> _Pool:
+    joints, contacts, landmarks = posed_points(body, person.betas, person.pose, person.transl)
+    feet = [i for i, name in enumerate(result.contact_names) if any(part in name for part in FEET)]
+    sides = [[i for i, j in enumerate(feet) if result.contact_names[j].startswith(s)] for s in ("left", "right")]
+    touching = person.contact[:, feet] > IN_CONTACT
+    points = contacts[:, feet]
+    times = result.frame_times[person.frames]
+    slide, seconds = foot_slide(points, touching, person.frames, times)
+    error_px, error_pct = _reprojection(result, person, joints, landmarks, track)
+    return _Pool(
+        slide_mm=1000 * slide,
+        slide_mm_s=1000 * slide / seconds,
+        height_cm=100 * np.concatenate([_lowest_contact(points[:, foot], touching[:, foot]) for foot in sides]),
+        jerk=jitter(joints, person.frames, times),
+        error_px=error_px,
+        error_pct=error_pct,
+    )
+
+
+def foot_slide(points: Float, touching: Any, frames: Any, times: Float) -> tuple[Float, Float]:
+    """Way [S] in m, and time [S] in s, of every point between two consecutive frames in both of which it touches.
+
+    points: [n,C,3] m in the world; touching: [n,C] bool; frames: [n]; times: [n] s.
+    """
+    both = touching[1:] & touching[:-1] & (np.diff(frames) == 1)[:, None]
+    way = np.linalg.norm(np.diff(points, axis=0), axis=-1)
+    seconds = np.broadcast_to(np.diff(times)[:, None], way.shape)
+    return way[both], seconds[both]
+
+
+def jitter(joints: Float, frames: Any, times: Float) -> Float:
+    """Size of the third difference of joints [n,24,3] m over time, in 10 m/s^3, at every joint and frame that has one.
+
+    A run of four consecutive frames makes one; the time step is that of the whole motion.
+    """
+    if len(frames) < 4:
+        return np.zeros(0)
+    step = float(np.median(np.diff(times) / np.diff(frames)))
+    jerk = np.linalg.norm(np.diff(joints, n=3, axis=0), axis=-1) / step**3 / 10
+    return np.asarray(jerk[frames[3:] - frames[:-3] == 3].reshape(-1))
+
+
+def _lowest_contact(points: Float, touching: Any) -> Float:
+    """Height [m] of the lowest touching point of one foot over the floor y = 0, at the frames where one touches."""
+    low = np.where(touching, points[..., 1], np.inf).min(1, initial=np.inf)
+    return low[np.isfinite(low)]
+
+
+def _reprojection(
+    result: Reconstruction, person: PersonMotion, joints: Float, landmarks: Float, track: Track | None
+) -> tuple[Float, Float]:
+    """Distance [S] in px, and in % of the person's height in the image, of seen limb landmarks from the model's."""
+    if track is None:
+        return np.zeros(0), np.zeros(0)
+    _, mine, theirs = np.intersect1d(person.frames, track.frames, return_indices=True)
+    k = np.asarray(result.intrinsics, np.float64)
+    cam_from_world = invert(result.world_from_cam[person.frames[mine]].astype(np.float64))
+    p_cam = landmarks[mine][:, BODY_LANDMARKS] @ cam_from_world[:, :3, :3].swapaxes(1, 2)
+    p_cam = p_cam + cam_from_world[:, None, :3, 3]
+    error = np.linalg.norm(project(k, p_cam) - track.landmarks_px[theirs][:, BODY_LANDMARKS], axis=-1)
+    depth = np.einsum("nd,nd->n", cam_from_world[:, 2, :3], joints[mine, 0]) + cam_from_world[:, 2, 3]
+    height_px = k[1, 1] * person.height_m / np.maximum(depth, 1e-6)
+    seen = (track.visibility[theirs][:, BODY_LANDMARKS] > SEEN) & track.detected[theirs][:, None]
+    return error[seen], (100 * error / height_px[:, None])[seen]
+
+
+def _speed(result: Reconstruction, person: PersonMotion) -> float | None:
+    """Mean speed over the ground in m/s: way of the pelvis in half-second steps, so that its sway does not count."""
+    stride = max(1, round(result.fps / 2))
+    ground = person.joints[::stride, 0][:, [0, 2]].astype(np.float64)
+    seconds = result.frame_times[person.frames[::stride]]
+    if len(ground) < 2:
+        return None
+    return float(np.linalg.norm(np.diff(ground, axis=0), axis=-1).sum() / (seconds[-1] - seconds[0]))
+
+
+def _summary(pools: Sequence[_Pool]) -> dict[str, float | None]:
+    def pooled(name: str) -> Float:
+        return np.concatenate([np.zeros(0), *(getattr(pool, name) for pool in pools)])
+
+    height = pooled("height_cm")
+    return {
+        "foot_slide_mm": _median(pooled("slide_mm")),
+        "foot_slide_mm_s": _median(pooled("slide_mm_s")),
+        "foot_height_cm": _median(np.abs(height)),
+        "floating_cm": _rounded(max(0.0, float(np.percentile(height, 90)))) if len(height) else None,
+        "penetration_cm": _rounded(max(0.0, -float(np.percentile(height, 10)))) if len(height) else None,
+        "jitter": _rounded(float(pooled("jerk").mean())) if len(pooled("jerk")) else None,
+        "reprojection_px": _median(pooled("error_px")),
+        "reprojection_pct": _median(pooled("error_pct")),
+    }
+
+
+def _median(values: Float) -> float | None:
+    return _rounded(float(np.median(values))) if len(values) else None
+
+
+def _rounded(value: float | None) -> float | None:
+    """Four significant digits: more would only look exact."""
+    return None if value is None else float(f"{value:.4g}")
+
+
+def rows(numbers: dict[str, Any]) -> list[Row]:
+    """The quality table of `quality`'s numbers: name, value, unit, verdict, sentence."""
+    table = [_row(measure, numbers.get(measure.key)) for measure in MEASURES]
+    if numbers.get("scale_source") in _SCALE_SENTENCE:
+        verdict, sentence = _SCALE_SENTENCE[numbers["scale_source"]]
+        table.append(Row("Scale", numbers["scale_source"], "", verdict, sentence))
+    for k, person in enumerate(numbers.get("people", [])):
+        share, speed = person["frames_share"], person["speed_m_s"]
+        going = "" if speed is None else f" and moves at {speed:.2f} m/s on average"
+        sentence = f"Person {k + 1} is followed in {100 * share:.0f} % of the frames{going}."
+        table.append(Row(f"Person {k + 1}", speed, "m/s", "", sentence))
+    return table
+
+
+def _row(measure: Measure, value: float | None) -> Row:
+    if value is None:
+        return Row(measure.name, None, measure.unit, "", f"{measure.name} cannot be measured in this clip.")
+    verdict = ""
+    if measure.good is not None and measure.fair is not None:
+        size = abs(value)
+        verdict = "good" if size <= measure.good else "fair" if size <= measure.fair else "poor"
+    said = measure.sentence.format(short(value))
+    return Row(measure.name, value, measure.unit, verdict, f"{said}: {verdict}." if verdict else f"{said}.")
+
+
+def short(value: float) -> str:
+    """Three significant digits without an exponent."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def format_table(numbers: dict[str, Any]) -> str:
+    """The quality table as text, one line a row."""
+    lines = []
+    for row in rows(numbers):
+        value = "-" if row.value is None else row.value if isinstance(row.value, str) else short(row.value)
+        lines.append(f"{row.name:<24s} {value:>9s} {row.unit:<12s} {row.verdict:<5s} {row.sentence}")
+    return "\n".join(lines)
