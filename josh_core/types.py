@@ -15,10 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Float = NDArray[np.floating[Any]]
-Int = NDArray[np.integer[Any]]
-Bool = NDArray[np.bool_]
-UInt8 = NDArray[np.uint8]
+# The names say what an array holds; the checker sees Any, since numpy's stubs lose dtypes in ordinary arithmetic.
+Float = NDArray[Any]
+Int = NDArray[Any]
+Bool = NDArray[Any]
+UInt8 = NDArray[Any]
 
 CameraKind = Literal["moving", "rotating", "static"]
 ScaleSource = Literal["contact", "height", "assumed"]
