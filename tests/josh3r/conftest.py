@@ -1,0 +1,17 @@
+"""Networks with weights made by rule, shared by the tests of this room."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from josh_core.josh3r.network import Josh3r
+from josh_core.josh3r.rule_weights import TINY, fill_by_rule
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Josh3r:
+    with torch.device("meta"):
+        network = Josh3r(TINY)
+    fill_by_rule(network)
+    return network
