@@ -247,7 +247,9 @@ def _grey(clip: Clip, t: int) -> Float:
 
 
 def _flow(grey0: Float, grey1: Float) -> Float:
-    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(grey0, grey1, None)
+    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(
+        grey0, grey1, np.zeros((*grey0.shape, 2), np.float32)
+    )
 
 
 def _dilate(mask: Float) -> Float:

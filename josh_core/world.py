@@ -131,8 +131,8 @@ def metric_scale(
         feet = _foot_chance(c)
         by_floor = _floor_depth(cameras, floor, track, p)
         by_map = _map_depth(scene, size, track, p)
-        scene = np.where(np.isfinite(by_map), by_map, by_floor)
-        ratio = p.contacts[..., 2] / scene
+        depth = np.where(np.isfinite(by_map), by_map, by_floor)
+        ratio = p.contacts[..., 2] / depth
         touching.append(ratio[(np.maximum(feet, c.probability * np.isfinite(by_map)) > 0.6) & np.isfinite(ratio)])
         lowest = _lowest_feet(transform(cameras.world_from_cam[track.frames], p.contacts), _up_of(floor, cameras))
         ratio_floor = p.contacts[..., 2] / by_floor
