@@ -67,7 +67,7 @@ def read_body(path: Path | str | None = None) -> BodyData:
             return _from_arrays({k: npz[k] for k in npz.files})
     except (ValueError, KeyError, OSError) as error:
         raise WeightsError(
-            f"{path.name} is not a body of this program; SMPL's own file goes through `python -m josh_core import-smpl`."
+            f"{path.name} is not a body file; bring SMPL in with `python -m josh_core import-smpl`."
         ) from error
 
 

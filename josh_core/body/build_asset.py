@@ -11,7 +11,7 @@ own (WHO-calibrated) distribution of people from 13 to 80 years.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ PEOPLE = 600  # bodies drawn for the shape space
 AGES = (13.0, 80.0)  # years
 TRIANGLES = 9000  # about 4,500 vertices
 SHAPES = 10
+MIDDLE = 1e-4  # m from the plane of symmetry that counts as on it
 REGRESSOR_VERTICES = 100  # nearest vertices that a joint is regressed from
 
 # Anny's bone whose head is each of SMPL's joints (without side), and the bones that move with it.
@@ -96,7 +97,7 @@ def draw_people() -> Population:
 
     torch.manual_seed(0)
     model = anny.Anny(rig="anny", topology=TOPOLOGY, phenotype_blendshapes="original").double()
-    ages = torch.distributions.Uniform(*(torch.tensor(a, dtype=torch.float64) for a in AGES))
+    ages = torch.distributions.Uniform(torch.tensor(AGES[0]).double(), torch.tensor(AGES[1]).double())
     _, phenotypes = SimpleShapeDistribution(model, ages).sample(PEOPLE)
     vertices, heads = [], []
     for part in torch.arange(PEOPLE).split(50):
@@ -130,7 +131,7 @@ def _sideless(joint: str) -> str:
 
 
 def _bone(bone: str, joint: str) -> str:
-    side = {"left": ".L", "right": ".R"}.get(joint.split("_")[0], "")
+    side = {"left": ".L", "right": ".R"}.get(joint.split("_", maxsplit=1)[0], "")
     return bone + side
 
 
@@ -149,24 +150,27 @@ def _merge_weights(bone_index: Int, bone_weight: Float, bones: list[str]) -> Flo
 
 
 def lighten(people: Population) -> Population:
-    """Fewer triangles by quadric decimation; kept vertices are original ones, so nothing is interpolated."""
+    """Fewer triangles by quadric decimation of the left half and its mirror image.
+
+    Kept vertices are original ones, so nothing is interpolated, and the mesh stays symmetric.
+    """
     import fast_simplification
 
     mean = people.vertices.mean(0)
+    middle = np.abs(mean[:, 0]) < MIDDLE
+    left = people.faces[(mean[people.faces, 0] > -MIDDLE).all(1)]
     points, faces = fast_simplification.simplify(
-        mean.astype(np.float32), people.faces.astype(np.int32), target_count=TRIANGLES
+        mean.astype(np.float32), left.astype(np.int32), target_count=TRIANGLES // 2
     )
     original = cKDTree(mean).query(points)[1]
-    faces = original[faces]
-    faces = faces[(faces != np.roll(faces, 1, 1)).all(1)]
-    kept, faces = np.unique(faces, return_inverse=True)
-    return Population(
-        vertices=people.vertices[:, kept],
-        joints=people.joints,
-        index_knuckle=people.index_knuckle,
-        pinky_knuckle=people.pinky_knuckle,
-        faces=faces.reshape(-1, 3),
-        weights=people.weights[kept],
+    on_middle = np.abs(points[:, 0]) < MIDDLE
+    original[on_middle] = np.flatnonzero(middle)[cKDTree(mean[middle]).query(points[on_middle])[1]]
+    left = original[faces]
+    left = left[(left != np.roll(left, 1, 1)).all(1)]
+    mirror = cKDTree(mean).query(mean * [-1, 1, 1])[1]
+    kept, faces = np.unique(np.concatenate([left, mirror[left][:, ::-1]]), return_inverse=True)
+    return replace(
+        people, vertices=people.vertices[:, kept], faces=faces.reshape(-1, 3), weights=people.weights[kept]
     )
 
 

@@ -30,10 +30,10 @@ class Place:
 PAIRED_CONTACTS = (
     Place("heel", {"ankle": 1}, (0.0, -1.0, -0.55), ("ankle",)),
     Place("sole", {"ankle": 0.55, "foot": 0.45}, (0.15, -1.0, 0.0), ("ankle",)),
-    Place("ball_inner", {"foot": 1}, (-0.75, -1.0, 0.0), ("foot", "ankle")),
-    Place("ball_outer", {"foot": 1}, (0.85, -1.0, -0.25), ("foot", "ankle")),
-    Place("big_toe", {"foot": 1}, (-0.45, -0.35, 1.0), ("foot",)),
-    Place("small_toe", {"foot": 1}, (0.9, -0.35, 0.55), ("foot",)),
+    Place("ball_inner", {"foot": 1}, (-1.0, -0.6, -0.15), ("foot", "ankle")),
+    Place("ball_outer", {"foot": 1}, (1.0, -0.5, -0.4), ("foot", "ankle")),
+    Place("big_toe", {"foot": 1}, (-0.75, -0.5, 1.0), ("foot",)),
+    Place("small_toe", {"foot": 1}, (1.0, -0.6, 0.6), ("foot",)),
     Place("hand", {"wrist": 0.35, "hand": 0.65}, (0.0, -1.0, 0.0), ("wrist", "hand")),
     Place("hand_back", {"wrist": 0.2, "hand": 0.8}, (0.0, 1.0, 0.0), ("wrist", "hand")),
     Place("hand_tip", {"hand": 1}, (1.0, -0.3, 0.0), ("hand",)),
@@ -55,18 +55,18 @@ MIDDLE_CONTACTS = (
     Place("chest", {"spine3": 0.5, "neck": 0.5}, (0.0, 0.0, 1.0), ("spine3",)),
 )
 PAIRED_LANDMARKS = (
-    Place("eye_inner", {"head": 1}, (0.16, 0.36, 1.0), ("head",)),
-    Place("eye", {"head": 1}, (0.26, 0.36, 1.0), ("head",)),
-    Place("eye_outer", {"head": 1}, (0.38, 0.36, 1.0), ("head",)),
+    Place("eye_inner", {"head": 1}, (0.17, 0.36, 1.0), ("head",)),
+    Place("eye", {"head": 1}, (0.32, 0.36, 1.0), ("head",)),
+    Place("eye_outer", {"head": 1}, (0.48, 0.36, 1.0), ("head",)),
     Place("ear", {"head": 1}, (1.0, 0.3, 0.1), ("head",)),
-    Place("mouth", {"head": 1}, (0.19, -0.27, 1.0), ("head",)),
-    Place("pinky", {"hand": 1}, (0.0, 0.6, -0.9), ("hand", "wrist")),
-    Place("index", {"hand": 1}, (0.0, 0.5, 1.0), ("hand", "wrist")),
-    Place("thumb", {"hand": 1}, (0.0, -0.5, 1.0), ("hand", "wrist")),
+    Place("mouth", {"head": 1}, (0.26, -0.25, 1.0), ("head",)),
+    Place("pinky", {"wrist": 0.25, "hand": 0.75}, (0.0, -0.1, -1.0), ("hand", "wrist")),
+    Place("index", {"wrist": 0.1, "hand": 0.9}, (0.0, 0.25, 1.0), ("hand", "wrist")),
+    Place("thumb", {"wrist": 0.4, "hand": 0.6}, (0.0, -0.5, 1.0), ("hand", "wrist")),
     Place("heel", {"ankle": 1}, (0.0, -0.9, -1.0), ("ankle",)),
-    Place("foot_index", {"foot": 1}, (-0.35, -0.3, 1.0), ("foot",)),
+    Place("foot_index", {"foot": 1}, (-0.7, -0.25, 1.0), ("foot",)),
 )
-MIDDLE_LANDMARKS = (Place("nose", {"head": 1}, (0.0, 0.12, 1.0), ("head",)),)
+MIDDLE_LANDMARKS = (Place("nose", {"head": 1}, (0.0, 0.06, 1.0), ("head",)),)
 # Limb landmarks are posed joints; BlazePose's hips lie a little outside and below SMPL's.
 JOINT_LANDMARKS: dict[str, dict[str, float]] = {
     "shoulder": {"shoulder": 1.0},
