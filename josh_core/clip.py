@@ -117,15 +117,15 @@ class _Decoded:
 
     def add(self, image: UInt8, time: float, max_side: int) -> None:
         """Keep one BGR frame of the source at `time` seconds of the file."""
-        image = _reduced(image, max_side)
+        small = _reduced(image, max_side)
         if not self.jpegs:
-            self.begin, (self.height, self.width) = time, image.shape[:2]
-        if image.shape[:2] != (self.height, self.width):  # a stream may change its size on the way
-            image = cv2.resize(image, (self.width, self.height), interpolation=cv2.INTER_AREA)
-        _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+            self.begin, (self.height, self.width) = time, small.shape[:2]
+        if small.shape[:2] != (self.height, self.width):  # a stream may change its size on the way
+            small = np.asarray(cv2.resize(image, (self.width, self.height), interpolation=cv2.INTER_AREA), np.uint8)
+        _, jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         self.jpegs.append(jpeg.tobytes())
         self.times.append(time - self.begin)
-        self.thumbs.append(_reduced(image, THUMB_SIDE))
+        self.thumbs.append(_reduced(small, THUMB_SIDE))
 
     def drop_last(self) -> None:
         """Forget the last frame."""
@@ -263,7 +263,7 @@ def _check_length(info: ClipInfo, settings: Settings) -> None:
     left = info.seconds - settings.start
     _require(
         settings.seconds is not None or left <= settings.max_seconds + 0.5 / info.fps,
-        f"The clip is {left:.0f} s long and at most {settings.max_seconds:g} s can be used: please choose a part of it.",
+        f"The clip is {left:.0f} s long and at most {settings.max_seconds:g} s can be used: please choose a part.",
     )
 
 

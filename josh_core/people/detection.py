@@ -1,0 +1,144 @@
+"""One person seen in one frame, and how alike two such sightings are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from josh_core.types import Bool, Float, UInt8
+
+# BlazePose's landmarks, by index.
+NOSE, EARS, SHOULDERS, HIPS = 0, (7, 8), (11, 12), (23, 24)
+LIMBS = (11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)  # shoulders to wrists, hips to ankles
+MIRROR = (0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, *(i + 1 if i % 2 else i - 1 for i in range(11, 33)))
+BINS = (6, 6, 6)  # of a Lab colour histogram
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A person's mask at label resolution: a patch [h,w] u8 (255 = surely person) at column x, row y."""
+
+    x: int
+    y: int
+    patch: UInt8
+
+    def at(self, points: Float) -> Float:
+        """Mask values in [0, 1] at points [N,2] in label px; 0 outside the patch."""
+        column = np.floor(points[:, 0]).astype(int) - self.x
+        row = np.floor(points[:, 1]).astype(int) - self.y
+        height, width = self.patch.shape
+        inside = (column >= 0) & (row >= 0) & (column < width) & (row < height)
+        out = np.zeros(len(points))
+        out[inside] = self.patch[row[inside], column[inside]] / 255
+        return out
+
+    def box(self) -> Float | None:
+        """Bounds xyxy in label px of the part above one half; None when there is none."""
+        rows, columns = np.where(self.patch > 127)
+        if len(rows) < 4:
+            return None
+        return np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], float) + [
+            self.x,
+            self.y,
+            self.x,
+            self.y,
+        ]
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One sighting."""
+
+    landmarks_px: Float  # [33,2] px of the frame
+    visibility: Float  # [33] in [0, 1]
+    landmarks_m: Float  # [33,3] m, camera axes, origin between the hips
+    mask: Mask
+    colours: Float  # [2,bins] histograms of torso and thighs, each of sum one, or zero where unseen
+    score: float  # [0, 1], how sure it is that this is one person
+
+    @property
+    def box(self) -> Float:
+        """Bounds xyxy px of the landmarks, not cut to the image."""
+        return np.concatenate([self.landmarks_px.min(0), self.landmarks_px.max(0)])
+
+
+def size_of(landmarks_px: Float) -> float:
+    """Size in px of a person [33,2]: the longer side of the box, but no less than the torso allows."""
+    extent = np.ptp(landmarks_px, axis=0).max()
+    torso = landmarks_px[list(SHOULDERS)].mean(0) - landmarks_px[list(HIPS)].mean(0)
+    return float(max(extent, 2.5 * np.linalg.norm(torso), 1.0))
+
+
+def score_of(landmarks_px: Float, visibility: Float, mask: Mask, label_scale: float) -> float:
+    """How sure a sighting is: visibility of the limbs, and how many of them lie on the mask."""
+    limbs = list(LIMBS)
+    on_mask = mask.at(landmarks_px[limbs] * label_scale) > 0.4
+    weight = visibility[limbs] + 1e-6
+    return float(np.sqrt(visibility[limbs].mean() * (weight * on_mask).sum() / weight.sum()))
+
+
+def colours_of(image: UInt8, landmarks_px: Float, mask: Mask, label_scale: float) -> Float:
+    """Lab histograms [2,bins] of the torso and the thighs of a person in an RGB image, on the mask only."""
+    torso = landmarks_px[[11, 12, 24, 23]]
+    thighs = landmarks_px[[23, 24, 26, 25]]
+    return np.stack([_histogram(image, part, mask, label_scale) for part in (torso, thighs)])
+
+
+def _histogram(image: UInt8, corners: Float, mask: Mask, label_scale: float) -> Float:
+    """Colours under a grid of points in the quadrangle [4,2], counted where the mask holds."""
+    u, v = np.meshgrid(np.linspace(0.1, 0.9, 12), np.linspace(0.1, 0.9, 16))
+    u, v = u.reshape(-1, 1), v.reshape(-1, 1)
+    points = (1 - v) * ((1 - u) * corners[0] + u * corners[1]) + v * ((1 - u) * corners[3] + u * corners[2])
+    column, row = np.floor(points).astype(int).T
+    good = (column >= 0) & (row >= 0) & (column < image.shape[1]) & (row < image.shape[0])
+    good &= mask.at(points * label_scale) > 0.5
+    if good.sum() < 10:
+        return np.zeros(int(np.prod(BINS)))
+    pixels = image[row[good], column[good]].reshape(-1, 1, 3)
+    lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)
+    counts = cv2.calcHist([lab], [0, 1, 2], None, list(BINS), [0, 256, 64, 192, 64, 192]).ravel()
+    return counts / max(counts.sum(), 1)
+
+
+def colour_distance(a: Float, b: Float) -> float:
+    """Distance in [0, 1] of two colour descriptions [2,bins]; 0.5, undecided, where neither part can be compared."""
+    both = (a.sum(-1) > 0) & (b.sum(-1) > 0)
+    if not both.any():
+        return 0.5
+    return float(np.sqrt(np.clip(1 - np.sqrt(a[both] * b[both]).sum(-1), 0, 1)).mean())
+
+
+def landmark_distance(a: Float, b: Float) -> float:
+    """Median distance of the limb landmarks of two skeletons [33,2], as a share of the person's size."""
+    limbs = list(LIMBS)
+    straight = np.median(np.linalg.norm(a[limbs] - b[limbs], axis=-1))
+    return float(straight / min(size_of(a), size_of(b)))
+
+
+def same_body(a: Detection, b: Detection, label_scale: float) -> bool:
+    """Whether two sightings in one frame are of one body: alike, be left and right exchanged or not, or one within."""
+    if min(landmark_distance(a.landmarks_px, b.landmarks_px[list(order)]) for order in (range(33), MIRROR)) < 0.07:
+        return True
+    return max(covered(a, b, label_scale), covered(b, a, label_scale)) > 0.75
+
+
+def covered(a: Detection, b: Detection, label_scale: float) -> float:
+    """Share of the limbs of `a`, by visibility, that lies on the mask of `b`."""
+    limbs = list(LIMBS)
+    weight = a.visibility[limbs] + 0.05
+    return float((weight * (b.mask.at(a.landmarks_px[limbs] * label_scale) > 0.5)).sum() / weight.sum())
+
+
+def overlap(a: Float, b: Float) -> float:
+    """Intersection over union of two xyxy boxes."""
+    span = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+    inter = float(np.prod(np.clip(span, 0, None)))
+    area = float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - inter
+    return inter / max(area, 1e-9)
+
+
+def inside(points: Float, width: int, height: int) -> Bool:
+    """Which points [N,2] lie in the image."""
+    return np.asarray(((points >= 0) & (points <= [width, height])).all(-1), np.bool_)
