@@ -1,6 +1,6 @@
 """How good one result is, without any truth: numbers, verdicts and sentences in plain words.
 
-`quality` measures; `rows` judges with the one table of thresholds below, for the page, the command line and the
+`measure` takes the numbers; `rows` judges with the one table of thresholds below, for the page, the command line and the
 exports alike.
 """
 
@@ -35,7 +35,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Measure:
+class Quantity:
     """How one number is shown and judged: good up to `good`, fair up to `fair`, poor above (on the absolute value)."""
 
     key: str
@@ -46,13 +46,13 @@ class Measure:
     fair: float | None = None
 
 
-MEASURES = (
-    Measure("foot_slide_mm", "Foot slide", "mm/frame", "Feet that touch the ground slide {} mm a frame", 5, 15),
-    Measure("foot_slide_mm_s", "Foot slide per second", "mm/s", "That is {} mm a second", 150, 450),
-    Measure("foot_height_cm", "Feet over the floor", "cm", "Feet in contact are {} cm from the floor", 4, 8),
-    Measure("floating_cm", "Floating", "cm", "Feet in contact float up to {} cm over the floor", 5, 10),
-    Measure("penetration_cm", "Penetration", "cm", "Feet sink up to {} cm into the floor", 5, 10),
-    Measure(
+QUANTITIES = (
+    Quantity("foot_slide_mm", "Foot slide", "mm/frame", "Feet that touch the ground slide {} mm a frame", 5, 15),
+    Quantity("foot_slide_mm_s", "Foot slide per second", "mm/s", "That is {} mm a second", 150, 450),
+    Quantity("foot_height_cm", "Feet over the floor", "cm", "Feet in contact are {} cm from the floor", 4, 8),
+    Quantity("floating_cm", "Floating", "cm", "Feet in contact float up to {} cm over the floor", 5, 10),
+    Quantity("penetration_cm", "Penetration", "cm", "Feet sink up to {} cm into the floor", 5, 10),
+    Quantity(
         "jitter",
         "Jitter",
         "10 m/s³",
@@ -60,9 +60,9 @@ MEASURES = (
         15,
         40,
     ),
-    Measure("reprojection_px", "Reprojection", "px", "Joints are {} px from where they are seen"),
-    Measure("reprojection_pct", "Reprojection, relative", "% of height", "That is {} % of the person's height", 3, 6),
-    Measure("camera_path_m", "Camera path", "m", "The camera travels {} m"),
+    Quantity("reprojection_px", "Reprojection", "px", "Joints are {} px from where they are seen"),
+    Quantity("reprojection_pct", "Reprojection, relative", "% of height", "That is {} % of the person's height", 3, 6),
+    Quantity("camera_path_m", "Camera path", "m", "The camera travels {} m"),
 )
 _SCALE_SENTENCE = {
     "contact": ("good", "The scale comes from where bodies touch the scene."),
@@ -71,11 +71,11 @@ _SCALE_SENTENCE = {
 }
 
 
-def quality(result: Reconstruction, body: BodyModel, people: People | None = None) -> dict[str, Any]:
+def measure(result: Reconstruction, body: BodyModel, people: People | None = None) -> dict[str, Any]:
     """Numbers of a result, as plain JSON values; None where something cannot be measured (nobody touches, one frame).
 
-    Keys: those of MEASURES over all people; scale_source; people: for each one id, frames_share, height_m, speed_m_s
-    and those of MEASURES that belong to a person. With `people` (the tracks in the image) reprojection is measured.
+    Keys: those of QUANTITIES over all people; scale_source; people: for each one id, frames_share, height_m, speed_m_s
+    and those of QUANTITIES that belong to a person. With `people` (the tracks in the image) reprojection is measured.
     """
     tracks = {track.id: track for track in people.tracks} if people is not None else {}
     pools = [_measure_person(result, person, body, tracks.get(person.id)) for person in result.people]
@@ -213,8 +213,8 @@ def _rounded(value: float | None) -> float | None:
 
 
 def rows(numbers: dict[str, Any]) -> list[Row]:
-    """The quality table of `quality`'s numbers: name, value, unit, verdict, sentence."""
-    table = [_row(measure, numbers.get(measure.key)) for measure in MEASURES]
+    """The quality table of `measure`'s numbers: name, value, unit, verdict, sentence."""
+    table = [_row(quantity, numbers.get(quantity.key)) for quantity in QUANTITIES]
     if numbers.get("scale_source") in _SCALE_SENTENCE:
         verdict, sentence = _SCALE_SENTENCE[numbers["scale_source"]]
         table.append(Row("Scale", numbers["scale_source"], "", verdict, sentence))
@@ -226,15 +226,15 @@ def rows(numbers: dict[str, Any]) -> list[Row]:
     return table
 
 
-def _row(measure: Measure, value: float | None) -> Row:
+def _row(quantity: Quantity, value: float | None) -> Row:
     if value is None:
-        return Row(measure.name, None, measure.unit, "", f"{measure.name} cannot be measured in this clip.")
+        return Row(quantity.name, None, quantity.unit, "", f"{quantity.name} cannot be measured in this clip.")
     verdict = ""
-    if measure.good is not None and measure.fair is not None:
+    if quantity.good is not None and quantity.fair is not None:
         size = abs(value)
-        verdict = "good" if size <= measure.good else "fair" if size <= measure.fair else "poor"
-    said = measure.sentence.format(short(value))
-    return Row(measure.name, value, measure.unit, verdict, f"{said}: {verdict}." if verdict else f"{said}.")
+        verdict = "good" if size <= quantity.good else "fair" if size <= quantity.fair else "poor"
+    said = quantity.sentence.format(short(value))
+    return Row(quantity.name, value, quantity.unit, verdict, f"{said}: {verdict}." if verdict else f"{said}.")
 
 
 def short(value: float) -> str:
