@@ -35,7 +35,7 @@ PAIRED_CONTACTS = (
     Place("big_toe", {"foot": 1}, (-0.75, -0.5, 1.0), ("foot",)),
     Place("small_toe", {"foot": 1}, (1.0, -0.6, 0.6), ("foot",)),
     Place("hand", {"wrist": 0.35, "hand": 0.65}, (0.0, -1.0, 0.0), ("wrist", "hand")),
-    Place("hand_back", {"wrist": 0.2, "hand": 0.8}, (0.0, 1.0, 0.0), ("wrist", "hand")),
+    Place("knuckles", {"wrist": 0.2, "hand": 0.8}, (0.0, 1.0, 0.0), ("wrist", "hand")),
     Place("hand_tip", {"hand": 1}, (1.0, -0.3, 0.0), ("hand",)),
     Place("knee", {"knee": 1}, (0.0, -0.1, 1.0), ("knee", "hip")),
     Place("shin", {"knee": 0.6, "ankle": 0.4}, (0.0, 0.0, 1.0), ("knee",)),
