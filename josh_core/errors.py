@@ -25,5 +25,9 @@ class ResultError(JoshError):
     """A stored result is missing, incomplete, of another version, or its id is not valid."""
 
 
+class JobError(JoshError):
+    """A job cannot be taken on (the line is full), or its process ended before it was done."""
+
+
 class Cancelled(JoshError):
     """The user stopped the job; nothing was kept."""

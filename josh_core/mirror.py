@@ -1,0 +1,154 @@
+"""A second home for shared runs, so that links survive a restart: a Hub dataset, or a folder that is mounted.
+
+`push` and `remove` return at once and work in one background thread; a failure is logged and does not disturb the
+visitor, whose link already works from the local disk. `pull` waits for its answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Protocol
+
+# A run holds files that this program writes; nothing else is taken from a mirror, which others may write to.
+SUFFIXES = {".json", ".npz", ".glb", ".mp4", ".bvh", ".ply", ".csv", ".txt", ".zip", ".py", ".jpg", ".md"}
+_RETRY_AFTER = (5.0, 30.0)  # s
+_log = logging.getLogger(__name__)
+
+
+class Mirror(Protocol):
+    """Where shared runs are copied to and fetched from, by id."""
+
+    def push(self, run_id: str, folder: Path) -> None:
+        """Copy a run's folder there, soon."""
+
+    def pull(self, run_id: str, into: Path) -> bool:
+        """Copy a run's files into an empty folder now. False when there is none."""
+
+    def remove(self, run_id: str) -> None:
+        """Remove a run there, soon."""
+
+
+class _Errands:
+    """One background thread that does things in order and logs what fails."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[tuple[str, Callable[[], object]]] = SimpleQueue()
+        threading.Thread(target=self._work, daemon=True, name="mirror").start()
+
+    def add(self, what: str, action: Callable[[], object]) -> None:
+        self._queue.put((what, action))
+
+    def wait(self) -> None:
+        """Until everything added so far is done."""
+        done = threading.Event()
+        self.add("wait", done.set)
+        done.wait()
+
+    def _work(self) -> None:
+        while True:
+            what, action = self._queue.get()
+            for pause in (*_RETRY_AFTER, None):
+                try:
+                    action()
+                    break
+                except Exception as error:  # any failure of a remote service; the local copy goes on serving
+                    _log.warning("%s failed: %s", what, error)
+                    if pause is not None:
+                        time.sleep(pause)
+
+
+class FolderMirror:
+    """A mounted bucket or disk: runs/<id>/ under `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self._runs = Path(root) / "runs"
+        self.errands = _Errands()
+
+    def push(self, run_id: str, folder: Path) -> None:
+        """Copy in the background; entry.json goes last, so that a run with one is whole."""
+        self.errands.add("copying a shared run", lambda: self._copy(folder, self._runs / run_id))
+
+    def pull(self, run_id: str, into: Path) -> bool:
+        """Copy the run's files into `into`."""
+        source = self._runs / run_id
+        if not (source / "entry.json").is_file():
+            return False
+        self._copy(source, into)
+        return True
+
+    def remove(self, run_id: str) -> None:
+        """Remove in the background."""
+        self.errands.add("removing a shared run", lambda: shutil.rmtree(self._runs / run_id))
+
+    @staticmethod
+    def _copy(source: Path, target: Path) -> None:
+        files = [f for f in source.rglob("*") if f.is_file() and not f.is_symlink() and f.suffix in SUFFIXES]
+        for file in sorted(files, key=lambda f: f.name == "entry.json"):
+            place = target / file.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, place)
+
+
+class HubMirror:
+    """A dataset on the Hub: runs/<id>/ in it. The token comes from the environment, as huggingface_hub reads it."""
+
+    def __init__(self, repo_id: str, api: Any = None) -> None:
+        self._repo = repo_id
+        self._given_api = api
+        self.errands = _Errands()
+
+    @property
+    def _api(self) -> Any:
+        if self._given_api is None:
+            from huggingface_hub import HfApi
+
+            self._given_api = HfApi()
+        return self._given_api
+
+    def push(self, run_id: str, folder: Path) -> None:
+        """Upload in the background, as one commit."""
+        self.errands.add("uploading a shared run", lambda: self._upload(run_id, folder))
+
+    def _upload(self, run_id: str, folder: Path) -> None:
+        self._api.upload_folder(
+            repo_id=self._repo,
+            repo_type="dataset",
+            folder_path=str(folder),
+            path_in_repo=f"runs/{run_id}",
+            commit_message="Share a result",
+        )
+
+    def pull(self, run_id: str, into: Path) -> bool:
+        """Download the run's files into `into`; False also when the Hub cannot be reached, which is logged."""
+        patterns = [f"runs/{run_id}/**{suffix}" for suffix in sorted(SUFFIXES)]
+        try:
+            self._api.snapshot_download(
+                repo_id=self._repo, repo_type="dataset", allow_patterns=patterns, local_dir=str(into / "download")
+            )
+        except Exception as error:  # offline, gone, no access: the visitor is told that the result is not there
+            _log.warning("fetching a shared run failed: %s", error)
+            return False
+        source = into / "download" / "runs" / run_id
+        found = (source / "entry.json").is_file()
+        if found:
+            FolderMirror._copy(source, into)
+        shutil.rmtree(into / "download", ignore_errors=True)
+        return found
+
+    def remove(self, run_id: str) -> None:
+        """Delete in the background."""
+        self.errands.add("deleting a shared run", lambda: self._delete(run_id))
+
+    def _delete(self, run_id: str) -> None:
+        self._api.delete_folder(
+            path_in_repo=f"runs/{run_id}",
+            repo_id=self._repo,
+            repo_type="dataset",
+            commit_message="Delete a result",
+        )

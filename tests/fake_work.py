@@ -1,0 +1,53 @@
+"""Made-up jobs for tests of the line, the process and the page: quick, obedient, stubborn, crashing, refusing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from josh_core.errors import ClipError
+from josh_core.jobs import Job
+from josh_core.progress import Progress
+
+
+def write_pid(job: Job, progress: Progress) -> None:
+    """Two stages, then the process id into `out`."""
+    for stage in ("people", "scene"):
+        with progress.stage(stage):
+            progress.update(0.5)
+    job.out.write_text(str(os.getpid()))
+
+
+def obedient(job: Job, progress: Progress) -> None:
+    """Works for a minute but asks often whether to stop."""
+    with progress.stage("people"):
+        for step in range(600):
+            time.sleep(0.02 if step < 5 else 0.1)
+            progress.update(step / 600)
+
+
+def stubborn(job: Job, progress: Progress) -> None:
+    """Reports once and never asks whether to stop."""
+    progress.report("people", 0.1)
+    time.sleep(60)
+
+
+def crashing(job: Job, progress: Progress) -> None:
+    """Dies like a process that the kernel takes for want of memory."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def refusing(job: Job, progress: Progress) -> None:
+    """Says what is wrong with the clip."""
+    raise ClipError("This is not a video; choose an MP4 file.")
+
+
+def faulty(job: Job, progress: Progress) -> None:
+    """A fault of the program itself."""
+    raise ZeroDivisionError("secret detail")
+
+
+def by_name(job: Job, progress: Progress) -> None:
+    """Whichever of these the clip is named after."""
+    globals()[job.clip.stem](job, progress)

@@ -1,0 +1,131 @@
+"""The line and the process behind it: order, limits, progress, cancel, crash, faults."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from josh_core.errors import Cancelled, ClipError, JobError
+from josh_core.jobs import Job, Jobs, LocalRunner, ProcessRunner, Ticket
+from josh_core.settings import Settings
+from tests import fake_work
+
+
+def job(name: str, out: Path | None = None, owner: str = "") -> Job:
+    return Job(Path(f"{name}.mp4"), Settings(), out or Path("unused"), owner)
+
+
+def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[ProcessRunner]:
+    runner = ProcessRunner(fake_work.by_name, device="cpu", grace=0.5)
+    yield runner
+    runner.close()
+
+
+@pytest.fixture
+def jobs(process: ProcessRunner) -> Iterator[Jobs]:
+    jobs = Jobs([process], limit=2, per_owner=2)
+    yield jobs
+    jobs.close()
+
+
+def run(jobs: Jobs, name: str, out: Path | None = None) -> Ticket:
+    ticket = jobs.submit(job(name, out))
+    until(lambda: ticket.over)
+    return ticket
+
+
+def test_a_job_runs_in_another_process_which_is_kept(jobs: Jobs, tmp_path: Path) -> None:
+    first, second = tmp_path / "1", tmp_path / "2"
+    for out in (first, second):
+        ticket = run(jobs, "write_pid", out)
+        assert ticket.state == "done" and ticket.error is None
+        assert list(ticket.seconds) == ["people", "scene"]
+    import os
+
+    assert first.read_text() == second.read_text() != str(os.getpid())
+
+
+def test_cancel_of_a_running_job_keeps_the_process(jobs: Jobs, process: ProcessRunner, tmp_path: Path) -> None:
+    run(jobs, "write_pid", tmp_path / "before")
+    ticket = jobs.submit(job("obedient"))
+    until(lambda: ticket.fraction > 0)
+    jobs.cancel(ticket)
+    until(lambda: ticket.over, 2)
+    assert ticket.state == "cancelled" and isinstance(ticket.error, Cancelled)
+    run(jobs, "write_pid", tmp_path / "after")
+    assert (tmp_path / "before").read_text() == (tmp_path / "after").read_text()
+
+
+def test_a_job_that_does_not_listen_is_ended_by_force(jobs: Jobs, tmp_path: Path) -> None:
+    ticket = jobs.submit(job("stubborn"))
+    until(lambda: ticket.stage == "people")
+    jobs.cancel(ticket)
+    until(lambda: ticket.over, 5)
+    assert ticket.state == "cancelled"
+    assert run(jobs, "write_pid", tmp_path / "next").state == "done"
+
+
+def test_a_crash_is_a_sentence_and_the_next_job_runs(jobs: Jobs, tmp_path: Path) -> None:
+    ticket = run(jobs, "crashing")
+    assert ticket.state == "failed" and isinstance(ticket.error, JobError)
+    assert "memory" in str(ticket.error)
+    assert run(jobs, "write_pid", tmp_path / "next").state == "done"
+
+
+def test_a_refusal_comes_through_and_a_fault_tells_nothing_of_itself(jobs: Jobs) -> None:
+    refused = run(jobs, "refusing")
+    assert isinstance(refused.error, ClipError) and "choose an MP4" in str(refused.error)
+    fault = run(jobs, "faulty")
+    assert isinstance(fault.error, JobError) and "secret" not in str(fault.error)
+
+
+def test_a_run_that_takes_too_long_is_stopped() -> None:
+    runner = ProcessRunner(fake_work.by_name, device="cpu", longest=1.0)
+    jobs = Jobs([runner])
+    ticket = run(jobs, "stubborn")
+    jobs.close()
+    assert ticket.state == "failed" and "shorter" in str(ticket.error)
+
+
+def test_the_line_has_an_order_a_limit_and_a_share_for_everybody(jobs: Jobs) -> None:
+    running = jobs.submit(job("obedient", owner="a"))
+    until(lambda: running.state == "running")
+    second = jobs.submit(job("refusing", owner="a"))
+    with pytest.raises(JobError, match="already have 2"):
+        jobs.submit(job("refusing", owner="a"))
+    third = jobs.submit(job("refusing", owner="b"))
+    with pytest.raises(JobError, match="full"):
+        jobs.submit(job("refusing", owner="c"))
+    assert [jobs.position(t) for t in (running, second, third)] == [0, 1, 2]
+    assert jobs.ahead(third) == [running, second]
+    jobs.cancel(second)
+    assert second.state == "cancelled" and jobs.position(third) == 1
+    jobs.cancel_owner("a")
+    until(lambda: third.over)
+    assert running.state == "cancelled" and isinstance(third.error, ClipError)
+
+
+def test_jobs_of_the_page_s_own_process(tmp_path: Path) -> None:
+    jobs = Jobs([LocalRunner(fake_work.by_name)])
+    import os
+
+    assert run(jobs, "write_pid", tmp_path / "here").state == "done"
+    assert (tmp_path / "here").read_text() == str(os.getpid())
+    ticket = jobs.submit(job("obedient"))
+    until(lambda: ticket.fraction > 0)
+    jobs.cancel(ticket)
+    until(lambda: ticket.over, 2)
+    assert ticket.state == "cancelled"
+    assert isinstance(run(jobs, "faulty").error, JobError)
+    jobs.close()

@@ -1,0 +1,271 @@
+"""The store: ids, keys, sharing, expiry, quotas, deletion, restarts, mirrors, and hostile ids."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from josh_core.errors import ResultError
+from josh_core.mirror import FolderMirror, HubMirror
+from josh_core.store import Entry, Limits, Store
+
+HOSTILE = [
+    "", ".", "..", "../../etc/passwd", "..%2f..%2fetc", "a/b" * 8, "\0" * 20, "a" * 15 + "\0", "x" * 65, "é" * 20,
+    "abcdefghijklmnop\n", "/absolute/path/of/it", "C:\\windows\\system", "....................", None, 7, ["x" * 20],
+    {"id": "x" * 20}, b"abcdefghijklmnopqrst",
+]  # fmt: skip
+
+
+class Clock:
+    """Time that tests move; starts where file times are."""
+
+    def __init__(self) -> None:
+        self.now = 2_000_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def build(store: Store, modes: tuple[str, ...] = ("baseline", "fast"), weight: int = 100) -> Path:
+    workspace = store.workspace()
+    for mode in modes:
+        (workspace / mode).mkdir()
+        (workspace / mode / "manifest.json").write_text("{}")
+        (workspace / mode / "arrays.npz").write_bytes(b"x" * weight)
+    return workspace
+
+
+def keep(store: Store, key: str = "", weight: int = 100) -> tuple[Entry, str]:
+    return store.keep(build(store, weight=weight), key)
+
+
+def reopened(store: Store, **options: object) -> Store:
+    store.close()
+    return Store(store.root, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "runs")
+
+
+def test_a_run_is_found_by_id_and_by_question(store: Store) -> None:
+    entry, _ = keep(store, key="k1")
+    again, folder = store.get(entry.id)
+    assert again == entry and (folder / "fast" / "manifest.json").is_file()
+    assert store.modes(entry) == ("baseline", "fast")
+    found = store.find("k1", "fast")
+    assert found is not None and found.id == entry.id
+    assert store.find("k1", "refine") is None
+    assert store.find("k2", "fast") is None
+    keep(store)
+    assert store.find("", "fast") is None
+
+
+@pytest.mark.parametrize("bad", HOSTILE)
+def test_hostile_ids_are_refused(store: Store, bad: object) -> None:
+    keep(store)
+    for action in (store.get, store.share, lambda x: store.delete(x, "key")):
+        with pytest.raises(ResultError):
+            action(bad)
+
+
+def test_ids_are_long_random_and_the_folder_s_name(store: Store) -> None:
+    ids = {keep(store)[0].id for _ in range(20)}
+    assert len(ids) == 20 and all(len(i) >= 20 for i in ids)
+
+
+def test_through_a_restart_shared_runs_stay_and_all_else_goes(store: Store) -> None:
+    shared, _ = keep(store, key="s")
+    unshared, _ = keep(store, key="u")
+    half = build(store)
+    store.share(shared.id)
+    store = reopened(store)
+    assert store.get(shared.id)[0].shared
+    assert store.find("s", "fast") is not None and store.find("u", "fast") is None
+    with pytest.raises(ResultError, match="expired"):
+        store.get(unshared.id)
+    assert not half.exists() and not list((store.root / "temporary").iterdir())
+
+
+def test_a_crash_in_the_middle_of_a_write_leaves_no_half_result(store: Store) -> None:
+    whole, _ = keep(store)
+    store.share(whole.id)
+    torn = store.root / "shared" / ("t" * 22)
+    torn.mkdir()
+    (torn / "entry.json").write_text('{"id": "ttt')
+    renamed = store.root / "shared" / ("r" * 22)
+    shutil.copytree(store.root / "shared" / whole.id, renamed)
+    store = reopened(store)
+    assert store.get(whole.id)
+    for name in (torn.name, renamed.name):
+        with pytest.raises(ResultError):
+            store.get(name)
+
+
+def test_a_folder_without_a_result_is_not_kept(store: Store) -> None:
+    with pytest.raises(ResultError):
+        store.keep(store.workspace())
+    assert not list((store.root / "temporary").iterdir())
+
+
+def test_one_program_at_a_time(store: Store) -> None:
+    with pytest.raises(ResultError, match="JOSH_STORE"):
+        Store(store.root)
+    reopened(store)
+
+
+def test_unshared_runs_expire_and_shared_ones_do_not(tmp_path: Path) -> None:
+    clock = Clock()
+    store = Store(tmp_path, Limits(hours=2), clock=clock)
+    unshared, _ = keep(store, key="u")
+    shared, _ = keep(store)
+    store.share(shared.id)
+    clock.now += 2 * 3600 + 1
+    assert store.find("u", "fast") is None
+    with pytest.raises(ResultError):
+        store.get(unshared.id)
+    assert store.prune() == [unshared.id]
+    assert store.get(shared.id)
+    assert not (tmp_path / "temporary" / unshared.id).exists()
+
+
+def test_shared_runs_may_have_a_limit_that_opening_renews(tmp_path: Path) -> None:
+    clock = Clock()
+    store = Store(tmp_path, Limits(shared_days=10), clock=clock)
+    used, forgotten = keep(store)[0], keep(store)[0]
+    for entry in (used, forgotten):
+        store.share(entry.id)
+        store.get(entry.id)
+    clock.now += 8 * 86400
+    store.get(used.id)
+    clock.now += 8 * 86400
+    assert store.prune() == [forgotten.id]
+
+
+def test_least_recently_used_goes_first_and_shared_last(tmp_path: Path) -> None:
+    clock = Clock()
+    store = Store(tmp_path, Limits(max_bytes=3000), clock=clock)
+    shared, old, young = (keep(store, weight=400)[0] for _ in range(3))
+    store.share(shared.id)
+    for entry in (shared, old, young, old):  # `old` is opened again, so `young` is the least recently used
+        clock.now += 120
+        store.get(entry.id)
+    clock.now += 120
+    newest, _ = keep(store, weight=400)  # 4 x ~800 bytes do not fit
+    for entry in (shared, old, newest):
+        assert store.get(entry.id)
+    with pytest.raises(ResultError):
+        store.get(young.id)
+    big, _ = keep(store, weight=1000)
+    assert store.get(shared.id) and store.get(big.id)
+    with pytest.raises(ResultError):
+        store.get(old.id)
+
+
+def test_only_the_owner_deletes(store: Store) -> None:
+    entry, delete_key = keep(store)
+    store.share(entry.id)
+    for wrong in ("", delete_key[:-1], entry.id, entry.delete_hash):
+        with pytest.raises(ResultError, match="delete key"):
+            store.delete(entry.id, wrong)
+    assert delete_key not in (store.root / "shared" / entry.id / "entry.json").read_text()
+    store.delete(entry.id, delete_key)
+    with pytest.raises(ResultError):
+        store.get(entry.id)
+    assert not (store.root / "shared" / entry.id).exists()
+
+
+def test_a_mounted_folder_brings_shared_runs_back(tmp_path: Path) -> None:
+    mirror = FolderMirror(tmp_path / "bucket")
+    store = Store(tmp_path / "runs", mirror=mirror)
+    shared, delete_key = keep(store)
+    unshared, _ = keep(store)
+    (store.root / "temporary" / shared.id / "evil.html").write_text("<script>")
+    store.share(shared.id)
+    mirror.errands.wait()
+    shutil.rmtree(store.root / "shared")
+    store = reopened(store, mirror=mirror)
+    entry, folder = store.get(shared.id)
+    assert entry.shared and (folder / "fast" / "arrays.npz").read_bytes() == b"x" * 100
+    assert not (folder / "evil.html").exists()
+    with pytest.raises(ResultError):
+        store.get(unshared.id)
+    store.delete(shared.id, delete_key)
+    mirror.errands.wait()
+    with pytest.raises(ResultError):
+        store.get(shared.id)
+
+
+class FakeHub:
+    """huggingface_hub.HfApi as far as the mirror uses it, on a local folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.online = root, True
+
+    def upload_folder(self, *, repo_id: str, repo_type: str, folder_path: str, path_in_repo: str, **_: str) -> None:
+        assert (repo_id, repo_type) == ("someone/results", "dataset")
+        shutil.copytree(folder_path, self.root / path_in_repo)
+
+    def snapshot_download(self, *, repo_id: str, repo_type: str, allow_patterns: list[str], local_dir: str) -> None:
+        from fnmatch import fnmatch
+
+        if not self.online:
+            raise OSError("offline")
+        for file in self.root.rglob("*"):
+            name = file.relative_to(self.root).as_posix()
+            if file.is_file() and any(fnmatch(name, pattern) for pattern in allow_patterns):
+                target = Path(local_dir) / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, target)
+
+    def delete_folder(self, *, path_in_repo: str, repo_id: str, repo_type: str, **_: str) -> None:
+        shutil.rmtree(self.root / path_in_repo)
+
+
+def test_a_hub_dataset_brings_shared_runs_back(tmp_path: Path) -> None:
+    hub = FakeHub(tmp_path / "hub")
+    mirror = HubMirror("someone/results", api=hub)
+    store = Store(tmp_path / "runs", mirror=mirror)
+    entry, delete_key = keep(store)
+    store.share(entry.id)
+    mirror.errands.wait()
+    shutil.rmtree(store.root / "shared")
+    store = reopened(store, mirror=mirror)
+    hub.online = False
+    with pytest.raises(ResultError, match="does not exist"):
+        store.get(entry.id)
+    hub.online = True
+    assert store.modes(store.get(entry.id)[0]) == ("baseline", "fast")
+    assert not (store.root / "shared" / entry.id / "download").exists()
+    store.delete(entry.id, delete_key)
+    mirror.errands.wait()
+    assert not list((tmp_path / "hub" / "runs").iterdir())
+
+
+def test_a_failing_mirror_does_not_disturb_sharing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("josh_core.mirror._RETRY_AFTER", (0.0,))
+    mirror = HubMirror("someone/results", api=object())
+    store = Store(tmp_path, mirror=mirror)
+    entry, _ = keep(store)
+    store.share(entry.id)
+    mirror.errands.wait()
+    assert store.get(entry.id)[0].shared
+
+
+def test_entries_survive_foreign_fields_and_links_out(store: Store, tmp_path: Path) -> None:
+    entry, _ = keep(store)
+    store.share(entry.id)
+    outside = tmp_path / "outside"
+    shutil.copytree(store.root / "shared" / entry.id, outside)
+    name = "l" * 22
+    data = json.loads((outside / "entry.json").read_text()) | {"id": name}
+    (outside / "entry.json").write_text(json.dumps(data))
+    os.symlink(outside, store.root / "shared" / name)
+    store = reopened(store)
+    with pytest.raises(ResultError):
+        store.get(name)
