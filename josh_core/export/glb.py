@@ -190,7 +190,11 @@ def _person_extras(result: Reconstruction, person: PersonMotion, body: BodyModel
 
 
 def _add_skeleton(writer: GltfWriter, index: int, person: PersonMotion, rig: Rig) -> list[int]:
-    """Joint nodes in SMPL's order, named person_{index}_{joint}, at the pose of the person's first frame."""
+    """Joint nodes in SMPL's order, named person_{index}_{joint}, at the pose of the person's first frame.
+
+    They hang under person_{index}_rig, from which Blender makes one armature for each person.
+    """
+    rig_node = writer.node(f"person_{index}_rig")
     bones: list[int] = []
     rotations = quaternions(person.pose[:1])[0]
     for joint, parent in enumerate(PARENTS):
@@ -199,7 +203,7 @@ def _add_skeleton(writer: GltfWriter, index: int, person: PersonMotion, rig: Rig
         bones.append(
             writer.node(
                 f"person_{index}_{JOINTS[joint]}",
-                None if root else bones[parent],
+                rig_node if root else bones[parent],
                 translation=offset.astype(np.float32).tolist(),
                 rotation=rotations[joint].astype(np.float32).tolist(),
             )

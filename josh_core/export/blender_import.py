@@ -1,0 +1,70 @@
+"""Opens a result in Blender (4.0 or newer) with its camera, and the clip behind it as the camera's background.
+
+Beside this file lie result.glb and, if it was exported, clip.mp4. In Blender: Scripting, Open, this file, Run; or
+    blender --python blender_import.py
+Blender's own importer turns the result's +Y up into Blender's +Z up; units stay metres.
+"""
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+
+def own_folder() -> Path:
+    """Where this script lies; Blender's text editor puts the open text's place into the text, not into __file__."""
+    script = Path(__file__)
+    if script.exists():
+        return script.resolve().parent
+    text = bpy.data.texts[script.name]
+    return Path(bpy.path.abspath(text.filepath)).parent
+
+
+def facts(path: Path) -> dict[str, Any]:
+    """What the file says about itself: frame rate, frames, width and height."""
+    with open(path, "rb") as file:
+        file.seek(12)
+        size = struct.unpack("<I", file.read(4))[0]
+        file.seek(20)
+        return json.loads(file.read(size))["asset"]["extras"]
+
+
+def set_up_scene(about: dict[str, Any]) -> Any:
+    """Frame rate first: the importer turns the file's seconds into frames with the rate it finds."""
+    scene = bpy.context.scene
+    fps = about["fps"]
+    scene.render.fps = max(1, round(fps))
+    scene.render.fps_base = scene.render.fps / fps
+    scene.frame_start, scene.frame_end = 0, about["frames"] - 1
+    scene.render.resolution_x, scene.render.resolution_y = about["width"], about["height"]
+    return scene
+
+
+def add_background(camera: Any, clip: Path) -> None:
+    """The clip's frames behind whatever the camera sees."""
+    data = camera.data
+    data.show_background_images = True
+    background = data.background_images.new()
+    background.source = "MOVIE_CLIP"
+    background.clip = bpy.data.movieclips.load(str(clip))
+    background.clip.frame_start = 0
+    background.alpha = 1.0
+
+
+def main() -> None:
+    """Import result.glb, look through its camera, put clip.mp4 behind it."""
+    folder = own_folder()
+    path = folder / "result.glb"
+    scene = set_up_scene(facts(path))
+    before = set(bpy.data.objects)
+    bpy.ops.import_scene.gltf(filepath=str(path))
+    camera = next(o for o in bpy.data.objects if o not in before and o.type == "CAMERA")
+    scene.camera = camera
+    if (folder / "clip.mp4").exists():
+        add_background(camera, folder / "clip.mp4")
+    scene.frame_set(0)
+
+
+main()
