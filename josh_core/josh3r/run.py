@@ -1,0 +1,96 @@
+"""JOSH3R over a clip: a metric camera path, metric depth and everybody's place in the camera, in one pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+
+from josh_core.body.model import BodyModel
+from josh_core.errors import ReconstructionError
+from josh_core.geometry import rigid
+from josh_core.josh3r.chain import chain_cameras, every_frame, move_bodies
+from josh_core.josh3r.focal import agree_on_focal
+from josh_core.josh3r.motions import PairMotions, PairPlan, plan_pairs, read_pairs
+from josh_core.josh3r.network import Josh3r
+from josh_core.progress import Progress
+from josh_core.settings import Settings
+from josh_core.types import BodyTrack, Bool, CameraKind, CameraPath, Clip, DepthMaps, Int, Matches, People, Scene
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the stages before JOSH3R know of the clip."""
+
+    clip: Clip
+    people: People
+    bodies: tuple[BodyTrack, ...]  # fitted in camera space, one for each of people.tracks
+    body: BodyModel
+    kind: CameraKind = "moving"  # a camera that is not moving is held as the clip showed it
+
+
+def run_josh3r(
+    known: Known, network: Josh3r, settings: Settings, progress: Progress | None = None
+) -> tuple[Scene, tuple[BodyTrack, ...]]:
+    """JOSH3R's result for a clip in the stages' own types, all of it metric already.
+
+    Returned are the scene (cameras of every frame in metres, no matches, depth of up to 60 keyframes in metres) and
+    the bodies at the network's distances, so that world_from_cam moves them into the world.
+    Raises ReconstructionError when there is nobody to follow.
+    """
+    if not known.people.tracks:
+        raise ReconstructionError("JOSH3R follows people, and nobody was found in this clip; use another mode.")
+    plan = plan_pairs(known.clip, known.people)
+    motions = read_pairs(known.clip, plan, network, progress or Progress())
+    return assemble(known, plan, motions, settings)
+
+
+def assemble(
+    known: Known, plan: PairPlan, motions: PairMotions, settings: Settings
+) -> tuple[Scene, tuple[BodyTrack, ...]]:
+    """Scene and bodies from the network's answers; see run_josh3r."""
+    clip, bodies = known.clip, known.bodies
+    focal, focal_sigma = agree_on_focal(motions.focal, clip.width, clip.height, settings.focal_px)
+    betas = torch.as_tensor(np.stack([track.betas for track in bodies]), dtype=torch.float32)
+    with torch.no_grad():
+        pelvises = known.body.pelvis(betas).double().numpy()
+    at_keyframes, lead = chain_cameras(plan, motions, bodies, pelvises)
+    world_from_cam, registered = every_frame(at_keyframes, lead, plan.keyframes, clip.times)
+    if known.kind != "moving":
+        turn = world_from_cam[:, :3, :3] if known.kind == "rotating" else np.tile(np.eye(3), (len(clip), 1, 1))
+        world_from_cam = rigid(turn, np.zeros((len(clip), 3)))
+    keyframes = plan.keyframes[plan.depth_pairs]
+    cameras = CameraPath(known.kind, world_from_cam, focal, focal_sigma, keyframes, registered)
+    nothing = Matches(np.zeros((0, 2), np.int64), np.zeros(1, np.int64), np.zeros((0, 2, 2)), np.zeros(0))
+    depths = metric_depths(plan, motions, known.people, lead)
+    return Scene(cameras, nothing, depths), move_bodies(plan, motions, bodies, focal, clip.times)
+
+
+def metric_depths(plan: PairPlan, motions: PairMotions, people: People, lead: Int) -> DepthMaps:
+    """Depth in metres of the whole frame, zero where the network did not look and where people are.
+
+    lead: [K-1] row whose scale is taken for each pair, -1 for the median of all.
+    """
+    x1, y1, x2, y2 = plan.view.window
+    width, height = plan.view.width, plan.view.height
+    columns, rows = slice(round(x1 * width), round(x2 * width)), slice(round(y1 * height), round(y2 * height))
+    step = round(1 / (x2 - x1))  # the window was enlarged by this much
+    depth = np.zeros((len(plan.depth_pairs), height, width), np.float32)
+    confidence = np.zeros_like(depth)
+    usual = float(np.median(motions.scale[:, 0])) if len(motions.scale) else 1.0
+    for k, pair in enumerate(plan.depth_pairs):
+        scale = float(motions.scale[lead[pair], 0]) if lead[pair] >= 0 else usual
+        depth[k, rows, columns] = motions.depth[k, ::step, ::step] * scale
+        confidence[k, rows, columns] = motions.confidence[k, ::step, ::step]
+        person = _grown(people.mask(int(plan.keyframes[pair]), width, height))
+        unknown = person | (depth[k] <= 0) | ~np.isfinite(depth[k])
+        depth[k][unknown] = 0
+        confidence[k][unknown] = 0
+    return DepthMaps(depth, confidence, np.zeros(depth.shape, np.bool_))
+
+
+def _grown(mask: Bool) -> Bool:
+    """A mask and a margin of 4 px, where the network blends person and background."""
+    return cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
