@@ -64,8 +64,8 @@ def floor_from_people(
         hit = chance > 0.5
         feet.append(xyz[hit])
         rays.append((xyz - scene_from_cam[:, None, :3, 3])[hit])
-        # Errors of one fit are alike for about a second: count that as one observation.
-        independent = max(len(track.frames) / 30.0, 1.0)
+        # Errors of one fit are alike for about a third of a second: count that as one observation.
+        independent = max(len(track.frames) / 10.0, 1.0)
         weight.append(chance[hit] * independent / max(hit.sum(), 1))
     return _fit_plane(np.concatenate(feet), np.concatenate(rays), np.concatenate(weight), up, level)
 
@@ -105,7 +105,7 @@ def _fit_plane(feet: Float, rays: Float, weight: Float, up: Float, level: Float)
         normal, offset = normal / np.linalg.norm(normal), offset + float(step[2])
         if np.abs(step).max() < 1e-7:
             break
-    return Floor(normal, offset, float(np.clip(weight.sum() / 3, 0, 1)))
+    return Floor(normal, offset, float(np.clip(weight.sum() / 9, 0, 1)))
 
 
 def metric_scale(
