@@ -169,9 +169,7 @@ def lighten(people: Population) -> Population:
     left = left[(left != np.roll(left, 1, 1)).all(1)]
     mirror = cKDTree(mean).query(mean * [-1, 1, 1])[1]
     kept, faces = np.unique(np.concatenate([left, mirror[left][:, ::-1]]), return_inverse=True)
-    return replace(
-        people, vertices=people.vertices[:, kept], faces=faces.reshape(-1, 3), weights=people.weights[kept]
-    )
+    return replace(people, vertices=people.vertices[:, kept], faces=faces.reshape(-1, 3), weights=people.weights[kept])
 
 
 def to_rest_pose(people: Population) -> tuple[Float, Float]:

@@ -65,6 +65,7 @@ class BodyModel(nn.Module):
         self.landmark_names = LANDMARKS
         self.smpl = _smpl(data)
         self._levels = _tree_levels(PARENTS)
+        self._order = np.argsort([0, *(j for joints, _, _ in self._levels for j in joints)]).tolist()
         chosen = np.concatenate([data.contact_vertices, data.landmark_vertices])
         posedirs = np.zeros((len(chosen), 3, 0)) if data.posedirs is None else data.posedirs[chosen]
         arrays = {
@@ -90,7 +91,7 @@ class BodyModel(nn.Module):
         turn, joints = self._pose_joints(rotations, rest)
         points = self.p_template + torch.einsum("pak,bk->bpa", self.p_dirs, betas)
         if len(self.p_posedirs):
-            feature = (rotations[:, 1:] - torch.eye(3, dtype=betas.dtype)).reshape(batch, -1)
+            feature = (rotations[:, 1:] - torch.eye(3).to(betas)).reshape(batch, -1)
             points = points + (feature @ self.p_posedirs).reshape(batch, -1, 3)
         shift = joints - (turn @ rest[..., None])[..., 0]  # [B,24,3]
         blended = torch.einsum("pj,bjac->bpac", self.p_weights, turn)
@@ -131,12 +132,12 @@ class BodyModel(nn.Module):
 
     def betas_for_height(self, height_m: float) -> Tensor:
         """Betas [10] of the average body of a standing height; only the first differs from zero."""
-        first = torch.eye(SHAPES, dtype=self.j_template.dtype)[:1]
+        first = torch.eye(SHAPES).to(self.j_template)[:1]
         beta = 0.0
         for _ in range(10):  # Newton on a piecewise linear, monotone function
             here, ahead = self.height(first * beta).item(), self.height(first * (beta + 0.01)).item()
             beta += (height_m - here) / (ahead - here) * 0.01
-        return first[0] * beta
+        return first[0] * beta + 0.0  # no negative zeros
 
     def _pose_joints(self, rotations: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
         """World rotations [B,24,3,3] and positions [B,24,3] of the joints, level by level down the tree."""
@@ -146,13 +147,7 @@ class BodyModel(nn.Module):
             offset = rest[:, joints] - rest[:, parents]
             place = torch.cat([place, place[:, up] + (over @ offset[..., None])[..., 0]], 1)
             turn = torch.cat([turn, over @ rotations[:, joints]], 1)
-        back = self._back_to_order
-        return turn[:, back], place[:, back]
-
-    @property
-    def _back_to_order(self) -> list[int]:
-        placed = [0] + [j for joints, _, _ in self._levels for j in joints]
-        return sorted(range(len(placed)), key=placed.__getitem__)
+        return turn[:, self._order], place[:, self._order]
 
     @staticmethod
     def _check(betas: Tensor, rotations: Tensor, transl: Tensor) -> int:

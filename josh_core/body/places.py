@@ -135,4 +135,5 @@ def _find(place: Place, vertices: Float, joints: Float, weights: Float, side: st
     arm = vertices - start
     along = arm @ direction
     beside = np.linalg.norm(arm - along[:, None] * direction, axis=-1)
-    return int(np.where(allowed, along - OFF_RAY_COST * beside, -np.inf).argmax())
+    towards_left = 1e-3 * vertices[:, 0]  # decides between mirror images
+    return int(np.where(allowed, along - OFF_RAY_COST * beside + towards_left, -np.inf).argmax())
