@@ -87,7 +87,7 @@ def smpl_content(correctives: bool = True) -> dict[str, Any]:
 
 def write_pickle(path: Path, content: Any, python2: bool) -> Path:
     stream = io.BytesIO()
-    (Python2Pickler if python2 else pickle.Pickler)(stream, protocol=2).dump(content)
+    (Python2Pickler(stream, protocol=2) if python2 else pickle.Pickler(stream, protocol=4)).dump(content)
     raw = stream.getvalue()
     if python2:  # names as they were then
         for new, old in (
