@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 
 from josh_core.body.model import BodyModel
 from josh_core.geometry import rotvec_to_rotmat
-from josh_core.types import Float, Int
+from josh_core.types import Float, Int, PersonMotion, Reconstruction
+
+_BATCH = 32  # frames whose meshes are held at once
 
 
 def posed_points(body: BodyModel, betas: Float, pose: Float, transl: Float) -> tuple[Float, Float, Float]:
@@ -25,6 +29,20 @@ def posed_vertices(body: BodyModel, betas: Float, pose: Float, transl: Float) ->
     """Mesh vertices [n,V,3] in m, arguments as in `posed_points`."""
     with torch.no_grad():
         return body.vertices(*_tensors(betas, pose, transl)).double().numpy()
+
+
+def meshes_by_frame(result: Reconstruction, body: BodyModel) -> Iterator[list[tuple[PersonMotion, Float]]]:
+    """For each frame of the result, everybody present with their vertices [V,3] m; posed in batches to be quick."""
+    for start in range(0, len(result.frame_times), _BATCH):
+        stop = min(start + _BATCH, len(result.frame_times))
+        present: list[list[tuple[PersonMotion, Float]]] = [[] for _ in range(start, stop)]
+        for person in result.people:
+            rows = np.flatnonzero((person.frames >= start) & (person.frames < stop))
+            if len(rows):
+                vertices = posed_vertices(body, person.betas, person.pose[rows], person.transl[rows])
+                for frame, mesh in zip(person.frames[rows], vertices, strict=True):
+                    present[frame - start].append((person, mesh))
+        yield from present
 
 
 def runs(frames: Int) -> list[tuple[int, int]]:

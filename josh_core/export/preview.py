@@ -10,11 +10,12 @@ from josh_core.body.model import BodyModel
 from josh_core.colors import CAMERA_COLOR, person_color, rgb
 from josh_core.export.raster import Canvas, View
 from josh_core.motion import posed_vertices
-from josh_core.types import Float, Reconstruction, UInt8
+from josh_core.types import Float, PersonMotion, Reconstruction, UInt8
 
+Meshes = list[tuple[PersonMotion, Float]]
 ViewName = Literal["top", "side", "front", "third", "camera"]
 
-_DARK = np.array([20, 23, 28], np.uint8)
+DARK = np.array([20, 23, 28], np.uint8)
 _GRID = np.array([58, 64, 74], np.uint8)
 _FAR = 1000.0  # m: seen from here with a long lens, a picture is as good as orthographic
 _MARGIN = 1.5  # m of surroundings shown around people and camera
@@ -34,23 +35,29 @@ def render(
     around people and camera; "third" looks over the camera's shoulder; "camera" is the clip's own view.
     """
     chosen = view if isinstance(view, View) else named_view(result, view, size, frame)
-    canvas = Canvas(chosen, _DARK)
+    canvas = Canvas(chosen, DARK)
     if view != "camera":
         _draw_grid(canvas, result)
     canvas.points(result.scene.points, result.scene.colors)
-    draw_people(canvas, result, body, frame)
+    draw_people(canvas, meshes_at(result, body, frame), body)
     if view != "camera":
-        _draw_paths(canvas, result, frame)
+        draw_paths(canvas, result, frame)
     return canvas.image
 
 
-def draw_people(canvas: Canvas, result: Reconstruction, body: BodyModel, frame: int) -> None:
-    """Everybody who is present at `frame`, in their own colours."""
-    for person in result.people:
-        row = np.flatnonzero(person.frames == frame)
-        if len(row):
-            vertices = posed_vertices(body, person.betas, person.pose[row], person.transl[row])[0]
-            canvas.mesh(vertices, np.asarray(body.faces), rgb(person_color(person.id)))
+def draw_people(canvas: Canvas, meshes: Meshes, body: BodyModel) -> None:
+    """People with their vertices [V,3], each in their own colour."""
+    for person, vertices in meshes:
+        canvas.mesh(vertices, np.asarray(body.faces), rgb(person_color(person.id)))
+
+
+def meshes_at(result: Reconstruction, body: BodyModel, frame: int) -> Meshes:
+    """Everybody present at `frame` with their vertices [V,3] m."""
+    return [
+        (person, posed_vertices(body, person.betas, person.pose[row], person.transl[row])[0])
+        for person in result.people
+        if len(row := np.flatnonzero(person.frames == frame))
+    ]
 
 
 def named_view(result: Reconstruction, name: ViewName, size: tuple[int, int], frame: int = 0) -> View:
@@ -125,7 +132,8 @@ def _draw_grid(canvas: Canvas, result: Reconstruction) -> None:
         canvas.line(np.array([(x, 0, z) for x in range(a[0], b[0] + 1)], float), _GRID, 1)
 
 
-def _draw_paths(canvas: Canvas, result: Reconstruction, frame: int) -> None:
+def draw_paths(canvas: Canvas, result: Reconstruction, frame: int) -> None:
+    """The camera's path and its pyramid at `frame`, and everybody's way over the floor."""
     centres = np.asarray(result.world_from_cam[:, :3, 3], np.float64)
     if len(centres) > 1:
         canvas.line(centres, rgb(CAMERA_COLOR))

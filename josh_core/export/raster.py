@@ -9,7 +9,7 @@ import numpy as np
 
 from josh_core.export.rig import vertex_normals
 from josh_core.geometry import invert, project, transform
-from josh_core.types import Float, Int, UInt8
+from josh_core.types import Bool, Float, Int, UInt8
 
 _LARGEST = 512  # px, a triangle with a longer side is left out: the body is inside the camera there
 
@@ -39,6 +39,12 @@ class Canvas:
         self.image[:] = background  # a colour [3] or a whole picture
         self.depth = np.full((view.height, view.width), np.inf)
 
+    def copy(self) -> Canvas:
+        """Another canvas with the same picture, to draw on."""
+        other = Canvas(self.view, self.image)
+        other.depth = self.depth.copy()
+        return other
+
     def points(self, p_world: Float, colors: UInt8, size: int = 2) -> None:
         """Squares of `size` px at world points [N,3] in sRGB colours [N,3]."""
         px, z = self.view.project(p_world)
@@ -48,10 +54,10 @@ class Canvas:
         self._write(xy, np.repeat(z, len(offset)), np.repeat(colors, len(offset), 0))
 
     def mesh(self, vertices: Float, faces: Int, color: UInt8) -> None:
-        """A mesh of world vertices [V,3], lit from beside the camera, in one sRGB colour [3]."""
+        """The outside of a closed mesh of world vertices [V,3], lit from beside the camera, in one sRGB colour [3]."""
         px, z = self.view.project(vertices)
         light = _shade(self.view, vertices, faces)
-        solid = (z[faces] > self.view.near).all(1)
+        solid = (z[faces] > self.view.near).all(1) & _faces_camera(px[faces])
         xy, face, weight = _fragments(px, faces[solid], self.view.width, self.view.height)
         corners = faces[solid][face]
         depth = (z[corners] * weight).sum(1)
@@ -76,6 +82,12 @@ class Canvas:
         np.minimum.at(depth, pixel, z)
         seen = depth[pixel] == z
         self.image.reshape(-1, 3)[pixel[seen]] = colors[seen]
+
+
+def _faces_camera(corners: Float) -> Bool:
+    """Which triangles [F,3,2] px, wound as seen from outside, show their front (y goes down in the image)."""
+    u, v = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    return np.asarray(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0] < 0, np.bool_)
 
 
 def _shade(view: View, vertices: Float, faces: Int) -> Float:
@@ -109,13 +121,14 @@ def _fragments(px: Float, faces: Int, width: int, height: int) -> tuple[Int, Int
 
 def _inside(corners: Float, low: Int, faces: Int, size: int) -> tuple[Int, Int, Float]:
     """Pixels of `size` x `size` squares at `low` [F,2] whose centres lie inside the triangles `corners` [F,3,2]."""
-    grid = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1).reshape(1, -1, 2)
-    p = grid + 0.5 + (low - corners[:, 0])[:, None]  # [F,S,2] relative to the first corner
-    u, v = (corners[:, 1] - corners[:, 0])[:, None], (corners[:, 2] - corners[:, 0])[:, None]
-    area = u[..., 0] * v[..., 1] - u[..., 1] * v[..., 0]  # [F,1]
+    grid = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1).reshape(-1, 2)
+    start = (low + 0.5 - corners[:, 0]).astype(np.float32)  # relative to the first corner, small: float32 is enough
+    x, y = start[:, :1] + grid[:, 0].astype(np.float32), start[:, 1:] + grid[:, 1].astype(np.float32)  # [F,S]
+    u, v = ((corners[:, i] - corners[:, 0]).astype(np.float32) for i in (1, 2))
+    area = (u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0])[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):  # triangles seen edge-on have no inside
-        b = (p[..., 0] * v[..., 1] - p[..., 1] * v[..., 0]) / area
-        c = (u[..., 0] * p[..., 1] - u[..., 1] * p[..., 0]) / area
-    weight = np.stack([1 - b - c, b, c], -1)
-    face, pixel = np.nonzero((weight >= 0).all(-1))
-    return grid[0, pixel] + low[face], faces[face], weight[face, pixel]
+        b = (x * v[:, 1:] - y * v[:, :1]) / area
+        c = (y * u[:, :1] - x * u[:, 1:]) / area
+        face, pixel = np.nonzero((b >= 0) & (c >= 0) & (b + c <= 1))
+    b, c = b[face, pixel], c[face, pixel]
+    return grid[pixel] + low[face], faces[face], np.stack([1 - b - c, b, c], -1)

@@ -1,0 +1,112 @@
+"""H.264 videos that browsers play: the clip itself, the bodies over it, and the clip beside a view from outside.
+
+Encoding goes through PyAV, whose wheels bring their own encoder. Every frame keeps its own time stamp, so a video
+stays with the result frame by frame whatever the clip's frame rate does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from josh_core.body.model import BodyModel
+from josh_core.export.preview import DARK, Meshes, camera_view, draw_paths, draw_people, meshes_at, named_view
+from josh_core.export.raster import Canvas
+from josh_core.motion import meshes_by_frame
+from josh_core.progress import Progress
+from josh_core.types import Clip, Float, Reconstruction, UInt8
+
+SIDE = 960  # px, longest side of the clip in a video
+_OPACITY = 0.72  # of the bodies over the clip
+_TICKS = 90_000  # per second, the usual resolution of time stamps in video
+_KEYFRAME_EVERY = 15  # frames: seeking decodes at most this many
+
+
+def save_clip(clip: Clip, path: Path, progress: Progress | None = None) -> None:
+    """The clip as the result saw it (upright, resampled, trimmed), as `path` (.mp4)."""
+    encode((clip.frame(f, SIDE) for f in _counted(len(clip), progress)), clip.times, path)
+
+
+def save_overlay(
+    result: Reconstruction, body: BodyModel, clip: Clip, path: Path, progress: Progress | None = None
+) -> None:
+    """Everybody's body drawn half transparent over the clip's frames, as `path` (.mp4)."""
+    encode(_overlays(result, body, clip, progress), result.frame_times, path)
+
+
+def save_side_by_side(
+    result: Reconstruction, body: BodyModel, clip: Clip, path: Path, progress: Progress | None = None
+) -> None:
+    """The clip and, right of it, the world seen from outside at the same moment, as `path` (.mp4)."""
+    encode(_pairs(result, body, clip, progress), result.frame_times, path)
+
+
+def overlay(result: Reconstruction, body: BodyModel, clip: Clip, frame: int, longest: int = SIDE) -> UInt8:
+    """One frame [h,w,3] sRGB of the clip with the bodies over it, seen through the recovered camera."""
+    return _over(clip.frame(frame, longest), result, meshes_at(result, body, frame), body, frame)
+
+
+def _over(picture: UInt8, result: Reconstruction, meshes: Meshes, body: BodyModel, frame: int) -> UInt8:
+    canvas = Canvas(camera_view(result, frame, (picture.shape[1], picture.shape[0])), picture)
+    draw_people(canvas, meshes, body)
+    drawn = np.isfinite(canvas.depth)
+    out = picture.copy()
+    out[drawn] = (_OPACITY * canvas.image[drawn] + (1 - _OPACITY) * picture[drawn]).astype(np.uint8)
+    return out
+
+
+def _overlays(result: Reconstruction, body: BodyModel, clip: Clip, progress: Progress | None) -> Iterator[UInt8]:
+    meshes = meshes_by_frame(result, body)
+    for frame in _counted(len(result.frame_times), progress):
+        yield _over(clip.frame(frame, SIDE), result, next(meshes), body, frame)
+
+
+def _pairs(result: Reconstruction, body: BodyModel, clip: Clip, progress: Progress | None) -> Iterator[UInt8]:
+    first = clip.frame(0, SIDE)
+    size = first.shape[1], first.shape[0]
+    scene = Canvas(named_view(result, "third", size), DARK)
+    scene.points(result.scene.points, result.scene.colors)
+    meshes = meshes_by_frame(result, body)
+    for frame in _counted(len(result.frame_times), progress):
+        canvas = scene.copy()
+        draw_people(canvas, next(meshes), body)
+        draw_paths(canvas, result, frame)
+        yield np.concatenate([clip.frame(frame, SIDE), canvas.image], 1)
+
+
+def encode(frames: Iterable[UInt8], times: Float, path: Path) -> None:
+    """Write frames [h,w,3] sRGB, shown from times [T] s on, as H.264 (yuv420p, fast start) in `path` (.mp4)."""
+    import av
+
+    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        stream = None
+        for picture, time in zip(frames, times, strict=True):
+            even = np.ascontiguousarray(picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2])
+            if stream is None:
+                stream = container.add_stream("libx264", rate=_rate(times))
+                stream.width, stream.height, stream.pix_fmt = even.shape[1], even.shape[0], "yuv420p"
+                stream.options = {"preset": "veryfast", "crf": "23", "g": str(_KEYFRAME_EVERY), "bf": "0"}
+                stream.codec_context.time_base = Fraction(1, _TICKS)
+            video_frame = av.VideoFrame.from_ndarray(even, format="rgb24")
+            video_frame.pts = round((float(time) - float(times[0])) * _TICKS)
+            video_frame.time_base = Fraction(1, _TICKS)
+            container.mux(stream.encode(video_frame))
+        if stream is not None:
+            container.mux(stream.encode())
+
+
+def _rate(times: Float) -> Fraction:
+    """Frames per second, for players that ask; the time stamps are what counts."""
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 1 / 30
+    return Fraction(1 / step).limit_denominator(1001)
+
+
+def _counted(count: int, progress: Progress | None) -> Iterator[int]:
+    """Frame numbers, telling `progress` how far it is; raises Cancelled when asked to stop."""
+    for frame in range(count):
+        if progress is not None:
+            progress.update(frame / count)
+        yield frame
