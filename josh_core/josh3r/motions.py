@@ -79,7 +79,7 @@ def plan_pairs(clip: Clip, people: People) -> PairPlan:
     )
 
 
-def _rows_of_track(frames: Int, boxes: Float, keyframes: Int) -> Iterator[tuple[int, int, Float]]:
+def _rows_of_track(frames: Int, boxes: Float, keyframes: Int) -> Iterator[tuple[int, float, Float]]:
     """(pair, inside, boxes [2,4]) for every pair of keyframes in both of which the person is seen well enough."""
     at = {int(frame): i for i, frame in enumerate(frames)}
     inside = _share_inside(boxes)

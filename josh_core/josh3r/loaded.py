@@ -1,0 +1,35 @@
+"""The networks of this process: each read once, placed on the GPU if there is one, and kept."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import TypeVar, cast
+
+from josh_core.gpu import place
+from josh_core.josh3r.loading import Pretrained
+from josh_core.josh3r.mast3r import Mast3r
+from josh_core.josh3r.network import Josh3r
+from josh_core.progress import Progress
+from josh_core.weights import JOSH3R, MAST3R, source_of
+
+Network = TypeVar("Network", bound=Pretrained)
+
+_networks: dict[tuple[type[Pretrained], str], Pretrained] = {}
+_lock = Lock()
+
+
+def load_mast3r(progress: Progress | None = None) -> Mast3r:
+    """MASt3R from where its variable says. Raises WeightsError that tells how to get it."""
+    return _load(Mast3r, source_of(MAST3R), progress)
+
+
+def load_josh3r(progress: Progress | None = None) -> Josh3r:
+    """JOSH3R from where its variable says. Raises WeightsError that tells how to get it."""
+    return _load(Josh3r, source_of(JOSH3R), progress)
+
+
+def _load(kind: type[Network], source: str, progress: Progress | None) -> Network:
+    with _lock:
+        if (kind, source) not in _networks:
+            _networks[kind, source] = cast(Pretrained, place(kind.from_pretrained(source, progress=progress)))
+        return cast(Network, _networks[kind, source])
