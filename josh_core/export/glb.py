@@ -224,13 +224,20 @@ def _animate_person(
             continue  # a joint that never turns keeps its node's rotation
         fixed = np.round(quats[:, joint] * whole).astype(np.int16)  # 0.003 degrees a step, half the size of floats
         writer.animate(bone, "rotation", times, writer.accessor(fixed, normalized=True))
+    _animate_presence(writer, result, person, bones[0])
+
+
+def _animate_presence(writer: GltfWriter, result: Reconstruction, person: PersonMotion, root: int) -> None:
+    """Scale 0 while the person is not there. It changes midway between two frames, safe from rounded key times."""
     visible = np.zeros(len(result.frame_times), np.float32)
     visible[person.frames] = 1
     if visible.all():
         return
-    change = np.flatnonzero(np.diff(visible, prepend=-1) != 0)
-    keys = writer.accessor(result.frame_times[change].astype(np.float32))
-    writer.animate(bones[0], "scale", keys, writer.accessor(np.repeat(visible[change, None], 3, 1)), step=True)
+    change = np.flatnonzero(np.diff(visible)) + 1
+    halfway = (result.frame_times[change - 1] + result.frame_times[change]) / 2
+    keys = np.concatenate([result.frame_times[:1], halfway]).astype(np.float32)
+    values = np.repeat(visible[np.concatenate([[0], change])][:, None], 3, 1)
+    writer.animate(root, "scale", writer.accessor(keys), writer.accessor(values), step=True)
 
 
 def _add_person_path(writer: GltfWriter, index: int, person: PersonMotion) -> None:
