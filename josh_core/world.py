@@ -92,7 +92,8 @@ def _fit_plane(feet: Float, rays: Float, weight: Float, up: Float, level: Float)
     for _ in range(20):
         sides = np.linalg.svd(normal[None])[2][1:]  # [2,3] two directions across the normal
         residual = feet @ normal + offset
-        sigma = 0.02 + 0.05 * np.abs(rays @ normal)  # m: 5 % of depth along the ray, seen across the plane
+        # An error of all depths alike keeps the plane parallel, so only what differs between frames counts here.
+        sigma = 0.01 + 0.02 * np.abs(rays @ normal)  # m
         robust = weight / (1 + (residual / sigma) ** 2) / sigma**2
         jac = np.concatenate([feet @ sides.T, np.ones((len(feet), 1))], 1)  # [N,3]
         lhs, rhs = jac.T @ (robust[:, None] * jac), -jac.T @ (robust * residual)
