@@ -1,0 +1,303 @@
+"""The recorded 21-keyframe problem with known truth: its inputs as a solver Problem, and the errors of a result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from josh_core.geometry import umeyama
+from josh_core.joint.kinematics import BodyTable, body_points, body_table
+from josh_core.joint.matches import Pixels, chained, packed, thinned, whitened
+from josh_core.joint.published import Published
+from josh_core.joint.prior import SharedSigmas, shared_prior, start_state
+from josh_core.joint.robust import Cauchy, Geman
+from josh_core.joint.solver import Joint, Solution, minimise
+from josh_core.joint.surface import inverse_depth_plane
+from josh_core.joint.terms import posed
+from josh_core.joint.variables import (
+    Cameras,
+    Layout,
+    MatchTerm,
+    Problem,
+    SmoothTerm,
+    StartTerm,
+    State,
+    StaticTerm,
+    SurfaceTerm,
+    camera_poses,
+)
+from josh_core.types import Float
+
+DATA = Path(__file__).parent / "data"
+Arrays = dict[str, np.ndarray]
+# SMPL joints that swing: knees, ankles, feet, elbows, wrists, hands
+LIMBS = torch.ones(24, dtype=torch.float64)
+LIMBS[[4, 5, 7, 8, 10, 11, 18, 19, 20, 21, 22, 23]] = 3.0
+GRID = (36, 64)  # anchors per image, 8 px apart
+
+
+def load() -> tuple[Arrays, Arrays]:
+    """The problem's arrays and its body."""
+    return tuple(dict(np.load(DATA / name, allow_pickle=False)) for name in ("problem_21.npz", "body_13718.npz"))  # type: ignore[return-value]
+
+
+def tensor(array: np.ndarray) -> Tensor:
+    """Float64 or int64 tensor of an array."""
+    return torch.from_numpy(np.ascontiguousarray(array)).to(torch.float64 if array.dtype.kind == "f" else torch.int64)
+
+
+def rest_body(body: Arrays) -> tuple[dict[str, Tensor], tuple[int, ...]]:
+    """Dense arrays of the body and its parents."""
+    n = len(body["v_template"])
+    regressor, weights = np.zeros((24, n)), np.zeros((n, 24))
+    np.add.at(regressor, (body["J_reg_joint"], body["J_reg_vertex"]), body["J_reg_weight"])
+    np.add.at(weights, (body["weights_vertex"], body["weights_joint"]), body["weights_value"])
+    arrays = {k: body[k].astype(np.float64) for k in ("v_template", "shapedirs")}
+    rest = {k: tensor(v) for k, v in {**arrays, "regressor": regressor, "weights": weights}.items()}
+    return rest, tuple(int(p) for p in body["kintree_table"][0])
+
+
+def beneath(rest: dict[str, Tensor], vertices: np.ndarray) -> np.ndarray:
+    """The sole vertices beneath the given foot vertices in the rest pose: what really touches the ground."""
+    v = rest["v_template"].numpy()
+    main = rest["weights"].numpy().argmax(1)
+    side = np.isin(main, [7, 10]) * 1 + np.isin(main, [8, 11]) * 2  # SMPL: ankle and foot, left and right
+    out = []
+    for vertex in vertices:
+        near = np.hypot(*(v[:, [0, 2]] - v[vertex, [0, 2]]).T) < 0.02
+        candidates = np.flatnonzero(near & (side == side[vertex]))
+        out.append(candidates[v[candidates, 1].argmin()])
+    return np.array(out)
+
+
+def correspondences(d: Arrays, published_depth: bool = False) -> Pixels:
+    """The recorded matches with their depths. `published_depth`: the median depth grows with the focal, the relief not."""
+    centre = tensor(d["true_K"])[:2, 2]
+    pairs = tensor(d["pairs"])[tensor(d["corr_pair"])]
+    anchors = tensor(d["anchor_depth"]).flatten(1)
+    median = anchors.sort(1).values[:, (anchors.shape[1] - 1) // 2]
+    near, ratio = [], []
+    for side, knot in enumerate(pairs.T):
+        at, offset = tensor(d[f"corr_anchor{side + 1}"]), tensor(d[f"corr_offset{side + 1}"])
+        fixed = median[knot] if published_depth else torch.zeros(len(knot), dtype=torch.float64)
+        near.append((anchors[knot, at] - fixed) * offset)
+        ratio.append(fixed * offset)
+    confidence = tensor(d["corr_conf"])
+    return Pixels(
+        a=pairs[:, 0],
+        b=pairs[:, 1],
+        px_a=tensor(d["corr_xy1"]).double() - centre,
+        px_b=tensor(d["corr_xy2"]).double() - centre,
+        near=torch.stack(near, -1),
+        ratio=torch.stack(ratio, -1),
+        weight=confidence[:, None].expand(-1, 2),
+    )
+
+
+def start_focal(d: Arrays) -> float:
+    """The focal that the recorded run starts from."""
+    w = d["canon_conf_mean"] / d["canon_conf_mean"].sum()
+    return float((w * d["init_focal"]).sum())
+
+
+def contact_planes(d: Arrays) -> Tensor:
+    """Scene planes [M,3] at the recorded contact pixels, from the anchors around and below them."""
+    centre = d["true_K"][:2, 2]
+    row, col = np.divmod(d["contact_scale_anchor"], GRID[1])
+    dr, dc = (x.ravel() for x in np.meshgrid(np.arange(-1, 4), np.arange(-5, 6), indexing="ij"))
+    rows, cols = (row[:, None] + dr).clip(0, GRID[0] - 1), (col[:, None] + dc).clip(0, GRID[1] - 1)
+    depth = d["anchor_depth"][d["contact_scale_image"][:, None], rows, cols]
+    px = np.stack([cols, rows], -1) * 8 + 4 - centre
+    weight = torch.ones(depth.shape, dtype=torch.float64)
+    return inverse_depth_plane(tensor(px.astype(np.float64)), tensor(1 / depth.astype(np.float64)), weight)[0]
+
+
+@dataclass(frozen=True)
+class Honest:
+    """Standard deviations of the honest objective on this problem."""
+
+    px: float = 1.0
+    depth: float = 0.01  # share: the scene's relief
+    thin: int = 200  # correspondences of a pair that are used
+    matches_per_pair: float = 150.0  # how many independent observations a pair is worth at most
+    pose_deg: float = 3.0
+    root_depth: float = 0.05  # share
+    root_across: float = 0.02  # m
+    surface: float = 0.02  # m
+    static: float = 0.01  # m
+    acceleration: float = 0.15  # m per keyframe squared, of the trunk; limbs three times as much
+    focal: float = 0.1  # of the log
+
+
+def honest_problem(d: Arrays, body: Arrays, s: Honest = Honest()) -> tuple[Problem, State]:
+    """The problem as our solver takes it: every term with its standard deviation, start cameras by chaining."""
+    rest, parents = rest_body(body)
+    vertices = np.unique(np.concatenate([d["contact_scale_vertex"], d["contact_static_vertex"]]))
+    n, count = len(d["smpl_init_transl"]), len(vertices)
+    sole = beneath(rest, vertices)
+    points = torch.zeros(count, len(body["v_template"]), dtype=torch.float64)
+    points[np.arange(count), sole] = 1
+    table = body_table(rest, parents, points)
+    f0 = start_focal(d)
+    pixels = thinned(correspondences(d), s.thin)
+    rotation, centre, size = chained(pixels, f0, int(d["mst_root"]), tensor(d["mst_edges"]))
+    first = rotation[0].T.clone()
+    rotation, centre = first @ rotation, (centre - centre[0]) @ first.T
+    identity = torch.arange(n)[:, None].expand(-1, 2)
+    mix = torch.tensor([1.0, 0.0], dtype=torch.float64).expand(n, -1)
+    person, frame = torch.zeros(n, dtype=torch.long), torch.arange(n)
+    start = StartTerm(
+        rotations=tensor(d["smpl_init_rotmat"]),
+        transl=tensor(d["smpl_init_transl"]),
+        betas=tensor(d["smpl_init_betas_per_frame"]).mean(0, keepdim=True),
+        sigma_pose=torch.full((24,), np.deg2rad(s.pose_deg), dtype=torch.float64),
+        sigma_depth=torch.full((n,), s.root_depth, dtype=torch.float64),
+        sigma_across=s.root_across,
+    )
+    surface = _surface(d, vertices, len(table.parents), s)
+    unit = _metres_per_unit(table, start, surface, size, f0)
+    cameras = Cameras(rotation, centre * unit, identity, mix, frame, tensor(d["true_K"])[:2, 2], f0)
+    joints = (table.joints[0] + table.joints_beta[0] @ start.betas[0])[None]
+    state = replace(start_state(cameras, start, 1.0, joints, person, frame), log_size=(size * unit).log())
+    layout = Layout(1, n)
+    free = torch.ones(layout.size, dtype=torch.bool)
+    free[layout.scale : layout.betas] = False  # each keyframe has its own depth scale; there is no floor term
+    free[layout.cameras : layout.cameras + 6] = False  # the first camera is the world's origin
+    per_frame = tensor(d["smpl_init_betas_per_frame"])  # the mean is used; its error follows from the spread
+    sigmas = SharedSigmas((per_frame.std(0) / n**0.5)[None] + 0.01, s.focal)
+    problem = Problem(
+        table=table,
+        cameras=cameras,
+        person=person,
+        frame=frame,
+        free=free,
+        start=start,
+        shared=shared_prior(layout, state, sigmas),
+        matches=_matches(pixels, s),
+        surface=surface,
+        static=_static(d, vertices, len(table.parents), s),
+        smooth=SmoothTerm(
+            torch.tensor([1.0, -2.0, 1.0], dtype=torch.float64).expand(n - 2, -1),
+            s.acceleration * LIMBS,
+            torch.ones(n - 2, dtype=torch.float64),
+            Cauchy(3.0),
+        ),
+    )
+    return problem, state
+
+
+def _matches(pixels: Pixels, s: Honest) -> MatchTerm:
+    """All matches; a pair together counts as `matches_per_pair` observations at most, for their errors are shared."""
+    _, group, count = torch.unique(pixels.a * 1000 + pixels.b, return_inverse=True, return_counts=True)
+    share = (s.matches_per_pair / (2.0 * count[group])).clamp(max=1.0)
+    return packed(replace(pixels, weight=pixels.weight.clamp(max=1.0) * share[:, None]), Cauchy(2.0))
+
+
+def _surface(d: Arrays, vertices: np.ndarray, joints: int, s: Honest) -> SurfaceTerm:
+    image, frame = tensor(d["contact_scale_image"]), tensor(d["contact_scale_smpl_frame"])
+    point = torch.from_numpy(np.searchsorted(vertices, d["contact_scale_vertex"])) + joints
+    ones = torch.ones(len(image), dtype=torch.float64)
+    return SurfaceTerm(frame, point, image, contact_planes(d), ones * s.surface, ones, Geman(3.0))
+
+
+def _static(d: Arrays, vertices: np.ndarray, joints: int, s: Honest) -> StaticTerm:
+    weight = torch.zeros(len(d["smpl_init_transl"]) - 1, len(vertices), dtype=torch.float64)
+    weight[d["contact_static_smpl_frame"] - 1, np.searchsorted(vertices, d["contact_static_vertex"])] = 1
+    return StaticTerm(torch.arange(len(vertices)) + joints, weight, s.static, Cauchy(3.0))
+
+
+def _metres_per_unit(table: BodyTable, start: StartTerm, surface: SurfaceTerm, size: Tensor, focal: float) -> float:
+    """The scale that puts the touching points on the scene: the median over the contacts of the start bodies."""
+    betas = start.betas.expand(len(start.transl), -1)
+    y = body_points(table, start.rotations, start.transl, betas).p[surface.body, surface.point]
+    normal = surface.plane * tensor(np.array([focal, focal, 1.0]))
+    return float(((normal * y).sum(-1) / size[surface.knot]).median())
+
+
+def solve_honest(d: Arrays, body: Arrays, s: Honest = Honest(), rounds: int = 2, steps: int = 12) -> tuple[Problem, Solution[State]]:
+    """Our solver on the honest objective; depth uncertainty is propagated anew in each round."""
+    problem, state = honest_problem(d, body, s)
+    for _ in range(rounds):
+        problem = replace(problem, matches=whitened(posed(problem, state, False), s.px, s.depth))
+        solution = minimise(Joint(problem), state, steps)
+        state = solution.state
+    return problem, solution
+
+
+def published_problem(d: Arrays, body: Arrays) -> Published:
+    """The problem in published form: all correspondences, contact vertices as recorded."""
+    rest, parents = rest_body(body)
+    vertices = np.unique(np.concatenate([d["contact_scale_vertex"], d["contact_static_vertex"]]))
+    points = torch.zeros(len(vertices), len(body["v_template"]), dtype=torch.float64)
+    points[np.arange(len(vertices)), vertices] = 1
+    anchors = tensor(d["anchor_depth"]).flatten(1)
+    median = anchors.sort(1).values[:, (anchors.shape[1] - 1) // 2]
+    image, offset = tensor(d["contact_scale_image"]), tensor(d["contact_scale_offset"])
+    return Published(
+        pixels=correspondences(d, published_depth=True),
+        median=median,
+        edges=tensor(d["mst_edges"]),
+        root=int(d["mst_root"]),
+        focal=start_focal(d),
+        table=body_table(rest, parents, points),
+        rotations=tensor(d["smpl_init_rotmat"]),
+        transl=tensor(d["smpl_init_transl"]),
+        betas=tensor(d["smpl_init_betas_per_frame"]).mean(0),
+        scale_knot=image,
+        scale_body=tensor(d["contact_scale_smpl_frame"]),
+        scale_point=_point(d, "contact_scale_vertex"),
+        scale_near=(anchors[image, tensor(d["contact_scale_anchor"])] - median[image]) * offset,
+        scale_ratio=median[image] * offset,
+        scale_weight=tensor(d["contact_scale_conf"]),
+        static_body=tensor(d["contact_static_smpl_frame"]),
+        static_point=_point(d, "contact_static_vertex"),
+    )
+
+
+def _point(d: Arrays, name: str) -> Tensor:
+    """Body points (joints first) of the contact entries."""
+    vertices = np.unique(np.concatenate([d["contact_scale_vertex"], d["contact_static_vertex"]]))
+    return torch.from_numpy(np.searchsorted(vertices, d[name])) + 24
+
+
+def errors(problem: Problem, state: State, d: Arrays) -> dict[str, float]:
+    """Errors against the truth, in the recorded report's metrics (mm, %, px)."""
+    rotation, centre, _ = camera_poses(problem.cameras, state)
+    world = body_points(problem.table, state.rotations, state.transl, state.betas[problem.person]).p.numpy()
+    scale = (state.log_scale + state.log_size).exp().numpy() * d["true_depth_scale"]
+    return metrics(rotation.numpy(), centre.numpy(), world, scale, float(state.log_focal.exp()), d)
+
+
+def metrics(rotation: Float, centre: Float, world: Float, scale: Float, focal: float, d: Arrays) -> dict[str, float]:
+    """rotation [21,3,3], centre [21,3] m of world_from_cam, joints [21,24+,3] m, scale [21] estimated over true."""
+    truth, joints, cams = d["true_joints_world"], world[:, :24], d["true_cam2w"]
+    relative = rotation[0].T @ (centre - centre[0]).T  # in the first camera
+    true_relative = cams[0, :3, :3].T @ (cams[:, :3, 3] - cams[0, :3, 3]).T
+    turn = np.einsum("nji,njk->nik", cams[0, :3, :3].T @ cams[:, :3, :3], rotation[0].T @ rotation)
+    angle = np.degrees(np.arccos(((np.trace(turn, axis1=1, axis2=2) - 1) / 2).clip(-1, 1)))
+
+    def aligned(count: int) -> float:
+        s, r, t = umeyama(joints[:count].reshape(-1, 3), truth[:count].reshape(-1, 3))
+        return float(np.linalg.norm(s * joints @ r.T + t - truth, axis=-1).mean() * 1000)
+
+    return {
+        "focal px": focal,
+        "scale mean": float(scale.mean()),
+        "scale std": float(scale.std()),
+        "ATE mm": float(np.sqrt(((relative - true_relative) ** 2).sum(0).mean()) * 1000),
+        "rotation deg": float(angle.mean()),
+        "W-MPJPE mm": aligned(2),
+        "WA-MPJPE mm": aligned(len(joints)),
+        "slide mm/kf": _slide(world, d),
+    }
+
+
+def _slide(world: Float, d: Arrays) -> float:
+    """Mean step of the touching points between neighbouring keyframes, mm."""
+    vertices = np.unique(np.concatenate([d["contact_scale_vertex"], d["contact_static_vertex"]]))
+    at, point = d["contact_static_smpl_frame"], 24 + np.searchsorted(vertices, d["contact_static_vertex"])
+    return float(np.linalg.norm(world[at, point] - world[at - 1, point], axis=-1).mean() * 1000)

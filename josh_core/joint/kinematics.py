@@ -1,0 +1,117 @@
+"""Partial skinning with analytic derivatives: the few body points the solver needs, never the whole mesh.
+
+Every point that is a fixed weighted sum of skinned vertices (a joint, a contact vertex, a landmark) is
+    p = transl + sum_b (m_b t_b + G_b (U_b + Ub_b beta)),
+with G_b, t_b the posed rotation and position of joint b. So a table of m and U per point replaces the mesh.
+Shapes: P points, J joints (24), S shape coefficients (10), N body frames, K people.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class BodyTable:
+    """Linear blend skinning of P points, reduced to joints. All float64; metres in the body's rest frame."""
+
+    parents: tuple[int, ...]  # [J] parent joint, -1 for the root
+    joints: Tensor  # [J,3] rest joints at beta = 0
+    joints_beta: Tensor  # [J,3,S] their change with the shape
+    mass: Tensor  # [P,J] skinning weight of joint b on point p
+    moment: Tensor  # [P,J,3] sum of weighted rest offsets from joint b, at beta = 0
+    moment_beta: Tensor  # [P,J,3,S] their change with the shape
+
+    @property
+    def descends(self) -> Tensor:
+        """[J,J] one where joint b (column) moves with joint j (row)."""
+        out = torch.eye(len(self.parents), dtype=self.joints.dtype)
+        for b in range(len(self.parents)):
+            a = self.parents[b]
+            while a >= 0:
+                out[a, b] = 1
+                a = self.parents[a]
+        return out
+
+
+class BodyPoints(NamedTuple):
+    """Points of N body frames and their derivatives, in the frame of the root rotation and translation."""
+
+    p: Tensor  # [N,P,3] m
+    by_pose: Tensor | None  # [N,P,3,3J+3] by right increments of the J rotations, then by the translation
+    by_shape: Tensor | None  # [N,P,3,S]
+
+
+def body_table(rest: dict[str, Tensor], parents: tuple[int, ...], points: Tensor) -> BodyTable:
+    """Table of the joints followed by P chosen points.
+
+    rest: v_template [V,3], shapedirs [V,3,S], regressor [J,V], weights [V,J]; points: [P,V] rows that sum to one,
+    each point a weighted mean of vertices.
+    """
+    v, dirs, regressor, weights = (rest[k].double() for k in ("v_template", "shapedirs", "regressor", "weights"))
+    joints, joints_beta = regressor @ v, torch.einsum("jv,vcs->jcs", regressor, dirs)
+    n_joints, n_points = len(parents), len(points)
+    used = (points != 0).any(0)
+    w = points[:, used].double()[:, :, None] * weights[used]  # [P,V',J]
+    mass = w.sum(1)
+    moment = torch.einsum("pvb,vc->pbc", w, v[used]) - mass[..., None] * joints
+    moment_beta = torch.einsum("pvb,vcs->pbcs", w, dirs[used]) - mass[..., None, None] * joints_beta
+    zero = torch.zeros(n_joints, n_joints, 3, 1, dtype=torch.float64)
+    mass = torch.cat([torch.eye(n_joints, dtype=torch.float64), mass])
+    moment = torch.cat([zero[..., 0], moment])
+    moment_beta = torch.cat([zero.expand(-1, -1, -1, dirs.shape[-1]), moment_beta])
+    assert mass.shape == (n_joints + n_points, n_joints)
+    return BodyTable(parents, joints, joints_beta, mass, moment, moment_beta)
+
+
+def _posed_joints(table: BodyTable, rotations: Tensor, joints: Tensor) -> tuple[Tensor, Tensor]:
+    """Global rotations [N,J,3,3] and positions [N,J,3] by walking the tree; joints: [N,J,3] at rest."""
+    turned, placed = [rotations[:, 0]], [joints[:, 0]]
+    for j in range(1, len(table.parents)):
+        parent = table.parents[j]
+        turned.append(turned[parent] @ rotations[:, j])
+        placed.append(placed[parent] + (turned[parent] @ (joints[:, j] - joints[:, parent])[..., None])[..., 0])
+    return torch.stack(turned, 1), torch.stack(placed, 1)
+
+
+def _joints_by_shape(table: BodyTable, turned: Tensor) -> Tensor:
+    """Derivative [N,J,3,S] of the posed joints by the shape."""
+    out = [table.joints_beta[0].expand(len(turned), -1, -1)]
+    for j in range(1, len(table.parents)):
+        parent = table.parents[j]
+        out.append(out[parent] + turned[:, parent] @ (table.joints_beta[j] - table.joints_beta[parent]))
+    return torch.stack(out, 1)
+
+
+def body_points(
+    table: BodyTable, rotations: Tensor, transl: Tensor, betas: Tensor, jacobian: bool = False
+) -> BodyPoints:
+    """Joints and chosen points of posed bodies, with derivatives on demand.
+
+    rotations: [N,J,3,3] local (row 0 the root), transl: [N,3] m, betas: [N,S] -> BodyPoints with P = J + chosen.
+    A right increment is R_j -> R_j exp(w_j).
+    """
+    n, n_joints = rotations.shape[:2]
+    joints = table.joints + torch.einsum("jcs,ns->njc", table.joints_beta, betas)
+    turned, placed = _posed_joints(table, rotations, joints)
+    moment = table.moment + torch.einsum("pbcs,ns->npbc", table.moment_beta, betas)
+    # parts[n,p,b] is what joint b carries of point p
+    parts = (turned[:, None] @ moment[..., None])[..., 0] + table.mass[..., None] * placed[:, None]
+    p = parts.sum(2) + transl[:, None]
+    if not jacobian:
+        return BodyPoints(p, None, None)
+    below = table.descends
+    lever = torch.einsum("jb,npbc->npjc", below, parts)  # carried by everything below joint j
+    lever = lever - (table.mass @ below.T)[..., None] * placed[:, None]
+    # d p / d w_j = -[lever]x G_j, whose columns are G_j[:, k] x lever
+    columns = torch.linalg.cross(turned.transpose(-1, -2)[:, None], lever[:, :, :, None, :])  # [N,P,J,3k,3]
+    by_rotation = columns.permute(0, 1, 4, 2, 3).reshape(n, -1, 3, 3 * n_joints)
+    identity = torch.eye(3, dtype=p.dtype).expand(n, p.shape[1], 3, 3)
+    flat = turned.transpose(1, 2).reshape(n, 3, 3 * n_joints)
+    by_moment = torch.einsum("nik,pks->npis", flat, table.moment_beta.flatten(1, 2))
+    by_shape = by_moment + torch.einsum("pb,nbis->npis", table.mass, _joints_by_shape(table, turned))
+    return BodyPoints(p, torch.cat([by_rotation, identity], -1), by_shape)

@@ -1,0 +1,302 @@
+"""The objective: each term of JOSH as whitened residuals with their Jacobian, ready for the linear system."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from josh_core.joint import losses
+from josh_core.joint import rotations as rot
+from josh_core.joint.kinematics import BodyPoints, body_points
+from josh_core.joint.robust import Robust
+from josh_core.joint.variables import BODY, Problem, State, camera_poses, globals_of
+
+
+@dataclass(frozen=True)
+class Rows:
+    """M rows of q residual vectors of length e, one robust norm per vector.
+
+    Jacobians are by the global columns `columns` and by the unknowns of body frames first, first + 1, ...
+    """
+
+    r: Tensor  # [M,q,e] in standard deviations
+    weight: Tensor  # [M,q]
+    robust: Robust
+    columns: Tensor | None = None  # [M,g] int
+    by_globals: Tensor | None = None  # [M,q,e,g]
+    first: Tensor | None = None  # [M] int
+    by_bodies: Tensor | None = None  # [M,q,e,nb*BODY]
+
+    def cost(self) -> Tensor:
+        """Half the weighted sum of the robust norms, []."""
+        return 0.5 * (self.weight * self.robust.value((self.r**2).sum(-1))).sum()
+
+
+@dataclass(frozen=True)
+class Posed:
+    """A state with its cameras and body points worked out; Jacobians of the points only where asked."""
+
+    problem: Problem
+    state: State
+    rotation: Tensor  # [T,3,3] world_from_cam
+    centre: Tensor  # [T,3] m
+    turn: Tensor  # [T,3]
+    points: BodyPoints
+    jacobian: bool
+
+
+def posed(problem: Problem, state: State, jacobian: bool) -> Posed:
+    """Cameras of all frames and points of all body frames."""
+    rotation, centre, turn = camera_poses(problem.cameras, state)
+    points = body_points(problem.table, state.rotations, state.transl, state.betas[problem.person], jacobian)
+    return Posed(problem, state, rotation, centre, turn, points, jacobian)
+
+
+@dataclass(frozen=True)
+class View:
+    """Body points in their frame's camera, with derivatives by [two knots' turn and shift, scale, shape] and body."""
+
+    y: Tensor  # [M,q,3] m
+    columns: Tensor  # [M,g]
+    by_globals: Tensor  # [M,q,3,g]
+    by_bodies: Tensor  # [M,q,3,BODY]
+
+
+def seen(at: Posed, body: Tensor, points: Tensor) -> View:
+    """y = R^T (p - c) of body frames [M] and their points [M,q] or [q]; derivatives empty unless asked."""
+    problem, cameras, layout = at.problem, at.problem.cameras, at.problem.layout
+    frame = problem.frame[body]
+    r_t, c = at.rotation[frame].transpose(-1, -2), at.centre[frame]
+    points = points.expand(len(body), -1)
+    p = at.points.p[body[:, None], points]
+    y = (p - c[:, None]) @ r_t.transpose(-1, -2)
+    if not at.jacobian:
+        empty = y.new_zeros(0)
+        return View(y, empty, empty, empty)
+    assert at.points.by_pose is not None and at.points.by_shape is not None
+    knots, mix = cameras.knot[frame], cameras.mix[frame]
+    turn = r_t[:, None] @ rot.hat(p - c[:, None]) @ rot.left_jacobian(at.turn[frame])[:, None]  # [M,q,3,3]
+    shift = (-r_t * at.state.log_scale.exp())[:, None].expand_as(turn)
+    by_knots = torch.cat([turn, shift], -1)
+    by_scale = -(r_t @ c[..., None])[:, None].expand(*y.shape, 1)
+    by_shape = r_t[:, None] @ at.points.by_shape[body[:, None], points]
+    m = mix[:, None, None, :]
+    by_globals = torch.cat([by_knots * m[..., :1], by_knots * m[..., 1:], by_scale, by_shape], -1)
+    columns = torch.cat(
+        [
+            layout.knot(knots[:, 0], 0, 6),
+            layout.knot(knots[:, 1], 0, 6),
+            torch.full_like(knots[:, :1], layout.scale),
+            layout.person(problem.person[body]),
+        ],
+        -1,
+    )
+    return View(y, columns, by_globals, r_t[:, None] @ at.points.by_pose[body[:, None], points])
+
+
+def match_rows(at: Posed) -> Rows:
+    """A point of knot a, lifted with its depth, lands on its pixel in knot b (2D match)."""
+    term, cameras, layout = at.problem.matches, at.problem.cameras, at.problem.layout
+    assert term is not None
+    focal, frame_a, frame_b = at.state.log_focal.exp(), cameras.knot_frame[term.a], cameras.knot_frame[term.b]
+    size = (at.state.log_scale + at.state.log_size[term.a]).exp()[:, None]
+    far = size * term.ratio * focal / cameras.focal
+    y_a = losses.lifted(term.ray, size * term.near + far, focal)  # [B,m,3]
+    r_a, r_bt = at.rotation[frame_a], at.rotation[frame_b].transpose(-1, -2)
+    turned = y_a @ (r_bt @ r_a).transpose(-1, -2)
+    y_b = turned + (r_bt @ (at.centre[frame_a] - at.centre[frame_b])[..., None])[:, None, :, 0]
+    u, du = losses.pixel(y_b, focal)
+    r = (term.whiten @ (u - term.px)[..., None])[..., 0]
+    if not at.jacobian:
+        return Rows(r, term.weight, term.robust)
+    du = term.whiten @ du  # from here on derivatives are whitened
+    du_w = du @ r_bt[:, None]  # by a shift in the world
+    lever_a, lever_b = y_a @ r_a.transpose(-1, -2), y_b @ r_bt
+    turn_a = torch.linalg.cross(lever_a[:, :, None].expand_as(du_w), du_w) @ rot.left_jacobian(at.turn[frame_a])[:, None]
+    turn_b = -torch.linalg.cross(lever_b[:, :, None].expand_as(du_w), du_w) @ rot.left_jacobian(at.turn[frame_b])[:, None]
+    shift = du_w * at.state.log_scale.exp()
+    by_size = du @ turned[..., None]
+    bent = y_a * (far / y_a[..., 2])[..., None] - torch.nn.functional.pad(y_a[..., :2], (0, 1))
+    by_focal = du @ (bent @ (r_bt @ r_a).transpose(-1, -2))[..., None] + term.whiten @ u[..., None]
+    by_globals = torch.cat([turn_a, shift, by_size, turn_b, -shift, by_focal], -1)
+    columns = torch.cat(
+        [layout.knot(term.a, 0, 7), layout.knot(term.b, 0, 6), torch.full_like(term.a[:, None], layout.focal)], -1
+    )
+    return Rows(r, term.weight, term.robust, columns, by_globals)
+
+
+def surface_rows(at: Posed) -> Rows:
+    """Contact scene: a touching body point lies on the scene's surface beside its projection."""
+    term, layout = at.problem.surface, at.problem.layout
+    assert term is not None
+    view = seen(at, term.body, term.point[:, None])
+    y, sigma = view.y[:, 0], term.sigma[:, None]
+    depth_scale = (at.state.log_scale + at.state.log_size[term.knot]).exp()
+    r, normal, by_size, by_focal = losses.surface_distance(y, term.plane, depth_scale, at.state.log_focal.exp())
+    r_white, weight = (r[:, None] / sigma)[:, None], term.weight[:, None]
+    if not at.jacobian:
+        return Rows(r_white, weight, term.robust)
+    n = normal[:, None]
+    by_globals = torch.cat([(n @ view.by_globals[:, 0])[:, 0], by_size[:, None], by_size[:, None], by_focal[:, None]], -1)
+    columns = torch.cat(
+        [
+            view.columns,
+            torch.full_like(term.knot[:, None], layout.scale),
+            layout.knot(term.knot, 6, 1),
+            torch.full_like(term.knot[:, None], layout.focal),
+        ],
+        -1,
+    )
+    by_bodies = n @ view.by_bodies[:, 0] / sigma[:, None]
+    return Rows(r_white, weight, term.robust, columns, (by_globals / sigma)[:, None, None], term.body, by_bodies[:, None])
+
+
+def floor_rows(at: Posed) -> Rows:
+    """Contact floor: points that stand on the floor are at its height."""
+    term, layout = at.problem.floor, at.problem.layout
+    assert term is not None
+    offset = at.state.log_scale.exp() * term.offset
+    p = at.points.p[:, term.points]
+    height, normal = losses.floor_height(p, term.normal, term.axes, offset, at.state.floor)
+    r = (height / term.sigma)[..., None]
+    if not at.jacobian:
+        return Rows(r, term.weight, term.robust)
+    assert at.points.by_pose is not None and at.points.by_shape is not None
+    by_tilt = p @ term.axes.T
+    by_scale = offset.expand(*p.shape[:2], 1)
+    by_shape = (normal[:, None] * at.points.by_shape[:, term.points]).sum(-2)
+    by_globals = torch.cat([by_scale, by_tilt, torch.ones_like(by_scale), by_shape], -1) / term.sigma
+    n = len(p)
+    columns = torch.cat(
+        [torch.arange(layout.scale, layout.betas).expand(n, -1), layout.person(at.problem.person)], -1
+    )
+    by_bodies = (normal[:, None] * at.points.by_pose[:, term.points]).sum(-2) / term.sigma
+    return Rows(r, term.weight, term.robust, columns, by_globals[:, :, None], torch.arange(n), by_bodies[:, :, None])
+
+
+def static_rows(at: Posed) -> Rows:
+    """Contact static: a point that touches in two neighbouring body frames is at one world position."""
+    term, layout = at.problem.static, at.problem.layout
+    assert term is not None
+    r = losses.slide(at.points.p[:, term.points]) / term.sigma
+    if not at.jacobian:
+        return Rows(r, term.weight, term.robust)
+    assert at.points.by_pose is not None and at.points.by_shape is not None
+    by_pose, by_shape = at.points.by_pose[:, term.points] / term.sigma, at.points.by_shape[:, term.points] / term.sigma
+    columns = layout.person(at.problem.person[1:])
+    by_bodies = torch.cat([-by_pose[:-1], by_pose[1:]], -1)
+    return Rows(
+        r, term.weight, term.robust, columns, by_shape[1:] - by_shape[:-1], torch.arange(len(r)), by_bodies
+    )
+
+
+def smooth_rows(at: Posed) -> Rows:
+    """Smooth: joints accelerate little."""
+    term, layout = at.problem.smooth, at.problem.layout
+    assert term is not None
+    joints = len(at.problem.table.parents)
+    sigma = term.sigma[:, None]
+    r = losses.acceleration(at.points.p[:, :joints], term.stencil) / sigma
+    weight = term.weight[:, None].expand(-1, joints)
+    if not at.jacobian:
+        return Rows(r, weight, term.robust)
+    assert at.points.by_pose is not None and at.points.by_shape is not None
+    by_pose = at.points.by_pose[:, :joints] / sigma[..., None]
+    s = term.stencil.T[:, :, None, None, None]
+    by_bodies = torch.cat([s[0] * by_pose[:-2], s[1] * by_pose[1:-1], s[2] * by_pose[2:]], -1)
+    by_shape = at.points.by_shape[:, :joints] / sigma[..., None]
+    by_shape = s[0] * by_shape[:-2] + s[1] * by_shape[1:-1] + s[2] * by_shape[2:]
+    return Rows(
+        r, weight, term.robust, layout.person(at.problem.person[1:-1]), by_shape, torch.arange(len(r)), by_bodies
+    )
+
+
+def landmark_rows(at: Posed) -> Rows:
+    """2D landmarks: body points project onto what was seen."""
+    term, layout = at.problem.landmarks, at.problem.layout
+    assert term is not None
+    n = len(at.problem.frame)
+    view = seen(at, torch.arange(n), term.points)
+    u, du = losses.pixel(view.y, at.state.log_focal.exp())
+    sigma = term.sigma[..., None]
+    r = (u - term.px) / sigma
+    if not at.jacobian:
+        return Rows(r, term.weight, term.robust)
+    du = du / sigma[..., None]
+    by_globals = torch.cat([du @ view.by_globals, (u / sigma)[..., None]], -1)
+    columns = torch.cat([view.columns, torch.full_like(view.columns[:, :1], layout.focal)], -1)
+    return Rows(r, term.weight, term.robust, columns, by_globals, torch.arange(n), du @ view.by_bodies)
+
+
+def root_rows(at: Posed) -> Rows:
+    """Start of the root's place: along the ray as uncertain as its depth, tight across it."""
+    start, layout = at.problem.start, at.problem.layout
+    n = len(at.problem.frame)
+    view = seen(at, torch.arange(n), torch.zeros(1, dtype=torch.long))
+    table, betas = at.problem.table, start.betas[at.problem.person]
+    y0 = start.transl + table.joints[0] + betas @ table.joints_beta[0].T
+    ratio = at.state.log_focal.exp() / at.problem.cameras.focal
+    r, dy, by_focal = losses.root_place(view.y[:, 0], y0, ratio)
+    sigma = torch.stack([start.sigma_depth, *[torch.full_like(start.sigma_depth, start.sigma_across)] * 2], -1)
+    weight = torch.ones(n, 1, dtype=r.dtype)
+    r = (r / sigma)[:, None]
+    if not at.jacobian:
+        return Rows(r, weight, at.problem.quadratic)
+    dy, by_focal = dy / sigma[..., None], by_focal / sigma
+    by_globals = torch.cat([dy @ view.by_globals[:, 0], by_focal[..., None]], -1)[:, None]
+    columns = torch.cat([view.columns, torch.full_like(view.columns[:, :1], layout.focal)], -1)
+    by_bodies = (dy @ view.by_bodies[:, 0])[:, None]
+    return Rows(r, weight, at.problem.quadratic, columns, by_globals, torch.arange(n), by_bodies)
+
+
+def pose_rows(at: Posed) -> Rows:
+    """Start of the pose: each joint's rotation, and the root's in the camera, near the start."""
+    problem, start, layout = at.problem, at.problem.start, at.problem.layout
+    n, joints = start.rotations.shape[:2]
+    frame = problem.frame
+    current = at.state.rotations.clone()
+    current[:, 0] = at.rotation[frame].transpose(-1, -2) @ current[:, 0]
+    v = rot.log(start.rotations.transpose(-1, -2) @ current)
+    weight = torch.ones(n, joints, dtype=v.dtype)
+    r = v / start.sigma_pose[:, None]
+    if not at.jacobian:
+        return Rows(r, weight, problem.quadratic)
+    by_turn = rot.inverse_right_jacobian(v) / start.sigma_pose[:, None, None]  # [N,J,3,3]
+    by_bodies = torch.zeros(n, joints, 3, BODY, dtype=v.dtype)
+    j = torch.arange(joints)
+    by_bodies[..., : 3 * joints].unflatten(-1, (joints, 3))[:, j, :, j] = by_turn.transpose(0, 1)
+    root = -by_turn[:, 0] @ at.state.rotations[:, 0].transpose(-1, -2) @ rot.left_jacobian(at.turn[frame])
+    knots, mix = problem.cameras.knot[frame], problem.cameras.mix[frame]
+    by_globals = torch.zeros(n, joints, 3, 6, dtype=v.dtype)
+    by_globals[:, 0] = torch.cat([root * mix[:, :1, None], root * mix[:, 1:, None]], -1)
+    columns = torch.cat([layout.knot(knots[:, 0], 0, 3), layout.knot(knots[:, 1], 0, 3)], -1)
+    return Rows(r, weight, problem.quadratic, columns, by_globals, torch.arange(n), by_bodies)
+
+
+def global_rows(at: Posed) -> Rows:
+    """Start of everything shared: focal, scales, floor, shapes, heights and camera corrections (all linear)."""
+    prior, x = at.problem.shared, globals_of(at.state)
+    r = (prior.jacobian @ x - prior.target)[None, :, None]
+    columns = torch.arange(len(x))[None]
+    return Rows(r, torch.ones_like(r[..., 0]), at.problem.quadratic, columns, prior.jacobian[None, :, None])
+
+
+TERMS: dict[str, Callable[[Posed], Rows]] = {
+    "matches": match_rows,
+    "surface": surface_rows,
+    "floor": floor_rows,
+    "static": static_rows,
+    "smooth": smooth_rows,
+    "landmarks": landmark_rows,
+}
+
+
+def objective(at: Posed) -> list[Rows]:
+    """All terms that the problem has, in one fixed order."""
+    rows = [global_rows(at)]
+    if len(at.problem.frame):
+        rows += [root_rows(at), pose_rows(at)]
+    return rows + [term(at) for name, term in TERMS.items() if getattr(at.problem, name) is not None]
