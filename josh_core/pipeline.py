@@ -8,11 +8,13 @@ refine    JOSH: cameras, scene scale and bodies solved together from the start v
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from josh_core import __version__, world
 from josh_core.body.model import BodyModel, load_body
@@ -103,6 +105,12 @@ def assemble(evidence: Evidence, settings: Settings, progress: Progress) -> dict
         if "fast" in wanted:
             results["fast"] = _fast(evidence)
     return {mode: _finish(r, evidence, settings.with_options(mode=mode), progress) for mode, r in results.items()}
+
+
+def warm_up() -> None:
+    """Load what every run needs, so that the first visitor does not wait for it."""
+    torch.set_num_threads(max(1, os.cpu_count() or 1))
+    load_body()
 
 
 def write(results: dict[str, Reconstruction], out: Path, flat: bool = False, key: str = "") -> dict[str, Path]:

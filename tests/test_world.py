@@ -70,7 +70,7 @@ def test_floor_from_people_finds_tilt_and_height(body):
     floor = world.floor_from_people(still, (track,), points, (feet_contacts(body, 20),), up)
     true_up = cameras[0, :3, :3].T @ [0, 1, 0]
     assert np.degrees(np.arccos(floor.normal @ true_up)) < 1.0
-    assert floor.offset == pytest.approx(1.5, abs=0.03)  # height of the camera, which is the origin
+    assert floor.offset == pytest.approx(1.5, abs=0.05)  # height of the camera, which is the origin
 
 
 def test_one_spot_is_enough_for_a_floor(body):
