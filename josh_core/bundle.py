@@ -167,11 +167,16 @@ def arrays_of(result: Reconstruction) -> dict[str, Any]:
 
 def load_bundle(folder: Path) -> Reconstruction:
     """The result stored in `folder`. Raises ResultError when it is missing, damaged or of another version."""
-    folder = Path(folder)
     manifest = load_manifest(folder)
-    arrays = _load_arrays(folder / ARRAYS)
+    take = _Shapes(_load_arrays(Path(folder) / ARRAYS))
+    try:
+        return _result(manifest, take)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ResultError(f"The result's {MANIFEST} cannot be read; run the clip again.") from None
+
+
+def _result(manifest: dict[str, Any], take: _Shapes) -> Reconstruction:
     frames = int(manifest["num_frames"])
-    take = _Shapes(arrays)
     points = take.floating("scene_points", None, 3)
     people = tuple(_person(take, manifest, k, frames) for k in range(len(manifest["people"])))
     return Reconstruction(

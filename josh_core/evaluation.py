@@ -168,7 +168,7 @@ def evaluate(result: Reconstruction, truth: Truth) -> dict[str, Any]:
     Frames are brought together by time, so the result may have fewer frames a second and start later in the clip.
     A true person whom nobody in the result stands for has only "found": 0.
     """
-    begin = float(result.settings.get("start") or 0.0)
+    begin = float(result.clip.get("start") or 0.0)
     rows = np.round((result.frame_times + begin) * truth.fps).astype(np.int64)
     rows = rows[rows < len(truth.world_from_cam)]
     pred, true = result.world_from_cam[: len(rows)].astype(np.float64), truth.world_from_cam[rows]

@@ -1,0 +1,156 @@
+"""The bundle on disk: what is written comes back, and what is damaged, foreign or of another version is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_up import made_up_result
+
+from josh_core import bundle
+from josh_core.body import load_body
+from josh_core.bundle import content_key, load_bundle, new_id, save_bundle
+from josh_core.errors import ResultError
+from josh_core.types import Reconstruction
+
+
+@pytest.fixture(scope="module")
+def result() -> Reconstruction:
+    return made_up_result(load_body(), frames=20, points=300)
+
+
+def test_round_trip_keeps_every_field(result: Reconstruction, tmp_path: Path) -> None:
+    save_bundle(result, tmp_path / "run")
+    back = load_bundle(tmp_path / "run")
+    for field in fields(Reconstruction):
+        before, after = getattr(result, field.name), getattr(back, field.name)
+        if isinstance(before, np.ndarray):
+            np.testing.assert_allclose(after, before, rtol=0, atol=1e-6, err_msg=field.name)
+        elif field.name not in ("people", "scene"):
+            assert after == before, field.name
+    assert np.array_equal(back.scene.colors, result.scene.colors)
+    for before, after in zip(result.people, back.people, strict=True):
+        for name in ("frames", "betas", "pose", "transl", "joints", "contact"):
+            np.testing.assert_array_equal(getattr(after, name), getattr(before, name), err_msg=name)
+        assert (after.id, after.height_m) == (before.id, before.height_m)
+
+
+def test_layout_is_the_published_one(result: Reconstruction, tmp_path: Path) -> None:
+    save_bundle(result, tmp_path / "run", key="k", files={"result.glb": b"glTF"})
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {"manifest.json", "arrays.npz", "result.glb"}
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text("utf-8"))
+    assert (manifest["format"], manifest["version"], manifest["up"], manifest["key"]) == ("josh-result", 1, "+Y", "k")
+    assert manifest["people"][1]["frames"] == len(result.people[1].frames)
+    assert manifest["stages"][1] == {"name": "people", "seconds": 2.25}
+    with np.load(tmp_path / "run" / "arrays.npz", allow_pickle=False) as arrays:
+        kinds = {name: arrays[name].dtype.str[1:] for name in arrays.files}
+    assert kinds["frame_times"] == "f8" and kinds["scene_colors"] == "u1" and kinds["person1_frames"] == "i4"
+    assert {kinds[f"person0_{name}"] for name in ("betas", "pose", "transl", "joints", "contact")} == {"f4"}
+
+
+def test_numbers_that_json_cannot_hold_become_null(result: Reconstruction, tmp_path: Path) -> None:
+    odd = replace(result, quality={"a": float("nan"), "b": np.float32(2), "c": np.arange(2), "d": (np.bool_(True),)})
+    save_bundle(odd, tmp_path / "run")
+    assert load_bundle(tmp_path / "run").quality == {"a": None, "b": 2.0, "c": [0, 1], "d": [True]}
+
+
+def test_a_bundle_is_replaced_but_other_files_are_not(result: Reconstruction, tmp_path: Path) -> None:
+    save_bundle(result, tmp_path / "run")
+    save_bundle(replace(result, mode="baseline"), tmp_path / "run")
+    assert load_bundle(tmp_path / "run").mode == "baseline"
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+    (tmp_path / "run" / "holiday.jpg").write_bytes(b"mine")
+    with pytest.raises(ResultError, match="other files"):
+        save_bundle(result, tmp_path / "run")
+    assert (tmp_path / "run" / "holiday.jpg").read_bytes() == b"mine"
+
+
+def test_a_crash_while_writing_leaves_nothing(
+    result: Reconstruction, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(*_args: object, **_arrays: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(bundle.np, "savez_compressed", full_disk)
+    with pytest.raises(ResultError, match="No space left"):
+        save_bundle(result, tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"version": 2}, "version 2"),
+        ({"format": "other"}, "not that of a josh-result"),
+        ({"mode": "magic"}, "mode"),
+        ({"num_frames": 21}, "world_from_cam"),
+        ({"people": 3}, "cannot be read"),
+        ({"fps": "fast"}, "cannot be read"),
+        ({"contact_names": ["a"]}, "person0_contact"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_is_refused(
+    result: Reconstruction, tmp_path: Path, change: dict[str, object], says: str
+) -> None:
+    manifest = save_bundle(result, tmp_path / "run")
+    (tmp_path / "run" / "manifest.json").write_text(json.dumps({**manifest, **change}), "utf-8")
+    with pytest.raises(ResultError, match=says):
+        load_bundle(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("world_from_cam", np.zeros((20, 3, 4), np.float32), "world_from_cam"),
+        ("intrinsics", np.full((3, 3), np.nan, np.float32), "finite"),
+        ("scene_colors", np.zeros((1, 3), np.uint8), "scene_colors"),
+        ("person0_frames", np.arange(20, dtype=np.int32) + 1, "not in the clip"),
+        ("person0_frames", np.zeros(20, np.int32), "not in the clip"),
+        ("person1_pose", np.zeros((3, 24, 3), np.float32), "person1_pose"),
+        ("person1_betas", np.array([{"a": 1}] * 10, dtype=object), "cannot be read"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(
+    result: Reconstruction, tmp_path: Path, name: str, value: np.ndarray, says: str
+) -> None:
+    save_bundle(result, tmp_path / "run")
+    path = tmp_path / "run" / "arrays.npz"
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    np.savez(path, **{**arrays, name: value})
+    with pytest.raises(ResultError, match=says):
+        load_bundle(tmp_path / "run")
+
+
+def test_missing_and_broken_files_are_refused(result: Reconstruction, tmp_path: Path) -> None:
+    with pytest.raises(ResultError, match="no result"):
+        load_bundle(tmp_path / "nowhere")
+    save_bundle(result, tmp_path / "run")
+    (tmp_path / "run" / "arrays.npz").write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(ResultError, match="cannot be read"):
+        load_bundle(tmp_path / "run")
+    (tmp_path / "run" / "arrays.npz").unlink()
+    with pytest.raises(ResultError, match="incomplete"):
+        load_bundle(tmp_path / "run")
+    (tmp_path / "run" / "manifest.json").write_text("[1, 2", "utf-8")
+    with pytest.raises(ResultError, match="cannot be read"):
+        load_bundle(tmp_path / "run")
+
+
+def test_nobody_and_nothing_is_a_bundle_too(result: Reconstruction, tmp_path: Path) -> None:
+    empty = replace(result.scene, points=np.zeros((0, 3)), colors=np.zeros((0, 3), np.uint8), confidence=np.zeros(0))
+    save_bundle(replace(result, people=(), scene=empty), tmp_path / "run")
+    back = load_bundle(tmp_path / "run")
+    assert back.people == () and back.scene.points.shape == (0, 3)
+
+
+def test_content_key_follows_the_question_and_ids_do_not() -> None:
+    key = content_key("ab", {"mode": "fast", "people": None}, "1")
+    assert key == content_key("ab", {"people": None, "mode": "fast"}, "1")
+    others = [("ac", {"mode": "fast"}, "1"), ("ab", {"mode": "fast", "people": 2}, "1"), ("ab", {"mode": "fast"}, "2")]
+    assert len({key, *(content_key(*other) for other in others)}) == 4
+    assert re.fullmatch(r"[A-Za-z0-9_-]{20,}", new_id()) and new_id() != new_id()
