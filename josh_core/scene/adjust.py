@@ -1,0 +1,282 @@
+"""Bundle adjustment of cameras that share one lens, and the pose of single frames against points that are known.
+
+A point is a direction m (unit) and an inverse distance rho from the origin: y = R^T (m - rho c) is along its ray in a
+camera with centre c, so far points (rho near 0) and cameras that hardly move (c near 0) are as well conditioned as
+any other. Residuals are in pixels, weighted by Cauchy; the normal equations are reduced to the cameras (Schur).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import sparse
+
+from josh_core.geometry import rotvec_to_rotmat
+from josh_core.scene.lens import FocalPrior, Lens, distort, undistort
+from josh_core.scene.rotation import cross_matrix
+from josh_core.scene.tracks import Sightings
+from josh_core.types import Bool, Float, Int
+
+MIN_Z = 0.02  # of the ray's length: a point is not allowed beside or behind the camera
+SHARED = 2  # unknowns of the lens: log focal and distortion
+SLAB = 500  # points eliminated at a time, which bounds the memory
+
+
+@dataclass(frozen=True)
+class Rig:
+    """Cameras and points."""
+
+    rotations: Float  # [K,3,3] world_from_cam
+    centres: Float  # [K,3]
+    lens: Lens
+    rays: Float  # [P,3] unit directions of the points from the origin
+    inverse: Float  # [P] one over their distance from the origin
+
+    def points(self) -> Float:
+        """World points [P,3]; those at or beyond infinity are held at a distance of 1e4."""
+        return self.rays / np.maximum(self.inverse, 1e-4)[:, None]
+
+
+def triangulate(rotations: Float, centres: Float, lens: Lens, sightings: Sightings, count: int) -> Rig:
+    """Points by linear least squares: each ray's cross distance, homogeneous, so that far points come out finite.
+
+    rotations: [K,3,3] world_from_cam; centres: [K,3]; count: number of points.
+    """
+    rays = _world_rays(rotations, lens, sightings)
+    off_ray = np.eye(3) - rays[:, :, None] * rays[:, None]  # [O,3,3]
+    rows = np.concatenate([off_ray, -(off_ray @ centres[sightings.camera][..., None])], -1)  # on (m, rho)
+    normal = _sum_by(np.einsum("oki,okj->oij", rows, rows), sightings.point, count)
+    _, vectors = np.linalg.eigh(normal)
+    homogeneous = vectors[:, :, 0]
+    length = np.linalg.norm(homogeneous[:, :3], axis=-1).clip(1e-12)
+    toward = _sum_by(rays, sightings.point, count)
+    # The sign of (m, rho) is free: the point must lie before the cameras that see it.
+    sign = np.where((homogeneous[:, :3] * toward).sum(-1) < 0, -1.0, 1.0)
+    directions = homogeneous[:, :3] * (sign / length)[:, None]
+    return Rig(rotations, centres, lens, directions, sign * homogeneous[:, 3] / length)
+
+
+def _world_rays(rotations: Float, lens: Lens, sightings: Sightings) -> Float:
+    ray = np.concatenate([undistort(lens, sightings.xy) / lens.focal, np.ones((len(sightings.xy), 1))], -1)
+    ray = np.einsum("oij,oj->oi", rotations[sightings.camera], ray)
+    return ray / np.linalg.norm(ray, axis=-1, keepdims=True)
+
+
+def _sum_by(values: Float, index: Int, count: int) -> Float:
+    """Sums [count,...] of the rows of values [O,...] that share an index [O]."""
+    flat = values.reshape(len(values), -1)
+    pick = sparse.csr_matrix((np.ones(len(index)), (index, np.arange(len(index)))), (count, len(index)))
+    return np.asarray(pick @ flat).reshape(count, *values.shape[1:])
+
+
+def residuals(rig: Rig, sightings: Sightings) -> Float:
+    """Reprojection errors [O,2] in px."""
+    y = _in_camera(rig, sightings)
+    return distort(rig.lens, rig.lens.focal * y[:, :2] / y[:, 2:]) - sightings.xy
+
+
+def _in_camera(rig: Rig, sightings: Sightings) -> Float:
+    m = rig.rays[sightings.point] - rig.inverse[sightings.point, None] * rig.centres[sightings.camera]
+    y = np.einsum("oji,oj->oi", rig.rotations[sightings.camera], m)
+    y[:, 2] = np.maximum(y[:, 2], MIN_Z * np.linalg.norm(m, axis=-1).clip(1e-6))
+    return y
+
+
+def _derivatives(rig: Rig, sightings: Sightings) -> tuple[Float, Float, Float]:
+    """Residuals [O,2], and derivatives [O,2,8] by camera (turn, centre, lens) and [O,2,3] by point (tangent, rho)."""
+    y = _in_camera(rig, sightings)
+    u = y[:, :2] / y[:, 2:]
+    squared = (u**2).sum(-1)[:, None]
+    stretch = 1 + rig.lens.distortion * squared
+    pixel = rig.lens.focal * stretch * u
+    by_u = rig.lens.focal * (stretch[..., None] * np.eye(2) + 2 * rig.lens.distortion * u[:, :, None] * u[:, None])
+    by_y = np.concatenate([by_u, -by_u @ u[..., None]], -1) / y[:, 2:, None]
+    by_m = by_y @ rig.rotations[sightings.camera].swapaxes(-1, -2)
+    rho = rig.inverse[sightings.point, None, None]
+    by_lens = np.stack([pixel, rig.lens.focal * squared * u], -1)
+    camera = np.concatenate([by_y @ cross_matrix(y), -rho * by_m, by_lens], -1)
+    tangent = by_m @ _tangents(rig.rays)[sightings.point]
+    by_rho = -by_m @ rig.centres[sightings.camera][..., None]
+    return pixel - sightings.xy, camera, np.concatenate([tangent, by_rho], -1)
+
+
+def _tangents(rays: Float) -> Float:
+    """Two unit vectors [P,3,2] across each ray [P,3]."""
+    axis = np.eye(3)[np.abs(rays).argmin(-1)]
+    first = np.cross(rays, axis)
+    first /= np.linalg.norm(first, axis=-1, keepdims=True)
+    return np.stack([first, np.cross(rays, first)], -1)
+
+
+@dataclass(frozen=True)
+class Adjusted:
+    """The result of a bundle adjustment."""
+
+    rig: Rig
+    focal_sigma: float  # relative standard deviation of the focal, from the curvature
+    residual: Float  # [O] px, length of each sighting's error
+    cost: float  # what was minimised
+
+
+def adjust(rig: Rig, sightings: Sightings, prior: FocalPrior, noise: float, steps: int = 20) -> Adjusted:
+    """Cameras, points and lens that explain the sightings best; camera 0 stays where it is.
+
+    noise: px, standard deviation of a good sighting. The scale is free and only held by damping.
+    """
+    damping = 1e-4
+    cost = _cost(rig, sightings, prior, noise)
+    for _ in range(steps):
+        system = _normal_equations(rig, sightings, prior, noise)
+        before = cost
+        for _ in range(5):
+            trial = _step(rig, system, damping)
+            trial_cost = _cost(trial, sightings, prior, noise)
+            if trial_cost < cost:
+                rig, cost, damping = trial, trial_cost, max(damping / 5, 1e-8)
+                break
+            damping *= 10
+        if before - cost < 1e-5 * before:
+            break
+    sigma = 0.0
+    if prior.sigma > 0:
+        sigma = _focal_sigma(rig, _normal_equations(rig, sightings, prior, noise))
+    return Adjusted(rig, sigma, np.linalg.norm(residuals(rig, sightings), axis=-1), cost)
+
+
+def _cost(rig: Rig, sightings: Sightings, prior: FocalPrior, noise: float) -> float:
+    width = 2 * noise
+    squared = (residuals(rig, sightings) ** 2).sum(-1)
+    data = 4 * np.log1p(squared / width**2).sum()
+    return float(data + (prior.precision() * prior.offset(rig.lens) ** 2).sum())
+
+
+@dataclass(frozen=True)
+class _System:
+    """Normal equations: cameras [C,C] (C = 6 K + 2), points in 3x3 blocks, and the coupling of each sighting."""
+
+    cameras: Float
+    points: Float  # [P,3,3]
+    coupling: Float  # [O,8,3]
+    columns: Int  # [O,8] rows of `cameras` that the coupling belongs to
+    point: Int  # [O]
+    right_cameras: Float  # [C]
+    right_points: Float  # [P,3]
+
+
+def _normal_equations(rig: Rig, sightings: Sightings, prior: FocalPrior, noise: float) -> _System:
+    residual, by_camera, by_point = _derivatives(rig, sightings)
+    weight = 1 / (1 + (residual**2).sum(-1) / (2 * noise) ** 2) / noise**2
+    weighted = weight[:, None, None] * by_camera
+    cameras, right = _camera_equations(weighted, by_camera, residual, sightings, len(rig.centres))
+    lens = np.arange(len(right) - SHARED, len(right))
+    cameras[lens, lens] += prior.precision()
+    right[lens] += prior.precision() * prior.offset(rig.lens)
+    cameras[:6, :6] += np.eye(6) * 1e12  # camera 0 is the world
+    coupling = weighted.swapaxes(-1, -2) @ by_point
+    weighted = (weight[:, None, None] * by_point).swapaxes(-1, -2)
+    return _System(
+        cameras=cameras,
+        points=_sum_by(weighted @ by_point, sightings.point, len(rig.rays)),
+        coupling=coupling,
+        columns=_columns(sightings, len(rig.centres)),
+        point=sightings.point,
+        right_cameras=right,
+        right_points=_sum_by((weighted @ residual[..., None])[..., 0], sightings.point, len(rig.rays)),
+    )
+
+
+def _columns(sightings: Sightings, cameras: int) -> Int:
+    """Numbers [O,8] of the unknowns that each sighting touches: its camera's six and the lens."""
+    own = 6 * sightings.camera[:, None] + np.arange(6)
+    return np.concatenate([own, np.tile(6 * cameras + np.arange(SHARED), (len(own), 1))], -1)
+
+
+def _camera_equations(
+    weighted: Float, by_camera: Float, residual: Float, sightings: Sightings, count: int
+) -> tuple[Float, Float]:
+    size = 6 * count + SHARED
+    per_camera = _sum_by(weighted.swapaxes(-1, -2) @ by_camera, sightings.camera, count)  # [K,8,8]
+    left = np.zeros((size, size))
+    for k in range(count):
+        rows = np.r_[6 * k : 6 * k + 6, size - SHARED : size]
+        left[np.ix_(rows, rows)] += per_camera[k]
+    sides = np.einsum("oki,ok->oi", weighted, residual)
+    return left, np.bincount(_columns(sightings, count).ravel(), sides.ravel(), size)
+
+
+def _reduce(system: _System, damping: float) -> tuple[Float, Float, Float]:
+    """Cameras' equations [C,C], [C] with the points eliminated, and the inverse point blocks [P,3,3]."""
+    diagonal = np.arange(3)
+    blocks = system.points.copy()
+    blocks[:, diagonal, diagonal] = blocks[:, diagonal, diagonal] * (1 + damping) + 1e-6
+    inverse = np.linalg.inv(blocks)
+    left, right = system.cameras.copy(), system.right_cameras.copy()
+    order = np.argsort(system.point, kind="stable")
+    ends = np.searchsorted(system.point[order], np.arange(0, len(blocks) + SLAB, SLAB))
+    for slab, (lo, hi) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
+        rows = order[lo:hi]
+        inside = slice(slab * SLAB, (slab + 1) * SLAB)
+        count = len(inverse[inside])
+        mixed = np.zeros((len(right), count, 3))
+        own = system.point[rows] - slab * SLAB
+        mixed[system.columns[rows, :6], own[:, None]] = system.coupling[rows, :6]  # a camera sees a point once
+        mixed[-SHARED:] = _sum_by(system.coupling[rows, 6:], own, count).swapaxes(0, 1)
+        through = np.einsum("cpi,pij->cpj", mixed, inverse[inside]).reshape(len(right), -1)
+        left -= through @ mixed.reshape(len(right), -1).T
+        right -= through @ system.right_points[inside].ravel()
+    # Damping by what is left after elimination: the focal's own diagonal is far stiffer than its valley.
+    left[np.diag_indices_from(left)] += damping * np.abs(np.diag(left)) + 1e-6
+    return left, right, inverse
+
+
+def _step(rig: Rig, system: _System, damping: float) -> Rig:
+    left, right, inverse = _reduce(system, damping)
+    by_camera = -np.linalg.solve(left, right)
+    pulled = np.einsum("oci,oc->oi", system.coupling, by_camera[system.columns])
+    rest = system.right_points + _sum_by(pulled, system.point, len(rig.rays))
+    by_point = -np.einsum("pij,pj->pi", inverse, rest)
+    cameras = by_camera[:-SHARED].reshape(-1, 6)
+    rays = rig.rays + np.einsum("pij,pj->pi", _tangents(rig.rays), np.clip(by_point[:, :2], -0.3, 0.3))
+    length = np.linalg.norm(rays, axis=-1)
+    return Rig(
+        rotations=rig.rotations @ rotvec_to_rotmat(np.clip(cameras[:, :3], -0.3, 0.3)),
+        centres=rig.centres + cameras[:, 3:],
+        lens=rig.lens.moved(by_camera[-SHARED:]),
+        rays=rays / length[:, None],
+        inverse=(rig.inverse + by_point[:, 2]) / length,
+    )
+
+
+def _focal_sigma(rig: Rig, system: _System) -> float:
+    """Standard deviation of log focal: all else free but camera 0 and the scale."""
+    left, _, _ = _reduce(system, 0.0)
+    spread = np.linalg.norm(rig.centres - rig.centres[0], axis=-1)
+    far = int(spread.argmax())
+    if spread[far] > 0:
+        along = (rig.centres[far] - rig.centres[0]) / spread[far]
+        rows = slice(6 * far + 3, 6 * far + 6)
+        left[rows, rows] += 1e12 * np.outer(along, along)
+    return float(np.sqrt(max(np.linalg.inv(left)[-SHARED, -SHARED], 0.0)))
+
+
+def locate(rig: Rig, sightings: Sightings, noise: float, steps: int = 12) -> tuple[Rig, Float]:
+    """Pose of every camera of `rig` on its own, points and focal fixed. Returns the rig and each residual [O] px."""
+    count = len(rig.centres)
+    for step in range(steps):
+        residual, by_camera, _ = _derivatives(rig, sightings)
+        width = noise * max(2.0, 20.0 * 0.5**step)  # wide at first: the start is only interpolated
+        weight = 1 / (1 + (residual**2).sum(-1) / width**2)
+        jacobian = by_camera[:, :, :6]
+        left = _sum_by(np.einsum("o,oki,okj->oij", weight, jacobian, jacobian), sightings.camera, count)
+        right = _sum_by(np.einsum("o,oki,ok->oi", weight, jacobian, residual), sightings.camera, count)
+        damped = left + np.eye(6) * (1e-6 + 1e-6 * np.trace(left, axis1=1, axis2=2)[:, None, None])
+        move = -np.linalg.solve(damped, right[..., None])[..., 0]
+        rig = replace(
+            rig,
+            rotations=rig.rotations @ rotvec_to_rotmat(np.clip(move[:, :3], -0.2, 0.2)),
+            centres=rig.centres + move[:, 3:],
+        )
+        if step > 5 and np.abs(move).max() < 1e-7:
+            break
+    return rig, np.linalg.norm(residuals(rig, sightings), axis=-1)

@@ -1,0 +1,64 @@
+"""The lens that all frames share: a focal and one term of radial distortion, and what is known of them beforehand.
+
+Everything outside this room sees a pinhole: pixels are straightened first (see undistort).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from josh_core.types import Float
+
+# Phones film people at 0.7 to 0.9 times the longest side, cameras at 1 to 1.4: one in three clips lies outside +-30 %.
+USUAL_FOCAL = 1.0  # of the longest side
+USUAL_SPREAD = 0.3  # of the logarithm
+USUAL_DISTORTION = 0.05  # standard deviation; most clips are straight to within their noise
+STRONGEST = 0.35  # of either sign
+
+
+@dataclass(frozen=True)
+class Lens:
+    """A pixel at q (px from the centre, straightened) is seen at q (1 + distortion |q / focal|^2)."""
+
+    focal: float  # px
+    distortion: float = 0.0  # k1 of OpenCV's model
+
+    def moved(self, step: Float) -> Lens:
+        """The lens after a step [2] in log focal and distortion, held within reason."""
+        focal = self.focal * float(np.exp(np.clip(step[0], -0.2, 0.2)))
+        return Lens(focal, float(np.clip(self.distortion + step[1], -STRONGEST, STRONGEST)))
+
+
+@dataclass(frozen=True)
+class FocalPrior:
+    """Before looking: a log-normal focal (fixed when sigma is 0) and a distortion near zero (none when sigma is 0)."""
+
+    focal: float  # px
+    sigma: float  # of its logarithm
+    distortion_sigma: float = 0.0
+
+    def precision(self) -> Float:
+        """[2] of log focal and distortion."""
+        return 1 / np.maximum(np.array([self.sigma, self.distortion_sigma]), 1e-6) ** 2
+
+    def offset(self, lens: Lens) -> Float:
+        """[2] how far the lens is from what was expected."""
+        return np.array([np.log(lens.focal / self.focal), lens.distortion])
+
+
+def distort(lens: Lens, xy: Float) -> Float:
+    """Seen pixels [...,2] of straightened ones, both in px from the image centre."""
+    return xy * (1 + lens.distortion * (xy**2).sum(-1, keepdims=True) / lens.focal**2)
+
+
+def undistort(lens: Lens, xy: Float) -> Float:
+    """Straightened pixels [...,2] of seen ones, both in px from the image centre (fixed-point iteration)."""
+    out = xy
+    if lens.distortion == 0:
+        return out
+    for _ in range(20):
+        stretch = 1 + lens.distortion * (out**2).sum(-1, keepdims=True) / lens.focal**2
+        out = xy / np.maximum(stretch, 0.3)
+    return out

@@ -1,0 +1,160 @@
+"""A camera that travels: keyframes mapped by structure from motion, then all tracks in one bundle adjustment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from josh_core.progress import Progress
+from josh_core.scene.adjust import Adjusted, Rig, Sightings, adjust, triangulate
+from josh_core.scene.lens import FocalPrior, Lens
+from josh_core.scene.mapper import MapperMap, MapperProblem, map_keyframes
+from josh_core.scene.rotation import Turning
+from josh_core.scene.tracks import Tracks, sightings_of
+from josh_core.types import Clip, Float, Int
+
+GAPS = (1, 2, 3, 5, 8, 13, 21, 34)  # keyframes between the images of a pair
+MAPPED_POINTS = 600  # most keypoints of a keyframe that the mapper gets; it needs no more, and they cost time
+LITTLE_PARALLAX = 10.0  # noises: below it the mapper has nothing to start from
+ANCHORS = 400  # points of the first, quick adjustment
+BENT = 0.95  # a lens is called distorted when that lowers the cost to this share
+USUAL_DEPTH = 8.0  # units: the median distance of the points that the map is scaled to
+GAIN = 0.6  # travelling must lower the cost of turning on the spot to this share
+
+
+@dataclass(frozen=True)
+class Moving:
+    """A map of keyframes: the world is the first of them."""
+
+    keyframes: Int  # [R] numbers of the keyframes in it, ascending
+    rig: Rig  # their cameras, and the points
+    ids: Int  # [P] track of each point, ascending
+    focal_sigma: float  # relative
+
+
+def solve_moving(
+    clip: Clip, tracks: Tracks, keyframes: Int, turning: Turning, prior: FocalPrior, noise: float, seed: int, progress: Progress
+) -> Moving | None:
+    """Map of the keyframes, or None where no travel can be made out.
+
+    turning: the best camera without travel, which is also where a camera that moves by centimetres starts from.
+    """
+    parallax = float(np.percentile(turning.residual, 90))
+    start = None
+    if parallax > LITTLE_PARALLAX * noise:
+        found = map_keyframes(mapper_problem(clip, tracks, keyframes, prior, noise, seed), progress)
+        start = None if found is None else _from_map(found)
+    used = np.arange(len(keyframes))
+    if start is not None:
+        used, rotations, centres, lens = start
+    else:
+        rotations, centres, lens = turning.world_from_cam, np.zeros((len(keyframes), 3)), Lens(turning.focal)
+    progress.update(0.7)
+    sightings, ids = sightings_of(tracks, keyframes[used], clip, 3)
+    if len(ids) < 30:
+        return None
+    rig = _with_points(rotations, centres, lens, sightings, len(ids), still=start is None)
+    adjusted = _adjust_in_two(rig, sightings, prior, noise)
+    if start is None and not _travels(adjusted, sightings, prior, noise):
+        return None
+    return _tidy(adjusted, sightings, used, ids, noise)
+
+
+def mapper_problem(
+    clip: Clip, tracks: Tracks, keyframes: Int, prior: FocalPrior, noise: float, seed: int
+) -> MapperProblem:
+    """Keypoints and matches for the mapper: of each keyframe the tracks that last longest."""
+    sightings, ids = sightings_of(tracks, keyframes, clip, 3)
+    seen = np.bincount(sightings.point, minlength=len(ids))
+    rows = []
+    for k in range(len(keyframes)):
+        mine = np.nonzero(sightings.camera == k)[0]
+        rows.append(mine[np.argsort(-seen[sightings.point[mine]], kind="stable")[:MAPPED_POINTS]])
+    pairs, matches = [], []
+    for a in range(len(keyframes)):
+        for b in (a + gap for gap in GAPS if a + gap < len(keyframes)):
+            _, i, j = np.intersect1d(
+                sightings.point[rows[a]], sightings.point[rows[b]], assume_unique=True, return_indices=True
+            )
+            if len(i) >= 20:
+                pairs.append((a, b))
+                matches.append(np.stack([i, j], -1))
+    centre = np.array([clip.width, clip.height]) / 2
+    return MapperProblem(
+        size=np.array([clip.width, clip.height]),
+        focal=prior.focal,
+        focal_fixed=prior.sigma == 0,
+        keypoint_starts=np.concatenate([[0], np.cumsum([len(r) for r in rows])]),
+        keypoints=sightings.xy[np.concatenate(rows)] + centre,
+        pairs=np.array(pairs, np.int64).reshape(-1, 2),
+        match_starts=np.concatenate([[0], np.cumsum([len(m) for m in matches])]).astype(np.int64),
+        matches=np.concatenate([np.zeros((0, 2), np.int64), *matches]),
+        max_error=4 * noise,
+        seed=seed,
+    )
+
+
+def _from_map(found: MapperMap) -> tuple[Int, Float, Float, Lens]:
+    """Keyframe numbers, rotations [R,3,3], centres [R,3] and lens, with the first camera as the world."""
+    rotations = found.cam_from_world[:, :, :3].swapaxes(-1, -2)
+    centres = -np.einsum("kij,kj->ki", rotations, found.cam_from_world[:, :, 3])
+    first = rotations[0].T
+    centres = (centres - centres[0]) @ first.T
+    size = np.sqrt((centres**2).sum(-1).mean())
+    return found.images, first @ rotations, centres / max(size, 1e-12), Lens(found.focal, found.distortion)
+
+
+def _with_points(
+    rotations: Float, centres: Float, lens: Lens, sightings: Sightings, count: int, still: bool
+) -> Rig:
+    """Points for the cameras: triangulated, or, where the cameras do not yet move, all at one distance.
+
+    (Structure from accidental motion starts so: Yu and Gallup, CVPR 2014.)
+    """
+    rig = triangulate(rotations, centres, lens, sightings, count)
+    if not still:
+        return rig
+    rays = np.concatenate([sightings.xy / lens.focal, np.ones((len(sightings.xy), 1))], -1)
+    rays = np.einsum("oij,oj->oi", rotations[sightings.camera], rays)
+    mean = np.stack([np.bincount(sightings.point, rays[:, i], count) for i in range(3)], -1)
+    return replace(rig, rays=mean / np.linalg.norm(mean, axis=-1, keepdims=True), inverse=np.ones(count))
+
+
+def _adjust_in_two(rig: Rig, sightings: Sightings, prior: FocalPrior, noise: float) -> Adjusted:
+    """Cameras and lens from the points that are seen most, with and without distortion; then everything."""
+    seen = np.bincount(sightings.point, minlength=len(rig.rays))
+    anchors = np.sort(np.argsort(-seen, kind="stable")[:ANCHORS])
+    number = np.full(len(rig.rays), -1)
+    number[anchors] = np.arange(len(anchors))
+    few = sightings.where(number[sightings.point] >= 0)
+    few = replace(few, point=number[few.point])
+    small = replace(rig, rays=rig.rays[anchors], inverse=rig.inverse[anchors])
+    straight_prior = replace(prior, distortion_sigma=0.0)
+    straight = adjust(replace(small, lens=Lens(rig.lens.focal)), few, straight_prior, noise, 40)
+    bent = adjust(small, few, prior, noise, 40)
+    if bent.cost < BENT * straight.cost:
+        best, kept = bent, prior
+    else:
+        best, kept = straight, straight_prior
+    full = triangulate(best.rig.rotations, best.rig.centres, best.rig.lens, sightings, len(rig.rays))
+    return adjust(full, sightings, kept, noise, 8)
+
+
+def _travels(adjusted: Adjusted, sightings: Sightings, prior: FocalPrior, noise: float) -> bool:
+    """Whether travel explains the tracks much better than turning on the spot with the same lens."""
+    rig = adjusted.rig
+    still = replace(rig, centres=np.zeros_like(rig.centres), inverse=np.zeros_like(rig.inverse))
+    turned = adjust(still, sightings, replace(prior, focal=rig.lens.focal, sigma=0.0), noise, 4)
+    return adjusted.cost < GAIN * turned.cost
+
+
+def _tidy(adjusted: Adjusted, sightings: Sightings, used: Int, ids: Int, noise: float) -> Moving:
+    """The map at a handy scale, with only the points that agree with their sightings."""
+    rig = adjusted.rig
+    good = np.bincount(sightings.point[adjusted.residual < 4 * noise], minlength=len(ids)) >= 3
+    good &= rig.inverse > -1e-3
+    depth = 1 / np.maximum(rig.inverse[good], 1e-4)
+    scale = USUAL_DEPTH / float(np.median(depth))
+    rig = replace(rig, centres=rig.centres * scale, rays=rig.rays[good], inverse=rig.inverse[good] / scale)
+    return Moving(used, rig, ids[good], adjusted.focal_sigma)

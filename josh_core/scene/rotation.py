@@ -1,0 +1,164 @@
+"""A camera that only turns: rotations of keyframes and one focal from correspondences, without any depth.
+
+For such a camera the pixel of a far or near point moves alike: x_t ~ K R_t^T R_s K^-1 x_s. All pairs are solved at
+once by damped Gauss-Newton on the reprojection error with Cauchy weights and a prior on the logarithm of the focal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from josh_core.geometry import rotvec_to_rotmat
+from josh_core.scene.lens import FocalPrior
+from josh_core.types import Float, Int
+
+MIN_SHARED = 12  # correspondences that a pair needs to say anything
+
+
+@dataclass(frozen=True)
+class PixelPairs:
+    """Correspondences between nodes (keyframes or frames) in pixels from the image centre."""
+
+    first: Int  # [M] node of xy_first
+    second: Int  # [M] node of xy_second
+    xy_first: Float  # [M,2] px relative to the principal point
+    xy_second: Float  # [M,2]
+
+
+@dataclass(frozen=True)
+class Turning:
+    """Rotations and focal that explain pairs as well as any camera without translation can."""
+
+    world_from_cam: Float  # [K,3,3] rotations, first is the identity
+    focal: float  # px
+    focal_sigma: float  # relative
+    residual: Float  # [M] px, length of each correspondence's reprojection error
+
+
+def solve_turning(pairs: PixelPairs, nodes: int, prior: FocalPrior, noise: float, steps: int = 25) -> Turning:
+    """Rotations of `nodes` cameras and their focal.
+
+    noise: px, standard deviation of a correspondence; it scales the robust weights and the prior's influence.
+    """
+    state = Turning(_chain(pairs, nodes, prior.focal), prior.focal, prior.sigma, np.zeros(0))
+    damping, cost = 1e-3, np.inf
+    hessian = np.eye(1)
+    for step in range(steps):
+        # Wide at first, so that a poor start is not taken for outliers.
+        width = noise * max(2.0, 30.0 * 0.6**step)
+        residual, jacobian = _linearise(pairs, state)
+        weight = 1 / (1 + (residual**2).sum(-1) / width**2) / noise**2
+        hessian, gradient = _assemble(pairs, jacobian, residual, weight, nodes)
+        _add_prior(hessian, gradient, state.focal, prior)
+        for _ in range(6):
+            trial = _moved(state, -np.linalg.solve(hessian + damping * np.diag(np.diag(hessian)), gradient))
+            trial_cost = _cost(pairs, trial, width, noise, prior)
+            if trial_cost <= _cost(pairs, state, width, noise, prior):
+                break
+            damping *= 10
+        else:
+            break
+        settled = abs(cost - trial_cost) < 1e-6 * trial_cost and width <= noise * 2.0
+        state, cost, damping = trial, trial_cost, max(damping / 10, 1e-9)
+        if settled:
+            break
+    residual, _ = _linearise(pairs, state)
+    sigma = float(np.sqrt(np.linalg.inv(hessian)[-1, -1])) if prior.sigma > 0 else 0.0
+    return replace(state, residual=np.linalg.norm(residual, axis=-1), focal_sigma=sigma)
+
+
+def _chain(pairs: PixelPairs, nodes: int, focal: float) -> Float:
+    """First rotations [K,3,3]: each node from the earlier one it shares most with (Kabsch on bearings)."""
+    out = np.tile(np.eye(3), (nodes, 1, 1))
+    for node in range(1, nodes):
+        mine = np.nonzero((pairs.second == node) & (pairs.first < node))[0]
+        if len(mine) < MIN_SHARED:
+            out[node] = out[node - 1]
+            continue
+        other = np.argmax(np.bincount(pairs.first[mine]))
+        rows = mine[pairs.first[mine] == other]
+        a, b = (_bearings(xy[rows], focal) for xy in (pairs.xy_first, pairs.xy_second))
+        a, b = (v / np.linalg.norm(v, axis=-1, keepdims=True) for v in (a, b))
+        for _ in range(5):  # reweighted: moving things among the points must not turn the camera
+            angle = np.linalg.norm(b @ (out[other].T @ out[node]).T - a, axis=-1)
+            weight = 1 / (1 + (angle / max(float(np.median(angle)), 1e-6)) ** 2)
+            u, _, vt = np.linalg.svd((a * weight[:, None]).T @ b)
+            out[node] = out[other] @ (u * [1, 1, np.linalg.det(u @ vt)]) @ vt
+    return out
+
+
+def _bearings(xy: Float, focal: float) -> Float:
+    return np.concatenate([xy / focal, np.ones((len(xy), 1))], -1)
+
+
+def _predict(pairs: PixelPairs, state: Turning) -> tuple[Float, Float, Float]:
+    """Bearings in first [M,3], the same rays in second [M,3], and second_from_first [M,3,3]."""
+    second_from_first = state.world_from_cam[pairs.second].swapaxes(-1, -2) @ state.world_from_cam[pairs.first]
+    ray = _bearings(pairs.xy_first, state.focal)
+    return ray, np.einsum("mij,mj->mi", second_from_first, ray), second_from_first
+
+
+def _linearise(pairs: PixelPairs, state: Turning) -> tuple[Float, Float]:
+    """Residuals [M,2] px and their derivatives [M,2,7] by turns of first, of second, and by log focal."""
+    ray, y, second_from_first = _predict(pairs, state)
+    z = np.maximum(y[:, 2], 1e-3)
+    residual = state.focal * y[:, :2] / z[:, None] - pairs.xy_second
+    d_pixel = np.zeros((len(y), 2, 3))  # by y
+    d_pixel[:, 0, 0] = d_pixel[:, 1, 1] = state.focal / z
+    d_pixel[:, :, 2] = -state.focal * y[:, :2] / z[:, None] ** 2
+    by_first = d_pixel @ (-second_from_first @ cross_matrix(ray))
+    by_second = d_pixel @ cross_matrix(y)
+    shrink = np.einsum("mij,mj->mi", second_from_first, ray * [-1.0, -1.0, 0.0])
+    by_focal = np.einsum("mij,mj->mi", d_pixel, shrink) + state.focal * y[:, :2] / z[:, None]
+    return residual, np.concatenate([by_first, by_second, by_focal[..., None]], -1)
+
+
+def cross_matrix(v: Float) -> Float:
+    """[M,3,3] matrices with cross_matrix(v) @ u = v x u."""
+    out = np.zeros((len(v), 3, 3))
+    out[:, 0, 1], out[:, 0, 2], out[:, 1, 2] = -v[:, 2], v[:, 1], -v[:, 0]
+    return out - out.swapaxes(-1, -2)
+
+
+def _assemble(
+    pairs: PixelPairs, jacobian: Float, residual: Float, weight: Float, nodes: int
+) -> tuple[Float, Float]:
+    """Normal equations of 3 K + 1 unknowns; node 0 is held by a stiff prior, which is the free turn of the world."""
+    size = 3 * nodes + 1
+    small = np.einsum("m,mki,mkj->mij", weight, jacobian, jacobian)  # [M,7,7]
+    right = np.einsum("m,mki,mk->mi", weight, jacobian, residual)
+    edge, index = np.unique(pairs.first * nodes + pairs.second, return_inverse=True)
+    blocks = np.zeros((len(edge), 7, 7))
+    sides = np.zeros((len(edge), 7))
+    np.add.at(blocks, index, small)
+    np.add.at(sides, index, right)
+    hessian, gradient = np.zeros((size, size)), np.zeros(size)
+    for pair, block, side in zip(edge, blocks, sides, strict=True):
+        first, second = divmod(int(pair), nodes)
+        rows = np.r_[3 * first : 3 * first + 3, 3 * second : 3 * second + 3, size - 1]
+        hessian[np.ix_(rows, rows)] += block
+        gradient[rows] += side
+    hessian[np.arange(size - 1), np.arange(size - 1)] += 1e-3  # nodes without any pair stay where they are
+    hessian[:3, :3] += np.eye(3) * 1e12
+    return hessian, gradient
+
+
+def _add_prior(hessian: Float, gradient: Float, focal: float, prior: FocalPrior) -> None:
+    precision = 1 / max(prior.sigma, 1e-6) ** 2
+    hessian[-1, -1] += precision
+    gradient[-1] += precision * np.log(focal / prior.focal)
+
+
+def _moved(state: Turning, step: Float) -> Turning:
+    turns = rotvec_to_rotmat(np.clip(step[:-1], -0.5, 0.5).reshape(-1, 3))
+    focal = state.focal * float(np.exp(np.clip(step[-1], -0.3, 0.3)))
+    return replace(state, world_from_cam=state.world_from_cam @ turns, focal=focal)
+
+
+def _cost(pairs: PixelPairs, state: Turning, width: float, noise: float, prior: FocalPrior) -> float:
+    _, y, _ = _predict(pairs, state)
+    residual = state.focal * y[:, :2] / np.maximum(y[:, 2:], 1e-3) - pairs.xy_second
+    data = (width / noise) ** 2 * np.log1p((residual**2).sum(-1) / width**2).sum()
+    return float(data + (np.log(state.focal / prior.focal) / max(prior.sigma, 1e-6)) ** 2)
