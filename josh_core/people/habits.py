@@ -1,0 +1,72 @@
+"""How people's joints usually stand and how far they turn: means, standard deviations and limits of rotation vectors.
+
+Rotation vectors (radians) of SMPL's local rotations against the rest pose (arms out, legs straight, palms down; x to
+the person's left, y up, z forward), for the left side; the right side is the mirror image. Knees and elbows are hinges:
+a bent knee turns about +x, a bent left elbow about -y. The numbers are rounded from textbooks of joint ranges and of
+everyday standing, walking, sitting and reaching; they are wide on purpose.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from josh_core.body.names import JOINTS
+from josh_core.types import Float
+
+Triple = tuple[float, float, float]
+ANY: Triple = (9.0, 9.0, 9.0)
+NONE: Triple = (-9.0, -9.0, -9.0)
+
+
+@dataclass(frozen=True)
+class Habit:
+    """One joint, the left one of a pair."""
+
+    mean: Triple = (0.0, 0.0, 0.0)
+    sigma: Triple = (0.2, 0.2, 0.2)
+    least: Triple = NONE
+    most: Triple = ANY
+
+
+HABITS = {
+    "pelvis": Habit(sigma=(1e3, 1e3, 1e3)),  # people turn as they like
+    "hip": Habit((-0.2, 0.0, 0.05), (0.6, 0.3, 0.25), (-2.3, -0.9, -0.5), (0.6, 0.9, 1.0)),
+    "knee": Habit((0.35, 0.0, 0.0), (0.7, 0.12, 0.08), (0.0, -0.3, -0.2), (2.6, 0.3, 0.2)),
+    "ankle": Habit((0.0, 0.0, 0.0), (0.3, 0.2, 0.2), (-0.7, -0.6, -0.6), (0.9, 0.6, 0.6)),
+    "spine1": Habit((0.03, 0.0, 0.0), (0.18, 0.13, 0.1)),
+    "spine2": Habit((0.03, 0.0, 0.0), (0.18, 0.13, 0.1)),
+    "spine3": Habit((0.03, 0.0, 0.0), (0.18, 0.13, 0.1)),
+    "neck": Habit((0.0, 0.0, 0.0), (0.25, 0.25, 0.2)),
+    "head": Habit((0.0, 0.0, 0.0), (0.2, 0.25, 0.15)),
+    "collar": Habit((0.0, 0.0, 0.0), (0.1, 0.15, 0.15)),
+    "shoulder": Habit((0.0, -0.3, -1.1), (0.6, 0.7, 0.7), (-2.0, -2.2, -2.0), (2.0, 1.2, 1.6)),
+    "elbow": Habit((0.0, -0.4, 0.0), (0.5, 0.7, 0.12), (-1.6, -2.6, -0.3), (1.6, 0.0, 0.3)),
+    "wrist": Habit((0.0, 0.0, 0.0), (0.3, 0.4, 0.4)),
+}
+MIRROR = np.array([1.0, -1.0, -1.0])  # a rotation vector seen in the mirror of the y-z plane
+
+
+@dataclass(frozen=True)
+class JointHabits:
+    """The table above for all joints, radians."""
+
+    mean: Float  # [24,3]
+    sigma: Float  # [24,3]
+    least: Float  # [24,3]
+    most: Float  # [24,3]
+
+
+def joint_habits() -> JointHabits:
+    """Habits of the 24 joints; toes and fingers, which nothing turns, have the default."""
+    rows = []
+    for joint in JOINTS:
+        side, _, stem = joint.partition("_")
+        habit = HABITS.get(stem or joint, Habit())
+        mean, sigma, least, most = (np.array(v) for v in (habit.mean, habit.sigma, habit.least, habit.most))
+        if side == "right":
+            mean, least, most = MIRROR * mean, MIRROR * least, MIRROR * most
+            least, most = np.minimum(least, most), np.maximum(least, most)
+        rows.append((mean, sigma, least, most))
+    return JointHabits(*(np.stack(column) for column in zip(*rows, strict=True)))

@@ -1,0 +1,89 @@
+"""Left and right: frames where the landmark network took the person for turned round are given their sides back.
+
+Seen from the front or from behind a person has nearly the same outline, so a network that looks at single frames now
+and then names all left landmarks right. Between neighbouring frames a hand or a foot cannot change places with the
+other, which tells the few wrong frames from the many right ones: a shortest path through four states per frame
+(upper body as named or exchanged, legs as named or exchanged).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from josh_core.body.names import LANDMARKS
+from josh_core.types import Bool, Float, Int, Track
+
+UPPER = np.array([LANDMARKS.index(f"{s}_{x}") for s in ("left", "right") for x in ("shoulder", "elbow", "wrist")])
+LOWER = np.array([LANDMARKS.index(f"{s}_{x}") for s in ("left", "right") for x in ("hip", "knee", "ankle")])
+FACE_AND_ARMS = np.arange(LANDMARKS.index("left_hip"))
+LEGS = np.arange(LANDMARKS.index("left_hip"), len(LANDMARKS))
+STATES = ((False, False), (True, True), (True, False), (False, True))  # exchanged: upper body, legs
+FAR = 0.2  # of the person's height: a longer way between two frames says no more than this one
+DOUBT = 0.02  # cost of a frame with exchanged sides, in ways over height
+DISCORD = 0.1  # cost of a frame where only one half is exchanged
+
+
+def mirror_names() -> Int:
+    """[33] index of the same landmark on the other side."""
+    other = {"left": "right", "right": "left"}
+    names = ["_".join(other.get(part, part) for part in name.split("_")) for name in LANDMARKS]
+    return np.array([LANDMARKS.index(name) for name in names])
+
+
+def settle_sides(track: Track, height_px: float) -> tuple[Track, Bool]:
+    """The track with consistent sides, and [n,2] where upper body and legs had been exchanged.
+
+    height_px: the person's size in the image.
+    """
+    state = _shortest_path(_step_costs(track, height_px))
+    exchanged = np.array(STATES)[state]  # [n,2]
+    swap = np.zeros(track.visibility.shape, bool)
+    swap[:, FACE_AND_ARMS] = exchanged[:, :1]
+    swap[:, LEGS] = exchanged[:, 1:]
+    mirror = mirror_names()
+
+    def settled(values: Float) -> Float:
+        mask = swap.reshape(*swap.shape, *[1] * (values.ndim - 2))
+        return np.where(mask, values[:, mirror], values)
+
+    return replace(
+        track,
+        landmarks_px=settled(track.landmarks_px),
+        landmarks_m=settled(track.landmarks_m),
+        visibility=settled(track.visibility),
+    ), exchanged
+
+
+def _step_costs(track: Track, height_px: float) -> Float:
+    """[n-1,4,4] cost of going from a state in one frame to a state in the next."""
+    n, mirror = len(track.frames), mirror_names()
+    px = np.stack([track.landmarks_px, track.landmarks_px[:, mirror]])  # [2,n,33,2]
+    seen = np.stack([track.visibility, track.visibility[:, mirror]])
+    ways = np.empty((2, 2, 2, n - 1))  # [half, exchanged before, exchanged after, step]
+    for half, rows in enumerate((UPPER, LOWER)):
+        for a in range(2):
+            for b in range(2):
+                way = np.linalg.norm(px[b, 1:, rows] - px[a, :-1, rows], axis=-1) / height_px
+                weight = np.minimum(seen[b, 1:, rows], seen[a, :-1, rows])
+                ways[half, a, b] = (weight * np.minimum(way, FAR)).sum(0)
+    costs = np.empty((n - 1, len(STATES), len(STATES)))
+    for i, before in enumerate(STATES):
+        for j, after in enumerate(STATES):
+            costs[:, i, j] = sum(ways[h, int(before[h]), int(after[h])] for h in range(2))
+    return costs
+
+
+def _shortest_path(costs: Float) -> Int:
+    """State [n] of each frame that makes steps [n-1,4,4] and states together cheapest."""
+    own = np.array([DOUBT * sum(s) + DISCORD * (s[0] != s[1]) for s in STATES])
+    total, back = own, []
+    for step in costs:
+        way = total[:, None] + step + own
+        back.append(way.argmin(0))
+        total = way.min(0)
+    path = [int(total.argmin())]
+    for origin in reversed(back):
+        path.append(int(origin[path[-1]]))
+    return np.array(path[::-1])

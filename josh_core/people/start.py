@@ -1,0 +1,83 @@
+"""Where the body fit begins: torso and limbs turned as the network's 3D guess points, one frame at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from josh_core.body.names import JOINTS, LANDMARKS
+from josh_core.geometry import interpolate_rotations, rotvec_to_rotmat
+from josh_core.people.evidence import NEAREST, Evidence
+from josh_core.people.rig import Pose, Rig
+from josh_core.types import Float
+
+LIMBS = (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist"))
+ANCHORS = [LANDMARKS.index(f"{s}_{x}") for s in ("left", "right") for x in ("shoulder", "hip", "knee")]
+
+
+def first_pose(rig: Rig, e: Evidence) -> Pose:
+    """A body of the expected height whose bones point as in the guess, at the depth of its size, on its pixels."""
+    betas = np.zeros(10)
+    betas[0] = (e.height[0] - rig.stature[0]) / rig.stature[1]
+    rest = rig.at(betas)[0]
+    rotations = np.tile(np.eye(3), (len(e.times), len(JOINTS), 1, 1))
+    rotations[:, 0] = _torso(_of(e.guess, "left"), _of(e.guess, "right")) @ np.linalg.inv(
+        _torso(_joints_of(rest, "left"), _joints_of(rest, "right"))
+    )
+    for side in ("left", "right"):
+        for names in LIMBS:
+            a, b, c = (JOINTS.index(f"{side}_{n}") for n in names)
+            p, q, r = (e.guess[:, LANDMARKS.index(f"{side}_{n}")] for n in names)
+            body = rotations[:, 0]
+            rotations[:, a] = _swing(rest[b] - rest[a], _inside(body, q - p))
+            rotations[:, b] = _swing(rest[c] - rest[b], _inside(body @ rotations[:, a], r - q))
+    sure = ~e.turned
+    if sure.any():
+        rotations = interpolate_rotations(rotations[sure], e.times[sure], e.times)
+    pose = Pose(rotations, np.zeros((len(e.times), 3)), betas)
+    landmarks = rig.posed(pose, derivatives=False).points[:, len(JOINTS) :]
+    return Pose(rotations, _place(landmarks[:, ANCHORS], e), betas)
+
+
+def _of(landmarks: Float, side: str) -> Float:
+    """Hip and shoulder [...,2,3] of one side."""
+    return landmarks[..., [LANDMARKS.index(f"{side}_hip"), LANDMARKS.index(f"{side}_shoulder")], :]
+
+
+def _joints_of(joints: Float, side: str) -> Float:
+    return joints[..., [JOINTS.index(f"{side}_hip"), JOINTS.index(f"{side}_shoulder")], :]
+
+
+def _torso(left: Float, right: Float) -> Float:
+    """Axes [...,3,3] (columns: to the left, up, forward) of a torso from hip and shoulder of each side [...,2,3]."""
+    up = _unit(left[..., 1, :] + right[..., 1, :] - left[..., 0, :] - right[..., 0, :])
+    across = _unit((_unit(left - right)).sum(-2))
+    across = _unit(across - up * (across * up).sum(-1, keepdims=True))
+    return np.stack([across, up, np.cross(across, up)], -1)
+
+
+def _inside(turn: Float, direction: Float) -> Float:
+    """Camera directions [n,3] in axes that are turned by turn [n,3,3]."""
+    return (turn.swapaxes(-1, -2) @ direction[..., None])[..., 0]
+
+
+def _swing(rest: Float, direction: Float) -> Float:
+    """Smallest rotations [n,3,3] from a rest direction [3] to directions [n,3]."""
+    a, b = np.broadcast_to(_unit(rest), direction.shape), _unit(direction)
+    axis = np.cross(a, b)
+    sine = np.linalg.norm(axis, axis=-1, keepdims=True)
+    angle = np.arctan2(sine, (a * b).sum(-1, keepdims=True))
+    return rotvec_to_rotmat(axis / np.maximum(sine, 1e-9) * angle)
+
+
+def _unit(v: Float) -> Float:
+    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9)
+
+
+def _place(anchors: Float, e: Evidence) -> Float:
+    """Translations [n,3] that bring anchors [n,A,3] to their depth and, on average, onto their rays."""
+    weight = (1 / e.ray_sigma[:, ANCHORS])[..., None]
+    weight = weight / weight.sum(1, keepdims=True)
+    z = np.maximum(e.depth - (weight[..., 0] * anchors[..., 2]).sum(1), NEAREST)
+    depth = np.maximum(z[:, None] + anchors[..., 2], NEAREST)
+    across = (weight * (e.rays[:, ANCHORS] * depth[..., None] - anchors[..., :2])).sum(1)
+    return np.concatenate([across, z[:, None]], -1)
