@@ -57,6 +57,7 @@ class Ticket:
     begun: float = 0.0  # s, time.monotonic() at the start
     seconds: dict[str, float] = field(default_factory=dict)  # wall time of each stage so far
     stop: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
     _stage_begun: float = 0.0
 
@@ -77,6 +78,7 @@ class Ticket:
         """Note the end."""
         self.error = error
         self.state = "done" if error is None else "cancelled" if isinstance(error, Cancelled) else "failed"
+        self.ended.set()
 
 
 class Runner(Protocol):
@@ -133,6 +135,11 @@ class Jobs:
             if ticket not in self._line:
                 return []
             return [*self._running, *self._line[: self._line.index(ticket)]]
+
+    def tickets(self) -> list[Ticket]:
+        """All that run or wait, in order."""
+        with self._change:
+            return [*self._running, *self._line]
 
     def cancel(self, ticket: Ticket) -> None:
         """Take a job out of the line, or ask it to stop where it is."""

@@ -1,0 +1,74 @@
+"""How the page is served, from environment variables; every one has a default that works on a laptop."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from josh_core.errors import SettingsError
+from josh_core.mirror import FolderMirror, HubMirror, Mirror
+from josh_core.store import Limits
+
+_HERE = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Each field is the environment variable JOSH_<FIELD IN CAPITALS>."""
+
+    store: Path = Path()  # where results are kept; default: /data/josh where a Space has that disk, else runs/
+    store_dataset: str = ""  # "owner/name" of a Hub dataset that keeps shared results
+    store_mount: str = ""  # a mounted bucket or folder that keeps shared results instead
+    keep_hours: float = 24.0  # h, an unshared result (it also ends with the program)
+    keep_shared_days: float = 0.0  # days since a shared result was last opened; 0: as long as there is room
+    store_gb: float = 5.0  # GB of all results together
+    max_upload_mb: float = 300.0  # MB of one upload
+    queue: int = 8  # clips that may wait
+    per_visitor: int = 2  # clips of one visitor in line or running
+    max_minutes: float = 60.0  # min, the longest run
+    devices: str = "auto"  # comma-separated: auto, cpu, or CUDA indices; one process each
+    in_process: bool = False  # run jobs in the page's process; set by itself on ZeroGPU
+    mcp: bool = False  # serve the API as MCP tools too
+    host: str = "127.0.0.1"  # a Space sets GRADIO_SERVER_NAME
+    port: int = 7860
+
+    @staticmethod
+    def from_environment(environ: Mapping[str, str] = os.environ) -> Config:
+        """Read the variables. Raises SettingsError for a value that cannot be read."""
+        values: dict[str, object] = {}
+        for name, default in Config().__dict__.items():
+            text = environ.get(f"JOSH_{name.upper()}", "").strip()
+            if text:
+                values[name] = _read(name, text, default)
+        values.setdefault("store", Path("/data/josh") if os.access("/data", os.W_OK) else _HERE / "runs")
+        if environ.get("SPACES_ZERO_GPU"):
+            values["in_process"] = True
+        if environ.get("GRADIO_SERVER_NAME"):
+            values["host"] = environ["GRADIO_SERVER_NAME"]
+        if environ.get("GRADIO_SERVER_PORT"):
+            values["port"] = _read("port", environ["GRADIO_SERVER_PORT"], 0)
+        return Config(**values)  # type: ignore[arg-type]  # _read gave each value its field's type
+
+    @property
+    def limits(self) -> Limits:
+        """Of the store."""
+        return Limits(self.keep_hours, self.keep_shared_days, int(self.store_gb * 1e9))
+
+    def mirror(self) -> Mirror | None:
+        """The second home of shared results, if one is configured."""
+        if self.store_mount:
+            return FolderMirror(Path(self.store_mount))
+        return HubMirror(self.store_dataset) if self.store_dataset else None
+
+
+def _read(name: str, text: str, default: object) -> object:
+    try:
+        if isinstance(default, bool):
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
+        return type(default)(text) if isinstance(default, int | float | str) else Path(text)
+    except (KeyError, ValueError):
+        raise SettingsError(
+            f"JOSH_{name.upper()}={text!r} cannot be read; set it to something like {default!r}."
+        ) from None

@@ -1,0 +1,307 @@
+"""What the page does behind its buttons: take an upload, start or find a run, show, share and delete it.
+
+One desk serves all visitors. What belongs to one visitor lies in a folder of their own, removed when they leave.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import re
+import secrets
+import shutil
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from josh_core import __version__
+from josh_core.bundle import content_key
+from josh_core.errors import ClipError, ResultError
+from josh_core.jobs import Job, Jobs, LocalRunner, ProcessRunner, Runner, Ticket, Work
+from josh_core.page.config import Config
+from josh_core.page.preview import FIRST_WINDOW, Look, frames_of, look_at
+from josh_core.page.rates import Rates
+from josh_core.page.shown import Shown, examples, shown_run
+from josh_core.page.words import duration, progress_card
+from josh_core.settings import Settings
+from josh_core.store import Store
+
+_TIDY_EVERY = 600.0  # s between two looks for expired runs
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A visitor's clip in their own folder."""
+
+    path: Path
+    sha256: str
+    look: Look
+
+
+@dataclass
+class Visitor:
+    """What one browser tab has here."""
+
+    folder: Path
+    delete_keys: dict[str, str] = field(default_factory=dict)  # run id -> delete key
+    uploads: set[Path] = field(default_factory=set)  # the server's own copies of what was uploaded
+    ticket: Ticket | None = None
+
+
+@dataclass(frozen=True)
+class Order:
+    """A run that was asked for: `found` when its result is there already, else `ticket` and where it is built."""
+
+    upload: Upload
+    settings: Settings
+    found: str = ""
+    ticket: Ticket | None = None
+    workspace: Path | None = None
+
+    @property
+    def frames(self) -> int:
+        """Frames that the run takes."""
+        return frames_of(self.upload.look, self.settings)
+
+
+class Desk:
+    """Everything that lives as long as the program."""
+
+    def __init__(self, config: Config, work: Work, examples_root: Path, runners: list[Runner] | None = None) -> None:
+        self.config = config
+        self.store = Store(config.store, config.limits, config.mirror())
+        self.uploads = self._empty("uploads")
+        self._visitors_root = self._empty("visitors")
+        self.rates = Rates(self.store.root / "rates.json")
+        self.examples = examples(examples_root)
+        self.jobs = Jobs(runners or _runners(config, work), config.queue, config.per_visitor)
+        self._visitors: dict[str, Visitor] = {}
+        self._lock = threading.Lock()
+        self._tidying = threading.Event()
+        threading.Thread(target=self._tidy, daemon=True, name="tidy").start()
+
+    def _empty(self, name: str) -> Path:
+        folder = self.store.root / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        return folder
+
+    def _tidy(self) -> None:
+        while not self._tidying.wait(_TIDY_EVERY):
+            self.store.prune()
+
+    def close(self) -> None:
+        """Stop the jobs and let another program use the store."""
+        self._tidying.set()
+        self.jobs.close()
+        self.store.close()
+
+    # ---- visitors ------------------------------------------------------------------------------------------------
+
+    def visitor(self, session: str) -> Visitor:
+        """The visitor of a session, made at first sight."""
+        with self._lock:
+            if session not in self._visitors:
+                folder = self._visitors_root / secrets.token_hex(12)
+                folder.mkdir()
+                self._visitors[session] = Visitor(folder)
+            return self._visitors[session]
+
+    def leave(self, session: str) -> None:
+        """The visitor has closed the page: stop their jobs and remove their files. Results stay their time."""
+        self.jobs.cancel_owner(session)
+        with self._lock:
+            visitor = self._visitors.pop(session, None)
+            if visitor is None:
+                return
+            others = set().union(*(v.uploads for v in self._visitors.values())) if self._visitors else set()
+        shutil.rmtree(visitor.folder, ignore_errors=True)
+        for copy in visitor.uploads - others:
+            shutil.rmtree(copy.parent, ignore_errors=True)
+
+    # ---- clips ---------------------------------------------------------------------------------------------------
+
+    def take(self, session: str, path: object, copied: bool = True) -> Upload:
+        """Take an uploaded file into the visitor's folder. Raises ClipError when it is not a usable video.
+
+        `path` comes from the client, so it counts only inside the server's folder of uploads; an example's clip,
+        which does not, is taken with `copied` False.
+        """
+        source = Path(str(path)).resolve()
+        if copied and (not source.is_relative_to(self.uploads) or not source.is_file()):
+            raise ClipError("The upload did not arrive; please choose the file again.")
+        visitor = self.visitor(session)
+        name = re.sub(r"[^A-Za-z0-9_-]+", "_", source.stem)[:40] or "clip"
+        suffix = source.suffix.lower() if re.fullmatch(r"\.[a-z0-9]{1,5}", source.suffix.lower()) else ".mp4"
+        place = visitor.folder / secrets.token_hex(6) / f"{name}{suffix}"
+        place.parent.mkdir()
+        try:
+            os.link(source, place)
+        except OSError:
+            shutil.copyfile(source, place)
+        if copied:
+            visitor.uploads.add(source)
+        try:
+            return Upload(place, _sha256(place), look_at(place))
+        except ClipError:
+            shutil.rmtree(place.parent, ignore_errors=True)
+            raise
+
+    # ---- runs ----------------------------------------------------------------------------------------------------
+
+    def order(self, session: str, upload: Upload, settings: Settings) -> Order:
+        """Find the stored answer or put the run in line. Raises JobError when the line is full."""
+        found = self.store.find(self.question(upload, settings), settings.mode)
+        if found is not None:
+            return Order(upload, settings, found=found.id)
+        workspace = self.store.workspace()
+        try:
+            ticket = self.jobs.submit(Job(upload.path, settings, workspace, session))
+        except Exception:
+            self.store.discard(workspace)
+            raise
+        self.visitor(session).ticket = ticket
+        return Order(upload, settings, ticket=ticket, workspace=workspace)
+
+    @staticmethod
+    def question(upload: Upload, settings: Settings) -> str:
+        """Key of clip, settings and code, whatever the mode: a run of refine holds the others too."""
+        options = settings.to_dict()
+        del options["mode"]
+        return content_key(upload.sha256, options, __version__)
+
+    def finish(self, session: str, order: Order) -> str:
+        """Keep what a finished order has built. Returns the run's id; raises what went wrong."""
+        ticket, workspace = order.ticket, order.workspace
+        assert ticket is not None and workspace is not None and ticket.over
+        try:
+            if ticket.error is not None:
+                raise ticket.error
+            self.rates.learn(order.settings.mode, order.frames, ticket.seconds)
+            entry, delete_key = self.store.keep(workspace, self.question(order.upload, order.settings))
+        finally:
+            self.store.discard(workspace)
+        self.visitor(session).delete_keys[entry.id] = delete_key
+        return entry.id
+
+    def abandon(self, order: Order) -> None:
+        """Nobody waits for this order any more: stop it and remove what it has built."""
+        ticket, workspace = order.ticket, order.workspace
+        if ticket is None or workspace is None:
+            return
+        self.jobs.cancel(ticket)
+
+        def clear() -> None:
+            ticket.ended.wait()
+            self.store.discard(workspace)
+
+        threading.Thread(target=clear, daemon=True, name="abandon").start()
+
+    def progress(self, order: Order) -> str:
+        """A card that says how far an order is and how long it will take."""
+        ticket, mode = order.ticket, order.settings.mode
+        assert ticket is not None
+        left = self.rates.total(mode, order.frames)
+        stages = list(self.rates.stages(mode, order.frames))
+        if ticket.state == "waiting":
+            ahead = self.jobs.ahead(ticket)
+            wait = f"begins in about {duration(self.waiting_time(ahead))}"
+            return progress_card(f"Number {len(ahead)} in line", stages, "", 0.0, wait)
+        if ticket.stage:
+            left = self.rates.left(mode, order.frames, ticket.stage, ticket.fraction)
+        return progress_card(
+            (ticket.stage or "starting").capitalize(),
+            stages,
+            ticket.stage,
+            ticket.fraction,
+            f"about {duration(left)} left",
+        )
+
+    def waiting_time(self, tickets: list[Ticket]) -> float:
+        """Expected seconds until all of these are done."""
+        total = 0.0
+        for ticket in tickets:
+            settings = ticket.job.settings
+            frames = round((settings.seconds or FIRST_WINDOW) * settings.max_fps)
+            if ticket.state == "running":
+                total += self.rates.left(settings.mode, frames, ticket.stage, ticket.fraction)
+            else:
+                total += self.rates.total(settings.mode, frames)
+        return total
+
+    # ---- results -------------------------------------------------------------------------------------------------
+
+    def open(self, query: Mapping[str, str]) -> Shown | None:
+        """What a link asks for: ?run=<id> or ?example=<name>; None when it asks for nothing. Raises ResultError."""
+        if "run" in query:
+            entry, folder = self.store.get(query["run"])
+            return shown_run(entry.id, folder, entry.shared)
+        if "example" in query:
+            if query["example"] not in self.examples:
+                raise ResultError("There is no such example; choose one of those on the page.")
+            return self.examples[query["example"]]
+        return None
+
+    def share(self, shown: Shown) -> Shown:
+        """Keep a run beyond the program's end. An example is always there."""
+        if shown.query.startswith("example="):
+            return shown
+        entry = self.store.share(shown.id)
+        return shown_run(entry.id, self.store.get(entry.id)[1], entry.shared)
+
+    def delete(self, shown: Shown, delete_key: str) -> None:
+        """Remove a run for its owner. Raises ResultError."""
+        if shown.query.startswith("example="):
+            raise ResultError("An example cannot be deleted.")
+        self.store.delete(shown.id, delete_key)
+
+    @property
+    def served(self) -> list[Path]:
+        """Folders whose files the page may show: results and examples, nothing else."""
+        own = [self.store.root / name for name in ("temporary", "shared")]
+        return [*own, *{folder.parent for shown in self.examples.values() for folder in shown.folders.values()},
+                *{shown.clip for shown in self.examples.values() if shown.clip}]  # fmt: skip
+
+
+def wanted(clip: Mapping[str, Any] | None, upload: Upload, *options: Any) -> Settings:
+    """Settings from the page's inputs: the clip chooser's start and length, then mode, people, height (m), horizontal
+    field of view (degrees), static camera and tier. Raises SettingsError.
+    """
+    mode, people, height, view, static, tier = options
+    info = upload.look.info
+    width = info.width * min(1.0, Settings.max_side / max(info.width, info.height))
+    part = clip or {}
+    return Settings(
+        mode=mode,
+        tier=tier,
+        start=round(_number(part.get("start"), 0.0), 2),
+        seconds=round(_number(part.get("length"), FIRST_WINDOW), 2) if info.seconds else None,
+        people=int(people) if people else None,
+        height_m=float(height) if height else None,
+        focal_px=width / 2 / math.tan(math.radians(view) / 2) if view else None,
+        static_camera=static,
+    )
+
+
+def _number(value: object, otherwise: float) -> float:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else otherwise
+
+
+def _runners(config: Config, work: Work) -> list[Runner]:
+    if config.in_process:
+        return [LocalRunner(work)]
+    made: list[ProcessRunner] = [
+        ProcessRunner(work, device.strip(), longest=60 * config.max_minutes) for device in config.devices.split(",")
+    ]
+    return list(made)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

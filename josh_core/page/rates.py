@@ -1,0 +1,66 @@
+"""How long a run takes on this machine: seconds per frame of each stage, learned from finished runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+# Before anything has been measured here: seconds per frame on two CPU cores.
+FIRST_GUESS = {
+    "baseline": {"clip": 0.02, "people": 0.3, "cameras": 0.35, "bodies": 0.15, "contacts": 0.03, "world": 0.02},
+    "fast": {"clip": 0.02, "people": 0.3, "cameras": 0.35, "bodies": 0.15, "contacts": 0.03, "world": 0.04},
+    "refine": {
+        "clip": 0.02, "people": 0.3, "cameras": 0.35, "bodies": 0.15, "contacts": 0.03, "world": 0.04, "refine": 0.3,
+    },
+}  # fmt: skip
+_NEWEST = 0.5  # weight of the newest run
+
+
+class Rates:
+    """Learned rates by mode, kept in one small JSON file."""
+
+    def __init__(self, path: Path) -> None:
+        """Read what was learned before, if anything."""
+        self._path = path
+        self._lock = threading.Lock()
+        try:
+            self._rates: dict[str, dict[str, float]] = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError):
+            self._rates = {}
+
+    def learn(self, mode: str, frames: int, seconds: Mapping[str, float]) -> None:
+        """Take in a finished run of `frames` frames with its wall time per stage."""
+        if frames < 1:
+            return
+        with self._lock:
+            old = self._rates.get(mode, {})
+            new = {stage: s / frames for stage, s in seconds.items()}
+            self._rates[mode] = {k: v if k not in old else _NEWEST * v + (1 - _NEWEST) * old[k] for k, v in new.items()}
+            fresh = self._path.with_suffix(".tmp")
+            fresh.write_text(json.dumps(self._rates), "utf-8")
+            os.replace(fresh, self._path)
+
+    def measured(self, mode: str) -> bool:
+        """Whether a run of this mode was measured on this machine."""
+        return mode in self._rates
+
+    def stages(self, mode: str, frames: int) -> dict[str, float]:
+        """Expected seconds of each stage, in order."""
+        rates = self._rates.get(mode) or FIRST_GUESS[mode]
+        return {stage: rate * frames for stage, rate in rates.items()}
+
+    def total(self, mode: str, frames: int) -> float:
+        """Expected seconds of a whole run."""
+        return sum(self.stages(mode, frames).values())
+
+    def left(self, mode: str, frames: int, stage: str, fraction: float) -> float:
+        """Expected seconds that remain when `fraction` of `stage` is done."""
+        expected = self.stages(mode, frames)
+        if stage not in expected:
+            return sum(expected.values())
+        names = list(expected)
+        later = names[names.index(stage) + 1 :]
+        return expected[stage] * (1 - fraction) + sum(expected[name] for name in later)

@@ -1,0 +1,23 @@
+// Puts the viewer into its gr.HTML and keeps it on the value. Gradio has no unmount hook, so the document is watched.
+const root = (window.gradio_config?.root || '').replace(/\/$/, '');
+const host = element.querySelector('.j-viewer');
+const ready = import(`${root}/gradio_api/file=${props.module}?v=${props.version}`).then(({ mount }) => {
+  window.joshViewer = mount(host);
+  return window.joshViewer;
+});
+let shown = '';
+async function show() {
+  const viewer = await ready;
+  const key = JSON.stringify(props.value);
+  if (key === shown) return;
+  shown = key;
+  // Addresses come relative to the app's root, and the viewer gets a copy that Gradio does not watch.
+  await viewer.show(JSON.parse(key, (name, part) => (name === 'url' ? `${root}/${part}` : part)));
+}
+watch('value', show);
+show();
+new MutationObserver((_, observer) => {
+  if (element.isConnected) return;
+  observer.disconnect();
+  ready.then((viewer) => viewer.dispose());
+}).observe(document.body, { childList: true, subtree: true });
