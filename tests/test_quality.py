@@ -1,0 +1,139 @@
+"""Quality numbers on motions whose answer is known by construction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made_up import made_up_result
+
+from josh_core.body import BodyModel, load_body
+from josh_core.geometry import invert, project
+from josh_core.motion import posed_points
+from josh_core.quality import FEET, QUANTITIES, foot_slide, format_table, jitter, measure, rows, short
+from josh_core.types import People, PersonMotion, Reconstruction, Track
+
+
+@pytest.fixture(scope="module")
+def body() -> BodyModel:
+    return load_body()
+
+
+@pytest.fixture(scope="module")
+def result(body: BodyModel) -> Reconstruction:
+    return made_up_result(body, frames=30, points=200)
+
+
+def _statue(result: Reconstruction, body: BodyModel, step: np.ndarray, height: float = 0.0) -> PersonMotion:
+    """Person 0 frozen in the first pose, both feet labelled as touching, moved by `step` [3] m every frame."""
+    person = result.people[0]
+    n = len(person.frames)
+    pose = np.repeat(person.pose[:1], n, 0)
+    transl = person.transl[:1] + np.arange(n)[:, None] * step
+    _, contacts, _ = posed_points(body, person.betas, pose, transl)
+    feet = [i for i, name in enumerate(body.contact_names) if any(part in name for part in FEET)]
+    lowest = contacts[0, feet, 1].min()
+    transl[:, 1] += height - lowest
+    joints, contacts, _ = posed_points(body, person.betas, pose, transl)
+    contact = np.zeros(contacts.shape[:2])
+    contact[:, feet[int(contacts[0, feet, 1].argmin())]] = 1.0  # the lowest point of all
+    return replace(person, pose=pose, transl=transl, joints=joints, contact=contact)
+
+
+def test_slide_floating_and_speed_of_a_gliding_statue(result: Reconstruction, body: BodyModel) -> None:
+    gliding = _statue(result, body, np.array([0.01, 0, 0]), height=0.03)
+    numbers = measure(replace(result, people=(gliding,)), body)
+    assert numbers["foot_slide_mm"] == pytest.approx(10, rel=1e-3)
+    assert numbers["foot_slide_mm_s"] == pytest.approx(300, rel=1e-3)
+    assert numbers["foot_height_cm"] == pytest.approx(3, abs=0.01)
+    assert numbers["floating_cm"] == pytest.approx(3, abs=0.01) and numbers["penetration_cm"] == 0
+    assert numbers["jitter"] == pytest.approx(0, abs=0.02)
+    assert numbers["people"][0]["speed_m_s"] == pytest.approx(0.3, rel=1e-3)
+    assert numbers["people"][0]["foot_slide_mm"] == pytest.approx(10, rel=1e-3)
+
+
+def test_sunken_feet_are_penetration(result: Reconstruction, body: BodyModel) -> None:
+    numbers = measure(replace(result, people=(_statue(result, body, np.zeros(3), height=-0.06),)), body)
+    assert numbers["penetration_cm"] == pytest.approx(6, abs=0.01) and numbers["floating_cm"] == 0
+    assert numbers["foot_height_cm"] == pytest.approx(6, abs=0.01)
+    assert numbers["foot_slide_mm"] == pytest.approx(0, abs=1e-3)
+
+
+def test_slide_counts_only_between_touching_neighbours() -> None:
+    points = np.cumsum(np.full((6, 2, 3), [0.003, 0, 0.004]), 0)  # 5 mm a frame
+    touching = np.array([[1, 0], [1, 0], [0, 1], [1, 1], [1, 1], [1, 0]], bool)
+    way, seconds = foot_slide(points, touching, np.array([0, 1, 2, 3, 4, 9]), np.array([0, 1, 2, 3, 4, 9]) / 10)
+    assert len(way) == 4  # 0-1 first point, 2-3 second, 3-4 both; 4-9 are no neighbours
+    np.testing.assert_allclose(way, 0.005)
+    np.testing.assert_allclose(seconds, 0.1)
+
+
+def test_jitter_is_the_third_difference_over_time() -> None:
+    frames = np.array([0, 1, 2, 3, 4, 8, 9, 10, 11])
+    times = frames / 25
+    joints = np.zeros((len(frames), 24, 3))
+    joints[..., 2] = (times**3)[:, None]  # the jerk of t^3 is 6 m/s^3
+    jerk = jitter(joints, frames, times)
+    assert len(jerk) == 3 * 24  # two runs: of five and of four frames
+    np.testing.assert_allclose(jerk, 0.6, rtol=1e-6)
+    assert len(jitter(joints[:3], frames[:3], times[:3])) == 0
+
+
+def test_reprojection_against_landmarks_moved_by_a_known_way(result: Reconstruction, body: BodyModel) -> None:
+    person = result.people[1]
+    _, _, landmarks = posed_points(body, person.betas, person.pose, person.transl)
+    cam_from_world = invert(result.world_from_cam[person.frames].astype(float))
+    p_cam = landmarks @ cam_from_world[:, :3, :3].swapaxes(1, 2) + cam_from_world[:, None, :3, 3]
+    px = project(np.asarray(result.intrinsics, float), p_cam)
+    n = len(person.frames)
+    visibility = np.ones((n, 33))
+    visibility[:, 11] = 0.1  # not seen: may be anywhere
+    moved = px + np.array([6.0, 8.0])
+    moved[:, 11] += 500
+    detected = np.ones(n, bool)
+    detected[0] = False  # bridged, not seen
+    moved[0] += 500
+    track = Track(person.id, person.frames, np.zeros((n, 4)), moved, visibility, np.zeros((n, 33, 3)), detected)
+    numbers = measure(result, body, People((track,), np.zeros((30, 4, 4), np.uint8)))
+    assert numbers["reprojection_px"] == pytest.approx(10, abs=0.01)
+    depth = (cam_from_world[1:] @ np.append(person.joints[1:, 0], np.ones((n - 1, 1)), 1)[..., None])[:, 2, 0]
+    percent = np.median(100 * 10 * depth / 620 / person.height_m)
+    assert numbers["people"][1]["reprojection_pct"] == pytest.approx(percent, rel=1e-3)
+    assert numbers["people"][0]["reprojection_px"] is None  # no track of that person
+
+
+def test_camera_path_shares_and_scale(result: Reconstruction, body: BodyModel) -> None:
+    cameras = np.tile(np.eye(4), (30, 1, 1))
+    cameras[:, 0, 3] = 0.1 * np.arange(30)
+    numbers = measure(replace(result, world_from_cam=cameras, scale_source="height"), body)
+    assert numbers["camera_path_m"] == pytest.approx(2.9)
+    assert [p["frames_share"] for p in numbers["people"]] == [1.0, round(len(result.people[1].frames) / 30, 4)]
+    assert next(row for row in rows(numbers) if row.name == "Scale").verdict == "fair"
+
+
+def test_every_threshold_gives_its_verdict() -> None:
+    for quantity in QUANTITIES:
+        if quantity.good is None or quantity.fair is None:
+            continue
+        values = (quantity.good * 0.99, (quantity.good + quantity.fair) / 2, quantity.fair * 1.01)
+        for value, verdict in zip(values, ("good", "fair", "poor"), strict=True):
+            row = next(row for row in rows({quantity.key: value}) if row.name == quantity.name)
+            assert row.verdict == verdict and row.sentence.endswith(f": {verdict}.") and short(value) in row.sentence
+
+
+def test_nobody_and_no_contact_cannot_be_measured(result: Reconstruction, body: BodyModel) -> None:
+    nobody = measure(replace(result, people=()), body)
+    assert nobody["foot_slide_mm"] is None and nobody["jitter"] is None and nobody["people"] == []
+    assert "Foot slide cannot be measured" in format_table(nobody)
+    person = result.people[0]
+    lone = {name: getattr(person, name)[:1] for name in ("frames", "pose", "transl", "joints", "contact")}
+    once = measure(replace(result, people=(replace(person, **lone),)), body)
+    assert once["foot_slide_mm"] is None and once["people"][0]["speed_m_s"] is None
+    aloft = replace(person, contact=np.zeros_like(person.contact))
+    assert measure(replace(result, people=(aloft,)), body)["floating_cm"] is None
+
+
+def test_table_is_plain_text_without_exponents() -> None:
+    table = format_table({"foot_slide_mm": 45.234, "foot_slide_mm_s": 1357.1, "people": []})
+    assert "45.2" in table and "1357" in table and "e+" not in table
