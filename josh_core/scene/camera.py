@@ -85,6 +85,21 @@ def solve_camera(clip: Clip, tracks: Tracks, settings: Settings, progress: Progr
     return _turning(clip, tracks, keyframes, turning, NOISE * unit)
 
 
+def steady_camera(clip: Clip, tracks: Tracks, settings: Settings) -> CameraPath | None:
+    """Path of a camera that does not travel, by the same decision as `solve_camera`; None for one that does."""
+    keyframes, prior = choose_keyframes(tracks, clip), focal_prior(clip, settings)
+    if settings.static_camera == "on" or (settings.static_camera == "auto" and is_static(tracks, clip)):
+        return _still(clip, keyframes, prior).path
+    unit = max(clip.width, clip.height) / REFERENCE
+    pairs = pixel_pairs(tracks, keyframes, clip, settings.seed)
+    if len(pairs.first) == 0:
+        return None
+    turning = solve_turning(pairs, len(keyframes), prior, NOISE * unit)
+    if _unexplained(pairs, turning, len(keyframes)) / unit > PARALLAX:
+        return None
+    return _turning(clip, tracks, keyframes, turning, NOISE * unit).path
+
+
 def pixel_pairs(tracks: Tracks, keyframes: Int, clip: Clip, seed: int, most: int = 150) -> PixelPairs:
     """Correspondences between keyframes 1, 3, 9, 27, ... apart, in px from the image centre."""
     rng = np.random.default_rng(seed)

@@ -13,9 +13,9 @@ from dataclasses import replace
 import numpy as np
 
 from josh_core import cache
-from josh_core.geometry import intrinsics, transform, unproject
+from josh_core.geometry import interpolate_rigid, intrinsics, transform, unproject
 from josh_core.josh3r.focal import agree_on_focal
-from josh_core.josh3r.frames import View, network_frame, view_of
+from josh_core.josh3r.frames import network_frame, view_of
 from josh_core.josh3r.mast3r import Mast3r
 from josh_core.progress import Progress
 from josh_core.scene.adjust import Rig
@@ -52,7 +52,7 @@ def reconstruct_scene_mast3r(
     )
     matches, canonical = recall_keyframes(network, given, progress)
     tracks = follow(clip, people, progress)
-    steady = steady_camera(clip, tracks, settings, progress)
+    steady = steady_camera(clip, tracks, settings)
     return assemble_scene(clip, tracks, keyframes, (matches, canonical), settings, steady)
 
 
@@ -139,20 +139,19 @@ def in_frame_pixels(matches: list[PairMatches], to_network: Float) -> Matches:
 def _moving(
     clip: Clip, tracks: Tracks, keyframes: Int, placed: Placed, depths: DepthMaps, focal: tuple[float, float]
 ) -> CameraPath:
-    """Poses of all frames, each from the tracked points that keyframes give a depth."""
+    """Poses of all frames, each from the tracked points that keyframes give a depth; without any, in between."""
     ids, points = _known_points(clip, tracks, keyframes, placed, depths, focal[0])
-    distance = np.linalg.norm(points, axis=-1).clip(1e-6)
-    rig = Rig(
-        rotations=placed.world_from_cam[:, :3, :3],
-        centres=placed.world_from_cam[:, :3, 3],
-        lens=Lens(focal[0]),
-        rays=points / distance[:, None],
-        inverse=1 / distance,
-    )
-    noise = TRACK_NOISE * max(clip.width, clip.height)
-    path = every_frame(clip, tracks, keyframes, rig, ids, noise, "moving", focal[1])
+    if len(ids):
+        distance = np.linalg.norm(points, axis=-1).clip(1e-6)
+        rotations, centres = placed.world_from_cam[:, :3, :3], placed.world_from_cam[:, :3, 3]
+        rig = Rig(rotations, centres, Lens(focal[0]), points / distance[:, None], 1 / distance)
+        noise = TRACK_NOISE * max(clip.width, clip.height)
+        path = every_frame(clip, tracks, keyframes, rig, ids, noise, "moving", focal[1])
+    else:
+        between = interpolate_rigid(placed.world_from_cam, clip.times[keyframes], clip.times)
+        path = CameraPath("moving", between, *focal, keyframes, np.zeros(len(clip), np.bool_))
     registered = path.registered.copy()
-    registered[keyframes] &= placed.known
+    registered[keyframes] = placed.known
     return replace(path, registered=registered)
 
 

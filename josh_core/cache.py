@@ -1,0 +1,96 @@
+"""Results of networks kept on disk under the hash of everything they depend on, never under a path.
+
+JOSH_CACHE_DIR says where (default: .cache/josh in the home folder), JOSH_CACHE_GB how much may be kept (default 2; 0
+keeps nothing). A cache that cannot be written or read is no error: the result is computed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from josh_core.errors import SettingsError
+
+Arrays = dict[str, NDArray]
+
+
+def content_key(parts: Iterable[str | NDArray]) -> str:
+    """Hex digest of texts and arrays (values, shapes and types), in order."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, str):
+            digest.update(f"text {len(part)} {part}".encode())
+        else:
+            digest.update(f"array {part.shape} {part.dtype.str} ".encode())
+            digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()
+
+
+def recall(key: str, compute: Callable[[], Arrays]) -> Arrays:
+    """The arrays kept under `key`, or those that `compute` gives, which are then kept. Raises what `compute` raises."""
+    limit = _limit_bytes()
+    path = folder() / f"{key}.npz"
+    if limit:
+        kept = _read(path)
+        if kept is not None:
+            return kept
+    arrays = compute()
+    if limit:
+        _write(path, arrays)
+        _make_room(path.parent, limit)
+    return arrays
+
+
+def folder() -> Path:
+    """Where the cache lies."""
+    return Path(os.environ.get("JOSH_CACHE_DIR", "").strip() or Path.home() / ".cache" / "josh")
+
+
+def _limit_bytes() -> float:
+    text = os.environ.get("JOSH_CACHE_GB", "").strip() or "2"
+    try:
+        return max(float(text), 0.0) * 1e9
+    except ValueError as error:
+        raise SettingsError(f"JOSH_CACHE_GB is a number of gigabytes, not {text!r}.") from error
+
+
+def _read(path: Path) -> Arrays | None:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        path.touch()  # used just now, so it goes last
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return None
+    return arrays
+
+
+def _write(path: Path, arrays: Arrays) -> None:
+    """Written beside its place and renamed, so that an entry is whole or absent."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(suffix=".part", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        os.replace(name, path)
+    except OSError:
+        return
+
+
+def _make_room(place: Path, limit: float) -> None:
+    """Remove what was used longest ago until the rest fits."""
+    try:
+        entries = sorted(place.glob("*.npz"), key=lambda p: p.stat().st_mtime, reverse=True)
+        total = 0
+        for entry in entries:
+            total += entry.stat().st_size
+            if total > limit:
+                entry.unlink()
+    except OSError:
+        return
