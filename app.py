@@ -18,13 +18,12 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 import gradio as gr
 
-from josh_core import viewer
 from josh_core.errors import Cancelled, ClipError, JoshError
 from josh_core.page import words
 from josh_core.page.config import Config
 from josh_core.page.desk import Desk, Order, Upload, wanted
 from josh_core.page.files import files_list
-from josh_core.page.parts import ClipInput, Gallery, Viewer, head, part
+from josh_core.page.parts import clip_input, gallery, head, part, plain, result_viewer
 from josh_core.page.plots import plots
 from josh_core.page.preview import FIRST_WINDOW, cost_card
 from josh_core.page.shown import MODES, Shown, clean_view, film_of, viewer_value
@@ -48,29 +47,25 @@ class Page:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         os.environ["GRADIO_TEMP_DIR"] = str(desk.uploads)  # where Gradio puts uploads and copies
-        gr.set_static_paths([viewer.BUNDLE])
         title = "JOSH: people and places in 4D"
-        with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(600, 3600)) as blocks:
+        with gr.Blocks(title=title, analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)) as blocks:
             self.blocks = blocks
             self.upload = gr.State(None)
             self.query = gr.State("")
-            gr.HTML(part("head.html"), apply_default_css=False)
+            plain(part("head.html"))
             with gr.Row(elem_id="j-columns"):
                 with gr.Column(elem_id="j-left"):
                     self._lay_out_inputs()
                 with gr.Column(elem_id="j-right"):
                     self._lay_out_result()
-            gr.HTML(part("what.html"), apply_default_css=False)
+            plain(part("what.html"))
             self._wire()
             self._offer_api()
 
     # ---- layout --------------------------------------------------------------------------------------------------
 
     def _lay_out_inputs(self) -> None:
-        self.clip = ClipInput(self.desk.config.max_upload_mb, elem_id="j-clip")
-        if self.desk.examples:
-            gr.HTML('<p class="j-title">Examples, ready to look at</p>', apply_default_css=False)
-        self.gallery = Gallery(self.desk.examples, elem_id="j-gallery")
+        self.clip = clip_input(self.desk.config.max_upload_mb)
         choices = [(label, name) for name, (label, _) in MODES.items()]
         self.mode = gr.Radio(choices, value="refine", label="Method", elem_id="j-mode")
         with gr.Accordion("Advanced", open=False):
@@ -81,30 +76,31 @@ class Page:
             self.static = gr.Radio(camera, value="auto", label="Camera")
             tiers = [("Best there is", "auto"), ("Built in", "embedded"), ("Networks of the paper", "hub")]
             self.tier = gr.Radio(tiers, value="auto", label="Networks")
-        self.cost = gr.HTML(visible=False, apply_default_css=False, elem_id="j-cost")
-        self.progress = gr.HTML(visible=False, apply_default_css=False, elem_id="j-progress")
+        self.cost = plain(elem_id="j-cost", visible=False)
+        self.progress = plain(elem_id="j-progress", visible=False)
         self.go = gr.Button("Run", variant="primary", size="lg", interactive=False, elem_id="j-run")
         self.stop = gr.Button("Cancel", size="lg", visible=False, elem_id="j-cancel")
+        self.gallery = gallery(self.desk.examples)
         self.options = [self.mode, self.people, self.height, self.view, self.static, self.tier]
 
     def _lay_out_result(self) -> None:
-        self.viewer = Viewer(elem_id="j-view")
+        self.viewer = result_viewer()
         with gr.Row(elem_id="j-share-row"):
             self.share = gr.Button("Share this view", elem_id="j-share", scale=0, min_width=170)
             self.link = gr.Textbox(visible=False, label="Link", interactive=False, buttons=["copy"], elem_id="j-link")
-        self.notice = gr.HTML(visible=False, apply_default_css=False, elem_id="j-notice")
+        self.notice = plain(elem_id="j-notice", visible=False)
         self.origin, self.link_view = gr.Textbox(visible=False), gr.Textbox(visible=False)
         with gr.Tabs():
             with gr.Tab("How good is it?"):
-                self.quality = gr.HTML(apply_default_css=False, elem_id="j-quality")
+                self.quality = plain(elem_id="j-quality")
             with gr.Tab("From above"):
-                self.plots = gr.HTML(apply_default_css=False, elem_id="j-plots")
+                self.plots = plain(elem_id="j-plots")
             with gr.Tab("Overlay video"):
-                self.film = gr.HTML(apply_default_css=False, elem_id="j-film")
+                self.film = plain(elem_id="j-film")
             with gr.Tab("Files"):
-                self.files = gr.HTML(apply_default_css=False, elem_id="j-files")
+                self.files = plain(elem_id="j-files")
             with gr.Tab("Details"):
-                self.details = gr.HTML(apply_default_css=False, elem_id="j-details")
+                self.details = plain(elem_id="j-details")
                 with gr.Accordion("Delete this result", open=False):
                     self.delete_key = gr.Textbox(label="Delete key", info="Not needed in the tab that made the result.")
                     self.delete = gr.Button("Delete for good", size="sm", variant="stop", elem_id="j-delete")
@@ -214,7 +210,7 @@ class Page:
 
     # ---- clip and cost -------------------------------------------------------------------------------------------
 
-    def take_upload(self, clip: Any, *options: Any, request: gr.Request) -> Iterator[Updates]:
+    def take_upload(self, request: gr.Request, clip: Any, *options: Any) -> Iterator[Updates]:
         """Look at what was uploaded: facts, strip, cost; or say why it cannot be used."""
         sent = (clip or {}).get("file") or {}
         try:
@@ -252,7 +248,7 @@ class Page:
 
     # ---- running -------------------------------------------------------------------------------------------------
 
-    async def run(self, clip: Any, upload: Any, *options: Any, request: gr.Request) -> AsyncIterator[Updates]:
+    async def run(self, request: gr.Request, clip: Any, upload: Any, *options: Any) -> AsyncIterator[Updates]:
         """Run the clip, telling how far it is, and show the result; or say why there is none."""
         session = str(request.session_hash)
         try:

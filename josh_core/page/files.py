@@ -36,7 +36,7 @@ def files_list(shown: Shown) -> str:
     for mode in reversed(list(shown.folders)):
         links = "".join(_link(path, f"{shown.title}_{mode}_{path.name}") for path in _files(shown.folders[mode]))
         parts.append(f'<h4>{MODES[mode][0]}</h4><div class="j-files">{links}</div>')
-    return "".join(parts)
+    return f'<div class="j-words">{"".join(parts)}</div>'
 
 
 def _files(folder: Path) -> list[Path]:

@@ -1,10 +1,14 @@
-"""The page's own Gradio components: clip chooser, viewer, gallery of examples. Their looks are in *.html and *.js."""
+"""The page's own components, made from gr.HTML: clip chooser, viewer, gallery of examples.
+
+They are functions, not subclasses: Gradio writes a .pyi file beside the source of every subclass. How they look and
+act is in the *.html, *.js and *.css files of this folder.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -20,55 +24,50 @@ def part(name: str) -> str:
     return (HERE / name).read_text("utf-8")
 
 
-class ClipInput(gr.HTML):
-    """Upload, recording, and the choice of the part to use (clip_input.js says what the value holds)."""
-
-    def __init__(self, limit_mb: float, **options: Any) -> None:
-        super().__init__(
-            value=None,
-            html_template=part("clip_input.html"),
-            js_on_load=part("clip_input.js"),
-            apply_default_css=False,
-            limit=round(limit_mb),
-            **options,
-        )
-
-    def api_info(self) -> dict[str, Any]:
-        """Any JSON object."""
-        return {"type": "object"}
+def clip_input(limit_mb: float) -> gr.HTML:
+    """Upload, recording, and the choice of the part to use; clip_input.js says what the value holds."""
+    return gr.HTML(
+        html_template=part("clip_input.html"),
+        js_on_load=part("clip_input.js"),
+        apply_default_css=False,
+        elem_id="j-clip",
+        limit=round(limit_mb),
+    )
 
 
-class Viewer(gr.HTML):
+def result_viewer() -> gr.HTML:
     """The 3D viewer; its value is that of josh_core.page.shown.viewer_value."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(
-            value=None,
-            html_template='<div class="j-viewer"></div>',  # without ${value}: Gradio would clear what the script adds
-            js_on_load=part("viewer_mount.js"),
-            apply_default_css=False,
-            module=str(viewer.BUNDLE),
-            version=viewer.version(),
-            **options,
-        )
-
-    def api_info(self) -> dict[str, Any]:
-        """Any JSON object."""
-        return {"type": "object"}
+    gr.set_static_paths([viewer.BUNDLE])
+    return gr.HTML(
+        html_template='<div class="j-viewer"></div>',  # without ${value}: Gradio would clear what the script adds
+        js_on_load=part("viewer_mount.js"),
+        apply_default_css=False,
+        elem_id="j-view",
+        module=str(viewer.BUNDLE),
+        version=viewer.version(),
+    )
 
 
-class Gallery(gr.HTML):
+def gallery(examples: Mapping[str, Shown]) -> gr.HTML:
     """Buttons that open an example."""
+    items = "".join(
+        f'<button type="button" class="j-example" data-example="{escape(name)}">'
+        f'<img alt="" src="{poster(shown.clip)}"><span>{escape(shown.title)}</span></button>'
+        for name, shown in examples.items()
+        if shown.clip
+    )
+    title = '<p class="j-title">Examples, ready to look at</p>' if items else ""
+    return gr.HTML(
+        f'{title}<div class="j-examples">{items}</div>',
+        js_on_load=part("gallery.js"),
+        apply_default_css=False,
+        elem_id="j-gallery",
+    )
 
-    def __init__(self, examples: Mapping[str, Shown], **options: Any) -> None:
-        items = "".join(
-            f'<button type="button" class="j-example" data-example="{name}"><img alt="" src="{poster(shown.clip)}">'
-            f"<span>{shown.title}</span></button>"
-            for name, shown in examples.items()
-            if shown.clip
-        )
-        html = f'<div class="j-examples">{items}</div>'
-        super().__init__(value=html, js_on_load=part("gallery.js"), apply_default_css=False, **options)
+
+def plain(value: str | None = None, elem_id: str | None = None, visible: bool = True) -> gr.HTML:
+    """A piece of our own HTML without Gradio's looks."""
+    return gr.HTML(value, apply_default_css=False, elem_id=elem_id, visible=visible)
 
 
 def head() -> str:

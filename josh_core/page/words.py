@@ -58,7 +58,8 @@ def progress_card(title: str, stages: Sequence[str], current: str, fraction: flo
 def quality_table(shown: Shown) -> str:
     """One column per mode, one line per quantity, with a verdict; then the sentences of the best mode."""
     tables = {mode: {r.name: r for r in rows(shown.manifest(mode).get("quality") or {})} for mode in shown.folders}
-    names = list(dict.fromkeys(name for table in tables.values() for name in table if not name.startswith("Person")))
+    told = (row for table in tables.values() for row in table.values() if row.value is not None)
+    names = list(dict.fromkeys(row.name for row in told if not row.name.startswith("Person")))
     head = "".join(f'<th scope="col">{MODES[mode][0]}</th>' for mode in tables)
     lines = []
     for name in names:
@@ -70,9 +71,11 @@ def quality_table(shown: Shown) -> str:
     notes = [*notes, *((shown.manifest(shown.best).get("clip") or {}).get("notes") or [])]
     more = "".join(f"<li>{escape(str(note))}</li>" for note in notes)
     return (
-        f'<div class="j-scroll"><table class="j-table"><thead><tr><td></td>{head}</tr></thead>'
+        f'<div class="j-words"><div class="j-scroll"><table class="j-table"><thead><tr><td></td>{head}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
-        f"<h4>{MODES[shown.best][0]}, in words</h4><ul>{said}</ul>" + (f"<h4>Notes</h4><ul>{more}</ul>" if more else "")
+        f"<h4>{MODES[shown.best][0]}, in words</h4><ul>{said}</ul>"
+        + (f"<h4>Notes</h4><ul>{more}</ul>" if more else "")
+        + "</div>"
     )
 
 
@@ -104,10 +107,10 @@ def details(shown: Shown) -> str:
     settings = {k: str(v) for k, v in (manifest.get("settings") or {}).items() if v is not None}
     licences = "".join(f"<li>{escape(str(line))}</li>" for line in manifest.get("licences") or [])
     return (
-        f"{_pairs(facts)}<details><summary>Stages</summary>{_pairs(stages)}</details>"
+        f'<div class="j-words">{_pairs(facts)}<details><summary>Stages</summary>{_pairs(stages)}</details>'
         f"<details><summary>Settings</summary>{_pairs(settings)}</details>"
         f"<details><summary>Versions</summary>{_pairs(manifest.get('versions') or {})}</details>"
-        f"<h4>Licences</h4><ul>{licences or '<li>See NOTICE.</li>'}</ul>"
+        f"<h4>Licences</h4><ul>{licences or '<li>See NOTICE.</li>'}</ul></div>"
     )
 
 

@@ -76,7 +76,7 @@ export class Panel {
   setTime(frame, frames, seconds) {
     this.time.value = frame;
     this.time.setAttribute('aria-valuetext', `${seconds.toFixed(2)} seconds, frame ${frame + 1} of ${frames}`);
-    this.clock.textContent = `${seconds.toFixed(2)} s · ${frame + 1}/${frames}`;
+    this.clock.innerHTML = `${seconds.toFixed(2)} s<i> · ${frame + 1}/${frames}</i>`;
   }
 
   /** Radio buttons in `group`: [{value, label, title, color}]. */
