@@ -21,8 +21,24 @@ from josh_core.types import BodyTrack, Bool, CameraKind, CameraPath, Clip, Depth
 
 
 @dataclass(frozen=True)
+class Answers:
+    """What the network says of a clip."""
+
+    plan: PairPlan
+    motions: PairMotions
+    focal: float  # px, from the pointmaps unless it was given
+    focal_sigma: float  # relative
+
+    def standing_camera(self, clip: Clip) -> CameraPath:
+        """A camera with this focal that does not move: what a fit of bodies in camera space needs."""
+        still = np.tile(np.eye(4), (len(clip), 1, 1))
+        nobody = np.zeros(len(clip), np.bool_)
+        return CameraPath("moving", still, self.focal, self.focal_sigma, self.plan.keyframes, nobody)
+
+
+@dataclass(frozen=True)
 class Known:
-    """What the stages before JOSH3R know of the clip."""
+    """What the stages before know of the clip."""
 
     clip: Clip
     people: People
@@ -31,28 +47,31 @@ class Known:
     kind: CameraKind = "moving"  # a camera that is not moving is held as the clip showed it
 
 
+def ask_josh3r(
+    clip: Clip, people: People, network: Josh3r, settings: Settings, progress: Progress | None = None
+) -> Answers:
+    """Run the network over a clip. Raises ReconstructionError when there is nobody to follow."""
+    if not people.tracks:
+        raise ReconstructionError("JOSH3R follows people, and nobody was found in this clip; use another mode.")
+    plan = plan_pairs(clip, people)
+    motions = read_pairs(clip, plan, network, progress or Progress())
+    return Answers(plan, motions, *agree_on_focal(motions.focal, clip.width, clip.height, settings.focal_px))
+
+
 def run_josh3r(
     known: Known, network: Josh3r, settings: Settings, progress: Progress | None = None
 ) -> tuple[Scene, tuple[BodyTrack, ...]]:
-    """JOSH3R's result for a clip in the stages' own types, all of it metric already.
+    """`ask_josh3r` and `assemble` in one, for bodies that are fitted already."""
+    return assemble(known, ask_josh3r(known.clip, known.people, network, settings, progress))
+
+
+def assemble(known: Known, answers: Answers) -> tuple[Scene, tuple[BodyTrack, ...]]:
+    """JOSH3R's result in the stages' own types, all of it metric already.
 
     Returned are the scene (cameras of every frame in metres, no matches, depth of up to 60 keyframes in metres) and
     the bodies at the network's distances, so that world_from_cam moves them into the world.
-    Raises ReconstructionError when there is nobody to follow.
     """
-    if not known.people.tracks:
-        raise ReconstructionError("JOSH3R follows people, and nobody was found in this clip; use another mode.")
-    plan = plan_pairs(known.clip, known.people)
-    motions = read_pairs(known.clip, plan, network, progress or Progress())
-    return assemble(known, plan, motions, settings)
-
-
-def assemble(
-    known: Known, plan: PairPlan, motions: PairMotions, settings: Settings
-) -> tuple[Scene, tuple[BodyTrack, ...]]:
-    """Scene and bodies from the network's answers; see run_josh3r."""
-    clip, bodies = known.clip, known.bodies
-    focal, focal_sigma = agree_on_focal(motions.focal, clip.width, clip.height, settings.focal_px)
+    clip, bodies, plan, motions = known.clip, known.bodies, answers.plan, answers.motions
     betas = torch.as_tensor(np.stack([track.betas for track in bodies]), dtype=torch.float32)
     with torch.no_grad():
         pelvises = known.body.pelvis(betas).double().numpy()
@@ -61,11 +80,12 @@ def assemble(
     if known.kind != "moving":
         turn = world_from_cam[:, :3, :3] if known.kind == "rotating" else np.tile(np.eye(3), (len(clip), 1, 1))
         world_from_cam = rigid(turn, np.zeros((len(clip), 3)))
-    keyframes = plan.keyframes[plan.depth_pairs]
-    cameras = CameraPath(known.kind, world_from_cam, focal, focal_sigma, keyframes, registered)
+    cameras = CameraPath(
+        known.kind, world_from_cam, answers.focal, answers.focal_sigma, plan.keyframes[plan.depth_pairs], registered
+    )
     nothing = Matches(np.zeros((0, 2), np.int64), np.zeros(1, np.int64), np.zeros((0, 2, 2)), np.zeros(0))
     depths = metric_depths(plan, motions, known.people, lead)
-    return Scene(cameras, nothing, depths), move_bodies(plan, motions, bodies, focal, clip.times)
+    return Scene(cameras, nothing, depths), move_bodies(plan, motions, bodies, answers.focal, clip.times)
 
 
 def metric_depths(plan: PairPlan, motions: PairMotions, people: People, lead: Int) -> DepthMaps:

@@ -10,8 +10,7 @@ from josh_core.body.move import move_body
 from josh_core.geometry import invert, rotation_angle, rotvec_to_rotmat
 from josh_core.josh3r.chain import chain_cameras, every_frame, move_bodies, rotation_from_6d
 from josh_core.josh3r.motions import PairPlan, plan_pairs
-from josh_core.josh3r.run import Known, assemble
-from josh_core.settings import Settings
+from josh_core.josh3r.run import Answers, Known, assemble
 from josh_core.types import Clip, People
 from tests.josh3r.worlds import Truth, answers_of, fitted_bodies, make_clip, make_people, make_track, make_truth
 
@@ -116,7 +115,7 @@ def test_everybody_stands_in_one_world() -> None:
     people = make_people(clip, tracks)
     truth, plan = make_truth(FRAMES, 2, pelvis), plan_pairs(clip, people)
     known = Known(clip, people, fitted_bodies(truth, tracks), body)
-    scene, bodies = assemble(known, plan, answers_of(truth, plan), Settings())
+    scene, bodies = assemble(known, Answers(plan, answers_of(truth, plan), 700.0, 0.03))
     first = truth.world_from_cam[0]
     for person, track in enumerate(bodies):
         on_keyframe = np.isin(track.frames, plan.keyframes)
@@ -133,7 +132,7 @@ def test_a_camera_that_does_not_travel_is_held(kind: str) -> None:
     truth, clip, people, plan = scene([[(0, FRAMES)]])
     body = load_body()
     known = Known(clip, people, fitted_bodies(truth, list(people.tracks)), body, kind)  # type: ignore[arg-type]
-    cameras = assemble(known, plan, answers_of(truth, plan), Settings())[0].cameras
+    cameras = assemble(known, Answers(plan, answers_of(truth, plan), 700.0, 0.03))[0].cameras
     assert (cameras.world_from_cam[:, :3, 3] == 0).all()
     turned = rotation_angle(cameras.world_from_cam[:, :3, :3]).max()
     assert turned == 0 if kind == "static" else turned > 0.5
@@ -143,7 +142,7 @@ def test_depth_covers_what_the_network_saw_and_no_person() -> None:
     truth, clip, people, plan = scene([[(0, FRAMES)]])
     people.labels[:, 4:5, 8:9] = 1
     known = Known(clip, people, fitted_bodies(truth, list(people.tracks)), load_body())
-    depths = assemble(known, plan, answers_of(truth, plan), Settings())[0].depths
+    depths = assemble(known, Answers(plan, answers_of(truth, plan), 700.0, 0.03))[0].depths
     height, width = plan.view.height, plan.view.width
     assert depths.depth.shape == (len(plan.depth_pairs), height, width)
     inside = np.zeros((height, width), bool)
@@ -153,13 +152,6 @@ def test_depth_covers_what_the_network_saw_and_no_person() -> None:
     assert np.unique(depths.depth[0][seen]).tolist() == [6.0]  # 3 units at 2 m each
     assert 0.9 < seen[inside].mean() < 1
     assert ((depths.confidence > 0) == (depths.depth > 0)).all()
-
-
-def test_a_known_focal_is_kept() -> None:
-    truth, clip, people, plan = scene([[(0, FRAMES)]])
-    known = Known(clip, people, fitted_bodies(truth, list(people.tracks)), load_body())
-    cameras = assemble(known, plan, answers_of(truth, plan), Settings(focal_px=500.0))[0].cameras
-    assert (cameras.focal, cameras.focal_sigma) == (500.0, 0.0)
 
 
 def test_six_numbers_are_the_first_two_rows() -> None:

@@ -9,13 +9,15 @@ import pytest
 import torch
 
 from josh_core import gpu
-from josh_core.errors import Cancelled
+from josh_core.errors import Cancelled, ReconstructionError
 from josh_core.josh3r.focal import agree_on_focal, focal_from_points
 from josh_core.josh3r.frames import CENTRE_HALF, LONGEST, View, network_frame, network_images, view_of
 from josh_core.josh3r.motions import plan_pairs, read_pairs
 from josh_core.josh3r.network import Josh3r
 from josh_core.josh3r.pairs import PassCount, decode_pairs
+from josh_core.josh3r.run import ask_josh3r
 from josh_core.progress import Progress
+from josh_core.settings import Settings
 from tests.josh3r.worlds import make_clip, make_people, make_track
 
 CPU = torch.device("cpu")
@@ -219,6 +221,23 @@ def test_focal_of_nothing_is_nan_and_then_a_guess() -> None:
     assert found.isnan().all()
     assert agree_on_focal(found.numpy(), 640, 480, None) == (768.0, 0.3)
     assert agree_on_focal(np.array([700.0, 710, np.nan, 90000]), 640, 480, None)[0] == pytest.approx(705, abs=0.1)
+    assert agree_on_focal(np.array([700.0]), 640, 480, 500.0) == (500.0, 0.0)
+
+
+def test_answers_of_a_clip(tiny: Josh3r, two_people: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip, people, _ = two_people
+    monkeypatch.setattr("josh_core.josh3r.frames.LONGEST", 64)
+    answers = ask_josh3r(clip, people, tiny, Settings(focal_px=80.0))
+    assert (answers.focal, answers.focal_sigma) == (80.0, 0.0)
+    assert len(answers.motions.trans) == len(answers.plan.row_pair) > 0
+    camera = answers.standing_camera(clip)
+    assert (len(camera.world_from_cam), camera.focal) == (8, 80.0)
+
+
+def test_nobody_to_follow_is_said(tiny: Josh3r, two_people: tuple) -> None:
+    clip, people, _ = two_people
+    with pytest.raises(ReconstructionError, match="nobody was found"):
+        ask_josh3r(clip, replace(people, tracks=()), tiny, Settings())
 
 
 # Where networks run
