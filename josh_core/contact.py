@@ -19,8 +19,8 @@ from josh_core.progress import Progress
 from josh_core.types import BodyTrack, Bool, CameraPath, Clip, Contacts, Float, Int, People
 
 FLOW_SIDE = 640  # px, longest side of the images between which the flow is measured
-STILL_SPEED = 0.45  # m/s, a point slower than this against its background is judged still
-STILL_WIDTH = 0.12  # m/s, softness of that judgement
+STILL_SPEED = 0.35  # m/s, a point slower than this against its background is judged still
+STILL_WIDTH = 0.1  # m/s, softness of that judgement
 LOW_HEIGHT = 0.09  # m over the lowest point of the body: a toe of a stance foot is this low even at heel lift
 LOW_WIDTH = 0.02  # m
 SEAT_SECONDS = 0.5  # s, a seat must be still this long

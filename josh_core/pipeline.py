@@ -23,13 +23,14 @@ from josh_core.bundle import save_bundle
 from josh_core.clip import load_clip
 from josh_core.contact import body_up, find_contacts
 from josh_core.export.glb import glb_bytes
-from josh_core.geometry import intrinsics
+from josh_core.geometry import intrinsics, transform
 from josh_core.people.find import find_people
 from josh_core.people.fit import fit_bodies
 from josh_core.progress import Progress
 from josh_core.quality import measure
 from josh_core.scene import fit_floor, lay_floor, point_cloud, reconstruct_scene
 from josh_core.settings import Settings
+from josh_core.stance import set_down
 from josh_core.types import (
     BodyTrack,
     Clip,
@@ -37,6 +38,7 @@ from josh_core.types import (
     Float,
     Floor,
     People,
+    PersonMotion,
     PointCloud,
     Reconstruction,
     ScaleSource,
@@ -151,6 +153,8 @@ def _in_world(e: Evidence, frame: world.WorldFrame, floor: Floor | None, mode: s
         world.person_in_world(b, world_from_cam, c.probability, e.body)
         for b, c in zip(e.bodies, e.contacts, strict=True)
     )
+    if mode == "fast":
+        people = tuple(_set_down(e, frame, i, person) for i, person in enumerate(people))
     return Reconstruction(
         mode=mode,
         tier="embedded",
@@ -167,6 +171,16 @@ def _in_world(e: Evidence, frame: world.WorldFrame, floor: Floor | None, mode: s
         scale_source=frame.source,
         body_model=e.body.name,
     )
+
+
+def _set_down(e: Evidence, frame: world.WorldFrame, index: int, person: PersonMotion) -> PersonMotion:
+    """A person moved so that touching feet rest on the floor; pose, cameras and scene stay."""
+    cameras = frame.cameras(e.scene.cameras.world_from_cam)[person.frames]
+    contacts = transform(cameras, e.points[index].contacts)
+    rays = person.joints[:, 0] - cameras[:, :3, 3]
+    shift = set_down(contacts, e.contacts[index].probability, e.contacts[index].names, rays, person.frames)
+    moved = shift.astype(np.float32)
+    return replace(person, transl=person.transl + moved, joints=person.joints + moved[:, None])
 
 
 def _cloud(e: Evidence, frame: world.WorldFrame, floor: Floor | None) -> PointCloud:

@@ -1,0 +1,69 @@
+"""Sets people down: one small translation per frame so that touching feet lie on the floor and stay where they are.
+
+This is what `fast` does with contacts beyond the scale: bodies keep their pose, cameras and scene are not touched.
+A weighted linear least-squares problem, sparse because each frame touches only its neighbours.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import spsolve
+
+from josh_core.contact import FEET, is_part
+from josh_core.types import Float, Int
+
+FLOOR_SIGMA = 0.02  # m, how well a touching foot point lies on the floor plane
+STATIC_SIGMA = 0.004  # m between two frames of a touching point
+ACROSS_SIGMA = 0.03  # m, how well the fit places a body across the line of sight
+ALONG_SIGMA = 0.05  # share of the depth, along the line of sight
+SMOOTH_SIGMA = 0.01  # m per frame squared, second difference of the translation
+ROUNDS = 6  # of reweighting
+
+
+def set_down(contacts: Float, probability: Float, names: tuple[str, ...], rays: Float, frames: Int) -> Float:
+    """Translations [n,3] in the world that put a person's touching feet on the floor and keep them there.
+
+    contacts: [n,C,3] m in the metric world (floor y = 0); probability: [n,C]; rays: [n,3] m from the camera to the
+    body, in the world; frames: [n] clip frames. Zero where nothing touches at all.
+    """
+    feet = np.array([is_part(name, FEET) for name in names])
+    weight = np.where(feet, np.where(probability > 0.5, probability, 0.0), 0.0)  # [n,C]
+    if not weight.any():
+        return np.zeros((len(contacts), 3))
+    consecutive = np.diff(frames) == 1
+    both = np.minimum(weight[1:], weight[:-1]) * consecutive[:, None]  # [n-1,C]
+    step = np.diff(contacts, axis=0)  # [n-1,C,3]
+    shift = np.zeros((len(contacts), 3))
+    for _ in range(ROUNDS):
+        slide = np.linalg.norm(step + np.diff(shift, axis=0)[:, None], axis=-1)
+        height = contacts[..., 1] + shift[:, None, 1]
+        held = both / (1 + (slide / (3 * STATIC_SIGMA)) ** 2)  # Cauchy weights
+        laid = weight / (1 + (height / (3 * FLOOR_SIGMA)) ** 2)
+        shift = _solve(contacts[..., 1], step, laid, held, (rays, consecutive))
+    return shift
+
+
+def _solve(height: Float, step: Float, laid: Float, held: Float, about: tuple[Float, Float]) -> Float:
+    """Minimise over the translations [n,3].
+
+    height: [n,C] m, laid: [n,C] weights; step: [n-1,C,3] m, held: [n-1,C] weights; about: rays [n,3] m and whether
+    frame t + 1 follows frame t [n-1].
+    """
+    rays, consecutive = about
+    n = len(rays)
+    depth = np.linalg.norm(rays, axis=1)
+    along = rays / np.maximum(depth, 1e-6)[:, None]
+    outer = along[:, :, None] * along[:, None, :]  # [n,3,3]
+    sigma = ALONG_SIGMA * np.maximum(depth, 0.5)
+    block = (np.eye(3) - outer) / ACROSS_SIGMA**2 + outer / sigma[:, None, None] ** 2
+    block[:, 1, 1] += laid.sum(1) / FLOOR_SIGMA**2
+    first = sparse.diags([-1.0, 1.0], [0, 1], shape=(n - 1, n))
+    second = sparse.diags([1.0, -2.0, 1.0], [0, 1, 2], shape=(max(n - 2, 0), n))
+    held_sum = sparse.diags(held.sum(1) / STATIC_SIGMA**2)
+    smooth = sparse.diags((consecutive[1:] & consecutive[:-1]) / SMOOTH_SIGMA**2)
+    in_time = first.T @ held_sum @ first + second.T @ smooth @ second
+    pull = -first.T @ ((held[..., None] * step).sum(1) / STATIC_SIGMA**2)  # [n,3]
+    pull[:, 1] -= (laid * height).sum(1) / FLOOR_SIGMA**2
+    system = sparse.block_diag(list(block)) + sparse.kron(in_time, sparse.eye(3))
+    return spsolve(system.tocsc(), pull.reshape(-1)).reshape(n, 3)
