@@ -18,27 +18,24 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 import gradio as gr
 
+from josh_core import work
 from josh_core.errors import Cancelled, ClipError, JoshError
 from josh_core.page import words
+from josh_core.page.api import offer, refusal
 from josh_core.page.config import Config
-from josh_core.page.desk import Desk, Order, Upload, wanted
+from josh_core.page.desk import Desk
 from josh_core.page.files import files_list
-from josh_core.page.parts import clip_input, gallery, head, part, plain, result_viewer
+from josh_core.page.inputs import Upload, chosen_clip, wanted
+from josh_core.page.layout import Layout
+from josh_core.page.parts import head, part
 from josh_core.page.plots import plots
-from josh_core.page.preview import FIRST_WINDOW, cost_card
-from josh_core.page.shown import MODES, Shown, clean_view, film_of, viewer_value
-from josh_core.settings import Settings
-from josh_core.work import reconstruct
+from josh_core.page.preview import cost_card
+from josh_core.page.shown import Shown, clean_view, film_of, viewer_value
+from josh_core.runners import LocalRunner, ProcessRunner
 
 HERE = Path(__file__).resolve().parent
-POLL = 0.4  # s between two looks at a running job
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
 Updates = dict[Any, Any]
-
-
-def refusal(error: JoshError) -> gr.Error:
-    """The error as the page shows it; nothing goes to the log."""
-    return gr.Error(str(error), title="That did not work", print_exception=False)
 
 
 class Page:
@@ -50,110 +47,58 @@ class Page:
         title = "JOSH: people and places in 4D"
         with gr.Blocks(title=title, analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)) as blocks:
             self.blocks = blocks
-            self.upload = gr.State(None)
-            self.query = gr.State("")
-            plain(part("head.html"))
-            with gr.Row(elem_id="j-columns"):
-                with gr.Column(elem_id="j-left"):
-                    self._lay_out_inputs()
-                with gr.Column(elem_id="j-right"):
-                    self._lay_out_result()
-            plain(part("what.html"))
+            self.ui = Layout(desk.config, desk.examples)
             self._wire()
-            self._offer_api()
-
-    # ---- layout --------------------------------------------------------------------------------------------------
-
-    def _lay_out_inputs(self) -> None:
-        self.clip = clip_input(self.desk.config.max_upload_mb)
-        choices = [(label, name) for name, (label, _) in MODES.items()]
-        self.mode = gr.Radio(choices, value="refine", label="Method", elem_id="j-mode")
-        with gr.Accordion("Advanced", open=False):
-            self.people = gr.Number(None, label="Most people to follow", minimum=1, maximum=20, precision=0)
-            self.height = gr.Number(None, label="Height of the first person (m), if known", minimum=0.5, maximum=2.5)
-            self.view = gr.Number(None, label="Horizontal field of view (degrees), if known", minimum=5, maximum=150)
-            camera = [("Find out", "auto"), ("Stands still", "on"), ("Moves", "off")]
-            self.static = gr.Radio(camera, value="auto", label="Camera")
-            tiers = [("Best there is", "auto"), ("Built in", "embedded"), ("Networks of the paper", "hub")]
-            self.tier = gr.Radio(tiers, value="auto", label="Networks")
-        self.cost = plain(elem_id="j-cost", visible=False)
-        self.progress = plain(elem_id="j-progress", visible=False)
-        self.go = gr.Button("Run", variant="primary", size="lg", interactive=False, elem_id="j-run")
-        self.stop = gr.Button("Cancel", size="lg", visible=False, elem_id="j-cancel")
-        self.gallery = gallery(self.desk.examples)
-        self.options = [self.mode, self.people, self.height, self.view, self.static, self.tier]
-
-    def _lay_out_result(self) -> None:
-        self.viewer = result_viewer()
-        with gr.Row(elem_id="j-share-row"):
-            self.share = gr.Button("Share this view", elem_id="j-share", scale=0, min_width=170)
-            self.link = gr.Textbox(visible=False, label="Link", interactive=False, buttons=["copy"], elem_id="j-link")
-        self.notice = plain(elem_id="j-notice", visible=False)
-        self.origin, self.link_view = gr.Textbox(visible=False), gr.Textbox(visible=False)
-        with gr.Tabs():
-            with gr.Tab("How good is it?"):
-                self.quality = plain(elem_id="j-quality")
-            with gr.Tab("From above"):
-                self.plots = plain(elem_id="j-plots")
-            with gr.Tab("Overlay video"):
-                self.film = plain(elem_id="j-film")
-            with gr.Tab("Files"):
-                self.files = plain(elem_id="j-files")
-            with gr.Tab("Details"):
-                self.details = plain(elem_id="j-details")
-                with gr.Accordion("Delete this result", open=False):
-                    self.delete_key = gr.Textbox(label="Delete key", info="Not needed in the tab that made the result.")
-                    self.delete = gr.Button("Delete for good", size="sm", variant="stop", elem_id="j-delete")
-        self.result = [self.viewer, self.query, self.share, self.link, self.notice]
-        self.result += [self.quality, self.plots, self.film, self.files, self.details]
+            offer(desk)
 
     def _wire(self) -> None:
+        ui = self.ui
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        running = [self.progress, self.go, self.stop, self.cost, *self.result]
-        self.blocks.load(self.open_link, outputs=self.result, concurrency_limit=None, **quiet)
+        running = [ui.progress, ui.go, ui.stop, ui.cost, *ui.result]
+        self.blocks.load(self.open_link, outputs=ui.result, concurrency_limit=None, **quiet)
         self.blocks.unload(self.leave)
-        chosen = [self.clip, self.upload, self.cost, self.go]
-        self.clip.upload(self.take_upload, [self.clip, *self.options], chosen, **quiet)
-        self.clip.clear(self.drop_upload, outputs=chosen, **quiet)
-        changed: list[Any] = [option.change for option in self.options]  # type: ignore[attr-defined]  # made at run time
-        costs = [self.clip.select, *changed]
-        gr.on(costs, self.show_cost, [self.clip, self.upload, *self.options], self.cost, **quiet)
-        self.gallery.select(self.open_example, outputs=self.result, concurrency_limit=None, **quiet)
-        self.go.click(self.run, [self.clip, self.upload, *self.options], running, concurrency_limit=None, **quiet)
-        self.stop.click(self.cancel, outputs=self.stop, concurrency_limit=None, **quiet)
-        told = [self.query, self.origin, self.link_view]
+        chosen = [ui.clip, ui.upload, ui.cost, ui.go]
+        ui.clip.upload(self.take_upload, [ui.clip, *ui.options], chosen, **quiet)
+        ui.clip.clear(self.drop_upload, outputs=chosen, **quiet)
+        changed: list[Any] = [option.change for option in ui.options]  # type: ignore[attr-defined]  # made at run time
+        costs = [ui.clip.select, *changed]
+        gr.on(costs, self.show_cost, [ui.clip, ui.upload, *ui.options], ui.cost, **quiet)
+        ui.gallery.select(self.open_example, outputs=ui.result, concurrency_limit=None, **quiet)
+        ui.go.click(self.run, [ui.clip, ui.upload, *ui.options], running, concurrency_limit=None, **quiet)
+        ui.stop.click(self.cancel, outputs=ui.stop, concurrency_limit=None, **quiet)
+        told = [ui.query, ui.origin, ui.link_view]
         js = "(query) => [query, location.origin + location.pathname, window.joshViewer?.link ?? '']"
-        self.share.click(self.share_view, told, [self.link, self.notice], js=js, **quiet)
-        self.delete.click(self.delete_run, [self.query, self.delete_key], self.result, **quiet)
+        ui.share.click(self.share_view, told, [ui.link, ui.notice], js=js, **quiet)
+        ui.delete.click(self.delete_run, [ui.query, ui.delete_key], ui.result, **quiet)
 
     # ---- results -------------------------------------------------------------------------------------------------
 
     def present(self, shown: Shown, query: Mapping[str, str]) -> Iterator[Updates]:
         """Updates that put a run on the page: first the viewer, then the rest."""
         yield {
-            self.viewer: viewer_value(shown, query),
-            self.query: shown.query,
-            self.share: gr.update(visible=True),
-            self.link: gr.update(visible=False),
-            self.notice: gr.update(visible=False),
-            self.quality: words.quality_table(shown),
+            self.ui.viewer: viewer_value(shown, query),
+            self.ui.query: shown.query,
+            self.ui.share: gr.update(visible=True),
+            self.ui.link: gr.update(visible=False),
+            self.ui.notice: gr.update(visible=False),
+            self.ui.quality: words.quality_table(shown),
         }
         film = film_of(shown, shown.best)
         yield {
-            self.plots: plots(shown),
-            self.film: words.film(film, "The bodies over the clip, through the recovered camera."),
-            self.files: files_list(shown),
-            self.details: words.details(shown),
+            self.ui.plots: plots(shown),
+            self.ui.film: words.film(film, "The bodies over the clip, through the recovered camera."),
+            self.ui.files: files_list(shown),
+            self.ui.details: words.details(shown),
         }
 
     def nothing(self, message: str) -> Updates:
         """Updates that empty the result side and say why."""
-        empty = {part: "" for part in (self.quality, self.plots, self.film, self.files, self.details)}
+        empty = {part: "" for part in (self.ui.quality, self.ui.plots, self.ui.film, self.ui.files, self.ui.details)}
         return empty | {
-            self.viewer: {"message": message},
-            self.query: "",
-            self.share: gr.update(visible=False),
-            self.link: gr.update(visible=False),
+            self.ui.viewer: {"message": message},
+            self.ui.query: "",
+            self.ui.share: gr.update(visible=False),
+            self.ui.link: gr.update(visible=False),
         }
 
     def open_link(self, request: gr.Request) -> Iterator[Updates]:
@@ -192,8 +137,8 @@ class Page:
         key = self.desk.visitor(str(request.session_hash)).delete_keys.get(shown.id)
         said = [f"Only you can delete it, with this key: <code>{key}</code>"] if key else []
         return {
-            self.link: gr.update(value=link, visible=True),
-            self.notice: gr.update(value=words.card(said), visible=bool(said)),
+            self.ui.link: gr.update(value=link, visible=True),
+            self.ui.notice: gr.update(value=words.card(said), visible=bool(said)),
         }
 
     def delete_run(self, query: str, key: str, request: gr.Request) -> Updates:
@@ -210,30 +155,24 @@ class Page:
 
     # ---- clip and cost -------------------------------------------------------------------------------------------
 
-    def take_upload(self, request: gr.Request, clip: Any, *options: Any) -> Iterator[Updates]:
-        """Look at what was uploaded: facts, strip, cost; or say why it cannot be used."""
-        sent = (clip or {}).get("file") or {}
+    async def take_upload(self, request: gr.Request, clip: Any, *options: Any) -> AsyncIterator[Updates]:
+        """Look at what was uploaded: facts, strip, cost, then people; or say why it cannot be used."""
+        ui, sent = self.ui, (clip or {}).get("file") or {}
         try:
-            upload = self.desk.take(str(request.session_hash), sent.get("path"))
+            upload = await asyncio.to_thread(self.desk.take, str(request.session_hash), sent.get("path"))
         except JoshError as error:
-            yield {self.clip: {"problem": str(error)}, self.upload: None, self.go: gr.update(interactive=False)}
+            yield {ui.clip: {"problem": str(error)}, ui.upload: None, ui.go: gr.update(interactive=False)}
             raise refusal(error) from None
-        seconds = upload.look.seconds
-        longest = min(seconds, Settings.max_seconds)
-        value = {
-            "name": str((clip or {}).get("name"))[:80],
-            "seconds": seconds,
-            "strip": upload.look.strip,
-            "start": 0,
-            "length": min(FIRST_WINDOW, longest),
-            "longest": longest,
-        }
+        value = chosen_clip(upload, str((clip or {}).get("name")))
         cost = self.show_cost(value, upload, *options)
-        yield {self.clip: value, self.upload: upload, self.cost: cost, self.go: gr.update(interactive=True)}
+        yield {ui.clip: value, ui.upload: upload, ui.cost: cost, ui.go: gr.update(interactive=True)}
+        counted = await self.desk.count(upload)
+        if counted.people is not None:
+            yield {ui.upload: counted, ui.cost: self.show_cost(value, counted, *options)}
 
     def drop_upload(self) -> Updates:
         """The visitor wants another clip."""
-        return {self.upload: None, self.cost: gr.update(visible=False), self.go: gr.update(interactive=False)}
+        return {self.ui.upload: None, self.ui.cost: gr.update(visible=False), self.ui.go: gr.update(interactive=False)}
 
     def show_cost(self, clip: Any, upload: Upload | None, *options: Any) -> Any:
         """The card of what a run takes."""
@@ -244,7 +183,7 @@ class Page:
         except JoshError as error:
             return gr.update(value=words.problem(str(error)), visible=True)
         ahead = self.desk.waiting_time(self.desk.jobs.tickets())
-        return gr.update(value=cost_card(upload.look, settings, self.desk.rates, ahead, None), visible=True)
+        return gr.update(value=cost_card(upload.look, settings, self.desk.rates, ahead, upload.people), visible=True)
 
     # ---- running -------------------------------------------------------------------------------------------------
 
@@ -256,38 +195,27 @@ class Page:
                 raise ClipError("Choose a clip first, or open an example.")
             settings = wanted(clip, upload, *options)
             order = await asyncio.to_thread(self.desk.order, session, upload, settings)
-            async for card in self.follow(order):
-                yield self.running(True) | {self.progress: gr.update(value=card, visible=True)}
+            async for card in self.desk.follow(order):
+                yield self.running(True) | {self.ui.progress: gr.update(value=card, visible=True)}
             shown = self.desk.open({"run": order.found or self.desk.finish(session, order)})
         except JoshError as error:
             calm = words.card(["Cancelled; nothing was kept."])
             said = calm if isinstance(error, Cancelled) else words.problem(str(error))
-            yield self.running(False) | {self.progress: gr.update(value=said, visible=True)}
+            yield self.running(False) | {self.ui.progress: gr.update(value=said, visible=True)}
             if isinstance(error, Cancelled):
                 return
             raise refusal(error) from None
         assert shown is not None
-        yield self.running(False) | {self.progress: gr.update(visible=False)}
+        yield self.running(False) | {self.ui.progress: gr.update(visible=False)}
         for update in self.present(shown, {}):
             yield update
 
-    async def follow(self, order: Order) -> AsyncIterator[str]:
-        """Progress cards until the order is done. If nobody listens any more, the job is stopped."""
-        said = ""
-        try:
-            while order.ticket is not None and not order.ticket.over:
-                card = self.desk.progress(order)
-                if card != said:
-                    said = card
-                    yield card
-                await asyncio.sleep(POLL)
-        except (asyncio.CancelledError, GeneratorExit):
-            self.desk.abandon(order)
-            raise
-
     def running(self, on: bool) -> Updates:
         """Run and Cancel change places."""
-        return {self.go: gr.update(visible=not on), self.stop: gr.update(visible=on, interactive=on, value="Cancel")}
+        return {
+            self.ui.go: gr.update(visible=not on),
+            self.ui.stop: gr.update(visible=on, interactive=on, value="Cancel"),
+        }
 
     def cancel(self, request: gr.Request) -> Any:
         """Ask the visitor's job to stop; `run` tells when it has."""
@@ -300,68 +228,7 @@ class Page:
         """The tab was closed."""
         self.desk.leave(str(request.session_hash))
 
-    # ---- API and serving -----------------------------------------------------------------------------------------
-
-    def _offer_api(self) -> None:
-        """The main job for programs, typed and documented, under /reconstruct."""
-        take = [
-            gr.File(label="clip", visible=False),
-            gr.Radio(list(MODES), value="fast", label="mode", visible=False),
-            gr.Number(0, label="start", visible=False),
-            gr.Number(FIRST_WINDOW, label="seconds", visible=False),
-            gr.Number(None, label="people", visible=False),
-            gr.Number(None, label="height_m", visible=False),
-            gr.Number(None, label="focal_px", visible=False),
-        ]
-        give = [gr.JSON(label="result", visible=False), gr.File(label="files", file_count="multiple", visible=False)]
-        gr.Button(visible=False).click(
-            self.reconstruct, take, give, api_name="reconstruct", concurrency_limit=None, show_progress="hidden"
-        )
-
-    async def reconstruct(  # noqa: PLR0913, PLR0917  the arguments are the API
-        self,
-        clip: str,
-        mode: str = "fast",
-        start: float = 0.0,
-        seconds: float | None = FIRST_WINDOW,
-        people: int | None = None,
-        height_m: float | None = None,
-        focal_px: float | None = None,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008  how Gradio finds it
-    ) -> tuple[dict[str, Any], list[str]]:
-        """Reconstruct camera, people and scene of a video in one metric world (+Y up, metres).
-
-        Args:
-            clip: a video file (MP4, MOV, WebM, AVI) of people filmed by one camera
-            mode: baseline (assembly line), fast (scale from contact) or refine (JOSH, joint optimisation)
-            start: seconds into the video where to begin
-            seconds: how many seconds to take, at most 60
-            people: most people to follow; empty for all
-            height_m: height of the first person in metres, if known
-            focal_px: focal length in pixels of the video scaled to at most 1280 px, if known
-
-        Returns:
-            the manifest of the result with its share query, and the files result.glb, arrays.npz, manifest.json
-        """
-        session = f"api-{os.urandom(8).hex()}"
-        try:
-            upload = await asyncio.to_thread(self.desk.take, session, clip)
-            count = int(people) if people else None
-            options = {"people": count, "height_m": height_m or None, "focal_px": focal_px or None}
-            settings = Settings().with_options(mode=mode, start=start or 0.0, seconds=seconds or None, **options)
-            order = await asyncio.to_thread(self.desk.order, session, upload, settings)
-            async for _ in self.follow(order):
-                if order.ticket is not None and order.ticket.state == "running":
-                    progress(order.ticket.fraction, desc=order.ticket.stage)
-            shown = self.desk.open({"run": order.found or self.desk.finish(session, order)})
-        except JoshError as error:
-            raise refusal(error) from None
-        finally:
-            self.desk.leave(session)
-        assert shown is not None
-        folder = shown.folders[mode]
-        files = [str(folder / name) for name in ("result.glb", "arrays.npz", "manifest.json")]
-        return shown.manifest(mode) | {"link": f"/?{shown.query}"}, files
+    # ---- serving -------------------------------------------------------------------------------------------------
 
     def launch(self, **options: Any) -> Any:
         """Serve the page as its desk's configuration says."""
@@ -383,10 +250,22 @@ class Page:
         )
 
 
+def open_desk(config: Config) -> Desk:
+    """The desk with the real work behind it: one process per device, or this one on ZeroGPU."""
+    if config.in_process:
+        return Desk(config, [LocalRunner(work.do)], HERE / "examples")
+    longest = 60 * config.max_minutes
+    devices = [device.strip() for device in config.devices.split(",")]
+    runners = [ProcessRunner(work.do, device, longest=longest, prepare=work.prepare) for device in devices]
+    for runner in runners:
+        runner.warm()
+    return Desk(config, runners, HERE / "examples")
+
+
 def main() -> int:
     """Serve the page until it is stopped."""
     try:
-        desk = Desk(Config.from_environment(), reconstruct, HERE / "examples")
+        desk = open_desk(Config.from_environment())
     except JoshError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201  the only word to whoever starts the program
         return 2

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from josh_core.errors import Cancelled, ClipError, JobError
-from josh_core.jobs import Job, Jobs, LocalRunner, ProcessRunner, Ticket
+from josh_core.jobs import Job, Jobs, Ticket
+from josh_core.runners import LocalRunner, ProcessRunner
 from josh_core.settings import Settings
 from tests import fake_work
 

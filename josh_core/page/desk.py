@@ -5,40 +5,34 @@ One desk serves all visitors. What belongs to one visitor lies in a folder of th
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-import math
 import os
 import re
 import secrets
 import shutil
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from josh_core import __version__
 from josh_core.bundle import content_key
 from josh_core.errors import ClipError, ResultError
-from josh_core.jobs import Job, Jobs, LocalRunner, ProcessRunner, Runner, Ticket, Work
+from josh_core.jobs import Job, Jobs, Runner, Ticket
 from josh_core.page.config import Config
-from josh_core.page.preview import FIRST_WINDOW, Look, frames_of, look_at
+from josh_core.page.inputs import Upload
+from josh_core.page.preview import FIRST_WINDOW, frames_of, look_at
 from josh_core.page.rates import Rates
 from josh_core.page.shown import Shown, examples, shown_run
 from josh_core.page.words import duration, progress_card
 from josh_core.settings import Settings
 from josh_core.store import Store
 
+POLL = 0.4  # s between two looks at a running job
+LOOK_SECONDS = 20.0  # s that a guess may take
 _TIDY_EVERY = 600.0  # s between two looks for expired runs
-
-
-@dataclass(frozen=True)
-class Upload:
-    """A visitor's clip in their own folder."""
-
-    path: Path
-    sha256: str
-    look: Look
 
 
 @dataclass
@@ -70,14 +64,14 @@ class Order:
 class Desk:
     """Everything that lives as long as the program."""
 
-    def __init__(self, config: Config, work: Work, examples_root: Path, runners: list[Runner] | None = None) -> None:
+    def __init__(self, config: Config, runners: Sequence[Runner], examples_root: Path) -> None:
         self.config = config
         self.store = Store(config.store, config.limits, config.mirror())
         self.uploads = self._empty("uploads")
         self._visitors_root = self._empty("visitors")
         self.rates = Rates(self.store.root / "rates.json")
         self.examples = examples(examples_root)
-        self.jobs = Jobs(runners or _runners(config, work), config.queue, config.per_visitor)
+        self.jobs = Jobs(runners, config.queue, config.per_visitor)
         self._visitors: dict[str, Visitor] = {}
         self._lock = threading.Lock()
         self._tidying = threading.Event()
@@ -150,6 +144,18 @@ class Desk:
             shutil.rmtree(place.parent, ignore_errors=True)
             raise
 
+    async def count(self, upload: Upload) -> Upload:
+        """The upload with a guess at how many people it shows, if a device is free to look within a few seconds."""
+        if self.jobs.tickets():
+            return upload
+        note = upload.path.with_suffix(".people")
+        ticket = self.jobs.submit(Job(upload.path, Settings(seconds=FIRST_WINDOW), note, kind="look"))
+        end = time.monotonic() + LOOK_SECONDS
+        while not ticket.over and time.monotonic() < end:
+            await asyncio.sleep(0.1)
+        self.jobs.cancel(ticket)
+        return replace(upload, people=int(note.read_text("utf-8"))) if ticket.state == "done" else upload
+
     # ---- runs ----------------------------------------------------------------------------------------------------
 
     def order(self, session: str, upload: Upload, settings: Settings) -> Order:
@@ -199,6 +205,20 @@ class Desk:
             self.store.discard(workspace)
 
         threading.Thread(target=clear, daemon=True, name="abandon").start()
+
+    async def follow(self, order: Order) -> AsyncIterator[str]:
+        """Progress cards until the order is done. When nobody listens any more, the job is stopped."""
+        said = ""
+        try:
+            while order.ticket is not None and not order.ticket.over:
+                card = self.progress(order)
+                if card != said:
+                    said = card
+                    yield card
+                await asyncio.sleep(POLL)
+        except (asyncio.CancelledError, GeneratorExit):
+            self.abandon(order)
+            raise
 
     def progress(self, order: Order) -> str:
         """A card that says how far an order is and how long it will take."""
@@ -264,39 +284,6 @@ class Desk:
         own = [self.store.root / name for name in ("temporary", "shared")]
         return [*own, *{folder.parent for shown in self.examples.values() for folder in shown.folders.values()},
                 *{shown.clip for shown in self.examples.values() if shown.clip}]  # fmt: skip
-
-
-def wanted(clip: Mapping[str, Any] | None, upload: Upload, *options: Any) -> Settings:
-    """Settings from the page's inputs: the clip chooser's start and length, then mode, people, height (m), horizontal
-    field of view (degrees), static camera and tier. Raises SettingsError.
-    """
-    mode, people, height, view, static, tier = options
-    info = upload.look.info
-    width = info.width * min(1.0, Settings.max_side / max(info.width, info.height))
-    part = clip or {}
-    return Settings(
-        mode=mode,
-        tier=tier,
-        start=round(_number(part.get("start"), 0.0), 2),
-        seconds=round(_number(part.get("length"), FIRST_WINDOW), 2) if info.seconds else None,
-        people=int(people) if people else None,
-        height_m=float(height) if height else None,
-        focal_px=width / 2 / math.tan(math.radians(view) / 2) if view else None,
-        static_camera=static,
-    )
-
-
-def _number(value: object, otherwise: float) -> float:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else otherwise
-
-
-def _runners(config: Config, work: Work) -> list[Runner]:
-    if config.in_process:
-        return [LocalRunner(work)]
-    made: list[ProcessRunner] = [
-        ProcessRunner(work, device.strip(), longest=60 * config.max_minutes) for device in config.devices.split(",")
-    ]
-    return list(made)
 
 
 def _sha256(path: Path) -> str:

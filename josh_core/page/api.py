@@ -1,0 +1,86 @@
+"""The main job for programs: a typed, documented endpoint /reconstruct, which is an MCP tool too when that is on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+import gradio as gr
+
+from josh_core.errors import JoshError
+from josh_core.page.desk import Desk
+from josh_core.page.preview import FIRST_WINDOW
+from josh_core.page.shown import MODES
+from josh_core.settings import Settings
+
+FILES = ("result.glb", "arrays.npz", "manifest.json")
+
+
+def refusal(error: JoshError) -> gr.Error:
+    """The error as the page and the API show it; nothing goes to the log."""
+    return gr.Error(str(error), title="That did not work", print_exception=False)
+
+
+def offer(desk: Desk) -> None:
+    """Add the endpoint to the gr.Blocks under construction."""
+    take = [
+        gr.File(label="clip", visible=False),
+        gr.Radio(list(MODES), value="fast", label="mode", visible=False),
+        gr.Number(0, label="start", visible=False),
+        gr.Number(FIRST_WINDOW, label="seconds", visible=False),
+        gr.Number(None, label="people", visible=False),
+        gr.Number(None, label="height_m", visible=False),
+        gr.Number(None, label="focal_px", visible=False),
+    ]
+    give = [gr.JSON(label="result", visible=False), gr.File(label="files", file_count="multiple", visible=False)]
+
+    async def reconstruct(  # noqa: PLR0913, PLR0917  the arguments are the API
+        clip: str,
+        mode: str = "fast",
+        start: float = 0.0,
+        seconds: float | None = FIRST_WINDOW,
+        people: float | None = None,
+        height_m: float | None = None,
+        focal_px: float | None = None,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008  how Gradio finds it
+    ) -> tuple[dict[str, Any], list[str]]:
+        """Reconstruct camera, people and scene of a video in one metric world (+Y up, metres).
+
+        Args:
+            clip: a video file (MP4, MOV, WebM, AVI) of people filmed by one camera
+            mode: baseline (assembly line), fast (scale from contact) or refine (JOSH, joint optimisation)
+            start: seconds into the video where to begin
+            seconds: how many seconds to take, at most 60
+            people: most people to follow; empty for all
+            height_m: height of the first person in metres, if known
+            focal_px: focal length in pixels of the video scaled to at most 1280 px, if known
+
+        Returns:
+            the manifest of the result with its link, and the files result.glb, arrays.npz, manifest.json
+        """
+        options = {
+            "people": int(people) if people else None,
+            "height_m": height_m or None,
+            "focal_px": focal_px or None,
+        }
+        session = f"api-{os.urandom(8).hex()}"
+        try:
+            settings = Settings().with_options(mode=mode, start=start or 0.0, seconds=seconds or None, **options)
+            upload = await asyncio.to_thread(desk.take, session, clip)
+            order = await asyncio.to_thread(desk.order, session, upload, settings)
+            async for _ in desk.follow(order):
+                if order.ticket is not None and order.ticket.state == "running":
+                    progress(order.ticket.fraction, desc=order.ticket.stage)
+            shown = desk.open({"run": order.found or desk.finish(session, order)})
+        except JoshError as error:
+            raise refusal(error) from None
+        finally:
+            desk.leave(session)
+        assert shown is not None
+        manifest = shown.manifest(mode) | {"link": f"/?{shown.query}"}
+        return manifest, [str(shown.folders[mode] / name) for name in FILES]
+
+    gr.Button(visible=False).click(
+        reconstruct, take, give, api_name="reconstruct", concurrency_limit=None, show_progress="hidden"
+    )

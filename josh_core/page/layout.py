@@ -1,0 +1,69 @@
+"""The page's components and where they stand: inputs on the left, the result on the right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import gradio as gr
+
+from josh_core.page.config import Config
+from josh_core.page.parts import clip_input, gallery, part, plain, result_viewer
+from josh_core.page.shown import MODES, Shown
+
+
+class Layout:
+    """Builds the components inside the current gr.Blocks and holds them by name."""
+
+    def __init__(self, config: Config, examples: Mapping[str, Shown]) -> None:
+        self.upload = gr.State(None)  # inputs.Upload
+        self.query = gr.State("")  # what a link to the run on show says
+        plain(part("head.html"))
+        with gr.Row(elem_id="j-columns"):
+            with gr.Column(elem_id="j-left"):
+                self._inputs(config, examples)
+            with gr.Column(elem_id="j-right"):
+                self._result()
+        plain(part("what.html"))
+
+    def _inputs(self, config: Config, examples: Mapping[str, Shown]) -> None:
+        self.clip = clip_input(config.max_upload_mb)
+        choices = [(label, name) for name, (label, _) in MODES.items()]
+        self.mode = gr.Radio(choices, value="refine", label="Method", elem_id="j-mode")
+        with gr.Accordion("Advanced", open=False):
+            self.people = gr.Number(None, label="Most people to follow", minimum=1, maximum=20, precision=0)
+            self.height = gr.Number(None, label="Height of the first person (m), if known", minimum=0.5, maximum=2.5)
+            self.view = gr.Number(None, label="Horizontal field of view (degrees), if known", minimum=5, maximum=150)
+            camera = [("Find out", "auto"), ("Stands still", "on"), ("Moves", "off")]
+            self.static = gr.Radio(camera, value="auto", label="Camera")
+            tiers = [("Best there is", "auto"), ("Built in", "embedded"), ("Networks of the paper", "hub")]
+            self.tier = gr.Radio(tiers, value="auto", label="Networks")
+        self.cost = plain(elem_id="j-cost", visible=False)
+        self.progress = plain(elem_id="j-progress", visible=False)
+        self.go = gr.Button("Run", variant="primary", size="lg", interactive=False, elem_id="j-run")
+        self.stop = gr.Button("Cancel", size="lg", visible=False, elem_id="j-cancel")
+        self.gallery = gallery(examples)
+        self.options = [self.mode, self.people, self.height, self.view, self.static, self.tier]
+
+    def _result(self) -> None:
+        self.viewer = result_viewer()
+        with gr.Row(elem_id="j-share-row"):
+            self.share = gr.Button("Share this view", elem_id="j-share", scale=0, min_width=170)
+            self.link = gr.Textbox(visible=False, label="Link", interactive=False, buttons=["copy"], elem_id="j-link")
+        self.notice = plain(elem_id="j-notice", visible=False)
+        self.origin, self.link_view = gr.Textbox(visible=False), gr.Textbox(visible=False)
+        with gr.Tabs():
+            with gr.Tab("How good is it?"):
+                self.quality = plain(elem_id="j-quality")
+            with gr.Tab("From above"):
+                self.plots = plain(elem_id="j-plots")
+            with gr.Tab("Overlay video"):
+                self.film = plain(elem_id="j-film")
+            with gr.Tab("Files"):
+                self.files = plain(elem_id="j-files")
+            with gr.Tab("Details"):
+                self.details = plain(elem_id="j-details")
+                with gr.Accordion("Delete this result", open=False):
+                    self.delete_key = gr.Textbox(label="Delete key", info="Not needed in the tab that made the result.")
+                    self.delete = gr.Button("Delete for good", size="sm", variant="stop", elem_id="j-delete")
+        self.result = [self.viewer, self.query, self.share, self.link, self.notice]
+        self.result += [self.quality, self.plots, self.film, self.files, self.details]

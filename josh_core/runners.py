@@ -1,0 +1,186 @@
+"""Where jobs run: in one spawned process per device that keeps its models warm, or in the page's own process.
+
+A job's process can be stopped, can crash and can run out of memory without the page noticing more than a sentence.
+Where a GPU is lent only to the process that asks for it (ZeroGPU), the same jobs run in threads of the page itself.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import multiprocessing as mp
+import os
+import signal
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from josh_core.errors import Cancelled, JobError, JoshError
+from josh_core.jobs import Job, Ticket, Work, fault
+from josh_core.progress import Progress
+
+_POLL = 0.1  # s between two looks at a process
+_REPORT_EVERY = 0.1  # s between two messages about the same stage
+_log = logging.getLogger(__name__)
+
+
+class LocalRunner:
+    """Runs jobs in the page's own process, in the submitter's context, which ZeroGPU needs to lend its GPU."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def run(self, ticket: Ticket) -> None:
+        """Do the ticket's job here."""
+        ticket.context.run(self._work, ticket.job, Progress(report=ticket.report, cancelled=ticket.stop.is_set))
+
+    def close(self) -> None:
+        """Nothing to let go of: a running job notices its cancelled ticket."""
+
+
+class ProcessRunner:
+    """Runs jobs in one spawned process, started at the first job (or by `warm`) and kept; started again when lost."""
+
+    def __init__(
+        self,
+        work: Work,
+        device: str = "auto",
+        grace: float = 8.0,
+        longest: float = 3600.0,
+        prepare: Callable[[], None] | None = None,
+    ) -> None:
+        """What to do, and where: `device` is "auto", "cpu" or a CUDA index.
+
+        grace: s until a job that ignores a cancel is ended by force. longest: s that a job may take. prepare: called
+        once in each new process, to load what every job needs.
+        """
+        self._work, self._device, self._grace, self._longest = work, device, grace, longest
+        self._prepare = prepare
+        self._spawn = mp.get_context("spawn")
+        self._process: Any = None
+        self._pipe: Any = None
+        self._stop: Any = None
+        atexit.register(self.close)  # before multiprocessing's own exit hook, which would wait for the process
+
+    def warm(self) -> None:
+        """Start the process now, so that the first job need not wait for it."""
+        if self._process is None or not self._process.is_alive():
+            self._start()
+
+    def _start(self) -> None:
+        self._end()
+        self._pipe, theirs = self._spawn.Pipe()
+        self._stop = self._spawn.Event()
+        args = (theirs, self._stop, self._work, self._prepare, self._device)
+        # Not a daemon: a job starts processes of its own. It ends by itself when this end of the pipe closes.
+        self._process = self._spawn.Process(target=_serve, args=args, name=f"jobs-{self._device}")
+        self._process.start()
+        theirs.close()
+
+    def run(self, ticket: Ticket) -> None:
+        """Send the job over and pass on its reports. Raises what the job raised, or JobError when it was lost."""
+        self.warm()
+        self._stop.clear()
+        self._pipe.send(ticket.job)
+        asked: float | None = None
+        while True:
+            message = self._receive()
+            if message is None:
+                asked = self._watch(ticket, asked)
+            elif message[0] == "report":
+                ticket.report(*message[1:])
+            elif message[0] == "error":
+                raise message[1]
+            else:
+                return
+
+    def _receive(self) -> tuple[Any, ...] | None:
+        """The next message, or None when none came for a moment. Raises JobError when the process has ended."""
+        try:
+            return self._pipe.recv() if self._pipe.poll(_POLL) else None
+        except (EOFError, OSError):
+            self._end()
+            raise JobError(
+                "The computation ended unexpectedly, most likely for want of memory; "
+                "try a shorter part of the clip or fewer people."
+            ) from None
+
+    def _watch(self, ticket: Ticket, asked: float | None) -> float | None:
+        """Pass on a cancel, and end by force what does not listen. Returns when the cancel was first passed on."""
+        now = time.monotonic()
+        if ticket.stop.is_set() and asked is None:
+            self._stop.set()
+            return now
+        if asked is not None and now - asked > self._grace:
+            self._end()
+            raise Cancelled("The run was cancelled.")
+        if now - ticket.begun > self._longest:
+            self._end()
+            raise JobError(
+                f"The run took longer than {self._longest / 60:.0f} minutes and was stopped; "
+                "try a shorter part of the clip."
+            )
+        return asked
+
+    def _end(self) -> None:
+        """End the process with everything that it started."""
+        if self._process is None:
+            return
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            self._process.kill()
+        self._process.join(5)
+        self._pipe.close()
+        self._process = None
+
+    def close(self) -> None:
+        """End the process."""
+        self._end()
+
+
+def _serve(pipe: Any, stop: Any, work: Work, prepare: Callable[[], None] | None, device: str) -> None:
+    """The process of one device: jobs come through the pipe, reports and the outcome go back."""
+    os.setpgid(0, 0)  # so that its own children end with it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if device != "auto":
+        os.environ["CUDA_VISIBLE_DEVICES"] = "" if device == "cpu" else device
+    if prepare is not None:
+        prepare()
+    while True:
+        try:
+            job = pipe.recv()
+            pipe.send(_answer(pipe, stop, work, job))
+        except (EOFError, OSError):  # the page has ended
+            return
+
+
+def _answer(pipe: Any, stop: Any, work: Work, job: Job) -> tuple[Any, ...]:
+    try:
+        work(job, Progress(report=_Reporter(pipe), cancelled=stop.is_set))
+    except JoshError as error:
+        return ("error", type(error)(str(error)))
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        _log.error("a job failed: %s", traceback.format_exc())
+        return ("error", fault())
+    except Exception:  # a fault of this program; see _outcome
+        _log.error("a job failed: %s", traceback.format_exc())
+        return ("error", fault())
+    return ("done",)
+
+
+class _Reporter:
+    """Sends reports, but not more than ten a second of one stage."""
+
+    def __init__(self, pipe: Any) -> None:
+        self._pipe, self._stage, self._sent = pipe, "", 0.0
+
+    def __call__(self, stage: str, fraction: float) -> None:
+        now = time.monotonic()
+        if stage == self._stage and fraction < 1 and now - self._sent < _REPORT_EVERY:
+            return
+        self._stage, self._sent = stage, now
+        self._pipe.send(("report", stage, fraction))

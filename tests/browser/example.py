@@ -1,0 +1,52 @@
+"""A small example with a known picture: two people in a courtyard, whose clip is the result drawn by our renderer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from josh_core.body import load_body
+from josh_core.bundle import save_bundle
+from josh_core.export.glb import glb_bytes
+from josh_core.export.preview import render
+from josh_core.export.video import encode
+from josh_core.quality import measure
+from josh_core.types import Reconstruction, UInt8
+from tests.made_up import made_up_result
+
+FRAMES = 30
+SIZE = (480, 270)  # px of the clip
+
+
+def write_example(root: Path, name: str = "courtyard") -> None:
+    """Write root/name/ with clip.mp4 and a result for every mode; baseline stands 0.3 m aside."""
+    body = load_body()
+    truth = made_up_result(body, frames=FRAMES, points=30_000)
+    folder = root / name
+    folder.mkdir(parents=True)
+    encode((picture(truth, frame) for frame in range(FRAMES)), truth.frame_times, folder / "clip.mp4")
+    (folder / "LICENSE").write_text("Made for tests.\n")
+    for mode in ("baseline", "fast", "refine"):
+        result = replace(_aside(truth) if mode == "baseline" else truth, mode=mode)
+        result = replace(result, quality=measure(result, body))
+        save_bundle(result, folder / "result" / mode, files={"result.glb": glb_bytes(result, body)})
+
+
+def picture(result: Reconstruction, frame: int) -> UInt8:
+    """What the camera sees at a frame, [h,w,3]."""
+    return render(result, load_body(), frame, "camera", size=SIZE)
+
+
+def silhouette(frame: int) -> np.ndarray:
+    """Where people are in that picture, [h,w] bool: where it differs from the empty courtyard."""
+    truth = made_up_result(load_body(), frames=FRAMES, points=30_000)
+    empty = replace(truth, people=())
+    return np.abs(picture(truth, frame).astype(int) - picture(empty, frame)).sum(-1) > 0
+
+
+def _aside(result: Reconstruction) -> Reconstruction:
+    shift = np.array([0.3, 0, 0], np.float32)
+    people = tuple(replace(p, transl=p.transl + shift, joints=p.joints + shift) for p in result.people)
+    return replace(result, people=people)

@@ -1,0 +1,59 @@
+"""A page for the browser tests: `serve.py PORT STORE EXAMPLES`, with made-up work behind it.
+
+What the work does goes by the clip's name: `slow` takes half a minute but listens, `crash` dies, `nobody` finds nobody,
+anything else takes a second and gives the first example's result.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+from josh_core.errors import ClipError
+from josh_core.jobs import Job
+from josh_core.progress import Progress
+
+STAGES = ("clip", "people", "cameras", "bodies", "contacts", "world")
+
+
+def work(job: Job, progress: Progress) -> None:
+    """Write the first example as the result."""
+    example = Path(os.environ["TEST_EXAMPLES"]) / "courtyard"
+    if job.kind == "look":
+        job.out.write_text("2", "utf-8")
+        return
+    if job.clip.stem == "crash":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if job.clip.stem == "nobody":
+        raise ClipError("Nobody was found in this clip; use a clip that shows a person from head to foot.")
+    for stage in STAGES:
+        with progress.stage(stage):
+            for step in range(100 if job.clip.stem == "slow" else 3):
+                time.sleep(0.05)
+                progress.update(step / 100)
+    shutil.copytree(example / "result", job.out, dirs_exist_ok=True)
+    shutil.copyfile(example / "clip.mp4", job.out / "clip.mp4")
+
+
+def main(port: str, store: str, examples: str) -> None:
+    """Serve until killed."""
+    import app
+    from josh_core.page.config import Config
+    from josh_core.page.desk import Desk
+    from josh_core.runners import ProcessRunner
+
+    os.environ["TEST_EXAMPLES"] = examples
+    config = Config(store=Path(store), port=int(port), max_upload_mb=20, queue=4)
+    desk = Desk(config, [ProcessRunner(work, "cpu", grace=2)], Path(examples))
+    try:
+        app.Page(desk).launch(quiet=True)
+    finally:
+        desk.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
