@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from josh_core.josh3r.architecture import PATCH, Architecture
-from josh_core.josh3r.heads import Dpt
+from josh_core.josh3r.heads import DenseHead, Dpt
 from josh_core.josh3r.layers import rotary_table, rotate
 from josh_core.josh3r.mast3r import Mast3r
 from josh_core.josh3r.network import Josh3r, RootMotion, roi_align
@@ -39,16 +39,22 @@ def images(seed: int, batch: int, height: int, width: int) -> Tensor:
 
 
 @torch.inference_mode()
-def run(network: Josh3r, views: Tensor, boxes: np.ndarray) -> tuple[RootMotion, list[Tensor]]:
-    """RootMotion and [X11, X21] of views [2,B,3,H,W] and boxes [B,2,4] px."""
+def run(
+    network: Josh3r, views: Tensor, boxes: np.ndarray
+) -> tuple[RootMotion, list[list[Tensor]], list[tuple[Tensor, Tensor]]]:
+    """RootMotion, decoder tokens and (points, confidence) of both views [2,B,3,H,W] with boxes [B,2,4] px."""
     height, width = views.shape[-2:]
     grid = (height // PATCH, width // PATCH)
-    tokens = network.mast3r.encode(views.flatten(0, 1)).unflatten(0, (2, -1))
-    all1, all2 = network.mast3r.decode(tokens[0], tokens[1], grid)
+    encoded = network.mast3r.encode(views.flatten(0, 1)).unflatten(0, (2, -1))
+    decoded = list(network.mast3r.decode(encoded[0], encoded[1], grid))
     shares = torch.from_numpy(boxes) / torch.tensor([width, height, width, height])
-    motion = network.motion(all1[-1], all2[-1], shares, grid)
-    heads = (network.mast3r.downstream_head1, network.mast3r.downstream_head2)
-    return motion, [head.points(tokens, grid)[0] for head, tokens in zip(heads, (all1, all2), strict=True)]
+    motion = network.motion(decoded[0][-1], decoded[1][-1], shares, grid)
+    heads = heads_of(network)
+    return motion, decoded, [head.points(tokens, grid) for head, tokens in zip(heads, decoded, strict=True)]
+
+
+def heads_of(network: Josh3r) -> tuple[DenseHead, DenseHead]:
+    return network.mast3r.downstream_head1, network.mast3r.downstream_head2
 
 
 @contextmanager
@@ -82,8 +88,7 @@ def check_fill(network: Josh3r, want: Golden) -> None:
 def check_everything(network: Josh3r, want: Golden, tolerance: float) -> None:
     """Every stored intermediate and output of the landscape pair."""
     views = images(0, 1, 288, 512)
-    mast3r = network.mast3r
-    heads = (mast3r.downstream_head1, mast3r.downstream_head2)
+    mast3r, heads = network.mast3r, heads_of(network)
     probes: dict[str, nn.Module] = {
         "patch_embed": mast3r.patch_embed.proj,
         "enc_norm": mast3r.enc_norm,
@@ -97,7 +102,7 @@ def check_everything(network: Josh3r, want: Golden, tolerance: float) -> None:
         "human_feat2": network.human_feat_extractor_2,
     }
     with recorded(probes) as seen:
-        motion, points = run(network, views, want["bbox"])
+        motion, decoded, dense = run(network, views, want["bbox"])
     step, token, channel = (int(want[k]) for k in ("subsample_stride", "mid_token_stride", "mid_roi_channel_stride"))
     for name, value in motion._asdict().items():
         close(value, want[name], tolerance, name)
@@ -117,23 +122,16 @@ def check_everything(network: Josh3r, want: Golden, tolerance: float) -> None:
             close(seen[f"{name}{k}"][0], want[f"mid_{name}{k}"], tolerance, f"{name} {k}")
         raw = seen[f"dpt_raw{k}"][0].permute(0, 2, 3, 1)
         close(raw[:, ::step, ::step], want[f"mid_dpt_raw{k}"], tolerance, f"dpt {k}")
-        close(points[k - 1][:, ::step, ::step], want[f"X{k}1"], tolerance, f"points {k}")
+        points, confidence = dense[k - 1]
+        close(points[:, ::step, ::step], want[f"X{k}1"], tolerance, f"points {k}")
+        close(confidence[:, ::step, ::step], want[f"C{k}1"], tolerance, f"confidence {k}")
         stats = want[f"X{k}1_full_stats"]
-        flat = points[k - 1].double()
+        flat = points.double()
         assert [flat.mean(), flat.std(correction=0)] == pytest.approx(list(stats[:2]), abs=tolerance)
         assert float(flat.abs().sum()) == pytest.approx(stats[2], rel=tolerance)
-    check_descriptors(network, views, want, step, tolerance)
-
-
-def check_descriptors(network: Josh3r, views: Tensor, want: Golden, step: int, tolerance: float) -> None:
-    """Confidences and descriptors, from MASt3R alone."""
-    mast3r, grid = network.mast3r, (18, 32)
-    pair = mast3r.decode(mast3r.encode(views[0]), mast3r.encode(views[1]), grid)
-    for k, (head, tokens) in enumerate(zip((mast3r.downstream_head1, mast3r.downstream_head2), pair, strict=True), 1):
-        descriptors, confidence = head.descriptors(tokens, grid)
+        descriptors, trust = heads[k - 1].descriptors(decoded[k - 1], grid)
         close(descriptors[:, ::step, ::step], want[f"desc{k}"], tolerance, f"descriptors {k}")
-        close(confidence[:, ::step, ::step], want[f"desc_conf{k}"], tolerance, f"descriptor confidence {k}")
-        close(head.points(tokens, grid)[1][:, ::step, ::step], want[f"C{k}1"], tolerance, f"confidence {k}")
+        close(trust[:, ::step, ::step], want[f"desc_conf{k}"], tolerance, f"descriptor confidence {k}")
 
 
 def test_tiny_landscape(tiny: Josh3r) -> None:
@@ -148,11 +146,11 @@ def test_tiny_landscape(tiny: Josh3r) -> None:
 def test_tiny_batch_and_portrait(tiny: Josh3r, prefix: str, seed: int, batch: int, height: int, width: int) -> None:
     """A batch of two with boxes partly outside the image, and a portrait pair."""
     want = golden("golden_tiny.npz")
-    motion, points = run(tiny, images(seed, batch, height, width), want[f"{prefix}_bbox"])
+    motion, _, dense = run(tiny, images(seed, batch, height, width), want[f"{prefix}_bbox"])
     for name, value in motion._asdict().items():
         close(value, want[f"{prefix}_{name}"], 2e-5, name)
     for k in (1, 2):
-        close(points[k - 1].flatten(1, 2)[:, ::97], want[f"{prefix}_X{k}1"], 2e-5, f"points {k}")
+        close(dense[k - 1][0].flatten(1, 2)[:, ::97], want[f"{prefix}_X{k}1"], 2e-5, f"points {k}")
 
 
 @pytest.mark.slow
