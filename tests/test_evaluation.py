@@ -162,8 +162,9 @@ def _result(cameras: Float, people: tuple[PersonMotion, ...], fps: float = 30.0)
     )
 
 
-def _write_smpl_truth(path: Path, n: int, fps: float = 30.0) -> Float:
+def _write_smpl_truth(path: Path, n: int, fps: float = 30.0, curve: float = 0.0) -> Float:
     joints = _body(n)
+    joints[..., 2] += curve * np.arange(n)[:, None] ** 2
     contact = np.zeros((n, 2), bool)
     contact[2:6, 0] = True
     np.savez(
@@ -184,8 +185,10 @@ def test_a_perfect_result_has_no_error_and_the_right_person_is_found(tmp_path: P
     joints = _write_smpl_truth(tmp_path / "truth.npz", 10)
     fragment = _person(7, np.arange(3, 5), joints[3:5])
     other = _person(8, np.arange(10), joints + [0, 0, 4.0])
-    whole = _person(9, np.arange(10), joints)
-    errors = evaluate(_result(_cameras(10), (fragment, other, whole)), load_truth(tmp_path / "truth.npz"))
+    truth = load_truth(tmp_path / "truth.npz")
+    off = _person(9, np.arange(10), joints + [0, 0.05, 0])  # fits less well than the fragment, but covers all
+    assert evaluate(_result(_cameras(10), (fragment, other, off)), truth)["people"][0]["found"] == 1.0
+    errors = evaluate(_result(_cameras(10), (other, _person(9, np.arange(10), joints))), truth)
     person = errors["people"][0]
     assert person["found"] == 1.0
     for name in ("w_mpjpe_mm", "wa_mpjpe_mm", "pa_mpjpe_mm", "rte_m", "root_height_m", "contact_height_m"):
@@ -207,13 +210,14 @@ def test_foot_slide_contact_height_and_lift(tmp_path: Path) -> None:
 
 
 def test_frames_meet_by_time_at_half_the_rate_and_a_later_start(tmp_path: Path) -> None:
-    joints = _write_smpl_truth(tmp_path / "truth.npz", 40, fps=60.0)
+    joints = _write_smpl_truth(tmp_path / "truth.npz", 40, fps=60.0, curve=0.001)
     result = _result(_cameras(40)[10::2], (_person(0, np.arange(15), joints[10::2]),))
     late = replace(result, clip={"start": 10 / 60})
     truth = load_truth(tmp_path / "truth.npz")
     person = evaluate(late, truth)["people"][0]
     assert person["found"] == pytest.approx(1) and person["root_height_m"] == pytest.approx(0, abs=1e-9)
     assert person["w_mpjpe_mm"] == pytest.approx(0, abs=1e-6) and person["path_ratio"] == pytest.approx(1)
+    assert person["true_jitter"] == pytest.approx(0, abs=1e-6)  # every second frame of the truth counts as the next
     assert evaluate(result, truth)["camera"]["path_m"] == pytest.approx(14 * 0.4)
 
 

@@ -60,6 +60,15 @@ def test_sunken_feet_are_penetration(result: Reconstruction, body: BodyModel) ->
     assert numbers["foot_slide_mm"] == pytest.approx(0, abs=1e-3)
 
 
+def test_floating_and_penetration_are_the_two_ends(result: Reconstruction, body: BodyModel) -> None:
+    up, down = (_statue(result, body, np.zeros(3), height=h) for h in (0.02, -0.05))
+    down = replace(down, id=9)
+    numbers = measure(replace(result, people=(up, down)), body)
+    assert numbers["floating_cm"] == pytest.approx(2, abs=0.01)
+    assert numbers["penetration_cm"] == pytest.approx(5, abs=0.01)
+    assert [p["penetration_cm"] for p in numbers["people"]] == [0, pytest.approx(5, abs=0.01)]
+
+
 def test_slide_counts_only_between_touching_neighbours() -> None:
     points = np.cumsum(np.full((6, 2, 3), [0.003, 0, 0.004]), 0)  # 5 mm a frame
     touching = np.array([[1, 0], [1, 0], [0, 1], [1, 1], [1, 1], [1, 0]], bool)
