@@ -28,7 +28,8 @@ def finish(trails: Sequence[Trail], clip: Clip, settings: Settings, label_scale:
 def _is_person(trail: Trail, clip: Clip) -> bool:
     scores = [d.score for d in trail.seen.values()]
     needed = min(GHOST_SECONDS, 0.5 * float(clip.times[-1]))
-    return len(scores) >= 3 and lifetime(trail.seen, clip.times) >= needed and np.mean(scores) >= GHOST_SCORE
+    lasting = len(scores) >= 3 and lifetime(trail.seen, clip.times) >= needed
+    return lasting and float(np.mean(scores)) >= GHOST_SCORE
 
 
 def _without_shadows(trails: Sequence[Trail], label_scale: float) -> list[Trail]:

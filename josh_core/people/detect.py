@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from josh_core.people.detection import Detection, Mask, colours_of, score_of
+from josh_core.people.masks import hide
 from josh_core.types import Float, UInt8
 
 MODEL = Path(__file__).parent / "assets" / "pose_landmarker_full.task"
@@ -52,40 +53,46 @@ class Landmarker:
     def __init__(self, label_scale: float) -> None:
         self._label_scale = label_scale  # label px per image px, for the masks
         self._search: Any = None
-        self._follows: dict[int, tuple[Any, int]] = {}
+        self._follows: dict[int, _Follow] = {}
+        self._idle: list[_Follow] = []
 
     def __enter__(self) -> Landmarker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for network, _count in self._follows.values():
+        for network in [*self._follows.values(), *self._idle]:
             network.close()
         self._follows.clear()
+        self._idle.clear()
         if self._search is not None:
             self._search.close()
             self._search = None
 
-    def search(self, image: UInt8, square: Square) -> list[Detection]:
-        """Everybody the detector sees in one square of an RGB image [H,W,3]."""
+    def search(self, image: UInt8, square: Square, hidden: UInt8 | None = None) -> list[Detection]:
+        """Everybody the detector sees in one square of an RGB image [H,W,3], except who is hidden.
+
+        hidden: [h,w] u8 at label resolution, painted over where it is above 127.
+        """
         if self._search is None:
             self._search = _network(video=False, people=MOST_IN_A_LOOK)
         side = min(SEARCH_SIDE, round(square.side))
-        result = self._search.detect(_picture(image, square, side))
+        result = self._search.detect(self._picture(image, square, side, hidden))
         return self._detections(image, square, result)
 
-    def follow(self, key: int, image: UInt8, square: Square) -> Detection | None:
+    def follow(self, key: int, image: UInt8, square: Square, hidden: UInt8 | None = None) -> Detection | None:
         """The person `key` in the square that is expected to be centred on them; None when out of sight."""
-        network, count = self._follows.get(key) or (_network(video=True, people=1), 0)
-        self._follows[key] = (network, count + 1)
-        result = network.detect_for_video(_picture(image, square, LOOK_SIDE), count * FAR_APART_MS)
-        found = self._detections(image, square, result)
+        network = self._follows.get(key)
+        if network is None:
+            network = self._follows[key] = self._idle.pop() if self._idle else _Follow()
+        found = self._detections(image, square, network.look(self._picture(image, square, LOOK_SIDE, hidden)))
         return found[0] if found else None
 
     def forget(self, key: int) -> None:
         """End the follow of a person, so that the next one begins afresh."""
-        network, _count = self._follows.pop(key, (None, 0))
+        network = self._follows.pop(key, None)
         if network is not None:
-            network.close()
+            network.reset()
+            self._idle.append(network)
 
     def _detections(self, image: UInt8, square: Square, result: Any) -> list[Detection]:
         found = []
@@ -109,26 +116,51 @@ class Landmarker:
             )
         return found
 
+    def _picture(self, image: UInt8, square: Square, side: int, hidden: UInt8 | None) -> Any:
+        """The square as a picture [side,side,3] for MediaPipe."""
+        step = square.side / side
+        if step > 1.5:  # warping alone would alias
+            image = np.asarray(cv2.blur(image, (round(step),) * 2), np.uint8)
+        picture = _cut(image, square, side, 1.0)
+        if hidden is not None:
+            picture = hide(picture, _cut(hidden, square, side, self._label_scale))
+        return _media_image(picture)
+
     def _mask(self, soft: Float, square: Square, width: int, height: int) -> Mask:
         """The network's mask of a square, cut to the image and reduced to label resolution."""
         scale = self._label_scale
         w, h = max(1, round(width * scale)), max(1, round(height * scale))
-        x0, y0 = (int(np.clip(np.floor(v * scale), 0, limit)) for v, limit in ((square.x, w), (square.y, h)))
-        x1, y1 = (
-            int(np.clip(np.ceil((v + square.side) * scale), 0, limit)) for v, limit in ((square.x, w), (square.y, h))
-        )
+        low, high = np.array([square.x, square.y]) * scale, np.array([square.x, square.y]) * scale + square.side * scale
+        x0, y0 = np.clip(np.floor(low), 0, [w, h]).astype(int).tolist()
+        x1, y1 = np.clip(np.ceil(high), 0, [w, h]).astype(int).tolist()
         if x1 <= x0 or y1 <= y0:
             return Mask(0, 0, np.zeros((0, 0), np.uint8))
         soft = np.ascontiguousarray(soft.reshape(soft.shape[0], soft.shape[1]), np.float32)
-        # From label pixel centres to the pixels of the network's picture.
-        step = soft.shape[0] / square.side / scale
-        shift = [(x0 + 0.5) * step - square.x * soft.shape[0] / square.side - 0.5]
-        shift.append((y0 + 0.5) * step - square.y * soft.shape[0] / square.side - 0.5)
+        step = soft.shape[0] / (square.side * scale)  # from label px to px of the network's picture
+        shift = (np.array([x0, y0]) + 0.5 - low) * step - 0.5
         matrix = np.array([[step, 0, shift[0]], [0, step, shift[1]]])
         if step > 1:
             soft = cv2.blur(soft, (max(1, round(step)),) * 2)
         patch = cv2.warpAffine(soft, matrix, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
         return Mask(x0, y0, np.asarray(np.clip(patch * 255, 0, 255), np.uint8))
+
+
+class _Follow:
+    """A network that looks where it saw somebody last."""
+
+    def __init__(self) -> None:
+        self._network = _network(video=True, people=1)
+        self._looks = 0
+        self.close = self._network.close
+
+    def look(self, picture: Any) -> Any:
+        """The network's answer to the next picture."""
+        self._looks += 1
+        return self._network.detect_for_video(picture, self._looks * FAR_APART_MS)
+
+    def reset(self) -> None:
+        """Make it search the next picture: an empty one shows nobody to look for."""
+        self.look(_media_image(np.zeros((LOOK_SIDE, LOOK_SIDE, 3), np.uint8)))
 
 
 def tiles(width: int, height: int, share: float) -> list[Square]:
@@ -145,15 +177,18 @@ def tiles(width: int, height: int, share: float) -> list[Square]:
     ]
 
 
-def _picture(image: UInt8, square: Square, side: int) -> Any:
+def _cut(image: UInt8, square: Square, side: int, scale: float) -> UInt8:
+    """A square (given in frame px) of an image at `scale` times the frame's size, as a picture of `side` px."""
+    step = square.side * scale / side
+    matrix = np.array([[step, 0, square.x * scale + 0.5 * step - 0.5], [0, step, square.y * scale + 0.5 * step - 0.5]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(image, matrix, (side, side), flags=flags), np.uint8)
+
+
+def _media_image(picture: UInt8) -> Any:
     import mediapipe as mp
 
-    step = square.side / side
-    matrix = np.array([[step, 0, square.x + 0.5 * step - 0.5], [0, step, square.y + 0.5 * step - 0.5]])
-    if step > 1.5:  # warping alone would alias
-        image = np.asarray(cv2.blur(image, (round(step),) * 2), np.uint8)
-    picture = cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-    return mp.Image(image_format=mp.ImageFormat.SRGB, data=picture)
+    return mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(picture))
 
 
 def _network(video: bool, people: int) -> Any:

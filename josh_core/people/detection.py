@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -100,6 +100,17 @@ def _histogram(image: UInt8, corners: Float, mask: Mask, label_scale: float) -> 
     lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)
     counts = cv2.calcHist([lab], [0, 1, 2], None, list(BINS), [0, 256, 64, 192, 64, 192]).ravel()
     return counts / max(counts.sum(), 1)
+
+
+def with_mask(detection: Detection, mask: Mask, image: UInt8, label_scale: float) -> Detection:
+    """The sighting with another mask, and with the colours and the score that follow from it."""
+    px = detection.landmarks_px
+    return replace(
+        detection,
+        mask=mask,
+        colours=colours_of(image, px, mask, label_scale),
+        score=score_of(px, detection.visibility, mask, label_scale),
+    )
 
 
 def colour_distance(a: Float, b: Float) -> float:

@@ -1,25 +1,35 @@
-"""Finds and follows everybody in a clip: forwards, then backwards to fill what was seen too late."""
+"""Finds and follows everybody in a clip.
+
+Whole pictures are searched a few times a second. From the one that shows people most clearly apart everybody is
+followed to both ends of the clip, each with the others painted over, so that two who walk side by side stay two; who
+turns up on the way is then followed to where they came from.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from josh_core.errors import ClipError
 from josh_core.people.clean import finish
-from josh_core.people.detect import Landmarker, Square, tiles
-from josh_core.people.detection import Detection, same_body
-from josh_core.people.track import BRIDGE_SECONDS, Trail, assign, without_doubles
+from josh_core.people.detect import Landmarker, Square
+from josh_core.people.detection import Detection, Mask, colour_distance, same_body, with_mask
+from josh_core.people.masks import Claim, divide
+from josh_core.people.search import MARGIN, SURE, Frame, clarity, search
+from josh_core.people.track import Expectation, Trail, assign, bodies
 from josh_core.progress import Progress
 from josh_core.settings import Settings
-from josh_core.types import Clip, Float, People, UInt8
+from josh_core.types import Clip, People
 
 LABEL_SIDE = 480  # px, longest side of the label images
-SEARCH_SECONDS = 0.3  # between two searches of the whole picture
-FOLLOW_MARGIN = 1.5  # side of the followed square over the size of the person
-SURE = 0.6  # score from which a sighting may begin a track
+SEARCH_SECONDS = 0.4  # between two searches of the whole picture
+SEARCH_SHARE = 0.4  # of the progress
+WIDE = 2.0  # side of the square in which somebody lost is searched, over the size of the person
+TRUSTED = 0.5  # distance of colours up to which a sure sighting of a followed person is taken as it is
+PAINTED = 0.55  # score of a sighting from which the person is painted over for others
+LOST = 0.45  # score below which a follow begins afresh
 
 
 def find_people(clip: Clip, settings: Settings, progress: Progress | None = None) -> People:
@@ -30,88 +40,132 @@ def find_people(clip: Clip, settings: Settings, progress: Progress | None = None
     progress = progress or Progress()
     scale = min(1.0, LABEL_SIDE / max(clip.width, clip.height))
     with Landmarker(scale) as networks, ThreadPoolExecutor(2) as pool:
-        search = _Search(clip, networks, pool, scale)
-        search.sweep(range(len(clip)), 1, progress)
-        search.sweep(range(len(clip) - 1, -1, -1), -1, progress)
-    people = finish(search.trails, clip, settings, scale)
+        chase = _Chase(clip, networks, pool, scale)
+        looked = chase.search_all(progress)
+        chase.follow_all(progress)
+    people = finish(chase.trails, clip, settings, scale)
     if not people.tracks:
-        looked = clip.times[:: max(1, len(clip) // 4)]
+        shown = looked[:: max(1, len(looked) // 5)]
         raise ClipError(
-            "Nobody was found in this clip (looked at every frame, for example at "
-            + ", ".join(f"{t + clip.start:.1f} s" for t in looked)
-            + "): please use a clip that shows at least one person from head to foot."
+            f"Nobody was found in this clip ({len(looked)} pictures were searched, among them those at "
+            + ", ".join(f"{clip.start + clip.times[i]:.1f}" for i in shown)
+            + " s): please use a clip that shows somebody from head to foot."
         )
     return people
 
 
-class _Search:
-    """The state of one search through a clip."""
+class _Chase:
+    """The state of finding and following people in one clip."""
 
     def __init__(self, clip: Clip, networks: Landmarker, pool: ThreadPoolExecutor, label_scale: float) -> None:
         self.trails: list[Trail] = []
         self._clip, self._networks, self._pool, self._scale = clip, networks, pool, label_scale
+        self._searched: dict[int, list[Detection]] = {}
 
-    def sweep(self, frames: Iterable[int], direction: int, progress: Progress) -> None:
-        """Look at the frames in order. The first sweep searches; the second only follows where something is missing."""
-        next_search = -np.inf
-        forwards = direction > 0
+    def search_all(self, progress: Progress) -> list[int]:
+        """Search a few pictures a second; the frames that were searched."""
+        grid = np.arange(0, self._clip.times[-1] + 1e-6, SEARCH_SECONDS)
+        frames = sorted({int(i) for i in np.searchsorted(self._clip.times, grid - 1e-6)})
+        for count, index in enumerate(frames):
+            progress.update(SEARCH_SHARE * count / len(frames))
+            self._searched[index] = search(Frame(self._clip, index, self._scale), self._networks)
+        return frames
+
+    def follow_all(self, progress: Progress) -> None:
+        """Follow everybody from the clearest picture to both ends, then latecomers to where they came from."""
+        anchor = max(self._searched, key=lambda i: (clarity(self._searched[i]), -i))
+        last = len(self._clip) - 1
+        sweeps = (range(anchor, last + 1), range(anchor, -1, -1), range(last, -1, -1), range(last + 1))
+        total = sum(len(s) for s in sweeps)
+        done = 0
+        for sweep in sweeps:
+            for trail in self.trails:
+                self._networks.forget(trail.id)
+            for index in sweep:
+                self._step(index, sweep.step)
+                done += 1
+                progress.update(SEARCH_SHARE + (1 - SEARCH_SHARE) * done / total)
+
+    def _step(self, index: int, direction: int) -> None:
+        """Look for those who are expected in a frame and not yet seen there."""
+        expected: dict[int, Expectation] = {}
         for trail in self.trails:
-            self._networks.forget(trail.id)
-        for count, frame in enumerate(frames):
-            time = self._clip.times[frame]
-            expected = self._expected(frame, direction)
-            due = forwards and time >= next_search
-            if due or expected:
-                image = self._clip.frame(frame)
-                found = self._follow(image, expected)
-                if due or (forwards and len(found) < len(expected)):
-                    found += self._look_around(image, expected)
-                    next_search = time + SEARCH_SECONDS
-                self._record(frame, expected, found, forwards)
-            progress.update((0.75 if forwards else 0.25) * count / len(self._clip) + 0.75 * (not forwards))
+            if index not in trail.seen:
+                expectation = trail.expect(index, direction, self._clip.times, self._scale)
+                if expectation is not None:
+                    expected[trail.id] = expectation
+        searched = self._searched.pop(index, [])
+        if not expected and not searched:
+            return
+        frame = Frame(self._clip, index, self._scale)
+        followed = self._follow(frame, expected)
+        given = self._assign(frame, expected, followed, searched)
+        for key in expected:
+            if given.get(key) is None or given[key] is not followed.get(key) or given[key].score < LOST:
+                self._networks.forget(key)
+        self._record(frame, expected, given)
 
-    def _expected(self, frame: int, direction: int) -> dict[int, Float]:
-        """Predicted landmarks of the trails that should be in sight but have not been seen at `frame`."""
-        out = {}
-        for trail in self.trails:
-            last = trail.latest(frame, direction)
-            if frame in trail.seen or last is None:
-                continue
-            if abs(self._clip.times[frame] - self._clip.times[last]) > BRIDGE_SECONDS:
-                continue
-            predicted = trail.predict(frame, direction, self._clip.times)
-            if predicted is not None:
-                out[trail.id] = predicted
-        return out
+    def _present(self, index: int) -> dict[int, Detection]:
+        """Who has been seen in a frame already, by id."""
+        return {trail.id: trail.seen[index] for trail in self.trails if index in trail.seen}
 
-    def _follow(self, image: UInt8, expected: dict[int, Float]) -> list[Detection]:
-        def look(item: tuple[int, Float]) -> Detection | None:
-            key, landmarks = item
-            box = np.concatenate([landmarks.min(0), landmarks.max(0)])
-            return self._networks.follow(key, image, Square.around(box, FOLLOW_MARGIN))
+    def _follow(self, frame: Frame, expected: Mapping[int, Expectation]) -> dict[int, Detection]:
+        """Look for each expected person with everybody else painted over; once more, wider, for who is not found."""
+        masks = {key: d.mask for key, d in self._present(frame.index).items() if d.score >= PAINTED}
+        masks |= {key: e.mask for key, e in expected.items() if e.score >= PAINTED}
 
-        return [d for d in self._pool.map(look, expected.items()) if d is not None]
+        def others(key: int) -> Iterable[Mask]:
+            return (mask for other, mask in masks.items() if other != key)
 
-    def _look_around(self, image: UInt8, expected: dict[int, Float]) -> list[Detection]:
-        height, width = image.shape[:2]
-        squares = tiles(width, height, 0) + tiles(width, height, 1.0) * (max(width, height) > 1.2 * min(width, height))
-        return [d for square in squares for d in self._networks.search(image, square)]
+        def look(key: int) -> Detection | None:
+            square = Square.around(expected[key].box, MARGIN)
+            return self._networks.follow(key, frame.image, square, frame.covering(others(key)))
 
-    def _record(self, frame: int, expected: dict[int, Float], found: list[Detection], may_begin: bool) -> None:
-        """Give the sightings of a frame to the trails; what is left over and sure begins a new trail."""
-        present = [trail.seen[frame] for trail in self.trails if frame in trail.seen]
-        fresh = [
-            d
-            for d in without_doubles(found, self._scale)
-            if not any(same_body(d, other, self._scale) for other in present)
-        ]
-        keys = list(expected)
-        pairs = assign([(expected[k], self.trails[k].colours) for k in keys], fresh)
-        for person, detection in pairs:
-            self.trails[keys[person]].add(frame, fresh[detection])
-        taken = {detection for _, detection in pairs}
-        for index, detection in enumerate(fresh):
-            if may_begin and index not in taken and detection.score >= SURE:
-                trail = Trail(len(self.trails))
-                trail.add(frame, detection)
-                self.trails.append(trail)
+        found = dict(zip(expected, self._pool.map(look, expected), strict=True))
+        for key in [key for key, d in found.items() if d is None or not assign([expected[key]], [d])]:
+            square = Square.around(expected[key].box, WIDE)
+            seen = self._networks.search(frame.image, square, frame.covering(others(key)))
+            pairs = assign([expected[key]], seen)
+            found[key] = seen[pairs[0][1]] if pairs else None
+        return {key: d for key, d in found.items() if d is not None}
+
+    def _assign(
+        self,
+        frame: Frame,
+        expected: Mapping[int, Expectation],
+        followed: Mapping[int, Detection],
+        searched: list[Detection],
+    ) -> dict[int, Detection]:
+        """One sighting for each person, by id; what a search saw of nobody known begins a new trail."""
+        given = {key: d for key, d in followed.items() if _trusted(expected[key], d)}
+        given = {k: d for k, d in given.items() if not self._doubled(d, [o for j, o in given.items() if j < k])}
+        taken = [*given.values(), *self._present(frame.index).values()]
+        open_keys = [key for key in expected if key not in given]
+        rest = [followed[key] for key in open_keys if key in followed]
+        rest = [g[0] for g in bodies([*rest, *searched], self._scale) if not self._doubled(g[0], taken)]
+        pairs = assign([expected[key] for key in open_keys], rest)
+        given |= {open_keys[person]: rest[which] for person, which in pairs}
+        used = {id(d) for d in given.values()}
+        for detection in searched:
+            if id(detection) not in used and any(detection is d for d in rest) and detection.score >= SURE:
+                self.trails.append(Trail(len(self.trails)))
+                given[self.trails[-1].id] = detection
+        return given
+
+    def _doubled(self, detection: Detection, others: Iterable[Detection]) -> bool:
+        return any(same_body(detection, other, self._scale) for other in others)
+
+    def _record(self, frame: Frame, expected: Mapping[int, Expectation], given: Mapping[int, Detection]) -> None:
+        """Divide the pixels among the sightings of one frame and add each to its trail."""
+        claims = []
+        for key, detection in given.items():
+            known = expected.get(key)
+            claims.append(Claim(detection.mask, known.mask if known else None, self.trails[key].body_colours))
+        for (key, detection), mask in zip(given.items(), divide(claims, frame.lab), strict=True):
+            self.trails[key].add(frame.index, with_mask(detection, mask, frame.image, self._scale), frame.lab)
+
+
+def _trusted(expected: Expectation, detection: Detection) -> bool:
+    """Whether a sighting of a followed person needs no comparison with others."""
+    like = colour_distance(expected.colours, detection.colours) <= TRUSTED
+    return like and detection.score >= SURE and bool(assign([expected], [detection]))

@@ -1,4 +1,4 @@
-"""Who is who from frame to frame: prediction, assignment, and the tidying of finished tracks. No image, no network."""
+"""Who is who from frame to frame: expectation, assignment, and one sighting for each body. No image, no network."""
 
 from __future__ import annotations
 
@@ -10,19 +10,40 @@ from scipy.optimize import linear_sum_assignment
 
 from josh_core.people.detection import (
     Detection,
+    Mask,
     colour_distance,
     landmark_distance,
     overlap,
     same_body,
     size_of,
 )
-from josh_core.types import Float
+from josh_core.people.masks import body_colours
+from josh_core.types import Float, UInt8
 
 BRIDGE_SECONDS = 0.5  # longest gap that is filled by interpolation
-COAST_SECONDS = 0.3  # a prediction does not run on for longer than this
-REACH = 0.5  # a sighting farther from its prediction, in sizes of the person, is somebody else
+COAST_SECONDS = 0.3  # an expectation moves on for no longer than this
+VELOCITY_SECONDS = 0.25  # over which a velocity is measured
+REACH = 0.5  # a sighting farther from its expectation, in sizes of the person, is somebody else
 GROWTH = 0.5  # nor does anybody's size change by more than this (natural logarithm)
+UNLIKE = 0.75  # nor their colours by more than this
 FAITHFUL = 0.95  # share of the known colours that each new sighting keeps
+NEVER = 10.0  # cost of what cannot be
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What one person should look like in a frame, from the sightings before."""
+
+    landmarks: Float  # [33,2] px
+    mask: Mask
+    colours: Float  # [2,bins] of torso and thighs
+    body_colours: Float | None  # [bins] of the whole body
+    score: float  # of the last sighting
+
+    @property
+    def box(self) -> Float:
+        """Bounds xyxy px of the landmarks."""
+        return np.concatenate([self.landmarks.min(0), self.landmarks.max(0)])
 
 
 @dataclass
@@ -31,73 +52,88 @@ class Trail:
 
     id: int
     seen: dict[int, Detection] = field(default_factory=dict)
-    colours: Float | None = None  # running description
+    colours: Float | None = None  # [2,bins] running description of torso and thighs
+    body_colours: Float | None = None  # [bins] running colours of the whole body
 
-    def add(self, frame: int, detection: Detection) -> None:
-        """Record a sighting and learn its colours."""
+    def add(self, frame: int, detection: Detection, lab: UInt8 | None = None) -> None:
+        """Record a sighting and learn its colours; lab is the frame in Lab at label resolution."""
         self.seen[frame] = detection
-        if self.colours is None:
-            self.colours = detection.colours.copy()
-            return
-        known = detection.colours.sum(-1) > 0
-        fresh = self.colours.sum(-1) == 0
-        keep = np.where(fresh, 0.0, FAITHFUL)[:, None]
-        mixed = keep * self.colours + (1 - keep) * detection.colours
-        self.colours = np.where(known[:, None], mixed, self.colours)
+        self.colours = _blend(self.colours, detection.colours)
+        whole = None if lab is None else body_colours(lab, detection.mask)
+        if whole is not None:
+            old = self.body_colours
+            self.body_colours = whole if old is None else FAITHFUL * old + (1 - FAITHFUL) * whole
 
     def latest(self, frame: int, direction: int) -> int | None:
         """The last frame seen before `frame` when time runs in `direction` (1 or -1)."""
         before = [f for f in self.seen if (frame - f) * direction > 0]
         return None if not before else max(before, key=lambda f: f * direction)
 
-    def predict(self, frame: int, direction: int, times: Float) -> Float | None:
-        """Landmarks [33,2] expected at `frame` from the sightings before it; None without any.
+    def expect(self, frame: int, direction: int, times: Float, label_scale: float) -> Expectation | None:
+        """What to expect at `frame` when time runs in `direction`; None when out of sight for too long.
 
-        The whole skeleton moves on with the recent velocity of its centre and growth of its size.
+        The whole skeleton moves on with the recent velocity of its landmarks' median.
         """
         last = self.latest(frame, direction)
-        if last is None:
+        if last is None or abs(times[frame] - times[last]) > self._patience(times):
             return None
-        now = self.seen[last].landmarks_px
-        recent = [f for f in self.seen if 0 < (last - f) * direction and abs(times[last] - times[f]) < 0.25]
-        if not recent:
-            return now
-        first = min(recent, key=lambda f: f * direction)
-        then = self.seen[first].landmarks_px
-        steps = min(abs(times[frame] - times[last]), COAST_SECONDS) / abs(times[last] - times[first])
-        return now + steps * np.median(now - then, axis=0)
+        now = self.seen[last]
+        recent = [f for f in self.seen if 0 < (last - f) * direction and abs(times[last] - times[f]) < VELOCITY_SECONDS]
+        step = np.zeros(2)
+        if recent:
+            first = min(recent, key=lambda f: f * direction)
+            moved = np.median(now.landmarks_px - self.seen[first].landmarks_px, axis=0)
+            step = moved * min(abs(times[frame] - times[last]), COAST_SECONDS) / abs(times[last] - times[first])
+        shift = np.round(step * label_scale).astype(int)
+        mask = Mask(now.mask.x + int(shift[0]), now.mask.y + int(shift[1]), now.mask.patch)
+        assert self.colours is not None
+        return Expectation(now.landmarks_px + step, mask, self.colours, self.body_colours, now.score)
+
+    def _patience(self, times: Float) -> float:
+        """Seconds for which this person is still expected after the last sighting: the longer known, the longer."""
+        frame = float(np.median(np.diff(times)))
+        return max(1.5 * frame, min(BRIDGE_SECONDS, 0.1 + 0.5 * lifetime(self.seen, times)))
 
 
-def without_doubles(detections: Sequence[Detection], label_scale: float) -> list[Detection]:
-    """Of the sightings that lie on one body, the surest; of two equally sure ones, the larger."""
-    kept: list[Detection] = []
+def _blend(known: Float | None, new: Float) -> Float:
+    """Running mean of colours [2,bins], part by part; a part that is not seen now keeps what is known."""
+    if known is None:
+        return new.copy()
+    seen, unknown = new.sum(-1) > 0, known.sum(-1) == 0
+    keep = np.where(unknown, 0.0, np.where(seen, FAITHFUL, 1.0))[:, None]
+    return keep * known + (1 - keep) * new
+
+
+def bodies(detections: Sequence[Detection], label_scale: float) -> list[list[Detection]]:
+    """Sightings gathered by the body they lie on, each group begun by its best: the surest, of equals the largest."""
+    groups: list[list[Detection]] = []
     for detection in sorted(detections, key=lambda d: -d.score * size_of(d.landmarks_px) ** 0.5):
-        if not any(same_body(detection, other, label_scale) for other in kept):
-            kept.append(detection)
-    return kept
+        for group in groups:
+            if same_body(detection, group[0], label_scale):
+                group.append(detection)
+                break
+        else:
+            groups.append([detection])
+    return groups
 
 
-def assign(expected: Sequence[tuple[Float, Float | None]], detections: Sequence[Detection]) -> list[tuple[int, int]]:
-    """Pairs (person, detection) of least total cost.
-
-    expected: per person the predicted landmarks [33,2] and the known colours. Nothing is paired beyond REACH.
-    """
+def assign(expected: Sequence[Expectation], detections: Sequence[Detection]) -> list[tuple[int, int]]:
+    """Pairs (expectation, detection) of least total cost; what cannot be is not paired."""
     if not expected or not detections:
         return []
-    cost = np.array([[_cost(landmarks, colours, d) for d in detections] for landmarks, colours in expected])
-    rows, columns = linear_sum_assignment(np.minimum(cost, 10.0))
-    return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if cost[r, c] < 10.0]
+    cost = np.array([[mismatch(e, d) for d in detections] for e in expected])
+    rows, columns = linear_sum_assignment(cost)
+    return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if cost[r, c] < NEVER]
 
 
-def _cost(landmarks: Float, colours: Float | None, detection: Detection) -> float:
-    """How unlike a sighting is to what was expected, in [0, 1]; infinite when out of reach."""
-    apart = landmark_distance(landmarks, detection.landmarks_px)
-    unlike = 0.5 if colours is None else colour_distance(colours, detection.colours)
-    growth = abs(np.log(size_of(detection.landmarks_px) / size_of(landmarks)))
-    if apart > REACH or growth > GROWTH:
-        return np.inf
-    box = np.concatenate([landmarks.min(0), landmarks.max(0)])
-    return 0.35 * (1 - overlap(box, detection.box)) + 0.35 * apart / REACH + 0.3 * unlike
+def mismatch(expected: Expectation, detection: Detection) -> float:
+    """How unlike a sighting is to what was expected: place, box and colours, in [0, 1]; NEVER when out of reach."""
+    apart = landmark_distance(expected.landmarks, detection.landmarks_px)
+    growth = abs(np.log(size_of(detection.landmarks_px) / size_of(expected.landmarks)))
+    unlike = colour_distance(expected.colours, detection.colours)
+    if apart > REACH or growth > GROWTH or unlike > UNLIKE:
+        return NEVER
+    return 0.35 * (1 - overlap(expected.box, detection.box)) + 0.35 * apart / REACH + 0.3 * unlike
 
 
 def lifetime(frames: Iterable[int], times: Float) -> float:

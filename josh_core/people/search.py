@@ -1,0 +1,76 @@
+"""Searching whole pictures for people, those behind others included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import cv2
+import numpy as np
+
+from josh_core.people.detect import Landmarker, Square, tiles
+from josh_core.people.detection import Detection, Mask, covered, overlap, size_of
+from josh_core.people.masks import painted
+from josh_core.people.track import bodies
+from josh_core.types import Clip, UInt8
+
+MARGIN = 1.4  # side of the square in which a person is looked at, over the size of the person
+SURE = 0.65  # score from which a sighting may begin a track
+HIDDEN = 0.5  # share of the limbs behind somebody from which a sighting is not believed
+TRIED = 3  # sightings of one body that compete
+
+
+class Frame:
+    """One frame in the forms that finding people needs."""
+
+    def __init__(self, clip: Clip, index: int, label_scale: float) -> None:
+        self.index = index
+        self.image = clip.frame(index)
+        self.label_scale = label_scale  # label px per frame px
+        self.width = max(1, round(clip.width * label_scale))  # of the label image
+        self.height = max(1, round(clip.height * label_scale))
+        small = cv2.resize(self.image, (self.width, self.height), interpolation=cv2.INTER_AREA)
+        self.lab: UInt8 = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), np.uint8)
+
+    def covering(self, masks: Iterable[Mask]) -> UInt8 | None:
+        """The masks together as one image at label resolution; None without any."""
+        masks = list(masks)
+        return painted(masks, self.width, self.height) if masks else None
+
+
+def search(frame: Frame, networks: Landmarker) -> list[Detection]:
+    """Everybody in a picture, one sighting for each body."""
+    height, width = frame.image.shape[:2]
+    squares = tiles(width, height, 0)
+    if max(width, height) > 1.2 * min(width, height):
+        squares += tiles(width, height, 1.0)
+    seen = [d for square in squares for d in networks.search(frame.image, square)]
+    found = [d for group in bodies(seen, frame.label_scale) for d in _clearest(frame, networks, group)]
+    return [group[0] for group in bodies(found, frame.label_scale)]
+
+
+def _clearest(frame: Frame, networks: Landmarker, group: Sequence[Detection]) -> list[Detection]:
+    """The best of several sightings of one body, and those who stand behind it.
+
+    Each is painted over in turn: a skeleton that has mixed up two people hides both, the right one leaves the other
+    to be seen.
+    """
+    tried = []
+    for detection in sorted(group, key=lambda d: -d.score)[:TRIED]:
+        square = Square.around(detection.box, MARGIN)
+        revealed = networks.search(frame.image, square, frame.covering([detection.mask]))
+        apart = [others[0] for others in bodies(revealed, frame.label_scale)]
+        behind = [d for d in apart if _is_behind(d, detection, frame.label_scale)]
+        tried.append((detection.score + sum(d.score for d in behind), detection, behind))
+    _, best, behind = max(tried, key=lambda t: t[0])
+    return [best, *behind]
+
+
+def _is_behind(detection: Detection, front: Detection, label_scale: float) -> bool:
+    """Whether a sighting is somebody else near the one in front, and not mere remains of that one."""
+    near = overlap(detection.box, front.box) > 0.05
+    return near and detection.score >= SURE and covered(detection, front, label_scale) < HIDDEN
+
+
+def clarity(found: Sequence[Detection]) -> float:
+    """How well a search explains a picture: the sure sightings, weighted by size."""
+    return float(sum(d.score * size_of(d.landmarks_px) ** 0.5 for d in found if d.score >= SURE))
