@@ -1,7 +1,7 @@
 """How good one result is, without any truth: numbers, verdicts and sentences in plain words.
 
-`measure` takes the numbers; `rows` judges with the one table of thresholds below, for the page, the command line and the
-exports alike.
+`measure` takes the numbers; `rows` judges with the one table of thresholds below, for the page, the command line and
+the exports alike.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Quantity:
 
 QUANTITIES = (
     Quantity("foot_slide_mm", "Foot slide", "mm/frame", "Feet that touch the ground slide {} mm a frame", 5, 15),
-    Quantity("foot_slide_mm_s", "Foot slide per second", "mm/s", "That is {} mm a second", 150, 450),
+    Quantity("foot_slide_mm_s", "Foot slide per second", "mm/s", "In a second they slide {} mm", 150, 450),
     Quantity("foot_height_cm", "Feet over the floor", "cm", "Feet in contact are {} cm from the floor", 4, 8),
     Quantity("floating_cm", "Floating", "cm", "Feet in contact float up to {} cm over the floor", 5, 10),
     Quantity("penetration_cm", "Penetration", "cm", "Feet sink up to {} cm into the floor", 5, 10),
@@ -60,8 +60,15 @@ QUANTITIES = (
         15,
         40,
     ),
-    Quantity("reprojection_px", "Reprojection", "px", "Joints are {} px from where they are seen"),
-    Quantity("reprojection_pct", "Reprojection, relative", "% of height", "That is {} % of the person's height", 3, 6),
+    Quantity("reprojection_px", "Reprojection", "px", "Shoulders to ankles lie {} px from where they are seen"),
+    Quantity(
+        "reprojection_pct",
+        "Reprojection, relative",
+        "% of height",
+        "Shoulders to ankles miss by {} % of the person's height",
+        3,
+        6,
+    ),
     Quantity("camera_path_m", "Camera path", "m", "The camera travels {} m"),
 )
 _SCALE_SENTENCE = {

@@ -104,32 +104,44 @@ def _pinhole(focal: float, size: tuple[int, int]) -> Float:
     return np.array([[focal, 0, size[0] / 2], [0, focal, size[1] / 2], [0, 0, 1.0]])
 
 
+def _everything(result: Reconstruction) -> Float:
+    """All camera centres and joints [N,3]."""
+    centres = np.asarray(result.world_from_cam[:, :3, 3], np.float64)
+    joints = [np.asarray(person.joints, np.float64).reshape(-1, 3) for person in result.people]
+    return np.concatenate([centres, *joints])
+
+
 def _bounds(result: Reconstruction) -> tuple[Float, Float]:
     """Corners [3] of the box around everybody's joints and the camera's path, with a margin."""
-    centres = np.asarray(result.world_from_cam[:, :3, 3], np.float64)
-    every = np.concatenate([centres, *(np.asarray(p.joints, np.float64).reshape(-1, 3) for p in result.people)])
+    every = _everything(result)
     return every.min(0) - _MARGIN, every.max(0) + _MARGIN
 
 
 def _over_the_shoulder(result: Reconstruction, size: tuple[int, int]) -> View:
-    """From behind, above and beside the camera's first position, far enough to see everybody's way."""
-    low, high = _bounds(result)
-    centre, radius = (low + high) / 2, float(np.linalg.norm(high - low)) / 2
+    """From behind, above and beside the camera's first position, just far enough to see everybody's way."""
     ahead = np.asarray(result.world_from_cam[0, :3, 2], np.float64) * [1, 0, 1]
     ahead /= max(float(np.linalg.norm(ahead)), 1e-9)
     side = np.cross(ahead, [0.0, 1.0, 0.0])
+    every = _everything(result)
+    centre = (every.min(0) + every.max(0)) / 2
     away = -0.75 * ahead + 0.5 * side + np.array([0, 0.6, 0])
-    eye = centre + away / np.linalg.norm(away) * radius * 1.9
-    return View(look_at(eye, centre), _pinhole(0.9 * max(size), size), *size)
+    rotation = look_at(centre + away, centre)[:3, :3]
+    k = _pinhole(0.9 * max(size), size)
+    x, y, z = ((every - centre) @ rotation).T
+    # A point stays in the picture when its |x| is at most `edge` times its depth, distance + z.
+    edge_x, edge_y = 0.85 * k[0, 2] / k[0, 0], 0.85 * k[1, 2] / k[1, 1]
+    distance = float(np.maximum(np.abs(x) / edge_x - z, np.abs(y) / edge_y - z).max())
+    return View(look_at(centre + distance * away / np.linalg.norm(away), centre), k, *size)
 
 
 def _draw_grid(canvas: Canvas, result: Reconstruction) -> None:
     low, high = _bounds(result)
-    a, b = np.floor(low).astype(int), np.ceil(high).astype(int)
-    for x in range(a[0], b[0] + 1):
-        canvas.line(np.array([(x, 0, z) for z in range(a[2], b[2] + 1)], float), _GRID, 1)
-    for z in range(a[2], b[2] + 1):
-        canvas.line(np.array([(x, 0, z) for x in range(a[0], b[0] + 1)], float), _GRID, 1)
+    (x0, _, z0), (x1, _, z1) = np.floor(low), np.ceil(high)
+    along_x, along_z = np.arange(x0, x1 + 1), np.arange(z0, z1 + 1)
+    for x in along_x:
+        canvas.line(np.stack([np.full_like(along_z, x), 0 * along_z, along_z], 1), _GRID, 1)
+    for z in along_z:
+        canvas.line(np.stack([along_x, 0 * along_x, np.full_like(along_x, z)], 1), _GRID, 1)
 
 
 def draw_paths(canvas: Canvas, result: Reconstruction, frame: int) -> None:
