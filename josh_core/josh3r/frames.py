@@ -48,6 +48,18 @@ class View:
         y = (y1 - 0.5 + (y2 - y1) * (np.arange(self.height) + 0.5) / self.height) * frame_height
         return np.stack(np.meshgrid(x, y), -1)
 
+    def on_whole_frame(self, values: Float, width: int, height: int) -> Float:
+        """Values [...,self.height,self.width] at the pixel centres of an image [...,height,width] of the whole frame.
+
+        The nearest value is taken, as blending across depth edges makes points in mid-air; 0 outside the window.
+        """
+        x1, y1, x2, y2 = self.window
+        x = np.floor(((np.arange(width) + 0.5) / width - x1) / (x2 - x1) * self.width).astype(int)
+        y = np.floor(((np.arange(height) + 0.5) / height - y1) / (y2 - y1) * self.height).astype(int)
+        inside = ((y >= 0) & (y < self.height))[:, None] & ((x >= 0) & (x < self.width))
+        held = np.clip(y, 0, self.height - 1)[:, None], np.clip(x, 0, self.width - 1)
+        return np.where(inside, values[(..., *held)], 0).astype(values.dtype)
+
 
 def view_of(clip: Clip, window: tuple[float, float, float, float] = WHOLE) -> View:
     """The network's image size for a clip: any aspect ratio, portrait or landscape."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 
@@ -16,8 +15,10 @@ from josh_core.josh3r.focal import agree_on_focal
 from josh_core.josh3r.motions import PairMotions, PairPlan, plan_pairs, read_pairs
 from josh_core.josh3r.network import Josh3r
 from josh_core.progress import Progress
+from josh_core.scene.depth import MapGrid
+from josh_core.scene.tracks import background
 from josh_core.settings import Settings
-from josh_core.types import BodyTrack, Bool, CameraKind, CameraPath, Clip, DepthMaps, Int, Matches, People, Scene
+from josh_core.types import BodyTrack, CameraKind, CameraPath, Clip, DepthMaps, Int, Matches, People, Scene
 
 
 @dataclass(frozen=True)
@@ -84,33 +85,24 @@ def assemble(known: Known, answers: Answers) -> tuple[Scene, tuple[BodyTrack, ..
         known.kind, world_from_cam, answers.focal, answers.focal_sigma, plan.keyframes[plan.depth_pairs], registered
     )
     nothing = Matches(np.zeros((0, 2), np.int64), np.zeros(1, np.int64), np.zeros((0, 2, 2)), np.zeros(0))
-    depths = metric_depths(plan, motions, known.people, lead)
+    depths = metric_depths(known, answers, lead)
     return Scene(cameras, nothing, depths), move_bodies(plan, motions, bodies, answers.focal, clip.times)
 
 
-def metric_depths(plan: PairPlan, motions: PairMotions, people: People, lead: Int) -> DepthMaps:
+def metric_depths(known: Known, answers: Answers, lead: Int) -> DepthMaps:
     """Depth in metres of the whole frame, zero where the network did not look and where people are.
 
     lead: [K-1] row whose scale is taken for each pair, -1 for the median of all.
     """
-    x1, y1, x2, y2 = plan.view.window
-    width, height = plan.view.width, plan.view.height
-    columns, rows = slice(round(x1 * width), round(x2 * width)), slice(round(y1 * height), round(y2 * height))
-    step = round(1 / (x2 - x1))  # the window was enlarged by this much
-    depth = np.zeros((len(plan.depth_pairs), height, width), np.float32)
-    confidence = np.zeros_like(depth)
+    plan, motions = answers.plan, answers.motions
+    grid = MapGrid.of(known.clip, answers.focal)
+    depth = plan.view.on_whole_frame(motions.depth, grid.width, grid.height)
+    confidence = plan.view.on_whole_frame(motions.confidence, grid.width, grid.height)
     usual = float(np.median(motions.scale[:, 0])) if len(motions.scale) else 1.0
     for k, pair in enumerate(plan.depth_pairs):
-        scale = float(motions.scale[lead[pair], 0]) if lead[pair] >= 0 else usual
-        depth[k, rows, columns] = motions.depth[k, ::step, ::step] * scale
-        confidence[k, rows, columns] = motions.confidence[k, ::step, ::step]
-        person = _grown(people.mask(int(plan.keyframes[pair]), width, height))
-        unknown = person | (depth[k] <= 0) | ~np.isfinite(depth[k])
+        depth[k] *= motions.scale[lead[pair], 0] if lead[pair] >= 0 else usual
+        free = background(known.people, int(plan.keyframes[pair]), grid.width, grid.height)
+        unknown = ~free | (depth[k] <= 0) | ~np.isfinite(depth[k])
         depth[k][unknown] = 0
         confidence[k][unknown] = 0
     return DepthMaps(depth, confidence, np.zeros(depth.shape, np.bool_))
-
-
-def _grown(mask: Bool) -> Bool:
-    """A mask and a margin of 4 px, where the network blends person and background."""
-    return cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0

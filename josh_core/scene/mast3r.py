@@ -15,11 +15,12 @@ import numpy as np
 from josh_core import cache
 from josh_core.geometry import interpolate_rigid, intrinsics, transform, unproject
 from josh_core.josh3r.focal import agree_on_focal
-from josh_core.josh3r.frames import network_frame, view_of
+from josh_core.josh3r.frames import View, network_frame, view_of
 from josh_core.josh3r.mast3r import Mast3r
 from josh_core.progress import Progress
 from josh_core.scene.adjust import Rig
 from josh_core.scene.camera import every_frame, steady_camera
+from josh_core.scene.depth import MapGrid
 from josh_core.scene.lens import Lens
 from josh_core.scene.mast3r_graph import TRUSTED, Placed, place_keyframes, verified
 from josh_core.scene.mast3r_pairs import STRIDE, WINDOW, Canonical, Keyframes, PairMatches, read_keyframes
@@ -115,13 +116,22 @@ def assemble_scene(
     k_network = to_network[:, None] * intrinsics(focal, clip.width, clip.height)
     kept = [verified(m, settings.seed) for m in found]
     placed = place_keyframes(kept, canonical, k_network, settings.seed)
-    depth = canonical.depth * placed.scale[:, None, None].astype(np.float32)
-    depths = DepthMaps(depth, canonical.confidence, np.zeros(depth.shape, np.bool_))
+    depths = _depth_maps(clip, canonical, placed, focal)
     if steady is None:
         cameras = _moving(clip, tracks, keyframes, placed, depths, (focal, sigma))
     else:
         cameras = replace(steady, focal=focal, focal_sigma=sigma, keyframes=keyframes)
     return Scene(cameras, in_frame_pixels(kept, to_network), depths)
+
+
+def _depth_maps(clip: Clip, canonical: Canonical, placed: Placed, focal: float) -> DepthMaps:
+    """The keyframes' depth in the world's unit, on the grid that the stages after this one use."""
+    height, width = canonical.depth.shape[1:]
+    grid, view = MapGrid.of(clip, focal), View(width, height)
+    depth = view.on_whole_frame(canonical.depth, grid.width, grid.height)
+    confidence = view.on_whole_frame(canonical.confidence, grid.width, grid.height)
+    depth *= placed.scale[:, None, None].astype(np.float32)
+    return DepthMaps(depth, confidence, np.zeros(depth.shape, np.bool_))
 
 
 def in_frame_pixels(matches: list[PairMatches], to_network: Float) -> Matches:

@@ -143,8 +143,8 @@ def test_depth_covers_what_the_network_saw_and_no_person() -> None:
     people.labels[:, 4:5, 8:9] = 1
     known = Known(clip, people, fitted_bodies(truth, list(people.tracks)), load_body())
     depths = assemble(known, Answers(plan, answers_of(truth, plan), 700.0, 0.03))[0].depths
-    height, width = plan.view.height, plan.view.width
-    assert depths.depth.shape == (len(plan.depth_pairs), height, width)
+    count, height, width = depths.depth.shape
+    assert (count, width, height) == (len(plan.depth_pairs), 448, 252)
     inside = np.zeros((height, width), bool)
     inside[height // 4 : 3 * height // 4, width // 4 : 3 * width // 4] = True
     seen = depths.depth[0] > 0

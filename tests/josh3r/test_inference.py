@@ -71,6 +71,20 @@ def test_boxes_and_pixels_agree_for_any_window() -> None:
         assert view.boxes(box, clip) == pytest.approx([x, y, x, y])
 
 
+@pytest.mark.parametrize("window", [(0.0, 0.0, 1.0, 1.0), CENTRE_HALF])
+def test_values_go_back_to_the_pixels_they_came_from(window: tuple[float, float, float, float]) -> None:
+    """Pixel coordinates, carried to an image of the whole frame, are those of its own pixels."""
+    view = View(64, 48, window)
+    x, y = np.moveaxis(view.pixels(448, 252), -1, 0) + np.array([224, 126])[:, None, None]
+    whole = view.on_whole_frame(np.stack([x, y]), 448, 252)
+    want = np.stack(np.meshgrid(np.arange(448) + 0.5, np.arange(252) + 0.5))
+    x1, y1, x2, y2 = window
+    inside = (want[0] > 448 * x1) & (want[0] < 448 * x2) & (want[1] > 252 * y1) & (want[1] < 252 * y2)
+    assert (whole[:, ~inside] == 0).all()
+    half_a_pixel = np.array([448 * (x2 - x1) / 64, 252 * (y2 - y1) / 48]) / 2
+    assert (np.abs(whole - want)[:, inside] <= half_a_pixel[:, None] + 1e-9).all()
+
+
 @pytest.mark.parametrize(("fps", "gap"), [(30, 3), (24, 2), (60, 6), (5, 1)])
 def test_pairs_are_a_tenth_of_a_second_apart(fps: float, gap: int) -> None:
     clip = make_clip(20, 640, 360, fps)

@@ -277,14 +277,14 @@ def test_scene_of_a_moving_camera(street: tuple) -> None:
     assert scene.cameras.registered.all()
     assert scene.cameras.focal == pytest.approx(FOCAL)
     assert scene.cameras.keyframes.tolist() == keyframes.tolist()
-    assert scene.depths.depth.shape == (len(keyframes), HEIGHT, WIDTH)
+    assert scene.depths.depth.shape == (len(keyframes), 252, 448)
     # Matches and depth agree with the cameras: a match's point, lifted by depth, lands on the other pixel.
     k = intrinsics(scene.cameras.focal, *SIZE)
     cameras = scene.cameras.world_from_cam[keyframes]
     for pair in (0, 5):
         first, second = scene.matches.pairs[pair]
         px = scene.matches.px[scene.matches.offsets[pair] : scene.matches.offsets[pair + 1]]
-        x, y = (px[:, 0] * SCALE).astype(int).T
+        x, y = (px[:, 0] * 448 / SIZE[0]).astype(int).T
         lifted = unproject(k, px[:, 0], scene.depths.depth[first][y, x])
         error = project(k, transform(invert(cameras[second]) @ cameras[first], lifted)) - px[:, 1]
         assert np.median(np.linalg.norm(error, axis=-1)) < 3  # px; matches come in network px of 2.5
