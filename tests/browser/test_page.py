@@ -1,0 +1,206 @@
+"""The page as visitors use it: upload, run, share, cancel, mistakes, several visitors, restarts, hostile requests."""
+
+from __future__ import annotations
+
+import shutil
+import urllib.error
+import urllib.parse
+import urllib.request
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import READY, Server, Visitor, overlap, patience, picture
+
+RESULT = "joshViewer.ready && joshViewer.value.id !== 'courtyard'"
+CARD = "#j-progress .j-card"
+
+
+@pytest.fixture
+def clip(tmp_path: Path, examples_folder: Path) -> Path:
+    return Path(shutil.copyfile(examples_folder / "courtyard" / "clip.mp4", tmp_path / "My walk.mp4"))
+
+
+def choose(page: Any, clip: Path) -> None:
+    page.set_input_files("#j-clip input[type=file]", clip)
+    page.wait_for_selector("#j-cost .j-card")
+
+
+def run(page: Any, clip: Path) -> str:
+    choose(page, clip)
+    page.click("#j-run")
+    page.wait_for_function(RESULT)
+    return str(page.evaluate("joshViewer.value.id"))
+
+
+def share(page: Any) -> str:
+    page.click("#j-share")
+    link = page.locator("#j-link").locator("input, textarea")
+    link.wait_for()
+    page.wait_for_function("document.querySelector('#j-link input, #j-link textarea').value.includes('run=')")
+    return str(link.input_value())
+
+
+def get(server: Server, path: str) -> int:
+    try:
+        return int(urllib.request.urlopen(server.url + path, timeout=30).status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_upload_run_share_reuse_delete(visit: Visitor, clip: Path, tmp_path: Path) -> None:
+    page = visit.viewer("?example=courtyard&t=0&view=orbit")
+    choose(page, clip)
+    card = page.locator("#j-cost").inner_text()
+    assert "30 frames" in card and "guess" in card
+    page.wait_for_function("document.querySelector('#j-cost').innerText.includes('about 2 people')")
+    page.click("#j-run")
+    page.wait_for_selector(CARD)
+    page.wait_for_selector("#j-cancel")
+    page.wait_for_function(RESULT)
+    first = page.evaluate("joshViewer.value.id")
+    assert page.locator("#j-quality table th[scope=col]").count() == 3
+    page.evaluate("joshViewer.views.calm = true; joshViewer.resetView(); joshViewer.goTo(11)")
+    link = share(page)
+    page.wait_for_timeout(300)
+    mine = picture(page)[..., 3] > 0
+    page.context.close()
+
+    page = visit.viewer(link)  # a fresh profile
+    assert page.evaluate("joshViewer.value.id") == first and page.evaluate("joshViewer.clock.frame") == 11
+    assert overlap(picture(page)[..., 3] > 0, mine) > 0.98
+    for tab in ("From above", "Files", "Details"):
+        page.get_by_role("tab", name=tab).click()
+    assert page.locator("#j-plots svg").count() == 2
+    with page.expect_download() as download:
+        page.get_by_role("tab", name="Files").click()
+        page.locator("#j-files a").filter(has_text="GLB").first.click()
+    assert Path(download.value.path()).read_bytes()[:4] == b"glTF"
+    page.evaluate("joshViewer.value = { id: 'courtyard' }")
+    assert run(page, Path(shutil.copyfile(clip, tmp_path / "renamed.mp4"))) == first  # the same clip is not run again
+    page.get_by_role("tab", name="Details").click()
+    page.get_by_role("button", name="Delete this result").click()
+    page.get_by_label("Delete key").fill("not the key")
+    page.click("#j-delete")
+    page.get_by_text("does not belong to this result").wait_for()
+    assert get(visit.server, "gradio_api/file=" + str(visit.server.store / "shared" / first / "entry.json")) == 200
+
+
+def test_the_owner_deletes(visit: Visitor, clip: Path) -> None:
+    page = visit.viewer("?example=courtyard&t=0&view=orbit")
+    with clip.open("ab") as file:
+        file.write(b"\0" * 16)  # another clip to the store
+    run(page, clip)
+    link = share(page)
+    page.get_by_role("tab", name="Details").click()
+    page.get_by_role("button", name="Delete this result").click()
+    page.click("#j-delete")
+    page.get_by_text("The result is deleted").wait_for()
+    page.goto(link)
+    page.get_by_text("does not exist or has expired").first.wait_for()
+
+
+def test_cancel_and_crash_and_nobody(visit: Visitor, clip: Path) -> None:
+    page = visit.viewer("?example=courtyard&t=0&view=orbit")
+    choose(page, clip.rename(clip.with_name("slow.mp4")))
+    page.click("#j-run")
+    page.wait_for_function("document.querySelector('#j-progress').innerText.includes('left')")
+    page.click("#j-cancel")
+    page.get_by_text("Cancelled; nothing was kept.").wait_for()
+    page.wait_for_selector("#j-run")
+    for name, said in (("crash", "ended unexpectedly"), ("nobody", "Nobody was found")):
+        page.get_by_role("button", name="Other clip").click()
+        choose(page, clip.with_name("slow.mp4").rename(clip.with_name(f"{name}.mp4")))
+        page.click("#j-run")
+        page.locator("#j-progress").get_by_text(said).wait_for()
+        clip.with_name(f"{name}.mp4").rename(clip.with_name("slow.mp4"))
+    assert "Traceback" not in visit.server.log.read_text()
+
+
+def test_wrong_files(visit: Visitor, tmp_path: Path) -> None:
+    page = visit.viewer("?example=courtyard&t=0&view=orbit")
+    text = tmp_path / "text.mp4"
+    text.write_text("This is no video.")
+    packed = tmp_path / "zip.mp4"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a.txt", "a")
+    large = tmp_path / "large.mp4"
+    large.write_bytes(b"\0\0\0\x18ftypmp42" + b"\0" * 21_000_000)
+    for path, said in ((text, "not a video"), (packed, "not a video"), (large, "larger than 20 MB")):
+        page.set_input_files("#j-clip input[type=file]", path)
+        page.wait_for_function(f"document.querySelector('#j-clip .j-say').textContent.includes('{said}')")
+        assert page.locator("#j-run").is_disabled()
+    visit.watch.errors = [e for e in visit.watch.errors if "413" not in e]  # the browser reports the refusal too
+
+
+def test_one_runs_and_another_browses(visit: Visitor, clip: Path) -> None:
+    busy = visit.viewer("?example=courtyard&t=0&view=orbit")
+    choose(busy, clip.rename(clip.with_name("slow.mp4")))
+    busy.click("#j-run")
+    busy.wait_for_selector("#j-cancel")
+    other = visit.tab("?example=courtyard&t=0&view=orbit")
+    other.wait_for_function(READY)
+    assert other.evaluate("performance.now()") < 5000 * patience()
+    other.locator("#j-gallery [data-example=courtyard]").click()
+    other.wait_for_function("joshViewer.clock.playing")
+    choose(other, clip.with_name("slow.mp4"))
+    assert "in line" in other.locator("#j-cost").inner_text()
+    other.click("#j-run")
+    other.locator(CARD).get_by_text("Number 1 in line").wait_for()
+    other.context.close()  # leaving ends the wait and removes what was uploaded
+    visit.contexts.pop()
+    busy.click("#j-cancel")
+    busy.get_by_text("Cancelled; nothing was kept.").wait_for()
+    visitors = visit.server.store / "visitors"
+    busy.wait_for_timeout(1000)
+    assert len(list(visitors.iterdir())) <= 2
+
+
+HOSTILE = ("../../../etc/passwd", "..%2f..%2fetc%2fpasswd", "%00", "a" * 300, "shared", "....", "abc/def/ghi/jklmnop")
+
+
+def test_hostile_requests(visit: Visitor) -> None:
+    server = visit.server
+    for run_id in HOSTILE:
+        page = visit.tab(f"?run={run_id}")
+        page.locator(".jv-note").get_by_text("result").wait_for()
+        page.context.close()
+        visit.contexts.pop()
+    root = Path(__file__).resolve().parents[2]
+    private = (
+        server.store / "lock", server.store / "rates.json", server.store / "uploads", server.store / "visitors",
+        root / "app.py", root / "requirements.txt", Path("/etc/passwd"), server.store / "temporary" / ".." / "lock",
+    )  # fmt: skip
+    for path in private:
+        for text in (str(path), urllib.parse.quote(str(path), safe=""), str(path) + "%00.mp4"):
+            assert get(server, f"gradio_api/file={text}") in (403, 404)
+
+
+def test_through_a_power_cut(visit: Visitor, clip: Path, examples_folder: Path) -> None:
+    page = visit.viewer("?example=courtyard&t=0&view=orbit")
+    with clip.open("ab") as file:
+        file.write(b"\0" * 32)
+    shared = run(page, clip)
+    link = share(page)
+    with clip.open("ab") as file:
+        file.write(b"\0")
+    page.evaluate("joshViewer.value = { id: 'courtyard' }")
+    page.get_by_role("button", name="Other clip").click()
+    unshared = run(page, clip)
+    assert unshared != shared
+    page.context.close()
+    visit.contexts.clear()
+    visit.server.kill()
+    half = visit.server.store / "building" / "half"
+    half.mkdir()
+    visit.server.start()
+    page = visit.viewer(link)
+    assert page.evaluate("joshViewer.value.id") == shared
+    gone = visit.tab(f"?run={unshared}")
+    gone.get_by_text("does not exist or has expired").first.wait_for()
+    assert not half.exists()
+    for name in ("temporary", "building", "uploads"):
+        assert not list((visit.server.store / name).iterdir())
+    assert "Traceback" not in visit.server.log.read_text()
