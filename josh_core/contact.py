@@ -23,7 +23,7 @@ STILL_SPEED = 0.35  # m/s, a point slower than this against its background is ju
 STILL_WIDTH = 0.1  # m/s, softness of that judgement
 LOW_HEIGHT = 0.09  # m over the lowest point of the body: a toe of a stance foot is this low even at heel lift
 LOW_WIDTH = 0.02  # m
-SEAT_SECONDS = 0.5  # s, a seat must be still this long
+SEAT_SECONDS = 1.5  # s, shortest rest of a seat: the low point of a slow squat is shorter
 SHORTEST = 0.1  # s, contacts and gaps shorter than this are noise
 FEET = ("heel", "sole", "ball", "toe")
 LIMBS = ("hand", "knee", "shin", "elbow", "forearm")  # on the floor when low
@@ -58,7 +58,9 @@ def find_contacts(
     for b, p, speed in zip(bodies, points, speeds, strict=True):
         up_cam = cameras.world_from_cam[b.frames, :3, :3].swapaxes(1, 2) @ up  # [n,3]
         probability = _probability(p, up_cam, speed, body.contact_names, dt)
-        out.append(Contacts(_split_runs(probability, b.frames, SHORTEST / dt), tuple(body.contact_names)))
+        resting = [not is_part(name, FEET + LIMBS) for name in body.contact_names]
+        shortest = np.where(resting, SEAT_SECONDS, SHORTEST) / dt
+        out.append(Contacts(_split_runs(probability, b.frames, shortest), tuple(body.contact_names)))
     return tuple(out)
 
 
@@ -158,7 +160,7 @@ def _probability(p: PosedPoints, up_cam: Float, speed: Float, names: tuple[str, 
     still = _sigmoid((STILL_SPEED - speed) / STILL_WIDTH)
     low = _sigmoid((LOW_HEIGHT - (height - height.min(1, keepdims=True))) / LOW_WIDTH)
     seated = _seated(p.joints, up_cam)
-    window = max(1, round(SEAT_SECONDS / dt))
+    window = max(1, round(SEAT_SECONDS / 2 / dt))
     long_still = _sliding_median(still, window)
     out = np.zeros_like(still)
     for c, name in enumerate(names):
@@ -185,32 +187,31 @@ def _seated(joints: Float, up_cam: Float) -> Float:
     return _sigmoid((0.78 - drop.min(1)) / 0.05)
 
 
-def _split_runs(probability: Float, frames: Float, shortest: float) -> Float:
-    """Hysteresis within each stretch of consecutive frames."""
+def _split_runs(probability: Float, frames: Int, shortest: Float) -> Float:
+    """Hysteresis within each stretch of consecutive frames; shortest: [C] frames."""
     out = np.empty_like(probability)
+    gap = max(1, round(float(shortest.min())))
     for run in np.split(np.arange(len(frames)), np.flatnonzero(np.diff(frames) != 1) + 1):
-        out[run] = _hysteresis(probability[run], max(1, round(shortest)))
+        for c in range(probability.shape[1]):
+            out[run, c] = _hysteresis(probability[run, c], max(1, round(float(shortest[c]))), gap)
     return out
 
 
-def _hysteresis(probability: Float, shortest: int) -> Float:
-    """Probabilities [n,C] whose runs over 0.4 that never pass 0.6, or are too short, are pushed under one half.
+def _hysteresis(probability: Float, shortest: int, gap: int) -> Float:
+    """Probability [n] whose runs over 0.4 that never pass 0.6, or are `shortest` frames or less, stay under one half.
 
-    Gaps of `shortest` frames or fewer inside a contact are filled with the lower of their ends.
+    Holes of `gap` frames or fewer inside a contact are filled with the lower of their ends.
     """
-    out = probability.copy()
-    for c in range(out.shape[1]):
-        p = out[:, c]
-        on = p > 0.4
-        for first, last in _runs(~on):
-            inside = first > 0 and last < len(p)
-            if inside and last - first <= shortest:
-                p[first:last] = min(p[first - 1], p[last])
-                on[first:last] = True
-        for first, last in _runs(on):
-            if last - first <= shortest or p[first:last].max() < 0.6:
-                p[first:last] = np.minimum(p[first:last], 0.3)
-    return out
+    p = probability.copy()
+    on = p > 0.4
+    for first, last in _runs(~on):
+        if first > 0 and last < len(p) and last - first <= gap:
+            p[first:last] = min(p[first - 1], p[last])
+            on[first:last] = True
+    for first, last in _runs(on):
+        if last - first <= shortest or p[first:last].max() < 0.6:
+            p[first:last] = np.minimum(p[first:last], 0.3)
+    return p
 
 
 def _runs(flag: Float) -> list[tuple[int, int]]:

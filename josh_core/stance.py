@@ -58,8 +58,8 @@ def _solve(height: Float, step: Float, laid: Float, held: Float, about: tuple[Fl
     sigma = ALONG_SIGMA * np.maximum(depth, 0.5)
     block = (np.eye(3) - outer) / ACROSS_SIGMA**2 + outer / sigma[:, None, None] ** 2
     block[:, 1, 1] += laid.sum(1) / FLOOR_SIGMA**2
-    first = sparse.diags([-1.0, 1.0], [0, 1], shape=(n - 1, n))
-    second = sparse.diags([1.0, -2.0, 1.0], [0, 1, 2], shape=(max(n - 2, 0), n))
+    first = _difference(n)
+    second = _difference(n - 1) @ first
     held_sum = sparse.diags(held.sum(1) / STATIC_SIGMA**2)
     smooth = sparse.diags((consecutive[1:] & consecutive[:-1]) / SMOOTH_SIGMA**2)
     in_time = first.T @ held_sum @ first + second.T @ smooth @ second
@@ -67,3 +67,10 @@ def _solve(height: Float, step: Float, laid: Float, held: Float, about: tuple[Fl
     pull[:, 1] -= (laid * height).sum(1) / FLOOR_SIGMA**2
     system = sparse.block_diag(list(block)) + sparse.kron(in_time, sparse.eye(3))
     return spsolve(system.tocsc(), pull.reshape(-1)).reshape(n, 3)
+
+
+def _difference(n: int) -> sparse.csr_matrix:
+    """Matrix [n-1,n] of first differences; empty for fewer than two."""
+    if n < 2:
+        return sparse.csr_matrix((0, max(n, 0)))
+    return sparse.csr_matrix(sparse.diags([-1.0, 1.0], [0, 1], shape=(n - 1, n)))
