@@ -81,13 +81,14 @@ class Evidence:
     sight: Float  # [n,3,3] columns: two axes across the line of sight to the person, then the line itself
     depth: Float  # [n] m, first estimate
     world_from_cam: Float  # [n,3,3] how the camera is turned
+    camera_stays: bool  # it turns at most, so that what is still in turned axes is still in the world
     guess: Float  # [n,33,3] m, landmarks of the network in camera axes
     turned: Bool  # [n] the network took the whole or half of the person for turned round
-    height: tuple[float, float]  # m, standing height and its standard deviation
+    height: float  # m, standing height
 
 
-def gather_evidence(track: Track, cameras: CameraPath, clip: Clip, height: tuple[float, float]) -> Evidence:
-    """Evidence of a track seen by cameras with a known focal length; height: what is known of it, with its sigma."""
+def gather_evidence(track: Track, cameras: CameraPath, clip: Clip, height: float) -> Evidence:
+    """Evidence of a track seen by cameras with a known focal length and an assumed standing height [m]."""
     track = _finite(track)
     px_per_m = _size(track, clip.times[track.frames])
     track, exchanged = settle_sides(track, 1.7 * float(np.median(px_per_m)))
@@ -95,7 +96,7 @@ def gather_evidence(track: Track, cameras: CameraPath, clip: Clip, height: tuple
     rays = (track.landmarks_px - centre) / cameras.focal
     sight = _lines_of_sight(rays, track.visibility)
     guess = track.landmarks_m @ sight.swapaxes(-1, -2)  # the network looks at a crop, as if along its own axis
-    worse = 1 / np.maximum(track.visibility, UNSEEN)
+    worse = 1 / _trust(track.visibility)
     worse = worse * np.where(track.detected, 1.0, BRIDGED)[:, None]
     inside = ((track.landmarks_px > 0) & (track.landmarks_px < 2 * centre)).all(-1)
     return Evidence(
@@ -107,6 +108,7 @@ def gather_evidence(track: Track, cameras: CameraPath, clip: Clip, height: tuple
         sight=sight,
         depth=np.maximum(cameras.focal / px_per_m, NEAREST),
         world_from_cam=cameras.world_from_cam[track.frames, :3, :3],
+        camera_stays=cameras.kind != "moving",
         guess=guess,
         turned=exchanged.any(1),
         height=height,
@@ -134,6 +136,16 @@ def _size(track: Track, times: Float) -> Float:
     step = float(np.median(np.diff(times))) if len(times) > 1 else STEADY_SECONDS
     steadied = median_filter(scale, size=2 * round(0.5 * STEADY_SECONDS / step) + 1, mode="nearest")
     return np.maximum(steadied, 1.0)
+
+
+def _trust(visibility: Float) -> Float:
+    """Visibility [n,33] of landmarks, lowered where the limb is unseen on which hand or foot hang."""
+    trust = visibility.copy()
+    for side in (0, 1):
+        for middle, ends in ((13, (15, 17, 19, 21)), (25, (27, 29, 31))):
+            for end in ends:
+                trust[:, end + side] *= visibility[:, middle + side]
+    return np.clip(trust, UNSEEN, 1)
 
 
 def _lines_of_sight(rays: Float, visibility: Float) -> Float:

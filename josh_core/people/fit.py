@@ -14,7 +14,7 @@ import torch
 from josh_core.body import BodyModel
 from josh_core.people.evidence import Evidence, gather_evidence
 from josh_core.people.rig import Pose, Rig
-from josh_core.people.solve import shape_covariance, step
+from josh_core.people.solve import step
 from josh_core.people.start import first_pose
 from josh_core.people.terms import normal_equations, objective, smoothness
 from josh_core.progress import Progress
@@ -41,9 +41,10 @@ def fit_bodies(
     for k, track in enumerate(people.tracks):
         progress.update(k / len(people.tracks))
         known = settings.height_m if k == 0 else None
-        height = HEIGHT if known is None else (known, KNOWN_HEIGHT_SIGMA)
+        height, sigma = HEIGHT if known is None else (known, KNOWN_HEIGHT_SIGMA)
         fitted = fit_evidence(rig, gather_evidence(track, cameras, clip, height))
-        bodies.append(_body_track(track, fitted, cameras.focal, body))
+        sigma_depth = float(np.hypot(sigma / height, SIZE_SIGMA))
+        bodies.append(_body_track(track, fitted.pose, cameras.focal, body, sigma_depth))
     return tuple(bodies)
 
 
@@ -60,7 +61,6 @@ class Fitted:
     """Outcome of the fit of one track."""
 
     pose: Pose
-    height_sigma: float  # m
     objective: float  # twice the negative log posterior, up to a constant
 
 
@@ -85,14 +85,10 @@ def fit_evidence(rig: Rig, e: Evidence) -> Fitted:
         pose = better
         if before - cost < ENOUGH * before:
             break
-    covariance = shape_covariance(normal_equations(rig, pose, e, smooth))
-    sigma = float(np.sqrt(rig.stature[1:] @ covariance @ rig.stature[1:]))
-    return Fitted(pose, sigma, cost)
+    return Fitted(pose, cost)
 
 
-def _body_track(track: Track, fitted: Fitted, focal: float, body: BodyModel) -> BodyTrack:
-    pose = fitted.pose
-    height = body.height(torch.as_tensor(pose.betas, dtype=torch.float32)[None]).item()
+def _body_track(track: Track, pose: Pose, focal: float, body: BodyModel, sigma_depth: float) -> BodyTrack:
     return BodyTrack(
         id=track.id,
         frames=track.frames,
@@ -100,6 +96,6 @@ def _body_track(track: Track, fitted: Fitted, focal: float, body: BodyModel) -> 
         rotations=pose.rotations,
         transl=pose.transl,
         focal=focal,
-        height_m=height,
-        sigma_depth=float(np.hypot(fitted.height_sigma / height, SIZE_SIGMA)),
+        height_m=body.height(torch.as_tensor(pose.betas, dtype=torch.float32)[None]).item(),
+        sigma_depth=sigma_depth,
     )

@@ -46,15 +46,6 @@ def step(normal: NormalEquations, damping: float) -> tuple[Float, Float]:
     return -motion.reshape(n, d), -betas
 
 
-def shape_covariance(normal: NormalEquations) -> Float:
-    """Covariance [10,10] of the betas with the motion left free."""
-    n, d = normal.gradient.shape
-    factor = (cholesky_banded(_banded(normal.bands, 0.0), lower=True, check_finite=False), True)
-    border = normal.border.reshape(n * d, -1)
-    schur = normal.corner - border.T @ cho_solve_banded(factor, border, check_finite=False)
-    return np.linalg.inv(schur + FLOOR * np.eye(len(schur)))
-
-
 def _banded(bands: tuple[Float, ...], damping: float) -> Float:
     """LAPACK's lower banded form [(REACH + 1) D, n D] of the blocks: entry [i - j, j] is element (i, j)."""
     n, d, _ = bands[0].shape

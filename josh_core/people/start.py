@@ -17,7 +17,7 @@ ANCHORS = [LANDMARKS.index(f"{s}_{x}") for s in ("left", "right") for x in ("sho
 def first_pose(rig: Rig, e: Evidence) -> Pose:
     """A body of the expected height whose bones point as in the guess, at the depth of its size, on its pixels."""
     betas = np.zeros(10)
-    betas[0] = (e.height[0] - rig.stature[0]) / rig.stature[1]
+    betas[0] = (e.height - rig.stature[0]) / rig.stature[1]
     rest = rig.at(betas)[0]
     rotations = np.tile(np.eye(3), (len(e.times), len(JOINTS), 1, 1))
     rotations[:, 0] = _torso(_of(e.guess, "left"), _of(e.guess, "right")) @ np.linalg.inv(

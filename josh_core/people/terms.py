@@ -27,9 +27,13 @@ LIMIT_SIGMA = 0.05  # rad, how softly a joint limit gives way
 ACCELERATION = 27.0  # m/s^2 of a joint between frames 1/30 s apart: 30 mm per frame squared
 DEPTH_ACCELERATION = 6.0  # m/s^2 of the pelvis along the line of sight
 FRAME = 1 / 30  # s
-LOOK_SECONDS = 0.15  # errors of the network last this long, so a second is worth this many independent looks
+LOOK_SECONDS = 0.15  # errors of the network last this long, so a second is worth only so many looks at the person
+MOST_LOOKS = 10.0  # and where it puts a landmark on a body is off by the same for the whole clip
+HEIGHT_SIGMA = 0.005  # m: the height is held, since one camera tells it only by proportions, which is not at all
+STILL_SPEED = 0.1  # m/s, a foot this slow may as well stand still
 PROPORTION_SIGMA = 0.08  # of the bones' relative lengths in the 3D guess
 HABITS = joint_habits()
+FEET = np.arange(29, 33)  # landmarks: heels and toes
 # Limbs whose relative lengths the 3D guess tells: joints of the left side; evidence bones of both.
 LIMB_JOINTS = np.array([(1, 4), (4, 7), (16, 18), (18, 20)])
 LIMB_LANDMARKS = np.array([(23, 25), (25, 27), (11, 13), (13, 15)])
@@ -94,8 +98,7 @@ def habits(pose: Pose, derivatives: bool) -> Rows:
 
 
 def shape(pose: Pose, e: Evidence, rig: Rig) -> tuple[Float, Float]:
-    """Residuals [R] and derivatives [R,10] of the betas: everyday shapes, known height, proportions of the guess."""
-    height, sigma = e.height
+    """Residuals [R] and derivatives [R,10] of the betas: everyday shapes, a given height, proportions of the guess."""
     joints = rig.at(pose.betas)[0]
     bone = joints[LIMB_JOINTS[:, 1]] - joints[LIMB_JOINTS[:, 0]]  # [4,3]
     length = np.linalg.norm(bone, axis=-1)
@@ -104,17 +107,13 @@ def shape(pose: Pose, e: Evidence, rig: Rig) -> tuple[Float, Float]:
     relative = np.log(length) - np.log(_guessed_limbs(e))
     residual = np.concatenate([
         pose.betas,
-        [(rig.stature[0] + rig.stature[1:] @ pose.betas - height) / sigma],
+        [(rig.stature[0] + rig.stature[1:] @ pose.betas - e.height) / HEIGHT_SIGMA],
         (relative - relative.mean()) / PROPORTION_SIGMA,
     ])
-    derivative = np.vstack([np.eye(SHAPES), rig.stature[1:] / sigma, (growth - growth.mean(0)) / PROPORTION_SIGMA])
-    weight = np.sqrt(len(e.times) / looks(e))
+    derivative = np.vstack([np.eye(SHAPES), rig.stature[1:] / HEIGHT_SIGMA, (growth - growth.mean(0)) / PROPORTION_SIGMA])
+    looks = min(len(e.times), 1 + float(e.times[-1] - e.times[0]) / LOOK_SECONDS, MOST_LOOKS)
+    weight = np.sqrt(len(e.times) / looks)
     return weight * residual, weight * derivative
-
-
-def looks(e: Evidence) -> float:
-    """How many independent looks at the person the frames are worth."""
-    return min(len(e.times), 1 + float(e.times[-1] - e.times[0]) / LOOK_SECONDS)
 
 
 def _guessed_limbs(e: Evidence) -> Float:
@@ -156,6 +155,43 @@ def paths(posed: Posed, e: Evidence) -> tuple[Float, Float, Float]:
     return path(posed.points)[..., 0], path(posed.by_motion), path(posed.by_shape)
 
 
+@dataclass(frozen=True)
+class Steps:
+    """Residuals between neighbouring frames and the term's part of the objective."""
+
+    residual: Float  # [n-1,R]
+    before: Float  # [n-1,R,MOTION] by the motion of the earlier frame
+    after: Float  # [n-1,R,MOTION] by the motion of the later frame
+    by_shape: Float  # [n-1,R,10]
+    cost: float
+
+
+def stance(posed: Posed, e: Evidence) -> Steps:
+    """Feet stand still or clearly move: velocity over sigma, robust per foot point and step (Cauchy).
+
+    A camera that does not travel tells them apart, and then a foot that is still in the image has no depth to wander.
+    """
+    n = len(posed.points)
+    feet = J + FEET
+    span = np.diff(e.times)[:, None]  # [n-1,1]
+    share = span / FRAME if e.camera_stays else np.zeros_like(span)
+
+    def turned(d: Float) -> Float:  # [n,57,3,P] -> [n,12,P]
+        return (e.world_from_cam[:, None] @ d[:, feet]).reshape(n, 3 * len(FEET), -1)
+
+    residual = np.diff((e.world_from_cam[:, None] @ posed.points[:, feet, :, None])[..., 0], axis=0)
+    residual = residual / (span * STILL_SPEED)[..., None]
+    square = (residual**2).sum(-1)
+    cost = float((share * np.log1p(square)).sum())
+    weight = np.sqrt(share / (1 + square))  # [n-1,4]
+    rows = (weight[..., None] * residual).reshape(n - 1, -1)
+    if not posed.by_motion.size:
+        return Steps(rows, np.empty(0), np.empty(0), np.empty(0), cost)
+    scale = np.repeat(weight / (span * STILL_SPEED), 3, axis=1)[..., None]
+    by_motion, by_shape = turned(posed.by_motion), turned(posed.by_shape)
+    return Steps(rows, -scale * by_motion[:-1], scale * by_motion[1:], scale * np.diff(by_shape, axis=0), cost)
+
+
 def objective(rig: Rig, pose: Pose, e: Evidence, smooth: sparse.csr_matrix) -> float:
     """Twice the negative log posterior of a pose, up to a constant."""
     posed = rig.posed(pose, derivatives=False)
@@ -166,6 +202,7 @@ def objective(rig: Rig, pose: Pose, e: Evidence, smooth: sparse.csr_matrix) -> f
         + habits(pose, derivatives=False).cost
         + float((shape(pose, e, rig)[0] ** 2).sum())
         + float((path * (smooth @ path)).sum())
+        + stance(posed, e).cost
     )
 
 
@@ -189,13 +226,29 @@ def normal_equations(rig: Rig, pose: Pose, e: Evidence, smooth: sparse.csr_matri
         for k in range(REACH + 1)
     ]
     bands[0] = bands[0] + across @ by_motion
-    return NormalEquations(
+    normal = NormalEquations(
         bands=tuple(bands),
         border=across @ by_shape + path_across @ stiff_shape,
         corner=_over_frames(by_shape, by_shape) + _over_frames(path_by_shape, stiff_shape) + by_beta.T @ by_beta,
         gradient=(across @ residual[..., None] + path_across @ stiff_path[..., None])[..., 0],
         shape_gradient=_over_frames(by_shape, residual) + _over_frames(path_by_shape, stiff_path) + by_beta.T @ own,
     )
+    _add_steps(normal, stance(posed, e))
+    return normal
+
+
+def _add_steps(normal: NormalEquations, s: Steps) -> None:
+    """Adds residuals between neighbouring frames to the equations, in place."""
+    before, after = s.before.swapaxes(-1, -2), s.after.swapaxes(-1, -2)
+    normal.bands[0][:-1] += before @ s.before
+    normal.bands[0][1:] += after @ s.after
+    normal.bands[1][:] += before @ s.after
+    normal.border[:-1] += before @ s.by_shape
+    normal.border[1:] += after @ s.by_shape
+    normal.gradient[:-1] += (before @ s.residual[..., None])[..., 0]
+    normal.gradient[1:] += (after @ s.residual[..., None])[..., 0]
+    normal.corner[:] += _over_frames(s.by_shape, s.by_shape)
+    normal.shape_gradient[:] += _over_frames(s.by_shape, s.residual)
 
 
 def _over_frames(a: Float, b: Float) -> Float:
