@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -110,42 +111,40 @@ class Box:
 
 def make_room(seed: int = 0, box: Box | None = None) -> Room:
     """Ground 14 m x 17 m at y = 0, a back wall 9 m ahead, two side walls, and perhaps a box."""
-    rng = np.random.default_rng(seed)
     rects = [
-        _rect((-7, 0, 8), (14, 0, 0), (0, 0, -17), (128, 124, 116), rng),  # ground
-        _rect((-7, 0, -9), (14, 0, 0), (0, 5, 0), (150, 120, 104), rng),  # back wall
-        _rect((-7, 0, 8), (0, 0, -17), (0, 4, 0), (126, 134, 120), rng),  # left wall
-        _rect((7, 0, -9), (0, 0, 17), (0, 4, 0), (122, 126, 138), rng),  # right wall
+        _rect((-7, 0, 8), (14, 0, 0), (0, 0, -17), _textures(seed, (128, 124, 116), (14, 17))),  # ground
+        _rect((-7, 0, -9), (14, 0, 0), (0, 5, 0), _textures(seed + 1, (150, 120, 104), (14, 5))),  # back wall
+        _rect((-7, 0, 8), (0, 0, -17), (0, 4, 0), _textures(seed + 2, (126, 134, 120), (17, 4))),  # left wall
+        _rect((7, 0, -9), (0, 0, 17), (0, 4, 0), _textures(seed + 3, (122, 126, 138), (17, 4))),  # right wall
     ]
-    return Room((*rects, *([] if box is None else _box_sides(box, rng))))
+    return Room((*rects, *([] if box is None else _box_sides(box, _textures(seed + 4, (140, 110, 80), (2, 2))))))
 
 
-def _rect(corner: tuple, u: tuple, v: tuple, base: tuple[int, int, int], rng: np.random.Generator) -> Rect:
-    """A wall or the ground in a base colour."""
-    u, v = np.array(u, np.float64), np.array(v, np.float64)
-    return Rect(np.array(corner, np.float64), u, v, _textures(rng, base, (np.linalg.norm(u), np.linalg.norm(v))))
+def _rect(corner: tuple, u: tuple, v: tuple, textures: tuple[UInt8, ...]) -> Rect:
+    return Rect(*(np.array(x, np.float64) for x in (corner, u, v)), textures)
 
 
-def _box_sides(box: Box, rng: np.random.Generator) -> list[Rect]:
+def _box_sides(box: Box, textures: tuple[UInt8, ...]) -> list[Rect]:
     """Top and four sides."""
     turn, place = box.world_from_box[:3, :3], box.world_from_box[:3, 3]
     x, y, z = np.diag(box.high - box.low)
     a, b = box.low, box.high
-    textures = _textures(rng, (140, 110, 80), (2.0, 2.0))
     sides = [(a + y, x, z), (a, x, y), (a, z, y), (b - y, -x, y), (b - y, -z, y)]
     return [Rect(turn @ c + place, turn @ u, turn @ v, textures) for c, u, v in sides]
 
 
-def _textures(rng: np.random.Generator, base: tuple[int, int, int], size: tuple[float, float]) -> tuple[UInt8, ...]:
+@lru_cache(maxsize=16)
+def _textures(seed: int, base: tuple[int, int, int], size: tuple[int, int]) -> tuple[UInt8, ...]:
     """A surface of `size` m in stones of many tones with spots of every size, and its pyramid."""
-    width, height = (int(np.ceil(s)) for s in size)
+    rng = np.random.default_rng(seed)
+    width, height = size
     shape = (width * TEXELS, height * TEXELS)
     tone = rng.normal(0, 1, (3 * height, 3 * width, 1)) + 0.25 * rng.normal(0, 1, (3 * height, 3 * width, 3))
-    out = cv2.resize(tone, shape, interpolation=cv2.INTER_NEAREST)
+    out = cv2.resize(tone.astype(np.float32), shape, interpolation=cv2.INTER_NEAREST)
     for cells in (2, 7, 19, 40):  # a metre
-        spots = rng.normal(0, 1, (cells * height, cells * width))
+        spots = rng.standard_normal((cells * height, cells * width), np.float32)
         out += cv2.resize(spots, shape, interpolation=cv2.INTER_CUBIC)[..., None]
-    levels = [np.clip(np.array(base) + 15 * out, 0, 255).astype(np.uint8)]
+    levels = [np.clip(np.array(base, np.float32) + 15 * out, 0, 255).astype(np.uint8)]
     while len(levels) < LEVELS:
         levels.append(np.asarray(cv2.resize(levels[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8))
     return tuple(levels)

@@ -42,6 +42,7 @@ from tests.synthetic.views import Similarity, observe_scene
 Kind = Literal["walk", "sit", "two_people", "march"]
 WIDTH, HEIGHT, FOCAL = 640, 360, 520.0  # px
 TOUCH_GAP = 0.012  # m, a contact point this close to a surface and
+SEAT_GAP = 0.03  # m, the same for the box: a seat is soft
 TOUCH_SPEED = 0.03  # m/s, this slow touches it
 
 
@@ -149,7 +150,7 @@ def _touching(points: Float, box: Box | None, fps: float) -> Float:
     """1 where a contact point [T,C,3] is on the floor or the box and does not move, else 0: [T,C]."""
     gap = np.abs(points[..., 1])
     if box is not None:
-        gap = np.minimum(gap, np.abs(box.height_over(points)))
+        gap = np.minimum(gap, np.abs(box.height_over(points)) - SEAT_GAP + TOUCH_GAP)
     speed = np.linalg.norm(np.gradient(points, axis=0), axis=-1) * fps
     return ((gap < TOUCH_GAP) & (speed < TOUCH_SPEED)).astype(np.float64)
 
