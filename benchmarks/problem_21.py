@@ -12,8 +12,8 @@ from torch import Tensor
 from josh_core.geometry import umeyama
 from josh_core.joint.kinematics import BodyTable, body_points, body_table
 from josh_core.joint.matches import Pixels, chained, packed, thinned, whitened
-from josh_core.joint.published import Published
 from josh_core.joint.prior import SharedSigmas, shared_prior, start_state
+from josh_core.joint.published import Published
 from josh_core.joint.robust import Cauchy, Geman
 from josh_core.joint.solver import Joint, Solution, minimise
 from josh_core.joint.surface import inverse_depth_plane
@@ -74,8 +74,8 @@ def beneath(rest: dict[str, Tensor], vertices: np.ndarray) -> np.ndarray:
     return np.array(out)
 
 
-def correspondences(d: Arrays, published_depth: bool = False) -> Pixels:
-    """The recorded matches with their depths. `published_depth`: the median depth grows with the focal, the relief not."""
+def correspondences(d: Arrays, sigma_depth: float, published_depth: bool = False) -> Pixels:
+    """The recorded matches with their depths, good to a share `sigma_depth`. `published_depth`: the median depth grows with the focal, the relief not."""
     centre = tensor(d["true_K"])[:2, 2]
     pairs = tensor(d["pairs"])[tensor(d["corr_pair"])]
     anchors = tensor(d["anchor_depth"]).flatten(1)
@@ -95,6 +95,7 @@ def correspondences(d: Arrays, published_depth: bool = False) -> Pixels:
         near=torch.stack(near, -1),
         ratio=torch.stack(ratio, -1),
         weight=confidence[:, None].expand(-1, 2),
+        sigma_depth=torch.full((len(pairs), 2), sigma_depth, dtype=torch.float64),
     )
 
 
@@ -143,7 +144,7 @@ def honest_problem(d: Arrays, body: Arrays, s: Honest = Honest()) -> tuple[Probl
     points[np.arange(count), sole] = 1
     table = body_table(rest, parents, points)
     f0 = start_focal(d)
-    pixels = thinned(correspondences(d), s.thin)
+    pixels = thinned(correspondences(d, s.depth), s.thin)
     rotation, centre, size = chained(pixels, f0, int(d["mst_root"]), tensor(d["mst_edges"]))
     first = rotation[0].T.clone()
     rotation, centre = first @ rotation, (centre - centre[0]) @ first.T
@@ -218,11 +219,13 @@ def _metres_per_unit(table: BodyTable, start: StartTerm, surface: SurfaceTerm, s
     return float(((normal * y).sum(-1) / size[surface.knot]).median())
 
 
-def solve_honest(d: Arrays, body: Arrays, s: Honest = Honest(), rounds: int = 2, steps: int = 12) -> tuple[Problem, Solution[State]]:
+def solve_honest(
+    d: Arrays, body: Arrays, s: Honest = Honest(), rounds: int = 2, steps: int = 12
+) -> tuple[Problem, Solution[State]]:
     """Our solver on the honest objective; depth uncertainty is propagated anew in each round."""
     problem, state = honest_problem(d, body, s)
     for _ in range(rounds):
-        problem = replace(problem, matches=whitened(posed(problem, state, False), s.px, s.depth))
+        problem = replace(problem, matches=whitened(posed(problem, state, False), s.px))
         solution = minimise(Joint(problem), state, steps)
         state = solution.state
     return problem, solution
@@ -238,7 +241,7 @@ def published_problem(d: Arrays, body: Arrays) -> Published:
     median = anchors.sort(1).values[:, (anchors.shape[1] - 1) // 2]
     image, offset = tensor(d["contact_scale_image"]), tensor(d["contact_scale_offset"])
     return Published(
-        pixels=correspondences(d, published_depth=True),
+        pixels=correspondences(d, 0.0, published_depth=True),
         median=median,
         edges=tensor(d["mst_edges"]),
         root=int(d["mst_root"]),

@@ -78,13 +78,17 @@ def main() -> None:
             x, seconds = timed(lambda u=updates: _schedule(reference, u), 1)  # type: ignore[misc]
             columns[label] = _published_errors(reference, x, d) | {"steps": 700, "seconds": seconds}
 
-    print(f"problem_21, {args.threads} threads of {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; truth: focal 500 px, scale 1")
+    print(
+        f"problem_21, {args.threads} threads of {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; truth: focal 500 px, scale 1"
+    )
     print(f"{'':14s}" + "".join(f"{name:>27s}" for name in columns))
     for key in [*RECORDED]:
         row = "".join(f"{columns[c][key]:27.3f}" if key in columns[c] else f"{'':>27s}" for c in columns)
         print(f"{key:14s}{row}")
-    print(f"our objective: start {solution.start_cost:.1f}, end {solution.cost:.1f}, after each step "
-          + " ".join(f"{c:.1f}" for c in solution.costs))
+    print(
+        f"our objective: start {solution.start_cost:.1f}, end {solution.cost:.1f}, after each step "
+        + " ".join(f"{c:.1f}" for c in solution.costs)
+    )
 
 
 def _schedule(reference: published.Published, updates: int) -> published.Parameters:

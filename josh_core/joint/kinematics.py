@@ -38,6 +38,16 @@ class BodyTable:
         return out
 
 
+def stature(table: BodyTable, betas: Tensor) -> tuple[Tensor, Tensor]:
+    """A length that grows with the body, ankles to head joint at rest, and its derivative by the shape.
+
+    betas: [M,S] -> [M] m, [S].
+    """
+    head, ankles = table.joints[15, 1], table.joints[[7, 8], 1].mean()
+    by_shape = table.joints_beta[15, 1] - table.joints_beta[[7, 8], 1].mean(0)
+    return head - ankles + betas @ by_shape, by_shape
+
+
 class BodyPoints(NamedTuple):
     """Points of N body frames and their derivatives, in the frame of the root rotation and translation."""
 

@@ -68,14 +68,13 @@ def acceleration(p: Tensor, stencil: Tensor) -> Tensor:
     return s[:, 0] * p[:-2] + s[:, 1] * p[1:-1] + s[:, 2] * p[2:]
 
 
-def second_difference(times: Tensor) -> Tensor:
-    """Stencil [N-2,3] of the second difference over uneven times, in position per mean step squared.
+def second_difference(h0: Tensor, h1: Tensor) -> Tensor:
+    """Stencil [M,3] of the acceleration over two steps of h0 and h1 seconds: what `acceleration` multiplies with.
 
-    2 h^2 / (h_0 + h_1) (p_2 - p_1) / h_1 - (p_1 - p_0) / h_0 with h = (h_0 + h_1) / 2. times: [N], increasing.
+    a = 2 / (h0 + h1) ((p_2 - p_1) / h1 - (p_1 - p_0) / h0). h0, h1: [M] s, positive.
     """
-    h0, h1 = times[1:-1] - times[:-2], times[2:] - times[1:-1]
-    h = (h0 + h1) / 2
-    return torch.stack([h / h0, -h / h0 - h / h1, h / h1], -1)
+    mean = (h0 + h1) / 2
+    return torch.stack([1 / h0, -1 / h0 - 1 / h1, 1 / h1], -1) / mean[:, None]
 
 
 def root_place(y: Tensor, start: Tensor, focal_ratio: Tensor) -> tuple[Tensor, Tensor, Tensor]:

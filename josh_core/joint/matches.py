@@ -29,6 +29,7 @@ class Pixels:
     near: Tensor  # [M,2] for both ends
     ratio: Tensor  # [M,2]
     weight: Tensor  # [M,2] of the direction that starts at this end; 0 where it has no depth
+    sigma_depth: Tensor  # [M,2] share, standard deviation of the depth
 
 
 def packed(px: Pixels, robust: Robust) -> MatchTerm:
@@ -60,12 +61,13 @@ def packed(px: Pixels, robust: Robust) -> MatchTerm:
         near=near,
         ratio=fill(px.ratio.T.reshape(-1)),
         whiten=identity,
+        sigma_depth=fill(px.sigma_depth.T.reshape(-1)),
         weight=weight,
         robust=robust,
     )
 
 
-def whitened(at: Posed, sigma_px: float, sigma_depth: float) -> MatchTerm:
+def whitened(at: Posed, sigma_px: float) -> MatchTerm:
     """The match term with each residual's covariance sigma_px^2 I + sigma_depth^2 g g^T, g = du/d(log depth).
 
     The depth of each point is thereby eliminated: along the epipolar line a residual may be a depth error, across it
@@ -82,7 +84,7 @@ def whitened(at: Posed, sigma_px: float, sigma_depth: float) -> MatchTerm:
     _, du = losses.pixel(turned + (r_b.mT @ c[..., None])[:, None, :, 0], focal)
     g = (du @ turned[..., None])[..., 0]
     length2 = (g * g).sum(-1, keepdim=True)
-    along = 1 / (sigma_px**2 + sigma_depth**2 * length2).sqrt()  # [B,m,1]
+    along = 1 / (sigma_px**2 + term.sigma_depth[..., None] ** 2 * length2).sqrt()  # [B,m,1]
     unit = g / (length2 + 1e-18).sqrt()
     identity = torch.eye(2, dtype=g.dtype)
     outer = unit[..., :, None] * unit[..., None, :]
@@ -140,7 +142,9 @@ def chained(px: Pixels, focal: float, root: int, edges: Tensor) -> tuple[Tensor,
         of_child.append(child)
     pad = torch.nn.utils.rnn.pad_sequence
     scale, rotation, shift = robust_similarity(
-        pad(points_c, batch_first=True), pad(points_p, batch_first=True, padding_value=1.0), pad(weight, batch_first=True)
+        pad(points_c, batch_first=True),
+        pad(points_p, batch_first=True, padding_value=1.0),
+        pad(weight, batch_first=True),
     )
     out_r = torch.eye(3, dtype=f.dtype).repeat(k, 1, 1)
     out_c, out_s = torch.zeros(k, 3, dtype=f.dtype), torch.ones(k, dtype=f.dtype)

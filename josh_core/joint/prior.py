@@ -48,7 +48,9 @@ def shared_prior(layout: Layout, state: State, sigmas: SharedSigmas) -> SharedPr
     return SharedPrior(torch.cat([near, alike]), torch.cat([near @ x, torch.zeros(len(alike), dtype=torch.float64)]))
 
 
-def start_state(cameras: Cameras, start: StartTerm, scale: float, joints: Tensor, person: Tensor, frame: Tensor) -> State:
+def start_state(
+    cameras: Cameras, start: StartTerm, scale: float, joints: Tensor, person: Tensor, frame: Tensor
+) -> State:
     """The start as a State: bodies carried into the world by their cameras, nothing corrected.
 
     scale: metres per unit of the start world; joints: [P,3] rest root joint of each person; person, frame: [N] int.

@@ -239,7 +239,10 @@ class FixedBody:
 
     def rows(self, state: State, jacobian: bool) -> list[Rows]:
         rotation, centre, turn = camera_poses(self.problem.cameras, state)
-        at = Posed(self.problem, state, rotation, centre, turn, BodyPoints(self.p_cam, None, None), jacobian)
+        nothing = rotation.new_zeros(0)
+        at = Posed(
+            self.problem, state, rotation, centre, turn, BodyPoints(self.p_cam, None, None), nothing, nothing, jacobian
+        )
         return [match_rows(at), *self._small(state, jacobian)]
 
     def moved(self, state: State, step_globals: Tensor, step_bodies: Tensor) -> State:

@@ -118,14 +118,10 @@ def _blocks(normal: Normal, columns: Tensor, damping: float) -> tuple[Tensor, Te
         idle[0, 0] = torch.eye(BODY, dtype=bb.dtype)
         bb, right = torch.cat([bb, idle]), torch.cat([right, torch.zeros_like(right[:1])])
     even, odd = bb[0::2], bb[1::2]
-    diagonal = torch.cat(
-        [torch.cat([even[:, 0], even[:, 1]], -1), torch.cat([even[:, 1].mT, odd[:, 0]], -1)], -2
-    )
+    diagonal = torch.cat([torch.cat([even[:, 0], even[:, 1]], -1), torch.cat([even[:, 1].mT, odd[:, 0]], -1)], -2)
     # rows are the next pair, columns this one: even' against (even, odd), odd' against (even, odd)
     nothing = torch.zeros_like(odd[:-1, 0])
-    below = torch.cat(
-        [torch.cat([even[:-1, 2].mT, odd[:-1, 1].mT], -1), torch.cat([nothing, odd[:-1, 2].mT], -1)], -2
-    )
+    below = torch.cat([torch.cat([even[:-1, 2].mT, odd[:-1, 1].mT], -1), torch.cat([nothing, odd[:-1, 2].mT], -1)], -2)
     return diagonal, below, right.reshape(-1, PAIR, right.shape[-1])
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from josh_core.joint import losses
 from josh_core.joint import rotations as rot
-from josh_core.joint.kinematics import BodyPoints, body_points
+from josh_core.joint.kinematics import BodyPoints, body_points, stature
 from josh_core.joint.robust import Robust
 from josh_core.joint.variables import BODY, Problem, State, camera_poses, globals_of
 
@@ -45,14 +45,32 @@ class Posed:
     centre: Tensor  # [T,3] m
     turn: Tensor  # [T,3]
     points: BodyPoints
+    growth: Tensor  # [N] stature over that of the start
+    growth_by_shape: Tensor  # [N,S] derivative of log growth
     jacobian: bool
 
 
 def posed(problem: Problem, state: State, jacobian: bool) -> Posed:
     """Cameras of all frames and points of all body frames."""
     rotation, centre, turn = camera_poses(problem.cameras, state)
-    points = body_points(problem.table, state.rotations, state.transl, state.betas[problem.person], jacobian)
-    return Posed(problem, state, rotation, centre, turn, points, jacobian)
+    betas = state.betas[problem.person]
+    points = body_points(problem.table, state.rotations, state.transl, betas, jacobian)
+    tall, by_shape = stature(problem.table, betas)
+    growth = tall / stature(problem.table, problem.start.betas[problem.person])[0]
+    return Posed(problem, state, rotation, centre, turn, points, growth, by_shape / tall[:, None], jacobian)
+
+
+def grown(at: Posed, body: Tensor, r: Tensor, by_shape: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Lengths in the size of the body: r / growth, and its derivative by the shape from that of r.
+
+    With lengths in metres every term that likes short ways would shrink people, cameras and scene together, which
+    only the weak prior on body height resists. body: [M] int, r: [M,q,e], by_shape: [M,q,e,S].
+    """
+    growth = at.growth[body][:, None, None]
+    r = r / growth
+    if by_shape is None:
+        return r, None
+    return r, by_shape / growth[..., None] - r[..., None] * at.growth_by_shape[body][:, None, None]
 
 
 @dataclass(frozen=True)
@@ -115,8 +133,12 @@ def match_rows(at: Posed) -> Rows:
     du = term.whiten @ du  # from here on derivatives are whitened
     du_w = du @ r_bt[:, None]  # by a shift in the world
     lever_a, lever_b = y_a @ r_a.transpose(-1, -2), y_b @ r_bt
-    turn_a = torch.linalg.cross(lever_a[:, :, None].expand_as(du_w), du_w) @ rot.left_jacobian(at.turn[frame_a])[:, None]
-    turn_b = -torch.linalg.cross(lever_b[:, :, None].expand_as(du_w), du_w) @ rot.left_jacobian(at.turn[frame_b])[:, None]
+    turn_a = (
+        torch.linalg.cross(lever_a[:, :, None].expand_as(du_w), du_w) @ rot.left_jacobian(at.turn[frame_a])[:, None]
+    )
+    turn_b = (
+        -torch.linalg.cross(lever_b[:, :, None].expand_as(du_w), du_w) @ rot.left_jacobian(at.turn[frame_b])[:, None]
+    )
     shift = du_w * at.state.log_scale.exp()
     by_size = du @ turned[..., None]
     bent = y_a * (far / y_a[..., 2])[..., None] - torch.nn.functional.pad(y_a[..., :2], (0, 1))
@@ -136,22 +158,21 @@ def surface_rows(at: Posed) -> Rows:
     y, sigma = view.y[:, 0], term.sigma[:, None]
     depth_scale = (at.state.log_scale + at.state.log_size[term.knot]).exp()
     r, normal, by_size, by_focal = losses.surface_distance(y, term.plane, depth_scale, at.state.log_focal.exp())
-    r_white, weight = (r[:, None] / sigma)[:, None], term.weight[:, None]
+    weight = term.weight[:, None]
     if not at.jacobian:
-        return Rows(r_white, weight, term.robust)
+        return Rows(grown(at, term.body, (r[:, None] / sigma)[:, None], None)[0], weight, term.robust)
     n = normal[:, None]
-    by_globals = torch.cat([(n @ view.by_globals[:, 0])[:, 0], by_size[:, None], by_size[:, None], by_focal[:, None]], -1)
-    columns = torch.cat(
-        [
-            view.columns,
-            torch.full_like(term.knot[:, None], layout.scale),
-            layout.knot(term.knot, 6, 1),
-            torch.full_like(term.knot[:, None], layout.focal),
-        ],
-        -1,
-    )
-    by_bodies = n @ view.by_bodies[:, 0] / sigma[:, None]
-    return Rows(r_white, weight, term.robust, columns, (by_globals / sigma)[:, None, None], term.body, by_bodies[:, None])
+    by_view = (n @ view.by_globals[:, 0])[:, 0] / sigma  # [M,13 + S], shape last
+    r_white, by_shape = grown(at, term.body, (r[:, None] / sigma)[:, None], by_view[:, None, None, 13:])
+    assert by_shape is not None
+    growth = at.growth[term.body][:, None]
+    others = torch.stack([by_size, by_size, by_focal], -1) / sigma
+    by_globals = torch.cat([by_view[:, :13] / growth, by_shape[:, 0, 0], others / growth], -1)
+    knot = term.knot[:, None]
+    shared = [torch.full_like(knot, layout.scale), layout.knot(term.knot, 6, 1), torch.full_like(knot, layout.focal)]
+    by_bodies = n @ view.by_bodies[:, 0] / (sigma * growth)[..., None]
+    columns = torch.cat([view.columns, *shared], -1)
+    return Rows(r_white, weight, term.robust, columns, by_globals[:, None, None], term.body, by_bodies[:, None])
 
 
 def floor_rows(at: Posed) -> Rows:
@@ -161,20 +182,22 @@ def floor_rows(at: Posed) -> Rows:
     offset = at.state.log_scale.exp() * term.offset
     p = at.points.p[:, term.points]
     height, normal = losses.floor_height(p, term.normal, term.axes, offset, at.state.floor)
+    everyone = torch.arange(len(p))
     r = (height / term.sigma)[..., None]
     if not at.jacobian:
-        return Rows(r, term.weight, term.robust)
+        return Rows(grown(at, everyone, r, None)[0], term.weight, term.robust)
     assert at.points.by_pose is not None and at.points.by_shape is not None
-    by_tilt = p @ term.axes.T
+    by_shape = (normal[:, None] * at.points.by_shape[:, term.points]).sum(-2, keepdim=True) / term.sigma
+    r, by_shape = grown(at, everyone, r, by_shape)
+    assert by_shape is not None
+    scale = term.sigma * at.growth[:, None, None, None]
     by_scale = offset.expand(*p.shape[:2], 1)
-    by_shape = (normal[:, None] * at.points.by_shape[:, term.points]).sum(-2)
-    by_globals = torch.cat([by_scale, by_tilt, torch.ones_like(by_scale), by_shape], -1) / term.sigma
-    n = len(p)
-    columns = torch.cat(
-        [torch.arange(layout.scale, layout.betas).expand(n, -1), layout.person(at.problem.person)], -1
-    )
-    by_bodies = (normal[:, None] * at.points.by_pose[:, term.points]).sum(-2) / term.sigma
-    return Rows(r, term.weight, term.robust, columns, by_globals[:, :, None], torch.arange(n), by_bodies[:, :, None])
+    by_floor = torch.cat([by_scale, p @ term.axes.T, torch.ones_like(by_scale)], -1)[:, :, None] / scale
+    shared = torch.arange(layout.scale, layout.betas).expand(len(p), -1)
+    columns = torch.cat([shared, layout.person(at.problem.person)], -1)
+    by_bodies = (normal[:, None] * at.points.by_pose[:, term.points]).sum(-2, keepdim=True) / scale
+    by_globals = torch.cat([by_floor, by_shape], -1)
+    return Rows(r, term.weight, term.robust, columns, by_globals, everyone, by_bodies)
 
 
 def static_rows(at: Posed) -> Rows:
@@ -182,15 +205,14 @@ def static_rows(at: Posed) -> Rows:
     term, layout = at.problem.static, at.problem.layout
     assert term is not None
     r = losses.slide(at.points.p[:, term.points]) / term.sigma
+    first = torch.arange(len(r))
     if not at.jacobian:
-        return Rows(r, term.weight, term.robust)
+        return Rows(grown(at, first, r, None)[0], term.weight, term.robust)
     assert at.points.by_pose is not None and at.points.by_shape is not None
     by_pose, by_shape = at.points.by_pose[:, term.points] / term.sigma, at.points.by_shape[:, term.points] / term.sigma
-    columns = layout.person(at.problem.person[1:])
-    by_bodies = torch.cat([-by_pose[:-1], by_pose[1:]], -1)
-    return Rows(
-        r, term.weight, term.robust, columns, by_shape[1:] - by_shape[:-1], torch.arange(len(r)), by_bodies
-    )
+    r, by_globals = grown(at, first, r, by_shape[1:] - by_shape[:-1])
+    by_bodies = torch.cat([-by_pose[:-1], by_pose[1:]], -1) / at.growth[:-1, None, None, None]
+    return Rows(r, term.weight, term.robust, layout.person(at.problem.person[:-1]), by_globals, first, by_bodies)
 
 
 def smooth_rows(at: Posed) -> Rows:
@@ -200,18 +222,16 @@ def smooth_rows(at: Posed) -> Rows:
     joints = len(at.problem.table.parents)
     sigma = term.sigma[:, None]
     r = losses.acceleration(at.points.p[:, :joints], term.stencil) / sigma
-    weight = term.weight[:, None].expand(-1, joints)
+    first, weight = torch.arange(len(r)), term.weight[:, None].expand(-1, joints)
     if not at.jacobian:
-        return Rows(r, weight, term.robust)
+        return Rows(grown(at, first, r, None)[0], weight, term.robust)
     assert at.points.by_pose is not None and at.points.by_shape is not None
-    by_pose = at.points.by_pose[:, :joints] / sigma[..., None]
+    by_pose, by_shape = (x[:, :joints] / sigma[..., None] for x in (at.points.by_pose, at.points.by_shape))
     s = term.stencil.T[:, :, None, None, None]
+    r, by_globals = grown(at, first, r, s[0] * by_shape[:-2] + s[1] * by_shape[1:-1] + s[2] * by_shape[2:])
     by_bodies = torch.cat([s[0] * by_pose[:-2], s[1] * by_pose[1:-1], s[2] * by_pose[2:]], -1)
-    by_shape = at.points.by_shape[:, :joints] / sigma[..., None]
-    by_shape = s[0] * by_shape[:-2] + s[1] * by_shape[1:-1] + s[2] * by_shape[2:]
-    return Rows(
-        r, weight, term.robust, layout.person(at.problem.person[1:-1]), by_shape, torch.arange(len(r)), by_bodies
-    )
+    by_bodies = by_bodies / at.growth[first][:, None, None, None]
+    return Rows(r, weight, term.robust, layout.person(at.problem.person[first]), by_globals, first, by_bodies)
 
 
 def landmark_rows(at: Posed) -> Rows:

@@ -92,6 +92,7 @@ class MatchTerm:
     near: Tensor  # [B,m]
     ratio: Tensor  # [B,m]
     whiten: Tensor  # [B,m,2,2] square root of the information
+    sigma_depth: Tensor  # [B,m] share, standard deviation of the depth
     weight: Tensor  # [B,m]
     robust: Robust
 
@@ -119,8 +120,6 @@ class FloorTerm:
     points: Tensor  # [C] int body points
     weight: Tensor  # [N,C]
     sigma: float  # m
-    sigma_tilt: float  # rad
-    sigma_height: float  # m
     robust: Robust
 
 
@@ -139,7 +138,7 @@ class SmoothTerm:
     """Small second differences of the joints over body frames n, n + 1, n + 2."""
 
     stencil: Tensor  # [N-2,3] weights of the three positions; 0 where they are not neighbours
-    sigma: Tensor  # [J] m per step squared
+    sigma: Tensor  # [J] in the units of stencil times m
     weight: Tensor  # [N-2]
     robust: Robust
 

@@ -1,0 +1,147 @@
+"""Everybody's frames as one sequence of body frames, and the terms that speak of bodies alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from josh_core.body.names import JOINTS
+from josh_core.joint import losses
+from josh_core.joint.robust import Cauchy
+from josh_core.joint.start import JointStart
+from josh_core.joint.table import PointIndex
+from josh_core.joint.terms import Posed, seen
+from josh_core.joint.variables import LandmarkTerm, SmoothTerm, StartTerm, StaticTerm
+from josh_core.people.evidence import gather_evidence
+
+SWINGING = ("knee", "ankle", "foot", "elbow", "wrist", "hand")
+STIFF = ("foot", "hand", "collar")  # joints that the evidence hardly turns
+
+
+@dataclass(frozen=True)
+class BodySigmas:
+    """Standard deviations of what is known of bodies."""
+
+    pose: float = np.radians(5.0)  # of each joint's rotation
+    stiff: float = np.radians(2.5)  # of toes, fingers and collar bones
+    depth: float = 0.08  # share, of the start's depth when landmarks speak for themselves
+    across: float = 0.1  # m, of the start's place across the ray, likewise
+    across_alone: float = 0.03  # m, without landmarks
+    bias: float = 0.015  # m, constant error of a landmark
+    static: float = 0.06  # m/s, of a touching point
+    trunk: float = 15.0  # m/s^2, acceleration of the trunk's joints
+    limb: float = 50.0  # m/s^2, of the limbs'
+    correlated: float = 0.15  # s, errors of neighbouring frames are alike for this long
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """N body frames, people one after the other, each in time order."""
+
+    person: Tensor  # [N] int
+    frame: Tensor  # [N] int clip frame
+    time: Tensor  # [N] s
+    independent: Tensor  # [N] how much of an independent observation one frame is
+
+    @classmethod
+    def of(cls, start: JointStart, correlated: float) -> Sequence:
+        """All body frames of the start."""
+        counts = [len(b.frames) for b in start.bodies]
+        frame = np.concatenate([np.zeros(0, np.int64), *(b.frames for b in start.bodies)]).astype(np.int64)
+        times = np.asarray(start.clip.times, np.float64)
+        step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
+        share = torch.full((len(frame),), min(1.0, step / correlated), dtype=torch.float64)
+        person = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts, dtype=torch.long))
+        return cls(person, torch.from_numpy(frame), torch.from_numpy(times[frame]), share)
+
+    def stack(self, parts: list[np.ndarray], shape: tuple[int, ...]) -> Tensor:
+        """Per-person arrays [n,*shape] in the order of the sequence, float64."""
+        empty = np.zeros((0, *shape))
+        return torch.from_numpy(np.ascontiguousarray(np.concatenate([empty, *parts]), np.float64))
+
+
+def start_term(start: JointStart, sequence: Sequence, with_landmarks: bool, s: BodySigmas) -> StartTerm:
+    """The start bodies at the cameras' focal, believed as far as their evidence goes."""
+    focal = start.scene.cameras.focal
+    transl = [b.transl * [1.0, 1.0, focal / b.focal] for b in start.bodies]
+    pose = torch.full((len(JOINTS),), s.pose, dtype=torch.float64)
+    pose[[i for i, name in enumerate(JOINTS) if name.split("_")[-1] in STIFF]] = s.stiff
+    widen = 1 / sequence.independent.sqrt()
+    depth = torch.tensor([s.depth if with_landmarks else b.sigma_depth for b in start.bodies], dtype=torch.float64)
+    return StartTerm(
+        rotations=sequence.stack([b.rotations for b in start.bodies], (24, 3, 3)),
+        transl=sequence.stack(transl, (3,)),
+        betas=torch.tensor(np.array([b.betas for b in start.bodies]).reshape(-1, 10), dtype=torch.float64),
+        sigma_pose=pose * float(widen[0] if len(widen) else 1.0),
+        sigma_depth=depth[sequence.person] * widen,
+        sigma_across=s.across if with_landmarks else s.across_alone,
+    )
+
+
+def smooth_term(sequence: Sequence, s: BodySigmas) -> SmoothTerm:
+    """Accelerations over three body frames of one person that are close in time."""
+    n = len(sequence.frame)
+    sigma = torch.full((len(JOINTS),), s.trunk, dtype=torch.float64)
+    sigma[[i for i, name in enumerate(JOINTS) if name.split("_")[-1] in SWINGING]] = s.limb
+    if n < 3:
+        return SmoothTerm(
+            torch.zeros(0, 3, dtype=torch.float64), sigma, torch.zeros(0, dtype=torch.float64), Cauchy(3.0)
+        )
+    steps = sequence.time[1:] - sequence.time[:-1]
+    joined = (sequence.person[1:] == sequence.person[:-1]) & (steps > 0) & (steps < 0.5)
+    usable = joined[1:] & joined[:-1]
+    step = torch.where(joined, steps, 1.0)
+    stencil = losses.second_difference(step[:-1], step[1:])
+    return SmoothTerm(stencil * usable[:, None], sigma, usable.double(), Cauchy(3.0))
+
+
+def static_term(start: JointStart, sequence: Sequence, index: PointIndex, s: BodySigmas) -> StaticTerm:
+    """Contact points that touch in two consecutive frames of one person."""
+    chance = sequence.stack([c.probability for c in start.contacts], (len(index.contacts),))
+    joined = (sequence.person[1:] == sequence.person[:-1]) & (sequence.frame[1:] - sequence.frame[:-1] == 1)
+    weight = chance[1:] * chance[:-1] * joined[:, None]
+    step = float((sequence.time[1:] - sequence.time[:-1])[joined].median()) if bool(joined.any()) else 1.0
+    return StaticTerm(index.contacts, torch.where(weight > 0.25, weight, 0.0), s.static * step, Cauchy(3.0))
+
+
+def landmark_term(start: JointStart, sequence: Sequence, index: PointIndex) -> LandmarkTerm:
+    """2D landmarks of all body frames, as seen; what is missing or not a number weighs nothing."""
+    cameras = start.scene.cameras
+    rays, sigmas = [], []
+    for track, body in zip(start.tracks, start.bodies, strict=True):
+        evidence = gather_evidence(track, cameras, start.clip, (body.height_m, start.height_sigma * body.height_m))
+        _, of_body, of_track = np.intersect1d(body.frames, track.frames, return_indices=True)
+        ray, sigma = np.full((len(body.frames), 33, 2), np.nan), np.full((len(body.frames), 33), np.nan)
+        ray[of_body], sigma[of_body] = evidence.rays[of_track], evidence.ray_sigma[of_track]
+        rays.append(ray)
+        sigmas.append(sigma)
+    px = sequence.stack(rays, (33, 2)) * cameras.focal
+    sigma = sequence.stack(sigmas, (33,)) * cameras.focal
+    usable = torch.isfinite(px).all(-1) & torch.isfinite(sigma) & (sigma > 0)
+    weight = usable * sequence.independent[:, None]
+    px, sigma = torch.where(usable[..., None], px, 0.0), torch.where(usable, sigma, 1.0)
+    return LandmarkTerm(index.landmarks, px, sigma, weight, Cauchy(2.0))
+
+
+def unbiased(term: LandmarkTerm, at: Posed, sigma_bias: float) -> LandmarkTerm:
+    """The landmarks freed from what is constant in their errors at a state.
+
+    A landmark network puts each landmark a little off the body's own, always to the same side. The weighted mean error
+    in metres across the view, shrunk by its prior, is taken for that.
+    """
+    problem, focal = at.problem, at.state.log_focal.exp()
+    n, people = len(problem.frame), len(at.state.betas)
+    y = seen(at, torch.arange(n), term.points).y
+    u, _ = losses.pixel(y, focal)
+    metres = (y[..., 2:] / focal).clamp(min=1e-6)  # m of a pixel at the person
+    information = term.weight / (term.sigma * metres[..., 0]) ** 2
+    slope = term.robust.slope((((u - term.px) / term.sigma[..., None]) ** 2).sum(-1))
+    information = information * slope
+    zero = torch.zeros(people, len(term.points), dtype=torch.float64)
+    total = zero.index_add(0, problem.person, information)
+    bent = torch.stack([zero, zero], -1).index_add(0, problem.person, information[..., None] * (u - term.px) * metres)
+    bias = bent / (total + 1 / sigma_bias**2)[..., None]
+    return replace(term, px=term.px + bias[problem.person] / metres)

@@ -1,0 +1,99 @@
+"""Every term's derivatives against finite differences, and the normal equations against a slow dense version."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from josh_core.joint.solver import Joint
+from josh_core.joint.system import assemble, solve
+from josh_core.joint.terms import TERMS, Rows, global_rows, objective, pose_rows, posed, root_rows
+from josh_core.joint.variables import BODY, moved
+from tests.joint.little import little_problem, rand
+
+ALL = {"shared": global_rows, "root": root_rows, "pose": pose_rows, **TERMS}
+
+
+@pytest.mark.parametrize("name", list(ALL))
+@pytest.mark.parametrize("seed", [0, 1])
+def test_derivatives_match_finite_differences(name, seed):
+    problem, state = little_problem(seed)
+    gen = torch.Generator().manual_seed(seed + 10)
+    by_globals, by_bodies = rand(gen, problem.layout.size), rand(gen, len(problem.frame), BODY)
+
+    def residual(t):
+        return ALL[name](posed(problem, moved(problem, state, t * by_globals, t * by_bodies), False)).r
+
+    h = 1e-6
+    numeric = (residual(h) - residual(-h)) / (2 * h)
+    rows = ALL[name](posed(problem, state, True))
+    analytic = torch.einsum("mqeg,mg->mqe", rows.by_globals, by_globals[rows.columns])
+    if rows.by_bodies is not None:
+        count = rows.by_bodies.shape[-1] // BODY
+        step = torch.cat([by_bodies[rows.first + i] for i in range(count)], -1)
+        analytic = analytic + torch.einsum("mqeb,mb->mqe", rows.by_bodies, step)
+    shown = rows.weight[..., None] > 0  # rows over two people carry no weight and no meaning
+    assert numeric.abs().max() > 0.1
+    scale = numeric[shown.expand_as(numeric)].abs().max()
+    assert ((numeric - analytic) * shown).abs().max() < 1e-6 * scale + 1e-7
+
+
+def _dense(rows: list[Rows], n_globals: int, n_bodies: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Normal matrix and gradient entry by entry: a loop over rows, residual vectors and their components."""
+    size = n_globals + n_bodies * BODY
+    h, g = torch.zeros(size, size, dtype=torch.float64), torch.zeros(size, dtype=torch.float64)
+    for term in rows:
+        for m in range(len(term.r)):
+            for q in range(term.r.shape[1]):
+                slope = term.weight[m, q] * term.robust.slope((term.r[m, q] ** 2).sum())
+                if slope == 0:
+                    continue
+                for e in range(term.r.shape[2]):
+                    j = torch.zeros(size, dtype=torch.float64)
+                    j.index_add_(0, term.columns[m], term.by_globals[m, q, e])
+                    if term.by_bodies is not None:
+                        at = n_globals + int(term.first[m]) * BODY
+                        part = term.by_bodies[m, q, e]
+                        j[at : at + len(part)] += part
+                    h += slope * torch.outer(j, j)
+                    g += slope * term.r[m, q, e] * j
+    return h, g
+
+
+@pytest.mark.parametrize("counts", [(5, 2), (4,), (1,)])
+def test_step_equals_dense_solution(counts):
+    problem, state = little_problem(3, counts)
+    problem = type(problem)(**{**vars(problem), "landmarks": None, "matches": None})  # keeps the loop short
+    rows = objective(posed(problem, state, True))
+    n = len(problem.frame)
+    h, g = _dense(rows, problem.layout.size, n)
+    normal = assemble(rows, problem.layout.size, n)
+    free = torch.ones(problem.layout.size, dtype=torch.bool)
+    free[[1, 7]] = False
+    damping = 1e-3
+    step = solve(normal, free, damping)
+    keep = torch.cat([free, torch.ones(n * BODY, dtype=torch.bool)])
+    damped = h + torch.diag(damping * h.diagonal() + 1e-12)
+    slow = torch.zeros(len(g), dtype=torch.float64)
+    slow[keep] = -torch.linalg.solve(damped[keep][:, keep], g[keep])
+    fast = torch.cat([step.globals, step.bodies.reshape(-1)])
+    assert (fast - slow).abs().max() < 1e-7 * slow.abs().max()
+    model_decrease = -(g @ slow + 0.5 * slow @ h @ slow)
+    assert step.predicted == pytest.approx(float(model_decrease), rel=1e-6)
+    inverse = torch.linalg.inv(damped[keep][:, keep])[: int(free.sum()), : int(free.sum())]
+    assert (step.covariance - inverse).abs().max() < 1e-6 * inverse.abs().max()
+
+
+def test_gradient_is_that_of_the_cost():
+    problem, state = little_problem(4)
+    gen = torch.Generator().manual_seed(5)
+    by_globals, by_bodies = rand(gen, problem.layout.size), rand(gen, len(problem.frame), BODY)
+    model = Joint(problem)
+
+    def cost(t):
+        return sum(rows.cost() for rows in model.rows(moved(problem, state, t * by_globals, t * by_bodies), False))
+
+    h = 1e-6
+    normal = assemble(model.rows(state, True), problem.layout.size, len(problem.frame))
+    analytic = normal.g @ by_globals + (normal.b * by_bodies).sum()
+    assert float((cost(h) - cost(-h)) / (2 * h)) == pytest.approx(float(analytic), rel=1e-6)
