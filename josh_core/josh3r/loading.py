@@ -23,8 +23,10 @@ from josh_core.josh3r.hub import locate
 from josh_core.progress import Progress
 
 METADATA_KEY = "josh_architecture"  # of a safetensors file: Architecture.to_json(); absent means the published sizes
+NOTE_KEY = "josh_note"  # of a safetensors file: what a reader of a result should know of its weights
 _CONTAINERS = ("model", "state_dict")  # a torch checkpoint may keep its state dict under one of these
 _NAMES_SHOWN = 4
+_LONGEST_NOTE = 100
 
 Network = TypeVar("Network", bound="Pretrained")
 
@@ -35,6 +37,10 @@ class WeightsSource:
 
     label: str  # file name, or Hub id with its revision; never a path
     fingerprint: str  # hash of keys, shapes and a sample of every tensor
+    note: str = ""  # what the file says of itself
+
+    def __str__(self) -> str:
+        return f"{self.label} [{self.fingerprint}]" + (f", {self.note}" if self.note else "")
 
 
 class Pretrained(nn.Module):
@@ -53,20 +59,21 @@ class Pretrained(nn.Module):
         fetched or read, or when a key is missing, left over or of another shape.
         """
         path, label = locate(str(source), revision, progress)
-        tensors, architecture = read_tensors(path)
+        tensors, metadata = read_tensors(path)
+        stated = metadata.get(METADATA_KEY)
         with torch.device("meta"):  # no memory for values that the file replaces
-            network = cls(architecture)
+            network = cls(Architecture.from_json(stated) if stated else Architecture())
         load_strictly(network, tensors, label)
-        network.source = WeightsSource(label, fingerprint(tensors))
+        network.source = WeightsSource(label, fingerprint(tensors), metadata.get(NOTE_KEY, "")[:_LONGEST_NOTE])
         return network.eval().requires_grad_(False)
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], Architecture]:
-    """All tensors of a safetensors or torch file, and the architecture it states. Raises WeightsError."""
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors and the metadata (empty for torch) of a safetensors or torch file. Raises WeightsError."""
     try:
         with path.open("rb") as file:
             is_torch = file.read(2) in (b"PK", b"\x80\x02")  # a zip archive, or the older bare pickle
-        return (_read_torch(path), Architecture()) if is_torch else _read_safetensors(path)
+        return (_read_torch(path), {}) if is_torch else _read_safetensors(path)
     except (OSError, SafetensorError, RuntimeError, EOFError, ValueError) as error:
         raise WeightsError(f"{path.name} is damaged or no weight file; get it again.") from error
     except pickle.UnpicklingError as error:
@@ -75,11 +82,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], Architecture]:
         ) from error
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], Architecture]:
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     with safe_open(path, framework="pt") as file:
-        stated = (file.metadata() or {}).get(METADATA_KEY)
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-    return tensors, Architecture.from_json(stated) if stated else Architecture()
+        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118 (not a dict)
 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:

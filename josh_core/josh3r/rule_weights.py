@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from josh_core.josh3r.architecture import Architecture
-from josh_core.josh3r.loading import METADATA_KEY, Pretrained
+from josh_core.josh3r.loading import METADATA_KEY, NOTE_KEY, Pretrained
 from josh_core.josh3r.mast3r import Mast3r
 
 TINY = Architecture(enc_dim=64, enc_depth=2, enc_heads=4, dec_dim=48, dec_depth=12, dec_heads=4)
@@ -66,4 +66,5 @@ def write_rule_weights(path: Path, network: type[Pretrained], architecture: Arch
     with torch.device("meta"):
         built = network(architecture)
     state = {key: value.contiguous().clone() for key, value in rule_state(built).items()}
-    save_file(state, path, metadata={METADATA_KEY: architecture.to_json()})
+    note = "made by rule, for tests: the result means nothing"
+    save_file(state, path, metadata={METADATA_KEY: architecture.to_json(), NOTE_KEY: note})

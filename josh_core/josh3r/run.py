@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from josh_core.body.model import BodyModel
 from josh_core.errors import ReconstructionError
-from josh_core.geometry import rigid
 from josh_core.josh3r.chain import chain_cameras, every_frame, move_bodies
 from josh_core.josh3r.focal import agree_on_focal
 from josh_core.josh3r.motions import PairMotions, PairPlan, plan_pairs, read_pairs
@@ -18,7 +17,7 @@ from josh_core.progress import Progress
 from josh_core.scene.depth import MapGrid
 from josh_core.scene.tracks import background
 from josh_core.settings import Settings
-from josh_core.types import BodyTrack, CameraKind, CameraPath, Clip, DepthMaps, Int, Matches, People, Scene
+from josh_core.types import BodyTrack, CameraPath, Clip, DepthMaps, Int, Matches, People, Scene
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Known:
     people: People
     bodies: tuple[BodyTrack, ...]  # fitted in camera space, one for each of people.tracks
     body: BodyModel
-    kind: CameraKind = "moving"  # a camera that is not moving is held as the clip showed it
+    steady: CameraPath | None = None  # path of a camera that does not travel, which is then kept
 
 
 def ask_josh3r(
@@ -77,16 +76,17 @@ def assemble(known: Known, answers: Answers) -> tuple[Scene, tuple[BodyTrack, ..
     with torch.no_grad():
         pelvises = known.body.pelvis(betas).double().numpy()
     at_keyframes, lead = chain_cameras(plan, motions, bodies, pelvises)
-    world_from_cam, registered = every_frame(at_keyframes, lead, plan.keyframes, clip.times)
-    if known.kind != "moving":
-        turn = world_from_cam[:, :3, :3] if known.kind == "rotating" else np.tile(np.eye(3), (len(clip), 1, 1))
-        world_from_cam = rigid(turn, np.zeros((len(clip), 3)))
-    cameras = CameraPath(
-        known.kind, world_from_cam, answers.focal, answers.focal_sigma, plan.keyframes[plan.depth_pairs], registered
-    )
+    keyframes = plan.keyframes[plan.depth_pairs]
+    if known.steady is None:
+        path = every_frame(at_keyframes, lead, plan.keyframes, clip.times)
+        cameras = CameraPath("moving", path[0], answers.focal, answers.focal_sigma, keyframes, path[1])
+    elif known.steady.kind == "rotating":  # turning tells the focal better than pointmaps do
+        cameras = replace(known.steady, keyframes=keyframes)
+    else:
+        cameras = replace(known.steady, keyframes=keyframes, focal=answers.focal, focal_sigma=answers.focal_sigma)
     nothing = Matches(np.zeros((0, 2), np.int64), np.zeros(1, np.int64), np.zeros((0, 2, 2)), np.zeros(0))
     depths = metric_depths(known, answers, lead)
-    return Scene(cameras, nothing, depths), move_bodies(plan, motions, bodies, answers.focal, clip.times)
+    return Scene(cameras, nothing, depths), move_bodies(plan, motions, bodies, cameras.focal, clip.times)
 
 
 def metric_depths(known: Known, answers: Answers, lead: Int) -> DepthMaps:

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from josh_core.errors import WeightsError
 from josh_core.josh3r import hub
-from josh_core.josh3r.architecture import Architecture
 from josh_core.josh3r.hub import HubFile, local_path, locate
 from josh_core.josh3r.loading import METADATA_KEY, load_strictly, read_tensors
 from josh_core.josh3r.mast3r import Mast3r
@@ -125,8 +124,8 @@ def test_torch_checkpoint_with_training_options(tmp_path: Path, state: dict[str,
     """MASt3R's own release: state dict under "model", the options beside it as a namespace."""
     path = tmp_path / "checkpoint.pth"
     torch.save({"model": state, "args": argparse.Namespace(lr=1e-4, name="x"), "epoch": 3}, path)
-    tensors, architecture = read_tensors(path)
-    assert architecture == Architecture()
+    tensors, metadata = read_tensors(path)
+    assert metadata == {}
     assert tensors.keys() == state.keys()
     assert torch.equal(tensors[KEY], state[KEY])
 
@@ -172,6 +171,7 @@ def test_rule_weights_file_loads(tmp_path: Path) -> None:
     write_rule_weights(tmp_path / "josh3r.safetensors", Josh3r)
     network = Josh3r.from_pretrained(str(tmp_path / "josh3r.safetensors"))
     assert network.architecture == TINY
+    assert "made by rule" in str(network.source)
 
 
 # Hub ids

@@ -1,0 +1,81 @@
+"""The hub tier's stages on a real clip with tiny networks: the content means nothing, but everything is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from josh_core.body.model import load_body
+from josh_core.clip import load_clip
+from josh_core.josh3r import loaded
+from josh_core.josh3r.mast3r import Mast3r
+from josh_core.josh3r.network import Josh3r
+from josh_core.josh3r.rule_weights import write_rule_weights
+from josh_core.josh3r.stage import reconstruct_josh3r
+from josh_core.people.find import find_people
+from josh_core.progress import Progress
+from josh_core.scene.mast3r import reconstruct_scene_mast3r
+from josh_core.settings import Settings
+from josh_core.types import Clip, People, Scene
+
+CLIP = Path(__file__).parents[2] / "examples" / "log_sit" / "clip.mp4"
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def settings() -> Settings:
+    return Settings(tier="hub", start=1.0, seconds=0.4, max_side=480, people=1, static_camera="off")
+
+
+@pytest.fixture(scope="module")
+def seen(settings: Settings) -> tuple[Clip, People]:
+    clip = load_clip(CLIP, settings, Progress())
+    return clip, find_people(clip, settings, Progress())
+
+
+@pytest.fixture(autouse=True)
+def tiny_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiny weights where the variables point, small images, a cache of its own."""
+    monkeypatch.setattr("josh_core.josh3r.frames.LONGEST", 128)
+    monkeypatch.setattr(loaded, "_networks", {})
+    monkeypatch.setenv("JOSH_CACHE_DIR", str(tmp_path / "cache"))
+    for variable, network in (("JOSH_MAST3R_WEIGHTS", Mast3r), ("JOSH_JOSH3R_WEIGHTS", Josh3r)):
+        path = tmp_path / f"{network.__name__}.safetensors"
+        write_rule_weights(path, network)
+        monkeypatch.setenv(variable, str(path))
+
+
+def check(scene: Scene, clip: Clip) -> None:
+    cameras, depths = scene.cameras, scene.depths
+    assert cameras.world_from_cam.shape == (len(clip), 4, 4)
+    assert np.isfinite(cameras.world_from_cam).all()
+    assert np.abs(np.linalg.det(cameras.world_from_cam[:, :3, :3]) - 1).max() < 1e-6
+    assert cameras.focal > 0
+    assert cameras.registered.shape == (len(clip),)
+    assert depths.depth.shape == depths.confidence.shape == depths.backdrop.shape
+    assert len(depths.depth) == len(cameras.keyframes)
+    assert np.isfinite(depths.depth).all()
+    assert (depths.depth >= 0).all()
+    assert scene.matches.offsets[-1] == len(scene.matches.px) == len(scene.matches.confidence)
+    assert len(scene.matches.pairs) == len(scene.matches.offsets) - 1
+
+
+def test_josh3r_stage(seen: tuple[Clip, People], settings: Settings) -> None:
+    clip, people = seen
+    scene, bodies = reconstruct_josh3r(clip, people, load_body(), loaded.load_josh3r(), settings, Progress())
+    check(scene, clip)
+    assert [b.id for b in bodies] == [t.id for t in people.tracks]
+    assert bodies[0].focal == scene.cameras.focal
+    assert np.isfinite(bodies[0].transl).all()
+
+
+def test_mast3r_stage(seen: tuple[Clip, People], settings: Settings) -> None:
+    clip, people = seen
+    scene = reconstruct_scene_mast3r(clip, people, loaded.load_mast3r(), settings, Progress())
+    check(scene, clip)
+    again = reconstruct_scene_mast3r(clip, people, loaded.load_mast3r(), settings, Progress())
+    assert np.array_equal(scene.cameras.world_from_cam, again.cameras.world_from_cam)
+    assert np.array_equal(scene.depths.depth, again.depths.depth)
+    assert np.array_equal(scene.matches.px, again.matches.px)
