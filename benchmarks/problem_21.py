@@ -75,7 +75,10 @@ def beneath(rest: dict[str, Tensor], vertices: np.ndarray) -> np.ndarray:
 
 
 def correspondences(d: Arrays, sigma_depth: float, published_depth: bool = False) -> Pixels:
-    """The recorded matches with their depths, good to a share `sigma_depth`. `published_depth`: the median depth grows with the focal, the relief not."""
+    """The recorded matches with their depths, good to a share `sigma_depth`.
+
+    `published_depth`: the median depth of a keyframe grows with the focal, its relief does not.
+    """
     centre = tensor(d["true_K"])[:2, 2]
     pairs = tensor(d["pairs"])[tensor(d["corr_pair"])]
     anchors = tensor(d["anchor_depth"]).flatten(1)
@@ -219,16 +222,11 @@ def _metres_per_unit(table: BodyTable, start: StartTerm, surface: SurfaceTerm, s
     return float(((normal * y).sum(-1) / size[surface.knot]).median())
 
 
-def solve_honest(
-    d: Arrays, body: Arrays, s: Honest = Honest(), rounds: int = 2, steps: int = 12
-) -> tuple[Problem, Solution[State]]:
-    """Our solver on the honest objective; depth uncertainty is propagated anew in each round."""
+def solve_honest(d: Arrays, body: Arrays, s: Honest = Honest(), steps: int = 12) -> tuple[Problem, Solution[State]]:
+    """Our solver on the honest objective."""
     problem, state = honest_problem(d, body, s)
-    for _ in range(rounds):
-        problem = replace(problem, matches=whitened(posed(problem, state, False), s.px))
-        solution = minimise(Joint(problem), state, steps)
-        state = solution.state
-    return problem, solution
+    problem = replace(problem, matches=whitened(posed(problem, state, False), s.px))
+    return problem, minimise(Joint(problem), state, steps)
 
 
 def published_problem(d: Arrays, body: Arrays) -> Published:

@@ -1,4 +1,4 @@
-"""The joint solver on the recorded 21-keyframe problem: time, iterations, objective and errors beside the published run.
+"""The joint solver on the recorded 21-keyframe problem: time, steps, objective and errors beside the published run.
 
     python -m benchmarks.solver [--repeat 5] [--threads 2] [--published-schedule]
 
@@ -78,9 +78,8 @@ def main() -> None:
             x, seconds = timed(lambda u=updates: _schedule(reference, u), 1)  # type: ignore[misc]
             columns[label] = _published_errors(reference, x, d) | {"steps": 700, "seconds": seconds}
 
-    print(
-        f"problem_21, {args.threads} threads of {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; truth: focal 500 px, scale 1"
-    )
+    machine = f"{args.threads} threads of {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    print(f"problem_21 on {machine}; truth: focal 500 px, scale 1")
     print(f"{'':14s}" + "".join(f"{name:>27s}" for name in columns))
     for key in [*RECORDED]:
         row = "".join(f"{columns[c][key]:27.3f}" if key in columns[c] else f"{'':>27s}" for c in columns)

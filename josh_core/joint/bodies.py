@@ -104,7 +104,9 @@ def static_term(start: JointStart, sequence: Sequence, index: PointIndex, s: Bod
     joined = (sequence.person[1:] == sequence.person[:-1]) & (sequence.frame[1:] - sequence.frame[:-1] == 1)
     weight = chance[1:] * chance[:-1] * joined[:, None]
     step = float((sequence.time[1:] - sequence.time[:-1])[joined].median()) if bool(joined.any()) else 1.0
-    return StaticTerm(index.contacts, torch.where(weight > 0.25, weight, 0.0), s.static * step, Cauchy(3.0))
+    weight = torch.where(weight > 0.25, weight, 0.0)
+    ever = (weight > 0).any(0)
+    return StaticTerm(index.contacts[ever], weight[:, ever], s.static * step, Cauchy(3.0))
 
 
 def landmark_term(start: JointStart, sequence: Sequence, index: PointIndex) -> LandmarkTerm:
@@ -112,12 +114,11 @@ def landmark_term(start: JointStart, sequence: Sequence, index: PointIndex) -> L
     cameras = start.scene.cameras
     rays, sigmas = [], []
     for track, body in zip(start.tracks, start.bodies, strict=True):
-        evidence = gather_evidence(track, cameras, start.clip, (body.height_m, start.height_sigma * body.height_m))
+        evidence = gather_evidence(track, cameras, start.clip, body.height_m)
         _, of_body, of_track = np.intersect1d(body.frames, track.frames, return_indices=True)
-        ray, sigma = np.full((len(body.frames), 33, 2), np.nan), np.full((len(body.frames), 33), np.nan)
-        ray[of_body], sigma[of_body] = evidence.rays[of_track], evidence.ray_sigma[of_track]
-        rays.append(ray)
-        sigmas.append(sigma)
+        rays.append(np.full((len(body.frames), 33, 2), np.nan))
+        sigmas.append(np.full((len(body.frames), 33), np.nan))
+        rays[-1][of_body], sigmas[-1][of_body] = evidence.rays[of_track], evidence.ray_sigma[of_track]
     px = sequence.stack(rays, (33, 2)) * cameras.focal
     sigma = sequence.stack(sigmas, (33,)) * cameras.focal
     usable = torch.isfinite(px).all(-1) & torch.isfinite(sigma) & (sigma > 0)

@@ -1,4 +1,4 @@
-"""Correspondences between knots: packed for the solver, weighted by their uncertainty, and chained into start cameras."""
+"""Correspondences between knots: packed for the solver, weighed by their uncertainty, chained into start cameras."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where bodies touch the scene: contact points against the depth maps' surface and the floor, and the matches' depths."""
+"""Where bodies touch the scene, as the depth maps and the floor have it, and the depths of the matches."""
 
 from __future__ import annotations
 
@@ -113,7 +113,8 @@ def floor_term(
     )
     near = (height.abs() < s.floor_reach) & (chance > 0.25)
     weight = chance * near * sequence.independent[:, None]
-    return FloorTerm(normal, axes, offset, index.contacts, weight, s.floor, Geman(3.0))
+    ever = (weight > 0).any(0)
+    return FloorTerm(normal, axes, offset, index.contacts[ever], weight[:, ever], s.floor, Geman(3.0))
 
 
 def match_pixels(start: JointStart, s: SceneSigmas) -> Pixels:

@@ -1,4 +1,4 @@
-"""The published objective and its two-stage Adam schedule: the readable reference, and our solver on the same objective.
+"""The published objective, its two-stage Adam schedule as readable reference, and our solver on the same objective.
 
 Kept for comparison only (DESIGN section 8): its prior freezes the body. Everything is in the published form: cameras
 chained along a tree, depth = size (near + ratio f / f0), free 3x3 pose matrices, root as quaternion wxyz.
@@ -253,12 +253,12 @@ class FixedBody:
         g = len(self.free)
         zero = torch.zeros(g, dtype=torch.float64)
         columns = torch.arange(g)[None]
+        d, joints = self.published, len(self.published.table.parents) * max(len(self.p_cam) - 2, 0)
         weights = (
-            WEIGHTS["scale"] * self.published.scale_weight / self.published.scale_weight.sum(),
-            torch.full((len(self.published.static_body),), WEIGHTS["static"] / max(len(self.published.static_body), 1)),
+            WEIGHTS["scale"] * d.scale_weight / d.scale_weight.sum(),
+            torch.full((len(d.static_body),), WEIGHTS["static"] / max(len(d.static_body), 1)),
+            torch.full((joints,), WEIGHTS["smooth"] / max(joints, 1)),
         )
-        joints = len(self.published.table.parents) * (len(self.p_cam) - 2)
-        weights = (*weights, torch.full((joints,), WEIGHTS["smooth"] / max(joints, 1)))
         values = self._vectors(state, zero)
         slopes = torch.func.jacfwd(lambda x: self._vectors(state, x))(zero) if jacobian else (None,) * 3
         robust = Gamma(1.1, self.eps / 10)
@@ -307,7 +307,7 @@ def fixed_body(published: Published, cameras: Cameras, eps: float) -> FixedBody:
 
 
 def solve_published(published: Published, cameras: Cameras, state: State, steps: int = 15) -> tuple[State, int]:
-    """Our solver on the published fine objective, its norms sharpened in stages. Returns the state and the steps taken."""
+    """Our solver on the published fine objective, its norms sharpened in stages: the state and the steps taken."""
     none = torch.zeros(0, dtype=torch.float64)
     state = replace(state, rotations=none.view(0, 24, 3, 3), transl=none.view(0, 3))
     taken = 0

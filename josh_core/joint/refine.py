@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -118,11 +119,23 @@ def refine(start: JointStart, settings: Settings, progress: Progress | None = No
         progress.update(done / sum(STEPS))
         done += 1
 
-    solution, problem, iterations = solve_rounds(work, tick)
+    with one_thread():
+        solution, problem, iterations = solve_rounds(work, tick)
     before = minimise(Joint(problem), work.state, 0).cost
     if not solution.cost <= before or not _sound(solution.state):
         return _unrefined(start, "The joint optimisation did not improve on its start, which is shown instead.")
     return _result(work, problem, solution, iterations, (before, *solution.costs))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: the blocks are small, so a second thread costs more in waiting than it gives."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def solve_rounds(work: Work, tick: Callable[[], None]) -> tuple[Solution[State], Problem, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -19,8 +20,11 @@ S = TypeVar("S")
 class Model(Protocol[S]):
     """What can be minimised: residual rows of a state, and where a step leads."""
 
-    free: Tensor  # [G] bool
-    bodies: int  # N body frames in the banded part
+    @property
+    def free(self) -> Tensor: ...  # [G] bool
+
+    @property
+    def bodies(self) -> int: ...  # N body frames in the banded part
 
     def rows(self, state: S, jacobian: bool) -> list[Rows]: ...
 
@@ -83,7 +87,7 @@ def minimise(
     costs: list[float] = []
     covariance, solved, converged = torch.zeros(0, 0), 0, False
     normal = None
-    while solved < iterations and not converged and cost == cost:  # a NaN objective is not minimised
+    while solved < iterations and not converged and math.isfinite(cost):
         tick()
         if normal is None:
             normal = assemble(model.rows(state, True), len(model.free), model.bodies)

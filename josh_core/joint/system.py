@@ -68,16 +68,14 @@ def _add(out: Normal, rows: Rows) -> None:
     out.g.index_add_(0, columns.reshape(-1), (jg.mT @ r).reshape(-1))
     if rows.by_bodies is None or rows.first is None:
         return
-    jb = (rows.by_bodies * w[..., None]).flatten(1, 2)  # [M,qe,nb*BODY]
-    gradient, cross, gram = jb.mT @ r, jb.mT @ jg, jb.mT @ jb
-    for i in range(jb.shape[-1] // BODY):
-        at, si = rows.first + i, slice(i * BODY, (i + 1) * BODY)
-        out.b.index_add_(0, at, gradient[:, si, 0])
-        wide = torch.zeros(len(at), BODY, n_globals, dtype=jb.dtype)
-        wide.scatter_add_(2, columns[:, None].expand(-1, BODY, -1), cross[:, si])
-        out.bg.index_add_(0, at, wide)
-        for j in range(i, jb.shape[-1] // BODY):
-            out.bb.view(-1, BODY, BODY).index_add_(0, at * 3 + j - i, gram[:, si, j * BODY : (j + 1) * BODY])
+    jb = [(j * w[..., None]).flatten(1, 2) for j in rows.by_bodies.split(BODY, -1)]  # each [M,qe,BODY]
+    for i, j_i in enumerate(jb):
+        at = rows.first + i
+        out.b.index_add_(0, at, (j_i.mT @ r)[..., 0])
+        cells = (at[:, None] * BODY + torch.arange(BODY))[..., None] * n_globals + columns[:, None]
+        out.bg.view(-1).index_add_(0, cells.reshape(-1), (j_i.mT @ jg).reshape(-1))
+        for k, j_k in enumerate(jb[i:]):
+            out.bb.view(-1, BODY, BODY).index_add_(0, at * 3 + k, j_i.mT @ j_k)
 
 
 def solve(normal: Normal, free: Tensor, damping: float) -> Step:

@@ -60,16 +60,16 @@ def posed(problem: Problem, state: State, jacobian: bool) -> Posed:
     return Posed(problem, state, rotation, centre, turn, points, growth, by_shape / tall[:, None], jacobian)
 
 
-def grown(at: Posed, body: Tensor, r: Tensor, by_shape: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Lengths in the size of the body: r / growth, and its derivative by the shape from that of r.
+def grown(at: Posed, body: Tensor, r: Tensor, by_shape: Tensor) -> tuple[Tensor, Tensor]:
+    """Lengths in the size of the body: r / growth, and its derivative by the shape from that of r (if not empty).
 
     With lengths in metres every term that likes short ways would shrink people, cameras and scene together, which
     only the weak prior on body height resists. body: [M] int, r: [M,q,e], by_shape: [M,q,e,S].
     """
     growth = at.growth[body][:, None, None]
     r = r / growth
-    if by_shape is None:
-        return r, None
+    if not by_shape.numel():
+        return r, by_shape
     return r, by_shape / growth[..., None] - r[..., None] * at.growth_by_shape[body][:, None, None]
 
 
@@ -160,11 +160,10 @@ def surface_rows(at: Posed) -> Rows:
     r, normal, by_size, by_focal = losses.surface_distance(y, term.plane, depth_scale, at.state.log_focal.exp())
     weight = term.weight[:, None]
     if not at.jacobian:
-        return Rows(grown(at, term.body, (r[:, None] / sigma)[:, None], None)[0], weight, term.robust)
+        return Rows(grown(at, term.body, (r[:, None] / sigma)[:, None], r.new_zeros(0))[0], weight, term.robust)
     n = normal[:, None]
     by_view = (n @ view.by_globals[:, 0])[:, 0] / sigma  # [M,13 + S], shape last
     r_white, by_shape = grown(at, term.body, (r[:, None] / sigma)[:, None], by_view[:, None, None, 13:])
-    assert by_shape is not None
     growth = at.growth[term.body][:, None]
     others = torch.stack([by_size, by_size, by_focal], -1) / sigma
     by_globals = torch.cat([by_view[:, :13] / growth, by_shape[:, 0, 0], others / growth], -1)
@@ -185,11 +184,10 @@ def floor_rows(at: Posed) -> Rows:
     everyone = torch.arange(len(p))
     r = (height / term.sigma)[..., None]
     if not at.jacobian:
-        return Rows(grown(at, everyone, r, None)[0], term.weight, term.robust)
+        return Rows(grown(at, everyone, r, r.new_zeros(0))[0], term.weight, term.robust)
     assert at.points.by_pose is not None and at.points.by_shape is not None
     by_shape = (normal[:, None] * at.points.by_shape[:, term.points]).sum(-2, keepdim=True) / term.sigma
     r, by_shape = grown(at, everyone, r, by_shape)
-    assert by_shape is not None
     scale = term.sigma * at.growth[:, None, None, None]
     by_scale = offset.expand(*p.shape[:2], 1)
     by_floor = torch.cat([by_scale, p @ term.axes.T, torch.ones_like(by_scale)], -1)[:, :, None] / scale
@@ -207,7 +205,7 @@ def static_rows(at: Posed) -> Rows:
     r = losses.slide(at.points.p[:, term.points]) / term.sigma
     first = torch.arange(len(r))
     if not at.jacobian:
-        return Rows(grown(at, first, r, None)[0], term.weight, term.robust)
+        return Rows(grown(at, first, r, r.new_zeros(0))[0], term.weight, term.robust)
     assert at.points.by_pose is not None and at.points.by_shape is not None
     by_pose, by_shape = at.points.by_pose[:, term.points] / term.sigma, at.points.by_shape[:, term.points] / term.sigma
     r, by_globals = grown(at, first, r, by_shape[1:] - by_shape[:-1])
@@ -224,7 +222,7 @@ def smooth_rows(at: Posed) -> Rows:
     r = losses.acceleration(at.points.p[:, :joints], term.stencil) / sigma
     first, weight = torch.arange(len(r)), term.weight[:, None].expand(-1, joints)
     if not at.jacobian:
-        return Rows(grown(at, first, r, None)[0], weight, term.robust)
+        return Rows(grown(at, first, r, r.new_zeros(0))[0], weight, term.robust)
     assert at.points.by_pose is not None and at.points.by_shape is not None
     by_pose, by_shape = (x[:, :joints] / sigma[..., None] for x in (at.points.by_pose, at.points.by_shape))
     s = term.stencil.T[:, :, None, None, None]

@@ -52,7 +52,7 @@ def little_table(gen: torch.Generator) -> BodyTable:
 
 
 def little_problem(seed: int = 0, counts: tuple[int, ...] = (6, 3)) -> tuple[Problem, State]:
-    """People with counts[k] frames each in front of a moving camera, everything at random, and a state off the start."""
+    """People with counts[k] frames each before a moving camera, all at random, and a state off the start."""
     gen = torch.Generator().manual_seed(seed)
     table, n = little_table(gen), sum(counts)
     person = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts, dtype=torch.long))
@@ -95,6 +95,7 @@ def nudged(problem: Problem, state: State, gen: torch.Generator, size: float) ->
 def _terms(gen: torch.Generator, problem: Problem, counts: tuple[int, ...]) -> dict:
     n, contacts = len(problem.frame), torch.arange(24, 24 + CONTACTS)
     same = problem.person[1:] == problem.person[:-1]
+    touching = torch.rand(max(n - 1, 0), CONTACTS, generator=gen, dtype=torch.float64) * same[:, None]
     step = torch.rand(max(n - 1, 0), generator=gen, dtype=torch.float64) + 0.5
     smooth_weight = (same[1:] & same[:-1]).double()
     pixels = Pixels(
@@ -130,12 +131,7 @@ def _terms(gen: torch.Generator, problem: Problem, counts: tuple[int, ...]) -> d
             sigma=0.2,
             robust=Geman(8.0),
         ),
-        "static": StaticTerm(
-            contacts,
-            torch.rand(max(n - 1, 0), CONTACTS, generator=gen, dtype=torch.float64) * same[:, None],
-            0.1,
-            Cauchy(20.0),
-        ),
+        "static": StaticTerm(contacts, touching, 0.1, Cauchy(20.0)),
         "smooth": SmoothTerm(
             second_difference(step[:-1], step[1:]) * smooth_weight[:, None],
             torch.full((24,), 0.3, dtype=torch.float64),
