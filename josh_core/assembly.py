@@ -1,0 +1,188 @@
+"""From evidence to results: what each mode makes of the same start values, in one metric world.
+
+baseline  camera, then scene, then people, nothing fed back; the scale of a travelling camera is assumed
+fast      scale (or floor) from human-scene contact, feet set down where they touch
+refine    JOSH: cameras, scene scale, floor and bodies solved together from the start values of fast
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from josh_core import world
+from josh_core.body.model import BodyModel
+from josh_core.body.posed import PosedPoints
+from josh_core.geometry import intrinsics, transform
+from josh_core.joint import JointResult, JointStart, refine
+from josh_core.progress import Progress
+from josh_core.scene import lay_floor, point_cloud
+from josh_core.settings import Settings
+from josh_core.stance import set_down
+from josh_core.types import (
+    BodyTrack,
+    Clip,
+    Contacts,
+    Float,
+    Floor,
+    People,
+    PersonMotion,
+    PointCloud,
+    Reconstruction,
+    ScaleSource,
+    Scene,
+)
+
+ASSUMED_SIGMA = 0.3  # relative: how far an assumed camera height is off
+KNOWN_HEIGHT_SIGMA = 0.01  # relative: how far a height the user gave is off
+USUAL_HEIGHT_SIGMA = 0.04  # relative: spread of adults' heights about the fitted one
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the clip says before anything is put into one metric world."""
+
+    clip: Clip
+    people: People
+    scene: Scene
+    bodies: tuple[BodyTrack, ...]
+    points: list[PosedPoints]
+    contacts: tuple[Contacts, ...]
+    floor: Floor | None  # of a travelling camera; without travel the people tell it
+    up: Float  # [3] mean axis of standing bodies, in the CameraPath's world
+    body: BodyModel
+    tier: str = "embedded"
+    depth_tied: bool = True  # the keyframes' depths share one scale
+    scale: tuple[float, ScaleSource, float] | None = None  # where a network has said the scale already
+    licences: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Everything in the CameraPath's world of one mode, and the similarity to the metric world."""
+
+    scene: Scene
+    bodies: tuple[BodyTrack, ...]
+    floor: Floor | None
+    frame: world.WorldFrame
+
+
+def baseline(e: Evidence) -> Reconstruction:
+    """The assembly line of the paper's introduction."""
+    cameras, floor = e.scene.cameras, e.floor
+    source: ScaleSource = "assumed"
+    if cameras.kind != "moving":
+        floor, source = world.floor_from_people(cameras, e.bodies, e.points, None, e.up), "height"
+    scale = (world.assumed_scale(cameras, floor), source, ASSUMED_SIGMA)
+    placed = Placed(e.scene, e.bodies, floor, world.world_frame(cameras, e.up, floor, scale))
+    return _reconstruction(e, placed, "baseline", _people(e, placed))
+
+
+def fast(e: Evidence) -> Reconstruction:
+    """The same start values with contact: it fixes the scale or the floor, and feet rest where they touch."""
+    placed = _place_by_contact(e)
+    people = tuple(_set_down(e, placed, i, person) for i, person in enumerate(_people(e, placed)))
+    return _reconstruction(e, placed, "fast", people)
+
+
+def refined(e: Evidence, settings: Settings, progress: Progress) -> Reconstruction:
+    """JOSH from the start values of `fast`."""
+    start = _place_by_contact(e)
+    height_sigma = USUAL_HEIGHT_SIGMA if settings.height_m is None else KNOWN_HEIGHT_SIGMA
+    result = refine(
+        JointStart(
+            clip=e.clip,
+            scene=e.scene,
+            tracks=e.people.tracks,
+            bodies=e.bodies,
+            contacts=e.contacts,
+            body=e.body,
+            floor=start.floor,
+            scale=start.frame.scale,
+            scale_source=start.frame.source,
+            scale_sigma=start.frame.scale_sigma,
+            height_sigma=height_sigma,
+            depth_tied=e.depth_tied,
+        ),
+        settings,
+        progress,
+    )
+    placed = _place_result(e, start, result)
+    out = _reconstruction(e, placed, "refine", _people(e, placed))
+    return replace(out, notes=(*out.notes, *result.notes))
+
+
+def _place_by_contact(e: Evidence) -> Placed:
+    """Scale of a travelling camera, or floor of a standing one, from the contacts."""
+    cameras, floor = e.scene.cameras, e.floor
+    if cameras.kind != "moving":
+        floor = world.floor_from_people(cameras, e.bodies, e.points, e.contacts, e.up)
+    size = (e.clip.width, e.clip.height)
+    scale = e.scale or world.metric_scale(e.scene, size, floor, e.bodies, e.points, e.contacts)
+    return Placed(e.scene, e.bodies, floor, world.world_frame(cameras, e.up, floor, scale))
+
+
+def _place_result(e: Evidence, start: Placed, result: JointResult) -> Placed:
+    """JOSH's result in its own metric world with the axes of the start's."""
+    depths = e.scene.depths
+    metric = replace(depths, depth=depths.depth * np.asarray(result.depth_scale, np.float32)[:, None, None])
+    floor = result.floor
+    if floor is None and start.floor is not None:
+        floor = replace(start.floor, offset=start.floor.offset * result.scale)
+    scale = (1.0, result.scale_source, result.scale_sigma)
+    frame = world.world_frame(result.cameras, e.up, floor, scale)
+    return Placed(replace(e.scene, cameras=result.cameras, depths=metric), result.bodies, floor, frame)
+
+
+def _people(e: Evidence, placed: Placed) -> tuple[PersonMotion, ...]:
+    """Bodies carried into the metric world by their cameras."""
+    world_from_cam = placed.frame.cameras(placed.scene.cameras.world_from_cam)
+    return tuple(
+        world.person_in_world(body, world_from_cam, contact.probability, e.body)
+        for body, contact in zip(placed.bodies, e.contacts, strict=True)
+    )
+
+
+def _set_down(e: Evidence, placed: Placed, index: int, person: PersonMotion) -> PersonMotion:
+    """A person moved so that touching feet rest on the floor; pose, cameras and scene stay."""
+    cameras = placed.frame.cameras(placed.scene.cameras.world_from_cam)[person.frames]
+    contacts = transform(cameras, e.points[index].contacts)
+    rays = person.joints[:, 0] - cameras[:, :3, 3]
+    shift = set_down(contacts, e.contacts[index].probability, e.contacts[index].names, rays, person.frames)
+    moved = shift.astype(np.float32)
+    return replace(person, transl=person.transl + moved, joints=person.joints + moved[:, None])
+
+
+def _reconstruction(e: Evidence, placed: Placed, mode: str, people: tuple[PersonMotion, ...]) -> Reconstruction:
+    cameras = placed.scene.cameras
+    return Reconstruction(
+        mode=mode,
+        tier=e.tier,
+        camera_kind=cameras.kind,
+        world_from_cam=placed.frame.cameras(cameras.world_from_cam).astype(np.float32),
+        intrinsics=intrinsics(cameras.focal, e.clip.width, e.clip.height).astype(np.float32),
+        frame_times=np.asarray(e.clip.times, np.float64),
+        fps=e.clip.fps,
+        width=e.clip.width,
+        height=e.clip.height,
+        scene=_cloud(e, placed),
+        people=people,
+        contact_names=tuple(e.body.contact_names),
+        scale_source=placed.frame.source,
+        body_model=e.body.name,
+        licences=e.licences,
+        notes=e.notes,
+        quality={"scale_sigma_pct": 100 * placed.frame.scale_sigma},
+    )
+
+
+def _cloud(e: Evidence, placed: Placed) -> PointCloud:
+    """The scene's points in the metric world; without travel the image laid on the floor and a backdrop."""
+    scene = placed.scene
+    if scene.cameras.kind != "moving" and placed.floor is not None:
+        scene = replace(scene, depths=lay_floor(scene.cameras, e.clip, e.people, placed.floor))
+    points, colors, confidence = point_cloud(e.clip, e.people, scene)
+    metric = placed.frame.points(points).astype(np.float32)
+    return PointCloud(metric, colors.astype(np.uint8), confidence.astype(np.float32))
