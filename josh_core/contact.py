@@ -18,9 +18,10 @@ from josh_core.geometry import intrinsics, project
 from josh_core.progress import Progress
 from josh_core.types import BodyTrack, Bool, CameraPath, Clip, Contacts, Float, Int, People
 
+FASTEST = 1e3  # m/s or px, stands for "unknown, so not in contact"
 FLOW_SIDE = 640  # px, longest side of the images between which the flow is measured
-STILL_SPEED = 0.35  # m/s, a point slower than this against its background is judged still
-STILL_WIDTH = 0.1  # m/s, softness of that judgement
+STILL_SPEED = 0.45  # m/s, a point slower than this against its background is judged still
+STILL_WIDTH = 0.12  # m/s, softness of that judgement
 LOW_HEIGHT = 0.09  # m over the lowest point of the body: a toe of a stance foot is this low even at heel lift
 LOW_WIDTH = 0.02  # m
 SEAT_SECONDS = 1.5  # s, shortest rest of a seat: the low point of a slow squat is shorter
@@ -125,7 +126,7 @@ def _relative_motion(flow: Float, own: Bool, behind: Motion, here: Float, there:
     by_fit = np.linalg.norm((there - here) * scale - background, axis=-1)
     by_flow = np.linalg.norm(_masked_mean(flow, own, max(3, round(size * 0.03)), at) - background, axis=-1)
     by_flow = np.where(np.isfinite(by_flow), by_flow, by_fit)
-    return np.nan_to_num((by_fit + by_flow) / 2, nan=np.inf)
+    return np.nan_to_num((by_fit + by_flow) / 2, nan=FASTEST)
 
 
 @dataclass(frozen=True)
@@ -224,7 +225,7 @@ def _both_sides(speed: Float) -> Float:
     """Speed at a frame from the pair before and the pair after: the slower, since a touch begins or ends there."""
     before = np.vstack([np.full((1, speed.shape[1]), np.nan), speed[:-1]])
     both = np.fmin(speed, before)
-    return np.nan_to_num(_sliding_median(np.nan_to_num(both, nan=np.inf), 3), nan=np.inf, posinf=1e3)
+    return _sliding_median(np.minimum(np.nan_to_num(both, nan=FASTEST), FASTEST), 3)
 
 
 def _sliding_median(values: Float, window: int) -> Float:
