@@ -27,8 +27,6 @@ KNOWN_VERTICES = {
     "right_ear": "rear",
     "left_heel": "LHeel",
     "right_heel": "RHeel",
-    "left_foot_index": "LBigToe",
-    "right_foot_index": "RBigToe",
 }
 
 

@@ -60,21 +60,29 @@ PAIRED_LANDMARKS = (
     Place("eye_outer", {"head": 1}, (0.48, 0.36, 1.0), ("head",)),
     Place("ear", {"head": 1}, (1.0, 0.3, 0.1), ("head",)),
     Place("mouth", {"head": 1}, (0.26, -0.25, 1.0), ("head",)),
-    Place("pinky", {"wrist": 0.25, "hand": 0.75}, (0.0, -0.1, -1.0), ("hand", "wrist")),
-    Place("index", {"wrist": 0.1, "hand": 0.9}, (0.0, 0.25, 1.0), ("hand", "wrist")),
-    Place("thumb", {"wrist": 0.4, "hand": 0.6}, (0.0, -0.5, 1.0), ("hand", "wrist")),
+    Place("pinky", {"wrist": 0.15, "hand": 0.85}, (0.0, 0.7, -0.8), ("hand", "wrist")),
+    Place("index", {"wrist": 0.15, "hand": 0.85}, (0.0, -0.15, 1.0), ("hand", "wrist")),
+    Place("thumb", {"wrist": 0.25, "hand": 0.75}, (0.0, -0.6, 0.6), ("hand", "wrist")),
     Place("heel", {"ankle": 1}, (0.0, -0.9, -1.0), ("ankle",)),
-    Place("foot_index", {"foot": 1}, (-0.7, -0.25, 1.0), ("foot",)),
+    Place("foot_index", {"foot": 1}, (-0.25, 0.05, 1.0), ("foot",)),
+    Place("shoulder", {"shoulder": 1}, (-0.5, 1.0, 0.0), ("shoulder", "collar", "spine3")),
+    Place("hip", {"hip": 1}, (-0.25, 0.1, 1.0), ("hip", "pelvis")),
 )
 MIDDLE_LANDMARKS = (Place("nose", {"head": 1}, (0.0, 0.06, 1.0), ("head",)),)
-# Limb landmarks are posed joints; BlazePose's hips lie a little outside and below SMPL's.
+# Limb landmarks are mixtures of posed joints; a share under 1 leaves the rest to the surface place of that name.
+# The shares follow what PoseLandmarker says of renders of this body seen from all sides (12 headings, standing,
+# stepping and sitting): hips 3 cm before the hip joints, wrists beyond and ankles above the joints, hands closed.
 JOINT_LANDMARKS: dict[str, dict[str, float]] = {
-    "shoulder": {"shoulder": 1.0},
+    "shoulder": {"shoulder": 0.75},
     "elbow": {"elbow": 1.0},
-    "wrist": {"wrist": 1.0},
-    "hip": {"hip": 1.0},
+    "wrist": {"wrist": 0.86, "hand": 0.14},
+    "hip": {"hip": 0.62, "pelvis": 0.08},
     "knee": {"knee": 1.0},
-    "ankle": {"ankle": 1.0},
+    "ankle": {"ankle": 0.95, "knee": 0.05},
+    "heel": {"ankle": 0.35},
+    "foot_index": {"foot": 0.2},
+    "index": {"hand": 0.35, "wrist": 0.1},
+    "thumb": {"hand": 0.3, "wrist": 0.15},
 }
 # fmt: on
 

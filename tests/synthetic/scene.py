@@ -193,13 +193,11 @@ def _points(truth: Reconstruction, room: Room, labels: UInt8) -> PointCloud:
 
 
 def _scene_frame(camera: CameraKind, world_from_cam: Float, rng: np.random.Generator) -> Similarity:
-    """An arbitrary world for a moving camera; otherwise the first camera's own axes at an arbitrary scale."""
-    scale = float(rng.uniform(0.2, 2.0))
+    """An arbitrary world for a moving camera; else the first camera's axes in metres, which people give there."""
     if camera == "moving":
-        turn = rotvec_to_rotmat(rng.normal(0, 1, 3))
-        return Similarity(scale, turn, rng.normal(0, 1, 3))
+        return Similarity(float(rng.uniform(0.2, 2.0)), rotvec_to_rotmat(rng.normal(0, 1, 3)), rng.normal(0, 1, 3))
     turn = world_from_cam[0, :3, :3].T
-    return Similarity(scale, turn, -scale * turn @ world_from_cam[0, :3, 3])
+    return Similarity(1.0, turn, -turn @ world_from_cam[0, :3, 3])
 
 
 def _floor(scene_from_world: Similarity) -> Floor:
