@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from josh_core import doctor, weights
 from josh_core.errors import WeightsError
@@ -104,6 +105,21 @@ def test_networks_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(loaded, "_networks", {})
     first = loaded.load_mast3r()
     assert loaded.load_mast3r() is first
+
+
+def test_networks_are_read_before_the_first_visitor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "mast3r.safetensors"
+    write_rule_weights(path, Mast3r)
+    monkeypatch.setenv("JOSH_MAST3R_WEIGHTS", str(path))
+    monkeypatch.delenv("JOSH_JOSH3R_WEIGHTS", raising=False)
+    monkeypatch.setattr(loaded, "_networks", {})
+    monkeypatch.setattr(loaded, "place", lambda network: network)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert loaded.load_present() == []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    (line,) = loaded.load_present()
+    assert line.startswith("mast3r.safetensors [")
+    assert "made by rule" in line
 
 
 @pytest.mark.parametrize("value", ["", "/nowhere", "a b", "owner/name"])

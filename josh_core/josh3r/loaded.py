@@ -5,12 +5,14 @@ from __future__ import annotations
 from threading import Lock
 from typing import TypeVar, cast
 
+import torch
+
 from josh_core.gpu import place
 from josh_core.josh3r.loading import Pretrained
 from josh_core.josh3r.mast3r import Mast3r
 from josh_core.josh3r.network import Josh3r
 from josh_core.progress import Progress
-from josh_core.weights import JOSH3R, MAST3R, source_of
+from josh_core.weights import JOSH3R, MAST3R, find, source_of
 
 Network = TypeVar("Network", bound=Pretrained)
 
@@ -26,6 +28,17 @@ def load_mast3r(progress: Progress | None = None) -> Mast3r:
 def load_josh3r(progress: Progress | None = None) -> Josh3r:
     """JOSH3R from where its variable says. Raises WeightsError that tells how to get it."""
     return _load(Josh3r, source_of(JOSH3R), progress)
+
+
+def load_present() -> list[str]:
+    """Read the networks that `auto` would use, and say which: before the first visitor, as ZeroGPU wants it.
+
+    Nothing without CUDA. Raises WeightsError when a weight that should be there cannot be read.
+    """
+    if not torch.cuda.is_available():
+        return []
+    loaders = ((MAST3R, load_mast3r), (JOSH3R, load_josh3r))
+    return [str(load().source) for weight, load in loaders if find(weight).present]
 
 
 def _load(kind: type[Network], source: str, progress: Progress | None) -> Network:
