@@ -110,6 +110,19 @@ def _tangents(rays: Float) -> Float:
 
 
 @dataclass(frozen=True)
+class Noise:
+    """How sightings err: px, standard deviation of a good one, and where Cauchy's weight falls to a half."""
+
+    sigma: float
+    width: float
+
+    @classmethod
+    def usual(cls, sigma: float) -> Noise:
+        """Errors beyond two standard deviations count less and less."""
+        return cls(sigma, 2 * sigma)
+
+
+@dataclass(frozen=True)
 class Adjusted:
     """The result of a bundle adjustment."""
 
@@ -119,10 +132,10 @@ class Adjusted:
     cost: float  # what was minimised
 
 
-def adjust(rig: Rig, sightings: Sightings, prior: FocalPrior, noise: float, steps: int = 20) -> Adjusted:
+def adjust(rig: Rig, sightings: Sightings, prior: FocalPrior, noise: Noise, steps: int = 20) -> Adjusted:
     """Cameras, points and lens that explain the sightings best; camera 0 stays where it is.
 
-    noise: px, standard deviation of a good sighting. The scale is free and only held by damping.
+    The scale is free and only held by damping.
     """
     damping = 1e-4
     cost = _cost(rig, sightings, prior, noise)
@@ -144,10 +157,9 @@ def adjust(rig: Rig, sightings: Sightings, prior: FocalPrior, noise: float, step
     return Adjusted(rig, sigma, np.linalg.norm(residuals(rig, sightings), axis=-1), cost)
 
 
-def _cost(rig: Rig, sightings: Sightings, prior: FocalPrior, noise: float) -> float:
-    width = 2 * noise
+def _cost(rig: Rig, sightings: Sightings, prior: FocalPrior, noise: Noise) -> float:
     squared = (residuals(rig, sightings) ** 2).sum(-1)
-    data = 4 * np.log1p(squared / width**2).sum()
+    data = (noise.width / noise.sigma) ** 2 * np.log1p(squared / noise.width**2).sum()
     return float(data + (prior.precision() * prior.offset(rig.lens) ** 2).sum())
 
 
@@ -164,9 +176,9 @@ class _System:
     right_points: Float  # [P,3]
 
 
-def _normal_equations(rig: Rig, sightings: Sightings, prior: FocalPrior, noise: float) -> _System:
+def _normal_equations(rig: Rig, sightings: Sightings, prior: FocalPrior, noise: Noise) -> _System:
     residual, by_camera, by_point = _derivatives(rig, sightings)
-    weight = 1 / (1 + (residual**2).sum(-1) / (2 * noise) ** 2) / noise**2
+    weight = 1 / (1 + (residual**2).sum(-1) / noise.width**2) / noise.sigma**2
     weighted = weight[:, None, None] * by_camera
     cameras, right = _camera_equations(weighted, by_camera, residual, sightings, len(rig.centres))
     lens = np.arange(len(right) - SHARED, len(right))

@@ -194,4 +194,4 @@ def every_frame(
     if not good.all() and good.any():
         held = interpolate_rigid(own[good], clip.times[good], clip.times)
         world_from_cam = np.where(good[:, None, None], own, held)
-    return CameraPath(kind, world_from_cam, key_rig.lens.focal, sigma, keyframes, good)
+    return CameraPath(kind, world_from_cam, key_rig.lens.focal, sigma, keyframes, good, key_rig.lens.distortion)

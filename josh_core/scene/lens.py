@@ -5,11 +5,13 @@ Everything outside this room sees a pinhole: pixels are straightened first (see 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 
-from josh_core.types import Float
+from josh_core.geometry import pixel_grid
+from josh_core.types import CameraPath, Clip, Float, People
 
 # Phones film people at 0.7 to 0.9 times the longest side, cameras at 1 to 1.4: one in three clips lies outside +-30 %.
 USUAL_FOCAL = 1.0  # of the longest side
@@ -62,3 +64,51 @@ def undistort(lens: Lens, xy: Float) -> Float:
         stretch = 1 + lens.distortion * (out**2).sum(-1, keepdims=True) / lens.focal**2
         out = xy / np.maximum(stretch, 0.3)
     return out
+
+
+def straighten(clip: Clip, people: People, cameras: CameraPath) -> tuple[Clip, People]:
+    """Clip and people as a lens without distortion would show them; the same objects where there is none.
+
+    This is what CameraPath, Matches and DepthMaps speak of.
+    """
+    lens = Lens(cameras.focal, cameras.distortion)
+    if lens.distortion == 0:
+        return clip, people
+    return _straighten_clip(clip, lens), _straighten_people(people, clip, lens)
+
+
+def _straighten_clip(clip: Clip, lens: Lens) -> Clip:
+    """The clip with its distortion taken out."""
+    table = _table(lens, clip.width, clip.height, clip.width, clip.height)
+    jpegs = []
+    for t in range(len(clip)):
+        rgb = cv2.remap(clip.frame(t), table, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        ok, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])
+        assert ok  # a frame that was decoded can be encoded
+        jpegs.append(data.tobytes())
+    return replace(clip, jpegs=jpegs)
+
+
+def _straighten_people(people: People, clip: Clip, lens: Lens) -> People:
+    """Boxes, landmarks and masks as a lens without distortion would show them."""
+    centre = np.array([clip.width, clip.height]) / 2
+
+    def straight(px: Float) -> Float:
+        return undistort(lens, px - centre) + centre
+
+    height, width = people.labels.shape[1:]
+    table = _table(lens, clip.width, clip.height, width, height)
+    labels = np.stack([cv2.remap(label, table, None, cv2.INTER_NEAREST) for label in people.labels])
+    tracks = tuple(
+        replace(t, boxes=straight(t.boxes.reshape(-1, 2, 2)).reshape(-1, 4), landmarks_px=straight(t.landmarks_px))
+        for t in people.tracks
+    )
+    return replace(people, tracks=tracks, labels=labels)
+
+
+def _table(lens: Lens, clip_width: int, clip_height: int, width: int, height: int) -> Float:
+    """For each pixel [height,width] of a straight image, reduced from the clip's size, where it is seen (cv2.remap)."""
+    scale = np.array([clip_width / width, clip_height / height])
+    centre = np.array([clip_width, clip_height]) / 2
+    seen = distort(lens, pixel_grid(width, height) * scale - centre) + centre
+    return (seen / scale - 0.5).astype(np.float32)  # OpenCV counts pixel centres as integers

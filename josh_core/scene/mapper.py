@@ -16,13 +16,15 @@ from josh_core.progress import Progress
 from josh_core.types import Float, Int
 
 
+PROGRAM = Path(__file__).with_name("mapper_process.py")  # run by path, so that no other module of ours is loaded
+
+
 @dataclass(frozen=True)
 class MapperProblem:
     """What the mapper is given. Image k is keyframe k."""
 
     size: Int  # [2] width, height in px
-    focal: float  # px, where it starts
-    focal_fixed: bool  # whether it stays there
+    focal: float  # px, held fixed: a few images with little parallax would send a free one anywhere
     keypoint_starts: Int  # [K+1] rows of keypoints of image k are keypoint_starts[k]:keypoint_starts[k+1]
     keypoints: Float  # [N,2] px
     pairs: Int  # [E,2] images
@@ -38,7 +40,6 @@ class MapperMap:
     """The largest reconstruction: its world has any rotation, origin and scale."""
 
     focal: float  # px
-    distortion: float  # k1 of OpenCV's model
     images: Int  # [R] registered keyframes, ascending
     cam_from_world: Float  # [R,3,4]
     points: Float  # [P,3]
@@ -50,7 +51,7 @@ def map_keyframes(problem: MapperProblem, progress: Progress) -> MapperMap | Non
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "problem.npz", Path(folder) / "map.npz"
         np.savez(source, **asdict(problem))
-        if not _run([sys.executable, "-m", "josh_core.scene.mapper_process", source, target], problem, progress):
+        if not _run([sys.executable, PROGRAM, source, target], problem, progress):
             return None
         if not target.exists():
             return None
@@ -60,7 +61,6 @@ def map_keyframes(problem: MapperProblem, progress: Progress) -> MapperMap | Non
         return None
     return MapperMap(
         focal=float(found["focal"]),
-        distortion=float(found["distortion"]),
         images=found["images"].astype(np.int64),
         cam_from_world=found["cam_from_world"],
         points=found["points"],
@@ -70,9 +70,7 @@ def map_keyframes(problem: MapperProblem, progress: Progress) -> MapperMap | Non
 
 def _run(command: list[object], problem: MapperProblem, progress: Progress) -> bool:
     """True when the process ends well in time; it is ended when the user cancels or time is up."""
-    package = Path(__file__).resolve().parents[2]
-    path = os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH")]))
-    environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     start = time.monotonic()
     process = subprocess.Popen(
         [str(part) for part in command], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

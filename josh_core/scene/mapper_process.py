@@ -1,8 +1,8 @@
-"""Incremental mapping with pycolmap, run as a program of its own: `python -m josh_core.scene.mapper_process IN OUT`.
+"""Incremental mapping with pycolmap, run as a program of its own: `python mapper_process.py IN OUT`.
 
 It shares a process with nothing: pycolmap and OpenCV clash inside one, a mapper that hangs can be ended, and one that
 crashes takes nobody along. IN and OUT are npz files; their arrays are described at mapper.MapperProblem and MapperMap.
-This module imports neither torch nor cv2.
+This file imports nothing of ours.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def _write_database(pycolmap: Any, problem: dict[str, Any], path: Path) -> None:
     """Cameras, keypoints and verified two-view geometries."""
     width, height = (int(v) for v in problem["size"])
     starts, keypoints = problem["keypoint_starts"], problem["keypoints"]
-    camera = pycolmap.Camera.create_from_model_name(1, "SIMPLE_RADIAL", float(problem["focal"]), width, height)
-    camera.has_prior_focal_length = bool(problem["focal_fixed"])
+    camera = pycolmap.Camera.create_from_model_name(1, "SIMPLE_PINHOLE", float(problem["focal"]), width, height)
+    camera.has_prior_focal_length = True
     options = pycolmap.TwoViewGeometryOptions()
     options.ransac.random_seed = int(problem["seed"])
     options.ransac.max_error = float(problem["max_error"])
@@ -65,9 +65,7 @@ def _options(pycolmap: Any, problem: dict[str, Any]) -> Any:
     options.min_model_size = 3
     options.max_num_models = 3
     options.max_runtime_seconds = int(problem["time_limit"])
-    options.ba_refine_focal_length = options.mapper.abs_pose_refine_focal_length = not bool(problem["focal_fixed"])
-    options.min_focal_length_ratio = options.mapper.min_focal_length_ratio = 0.3
-    options.max_focal_length_ratio = options.mapper.max_focal_length_ratio = 5.0
+    options.ba_refine_focal_length = options.mapper.abs_pose_refine_focal_length = False
     options.mapper.init_min_tri_angle = 4.0
     options.mapper.init_min_num_inliers = 60
     options.mapper.filter_min_tri_angle = options.triangulation.min_angle = 0.7
@@ -82,14 +80,12 @@ def _options(pycolmap: Any, problem: dict[str, Any]) -> Any:
 def _arrays(model: Any) -> dict[str, Any]:
     if model is None:
         empty = {"images": (0,), "cam_from_world": (0, 3, 4), "points": (0, 3), "observations": (0, 3)}
-        return {"focal": np.zeros(()), "distortion": np.zeros(())} | {name: np.zeros(shape) for name, shape in empty.items()}
+        return {"focal": np.zeros(())} | {name: np.zeros(shape) for name, shape in empty.items()}
     images = sorted((i for i in model.images.values() if i.has_pose), key=lambda i: i.name)
     number = {image.image_id: int(image.name) for image in images}
     points = sorted(model.points3D.items())
-    focal, _, _, distortion = next(iter(model.cameras.values())).params
     return {
-        "focal": np.array(focal),
-        "distortion": np.array(distortion),
+        "focal": np.array(next(iter(model.cameras.values())).params[0]),
         "images": np.array([int(i.name) for i in images]),
         "cam_from_world": np.array([i.cam_from_world().matrix() for i in images]),
         "points": np.array([p.xyz for _, p in points]).reshape(-1, 3),

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from josh_core.progress import Progress
-from josh_core.scene.adjust import Adjusted, Rig, Sightings, adjust, triangulate
+from josh_core.scene.adjust import Adjusted, Noise, Rig, adjust, residuals, triangulate
 from josh_core.scene.lens import FocalPrior, Lens
 from josh_core.scene.mapper import MapperMap, MapperProblem, map_keyframes
 from josh_core.scene.rotation import Turning
-from josh_core.scene.tracks import Tracks, sightings_of
+from josh_core.scene.tracks import Sightings, Tracks, sightings_of
 from josh_core.types import Clip, Float, Int
 
 GAPS = (1, 2, 3, 5, 8, 13, 21, 34)  # keyframes between the images of a pair
-MAPPED_POINTS = 600  # most keypoints of a keyframe that the mapper gets; it needs no more, and they cost time
+MAPPED_POINTS = 300  # most keypoints of a keyframe that the mapper gets: enough to start from, and they cost time
+FOCALS = (0.8, 1.15, 0.55, 1.6)  # of the longest side: the mapper tries each, as a wrong one would trap it
 LITTLE_PARALLAX = 10.0  # noises: below it the mapper has nothing to start from
 ANCHORS = 400  # points of the first, quick adjustment
+WIDTHS = (32.0, 8.0, 2.0)  # noises: where the weight of a sighting falls to a half, from tolerant to strict
 BENT = 0.95  # a lens is called distorted when that lowers the cost to this share
 USUAL_DEPTH = 8.0  # units: the median distance of the points that the map is scaled to
 GAIN = 0.6  # travelling must lower the cost of turning on the spot to this share
@@ -43,8 +46,7 @@ def solve_moving(
     parallax = float(np.percentile(turning.residual, 90))
     start = None
     if parallax > LITTLE_PARALLAX * noise:
-        found = map_keyframes(mapper_problem(clip, tracks, keyframes, prior, noise, seed), progress)
-        start = None if found is None else _from_map(found)
+        start = _best_map(clip, tracks, keyframes, prior, noise, seed, progress)
     used = np.arange(len(keyframes))
     if start is not None:
         used, rotations, centres, lens = start
@@ -61,16 +63,36 @@ def solve_moving(
     return _tidy(adjusted, sightings, used, ids, noise)
 
 
+def _best_map(
+    clip: Clip, tracks: Tracks, keyframes: Int, prior: FocalPrior, noise: float, seed: int, progress: Progress
+) -> tuple[Int, Float, Float, Lens] | None:
+    """Maps with several focals, two at a time; the one whose cameras explain all tracks best."""
+    focals = [f * max(clip.width, clip.height) for f in FOCALS] if prior.sigma > 0 else [prior.focal]
+    problem = mapper_problem(clip, tracks, keyframes, noise, seed)
+    with ThreadPoolExecutor(2) as pool:
+        maps = list(pool.map(lambda f: map_keyframes(replace(problem, focal=f), progress), focals))
+    best, least = None, np.inf
+    for found in (m for m in maps if m is not None):
+        used, rotations, centres, lens = _from_map(found)
+        sightings, ids = sightings_of(tracks, keyframes[used], clip, 3)
+        rig = triangulate(rotations, centres, lens, sightings, len(ids))
+        off = np.linalg.norm(residuals(rig, sightings), axis=-1) / noise
+        cost = float(np.log1p((off / 8) ** 2).mean()) * (len(keyframes) / len(used)) ** 2
+        if cost < least:
+            best, least = (used, rotations, centres, lens), cost
+    return best
+
+
 def mapper_problem(
-    clip: Clip, tracks: Tracks, keyframes: Int, prior: FocalPrior, noise: float, seed: int
+    clip: Clip, tracks: Tracks, keyframes: Int, noise: float, seed: int
 ) -> MapperProblem:
-    """Keypoints and matches for the mapper: of each keyframe the tracks that last longest."""
+    """Keypoints and matches for the mapper, drawn at random (the longest tracks would all be far away)."""
     sightings, ids = sightings_of(tracks, keyframes, clip, 3)
-    seen = np.bincount(sightings.point, minlength=len(ids))
+    luck = np.random.default_rng(seed).permutation(len(ids))
     rows = []
     for k in range(len(keyframes)):
         mine = np.nonzero(sightings.camera == k)[0]
-        rows.append(mine[np.argsort(-seen[sightings.point[mine]], kind="stable")[:MAPPED_POINTS]])
+        rows.append(mine[np.argsort(luck[sightings.point[mine]], kind="stable")[:MAPPED_POINTS]])
     pairs, matches = [], []
     for a in range(len(keyframes)):
         for b in (a + gap for gap in GAPS if a + gap < len(keyframes)):
@@ -83,8 +105,7 @@ def mapper_problem(
     centre = np.array([clip.width, clip.height]) / 2
     return MapperProblem(
         size=np.array([clip.width, clip.height]),
-        focal=prior.focal,
-        focal_fixed=prior.sigma == 0,
+        focal=FOCALS[0] * max(clip.width, clip.height),
         keypoint_starts=np.concatenate([[0], np.cumsum([len(r) for r in rows])]),
         keypoints=sightings.xy[np.concatenate(rows)] + centre,
         pairs=np.array(pairs, np.int64).reshape(-1, 2),
@@ -102,7 +123,7 @@ def _from_map(found: MapperMap) -> tuple[Int, Float, Float, Lens]:
     first = rotations[0].T
     centres = (centres - centres[0]) @ first.T
     size = np.sqrt((centres**2).sum(-1).mean())
-    return found.images, first @ rotations, centres / max(size, 1e-12), Lens(found.focal, found.distortion)
+    return found.images, first @ rotations, centres / max(size, 1e-12), Lens(found.focal)
 
 
 def _with_points(
@@ -122,30 +143,36 @@ def _with_points(
 
 
 def _adjust_in_two(rig: Rig, sightings: Sightings, prior: FocalPrior, noise: float) -> Adjusted:
-    """Cameras and lens from the points that are seen most, with and without distortion; then everything."""
-    seen = np.bincount(sightings.point, minlength=len(rig.rays))
-    anchors = np.sort(np.argsort(-seen, kind="stable")[:ANCHORS])
+    """Cameras and lens from some of the points, with and without distortion; then everything."""
+    anchors = np.sort(np.random.default_rng(0).permutation(len(rig.rays))[:ANCHORS])
     number = np.full(len(rig.rays), -1)
     number[anchors] = np.arange(len(anchors))
     few = sightings.where(number[sightings.point] >= 0)
     few = replace(few, point=number[few.point])
     small = replace(rig, rays=rig.rays[anchors], inverse=rig.inverse[anchors])
     straight_prior = replace(prior, distortion_sigma=0.0)
-    straight = adjust(replace(small, lens=Lens(rig.lens.focal)), few, straight_prior, noise, 40)
-    bent = adjust(small, few, prior, noise, 40)
+    straight = _settle(replace(small, lens=Lens(rig.lens.focal)), few, straight_prior, noise)
+    bent = _settle(straight.rig, few, prior, noise)
     if bent.cost < BENT * straight.cost:
         best, kept = bent, prior
     else:
         best, kept = straight, straight_prior
     full = triangulate(best.rig.rotations, best.rig.centres, best.rig.lens, sightings, len(rig.rays))
-    return adjust(full, sightings, kept, noise, 8)
+    return adjust(full, sightings, kept, Noise.usual(noise), 8)
+
+
+def _settle(rig: Rig, sightings: Sightings, prior: FocalPrior, noise: float) -> Adjusted:
+    """Adjustment that begins tolerant, so that a focal far off is not taken for outliers, and ends strict."""
+    for width in WIDTHS[:-1]:
+        rig = adjust(rig, sightings, prior, Noise(noise, width * noise), 12).rig
+    return adjust(rig, sightings, prior, Noise(noise, WIDTHS[-1] * noise), 20)
 
 
 def _travels(adjusted: Adjusted, sightings: Sightings, prior: FocalPrior, noise: float) -> bool:
     """Whether travel explains the tracks much better than turning on the spot with the same lens."""
     rig = adjusted.rig
     still = replace(rig, centres=np.zeros_like(rig.centres), inverse=np.zeros_like(rig.inverse))
-    turned = adjust(still, sightings, replace(prior, focal=rig.lens.focal, sigma=0.0), noise, 4)
+    turned = adjust(still, sightings, replace(prior, focal=rig.lens.focal, sigma=0.0), Noise.usual(noise), 4)
     return adjusted.cost < GAIN * turned.cost
 
 

@@ -1,0 +1,173 @@
+"""The floor: a plane under the people's feet, fitted to depth maps; and the image laid on it where there is no depth."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from josh_core.scene.depth import MapGrid, frame_pixels, keyframe_points
+from josh_core.scene.tracks import background
+from josh_core.types import Bool, CameraPath, Clip, DepthMaps, Float, Floor, People, Scene
+
+FEET = (27, 28, 29, 30, 31, 32)  # BlazePose: ankles, heels, toes
+LEVEL = 0.8  # cosine of the most that the floor may lean against the camera's own up
+THICKNESS = 0.015  # of the distance to the camera: how far floor points lie off their plane
+SAMPLES = 6000
+TRIALS = 600
+FURTHEST = 14.0  # camera heights to which the image is laid on the floor
+LAID = 0.3  # confidence of a depth that is only the plane
+
+
+def fit_floor(scene: Scene, people: People, clip: Clip) -> Floor | None:
+    """The plane that the people walk on, in the CameraPath's world, or None where the depth maps show none.
+
+    Points beside the feet count most, then those in the lower half of the image. The normal points up.
+    """
+    points, weights, distance = _candidates(scene, people, clip)
+    if len(points) < 50:
+        return None
+    up = -scene.cameras.world_from_cam[:, :3, 1].mean(0)
+    return fit_plane(points, weights, THICKNESS * distance, up / np.linalg.norm(up))
+
+
+def _candidates(scene: Scene, people: People, clip: Clip) -> tuple[Float, Float, Float]:
+    """Points [n,3] that may be floor, their weights [n] and distances [n] from their camera."""
+    grid = MapGrid.of(clip, scene.cameras.focal)
+    rng = np.random.default_rng(0)
+    points, weights, distances = [], [], []
+    for k, frame in enumerate(scene.cameras.keyframes):
+        near_feet = _beside_feet(people, int(frame), clip, grid)
+        lower = np.arange(grid.height)[:, None] > 0.5 * grid.height
+        usable = (scene.depths.confidence[k] > 0.15) & ~scene.depths.backdrop[k] & (lower | (near_feet > 0))
+        points.append(keyframe_points(scene.depths, scene.cameras, grid, k, usable))
+        weights.append((scene.depths.confidence[k] * (0.1 + near_feet))[usable])
+        distances.append(scene.depths.depth[k][usable])
+    p, w, z = np.concatenate(points), np.concatenate(weights), np.concatenate(distances)
+    if len(p) > SAMPLES:
+        # Half drawn by weight, so that the few points beside the feet are all there.
+        pick = np.unique(np.concatenate([np.argsort(-w, kind="stable")[: SAMPLES // 2], rng.permutation(len(p))[: SAMPLES // 2]]))
+        p, w, z = p[pick], w[pick], z[pick]
+    return p, w, z
+
+
+def _beside_feet(people: People, frame: int, clip: Clip, grid: MapGrid) -> Float:
+    """[h,w] closeness to somebody's foot: 1 at it, falling off with a fifth of the person's height in the image."""
+    out = np.zeros((grid.height, grid.width))
+    y, x = np.mgrid[: grid.height, : grid.width]
+    for track in people.tracks:
+        for row in np.nonzero(track.frames == frame)[0]:
+            tall = max(4.0, float(np.ptp(track.boxes[row, 1::2])) * grid.height / clip.height)
+            for foot in frame_pixels(track.landmarks_px[row, FEET, :], clip, grid):
+                across, down = (x - foot[0]) / (0.3 * tall), (y - foot[1]) / (0.1 * tall)
+                out = np.maximum(out, np.exp(-0.5 * (across**2 + down**2)))
+    return out
+
+
+def fit_plane(points: Float, weights: Float, thickness: Float, up: Float) -> Floor | None:
+    """Robust plane through points [n,3] with weights [n] and tolerances [n] (RANSAC, then reweighted least squares).
+
+    up: [3] unit; the normal is within LEVEL of it. None when no plane holds a tenth of the weight.
+    """
+    rng = np.random.default_rng(0)
+    picks = rng.choice(len(points), (TRIALS, 3), p=weights / weights.sum())
+    a, b, c = points[picks].swapaxes(0, 1)
+    normal = np.cross(b - a, c - a)
+    length = np.linalg.norm(normal, axis=-1)
+    usable = length > 1e-9
+    normal, a = normal[usable] / length[usable, None], a[usable]
+    normal *= np.where(normal @ up < 0, -1.0, 1.0)[:, None]
+    level = normal @ up > LEVEL
+    if not level.any():
+        return None
+    normal, a = normal[level], a[level]
+    off = np.abs(points @ normal.T - (a * normal).sum(-1)) / thickness[:, None]  # [n,trials]
+    best = int((weights[:, None] / (1 + off**2)).sum(0).argmax())
+    n, d = normal[best], -float(a[best] @ normal[best])
+    for _ in range(15):
+        off = (points @ n + d) / thickness
+        w = weights / (1 + off**2) ** 2 / thickness**2
+        centre = (w[:, None] * points).sum(0) / w.sum()
+        spread = (points - centre).T @ (w[:, None] * (points - centre))
+        n = np.linalg.eigh(spread)[1][:, 0]
+        n = n * (1.0 if n @ up > 0 else -1.0)
+        d = -float(n @ centre)
+    share = float((weights / (1 + ((points @ n + d) / thickness) ** 2)).sum() / weights.sum())
+    if share < 0.1 or n @ up < LEVEL:
+        return None
+    return Floor(n, d, min(1.0, share))
+
+
+def floor_depth(cameras: CameraPath, floor: Floor, frame: int, grid: MapGrid) -> Float:
+    """Depth [h,w] of the plane along every ray of a frame, 0 where it is not met within FURTHEST camera heights."""
+    world_from_cam = cameras.world_from_cam[frame]
+    height = float(world_from_cam[:3, 3] @ floor.normal) + floor.offset
+    down = -(grid.rays @ world_from_cam[:3, :3].T) @ floor.normal
+    depth = height / np.maximum(down, 1e-6)
+    return np.where((down > 1e-6) & (height > 0) & (depth < FURTHEST * height), depth, 0)
+
+
+def fill_floor(depths: DepthMaps, cameras: CameraPath, clip: Clip, people: People, floor: Floor) -> DepthMaps:
+    """Blank stretches of the floor filled with the plane, at low confidence, where what is known around is floor."""
+    grid = MapGrid.of(clip, cameras.focal)
+    depth, confidence = depths.depth.copy(), depths.confidence.copy()
+    for k, frame in enumerate(cameras.keyframes):
+        plane = floor_depth(cameras, floor, int(frame), grid)
+        blank = (confidence[k] < 0.2) & (plane > 0) & background(people, int(frame), grid.width, grid.height)
+        blank &= _amid_floor(depth[k], confidence[k], plane)
+        depth[k][blank] = plane[blank]
+        confidence[k][blank] = np.maximum(confidence[k][blank], 0.6 * LAID)
+    return DepthMaps(depth, confidence, depths.backdrop)
+
+
+def _amid_floor(depth: Float, confidence: Float, plane: Float) -> Bool:
+    """[h,w] True where the trusted depths around lie on the plane rather than off it."""
+    trusted = confidence > 0.4
+    on = trusted & (plane > 0) & (np.abs(depth / np.maximum(plane, 1e-9) - 1) < 0.06)
+    size = (2 * (depth.shape[1] // 12) + 1,) * 2
+    near_on = cv2.blur(on.astype(np.float32), size)
+    near_off = cv2.blur((trusted & ~on).astype(np.float32), size)
+    # Where nothing is trusted around, the lowest rows are floor: whatever is there stands between feet and camera.
+    return np.asarray(near_on > 1.5 * near_off, np.bool_) | ((near_on + near_off == 0) & (plane > 0))
+
+
+def lay_floor(cameras: CameraPath, clip: Clip, people: People, floor: Floor) -> DepthMaps:
+    """Depth maps of a camera that does not travel: the floor, and behind it an upright backdrop.
+
+    The image below the horizon lies on the plane up to FURTHEST camera heights, or up to the backdrop, which stands
+    half a body length behind the furthest feet seen (marked in DepthMaps.backdrop). People are left out.
+    """
+    grid = MapGrid.of(clip, cameras.focal)
+    shape = (len(cameras.keyframes), grid.height, grid.width)
+    depth, confidence, backdrop = np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, np.bool_)
+    wall = _backdrop_distance(cameras, people, floor, clip, grid)
+    for k, frame in enumerate(cameras.keyframes):
+        plane = floor_depth(cameras, floor, int(frame), grid)
+        far = _wall_depth(cameras, floor, int(frame), wall, grid)
+        on_floor = (plane > 0) & (plane <= far)
+        free = background(people, int(frame), grid.width, grid.height)
+        depth[k] = np.where(free, np.where(on_floor, plane, far), 0)
+        confidence[k] = np.where(free & (depth[k] > 0), np.where(on_floor, LAID, 0.5 * LAID), 0)
+        backdrop[k] = free & ~on_floor & (depth[k] > 0)
+    return DepthMaps(depth, confidence, backdrop)
+
+
+def _backdrop_distance(cameras: CameraPath, people: People, floor: Floor, clip: Clip, grid: MapGrid) -> float:
+    """How far from the camera the backdrop stands: behind everybody's feet, at least five camera heights away."""
+    height = float(cameras.world_from_cam[0, :3, 3] @ floor.normal) + floor.offset
+    furthest = 0.0
+    for k in cameras.keyframes:
+        plane = floor_depth(cameras, floor, int(k), grid)
+        for track in people.tracks:
+            for row in np.nonzero(track.frames == k)[0]:
+                at = frame_pixels(track.landmarks_px[row, FEET, :], clip, grid)
+                furthest = max(furthest, float(plane[at[:, 1], at[:, 0]].max()))
+    return max(1.5 * furthest, 5.0 * height)
+
+
+def _wall_depth(cameras: CameraPath, floor: Floor, frame: int, distance: float, grid: MapGrid) -> Float:
+    """Depth [h,w] of an upright cylinder of radius `distance` around the camera."""
+    rays = grid.rays @ cameras.world_from_cam[frame, :3, :3].T
+    across = rays - (rays @ floor.normal)[..., None] * floor.normal
+    return distance / np.linalg.norm(across, axis=-1).clip(0.2)
+
+

@@ -1,0 +1,66 @@
+"""Correspondences between keyframes that the solved cameras confirm."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from josh_core.geometry import transform
+from josh_core.scene.camera import NOISE, REFERENCE, CameraSolution
+from josh_core.scene.lens import undistort
+from josh_core.scene.tracks import Tracks
+from josh_core.types import CameraPath, Clip, Float, Matches
+
+GAPS = (1, 2, 3, 5, 8)  # keyframes between the two of a pair
+MOST = 200  # correspondences of a pair
+FEWEST = 15
+
+
+def keyframe_matches(clip: Clip, tracks: Tracks, solution: CameraSolution, seed: int) -> Matches:
+    """Matches in straightened pixels; none for a static camera, whose frames all see the same."""
+    path = solution.path
+    noise = NOISE * max(clip.width, clip.height) / REFERENCE
+    rng = np.random.default_rng(seed)
+    pairs, pixels, confidences = [], [], []
+    if path.kind != "static":
+        for a in range(len(path.keyframes)):
+            for b in (a + gap for gap in GAPS if a + gap < len(path.keyframes)):
+                px, error = _pair(clip, tracks, solution, int(path.keyframes[a]), int(path.keyframes[b]))
+                good = np.nonzero(error < 4 * noise)[0]
+                if len(good) < FEWEST:
+                    continue
+                good = np.sort(rng.permutation(good)[:MOST])
+                pairs.append((a, b))
+                pixels.append(px[good])
+                confidences.append(1 / (1 + (error[good] / (2 * noise)) ** 2))
+    return Matches(
+        pairs=np.array(pairs, np.int64).reshape(-1, 2),
+        offsets=np.concatenate([[0], np.cumsum([len(px) for px in pixels])]).astype(np.int64),
+        px=np.concatenate([np.zeros((0, 2, 2)), *pixels]),
+        confidence=np.concatenate([np.zeros(0), *confidences]),
+    )
+
+
+def _pair(clip: Clip, tracks: Tracks, solution: CameraSolution, s: int, t: int) -> tuple[Float, Float]:
+    """Straightened pixels [n,2,2] of the tracks common to frames s and t, and the larger of their two errors [n] px."""
+    ids, px_s, px_t = tracks.common(s, t)
+    centre = np.array([clip.width, clip.height]) / 2
+    xy_s, xy_t = (undistort(solution.lens, px - centre) for px in (px_s, px_t))
+    if solution.path.kind == "moving":
+        row = np.searchsorted(solution.ids, ids).clip(0, len(solution.ids) - 1)
+        known = solution.ids[row] == ids
+        world = solution.points[row]
+        error = np.maximum(_error(solution.path, s, world, xy_s), _error(solution.path, t, world, xy_t))
+        error = np.where(known, error, np.inf)
+    else:
+        ray = np.concatenate([xy_s / solution.path.focal, np.ones((len(xy_s), 1))], -1)
+        error = _error(solution.path, t, transform(solution.path.world_from_cam[s], ray), xy_t)
+    return np.stack([xy_s, xy_t], 1) + centre, error
+
+
+def _error(path: CameraPath, frame: int, p_world: Float, xy: Float) -> Float:
+    """Distance [n] px between points [n,3] seen in a frame and the centred pixels [n,2] they should be at."""
+    rotation, centre = path.world_from_cam[frame, :3, :3], path.world_from_cam[frame, :3, 3]
+    p_cam = (p_world - centre) @ rotation
+    return np.linalg.norm(path.focal * p_cam[:, :2] / np.maximum(p_cam[:, 2:], 1e-6) - xy, axis=-1)
+
+

@@ -1,0 +1,38 @@
+"""From clip and people to camera path, matches and dense depth, before anybody's body is used."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from josh_core.progress import Progress
+from josh_core.scene.camera import solve_camera
+from josh_core.scene.depth import empty_depths, estimate_depths
+from josh_core.scene.floor import fill_floor, fit_floor
+from josh_core.scene.lens import straighten
+from josh_core.scene.matches import keyframe_matches
+from josh_core.scene.tracks import follow
+from josh_core.settings import Settings
+from josh_core.types import Clip, People, Scene
+
+
+def reconstruct_scene(clip: Clip, people: People, settings: Settings, progress: Progress) -> Scene:
+    """Cameras, matches and depth of a clip, in the scene's own world (first camera, some scale).
+
+    The result is that of a lens without distortion: where `cameras.distortion` is not 0, everything that
+    follows must work on straighten(clip, people, cameras).
+    """
+    with progress.stage("tracks"):
+        tracks = follow(clip, people, progress)
+    with progress.stage("camera"):
+        solution = solve_camera(clip, tracks, settings, progress)
+        matches = keyframe_matches(clip, tracks, solution, settings.seed)
+    with progress.stage("depth"):
+        cameras = solution.path
+        if cameras.kind != "moving":
+            return Scene(cameras, matches, empty_depths(cameras, clip))
+        clip, people = straighten(clip, people, cameras)
+        scene = Scene(cameras, matches, estimate_depths(clip, people, cameras, solution.points, progress))
+        floor = fit_floor(scene, people, clip)
+        if floor is None:
+            return scene
+        return replace(scene, depths=fill_floor(scene.depths, cameras, clip, people, floor))
