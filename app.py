@@ -35,6 +35,7 @@ from josh_core.runners import LocalRunner, ProcessRunner
 
 HERE = Path(__file__).resolve().parent
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
+HIDDEN: Any = "hidden"  # in the page but not seen; visible=False takes a component out, and updates can then get lost
 Updates = dict[Any, Any]
 
 
@@ -79,8 +80,8 @@ class Page:
             self.ui.viewer: viewer_value(shown, query),
             self.ui.query: shown.query,
             self.ui.share: gr.update(visible=True),
-            self.ui.link: gr.update(visible=False),
-            self.ui.notice: gr.update(visible=False),
+            self.ui.link: gr.update(visible=HIDDEN),
+            self.ui.notice: "",
             self.ui.quality: words.quality_table(shown),
         }
         film = film_of(shown, shown.best)
@@ -97,8 +98,8 @@ class Page:
         return empty | {
             self.ui.viewer: {"message": message},
             self.ui.query: "",
-            self.ui.share: gr.update(visible=False),
-            self.ui.link: gr.update(visible=False),
+            self.ui.share: gr.update(visible=HIDDEN),
+            self.ui.link: gr.update(visible=HIDDEN),
         }
 
     def open_link(self, request: gr.Request) -> Iterator[Updates]:
@@ -138,7 +139,7 @@ class Page:
         said = [f"Only you can delete it, with this key: <code>{key}</code>"] if key else []
         return {
             self.ui.link: gr.update(value=link, visible=True),
-            self.ui.notice: gr.update(value=words.card(said), visible=bool(said)),
+            self.ui.notice: words.card(said) if said else "",
         }
 
     def delete_run(self, query: str, key: str, request: gr.Request) -> Updates:
@@ -172,18 +173,18 @@ class Page:
 
     def drop_upload(self) -> Updates:
         """The visitor wants another clip."""
-        return {self.ui.upload: None, self.ui.cost: gr.update(visible=False), self.ui.go: gr.update(interactive=False)}
+        return {self.ui.upload: None, self.ui.cost: "", self.ui.go: gr.update(interactive=False)}
 
-    def show_cost(self, clip: Any, upload: Upload | None, *options: Any) -> Any:
+    def show_cost(self, clip: Any, upload: Upload | None, *options: Any) -> str:
         """The card of what a run takes."""
         if upload is None:
-            return gr.update(visible=False)
+            return ""
         try:
             settings = wanted(clip, upload, *options)
         except JoshError as error:
-            return gr.update(value=words.problem(str(error)), visible=True)
+            return words.problem(str(error))
         ahead = self.desk.waiting_time(self.desk.jobs.tickets())
-        return gr.update(value=cost_card(upload.look, settings, self.desk.rates, ahead, upload.people), visible=True)
+        return cost_card(upload.look, settings, self.desk.rates, ahead, upload.people)
 
     # ---- running -------------------------------------------------------------------------------------------------
 
@@ -195,26 +196,27 @@ class Page:
                 raise ClipError("Choose a clip first, or open an example.")
             settings = wanted(clip, upload, *options)
             order = await asyncio.to_thread(self.desk.order, session, upload, settings)
+            yield self.running(True)
             async for card in self.desk.follow(order):
-                yield self.running(True) | {self.ui.progress: gr.update(value=card, visible=True)}
+                yield {self.ui.progress: card}
             shown = self.desk.open({"run": order.found or self.desk.finish(session, order)})
         except JoshError as error:
             calm = words.card(["Cancelled; nothing was kept."])
             said = calm if isinstance(error, Cancelled) else words.problem(str(error))
-            yield self.running(False) | {self.ui.progress: gr.update(value=said, visible=True)}
+            yield self.running(False) | {self.ui.progress: said}
             if isinstance(error, Cancelled):
                 return
             raise refusal(error) from None
         assert shown is not None
-        yield self.running(False) | {self.ui.progress: gr.update(visible=False)}
+        yield self.running(False) | {self.ui.progress: ""}
         for update in self.present(shown, {}):
             yield update
 
     def running(self, on: bool) -> Updates:
         """Run and Cancel change places."""
         return {
-            self.ui.go: gr.update(visible=not on),
-            self.ui.stop: gr.update(visible=on, interactive=on, value="Cancel"),
+            self.ui.go: gr.update(visible=HIDDEN if on else True),
+            self.ui.stop: gr.update(visible=True if on else HIDDEN, interactive=on, value="Cancel"),
         }
 
     def cancel(self, request: gr.Request) -> Any:

@@ -76,7 +76,7 @@ def guess_people(path: Path, settings: Settings) -> int:
     import numpy as np
 
     from josh_core.people.detect import Landmarker, Square, tiles
-    from josh_core.people.track import without_doubles
+    from josh_core.people.track import bodies
 
     capture = cv2.VideoCapture(str(path))
     most = 0
@@ -94,7 +94,7 @@ def guess_people(path: Path, settings: Settings) -> int:
                 whole = Square.around(np.array([0, 0, rgb.shape[1], rgb.shape[0]], float), 1.0)
                 parts = [whole, *tiles(rgb.shape[1], rgb.shape[0], TILE)]
                 seen = [d for part in parts for d in networks.search(rgb, part) if d.score >= SURE]
-                most = max(most, len(without_doubles(seen, 1.0)))
+                most = max(most, len(bodies(seen, 1.0)))
     finally:
         capture.release()
     return most

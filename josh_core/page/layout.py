@@ -37,10 +37,10 @@ class Layout:
             self.static = gr.Radio(camera, value="auto", label="Camera")
             tiers = [("Best there is", "auto"), ("Built in", "embedded"), ("Networks of the paper", "hub")]
             self.tier = gr.Radio(tiers, value="auto", label="Networks")
-        self.cost = plain(elem_id="j-cost", visible=False)
-        self.progress = plain(elem_id="j-progress", visible=False)
+        self.cost = plain(elem_id="j-cost")
+        self.progress = plain(elem_id="j-progress")
         self.go = gr.Button("Run", variant="primary", size="lg", interactive=False, elem_id="j-run")
-        self.stop = gr.Button("Cancel", size="lg", visible=False, elem_id="j-cancel")
+        self.stop = gr.Button("Cancel", size="lg", visible="hidden", elem_id="j-cancel")
         self.gallery = gallery(examples)
         self.options = [self.mode, self.people, self.height, self.view, self.static, self.tier]
 
@@ -48,8 +48,10 @@ class Layout:
         self.viewer = result_viewer()
         with gr.Row(elem_id="j-share-row"):
             self.share = gr.Button("Share this view", elem_id="j-share", scale=0, min_width=170)
-            self.link = gr.Textbox(visible=False, label="Link", interactive=False, buttons=["copy"], elem_id="j-link")
-        self.notice = plain(elem_id="j-notice", visible=False)
+            self.link = gr.Textbox(
+                visible="hidden", label="Link", interactive=False, buttons=["copy"], elem_id="j-link"
+            )
+        self.notice = plain(elem_id="j-notice")
         self.origin, self.link_view = gr.Textbox(visible=False), gr.Textbox(visible=False)
         with gr.Tabs():
             with gr.Tab("How good is it?"):

@@ -65,9 +65,9 @@ def gallery(examples: Mapping[str, Shown]) -> gr.HTML:
     )
 
 
-def plain(value: str | None = None, elem_id: str | None = None, visible: bool = True) -> gr.HTML:
+def plain(value: str = "", elem_id: str | None = None) -> gr.HTML:
     """A piece of our own HTML without Gradio's looks."""
-    return gr.HTML(value, apply_default_css=False, elem_id=elem_id, visible=visible)
+    return gr.HTML(value, apply_default_css=False, elem_id=elem_id)
 
 
 def head() -> str:
