@@ -1,4 +1,4 @@
-"""From trails of sightings to finished tracks and label images."""
+"""From trails of sightings to finished tracks: ghosts and shadows left out, gaps bridged, hidden landmarks marked."""
 
 from __future__ import annotations
 
@@ -6,43 +6,95 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from josh_core.people.detection import Detection, same_body, size_of
-from josh_core.people.track import BRIDGE_SECONDS, Trail, lifetime
+from josh_core.people.detection import (
+    FEET,
+    HIPS,
+    LIMBS,
+    MIRROR,
+    SHOULDERS,
+    Mask,
+    same_body,
+    size_of,
+)
+from josh_core.people.masks import label_images
+from josh_core.people.track import BRIDGE_SECONDS, STEADY, Trail, lifetime
 from josh_core.settings import Settings
-from josh_core.types import Clip, Float, People, Track, UInt8
+from josh_core.types import Clip, Float, Int, People, Track, UInt8
 
 GHOST_SECONDS = 0.5  # a shorter trail is no person
-GHOST_SCORE = 0.5  # nor is one of a lower mean score
+GHOST_SCORE = 0.6  # nor is one of a lower mean score
+GHOST_SHAKE = 0.035  # nor one whose torso shakes by more than this, in sizes of the person, and more than it moves
+TILT = 45.0  # degrees from which a shadow lies otherwise than its owner
+TOUCH = 0.2  # distance of a shadow from its owner's feet, in sizes of the owner
+HIDDEN_VISIBILITY = 0.3  # factor for a landmark that lies on somebody else
+BRIDGED_VISIBILITY = 0.5  # factor for landmarks that were interpolated
 
 
 def finish(trails: Sequence[Trail], clip: Clip, settings: Settings, label_scale: float) -> People:
     """Tracks and label images of the trails that are people, best first, at most as many as asked for."""
-    real = [trail for trail in trails if _is_person(trail, clip)]
-    real.sort(key=lambda trail: -_worth(trail))
-    real = _without_shadows(real, label_scale)
+    real = sorted((t for t in trails if _is_person(t, clip.times)), key=_worth, reverse=True)
+    real = _without_doubles(real, label_scale)
+    shadows = [t for t in real if _is_shadow(t, real)]
+    real = [t for t in real if t not in shadows]
     most = settings.people or settings.max_people
-    tracks = tuple(_track(trail, index, clip, label_scale) for index, trail in enumerate(real[:most]))
-    return People(tracks, _labels(real, most, clip, label_scale))
+    chosen, unnamed = real[:most], [*real[most:], *shadows]
+    labels = label_images(
+        [_masks(t, clip.times, label_scale) for t in chosen],
+        [_masks(t, clip.times, label_scale) for t in unnamed],
+        (len(clip), max(1, round(clip.height * label_scale)), max(1, round(clip.width * label_scale))),
+    )
+    return People(tuple(_track(t, i, clip, labels) for i, t in enumerate(chosen)), labels)
 
 
-def _is_person(trail: Trail, clip: Clip) -> bool:
-    scores = [d.score for d in trail.seen.values()]
-    needed = min(GHOST_SECONDS, 0.5 * float(clip.times[-1]))
-    lasting = len(scores) >= 3 and lifetime(trail.seen, clip.times) >= needed
-    return lasting and float(np.mean(scores)) >= GHOST_SCORE
+def _is_person(trail: Trail, times: Float) -> bool:
+    """Whether a trail lasts, is sure, is there most of the time and moves like a body."""
+    frames, scores = sorted(trail.seen), [d.score for d in trail.seen.values()]
+    lasting = len(frames) >= 3 and lifetime(frames, times) >= min(GHOST_SECONDS, 0.5 * float(times[-1]))
+    steady = len(frames) > STEADY * (frames[-1] - frames[0])
+    return lasting and steady and float(np.mean(scores)) >= GHOST_SCORE and not _shakes(trail)
 
 
-def _without_shadows(trails: Sequence[Trail], label_scale: float) -> list[Trail]:
+def _shakes(trail: Trail) -> bool:
+    """Whether the torso jumps to and fro from frame to frame, as chance finds do."""
+    triples = [f for f in trail.seen if f - 1 in trail.seen and f + 1 in trail.seen]
+    if len(triples) < 3:
+        return False
+    torso = list(SHOULDERS + HIPS)
+    size = np.array([size_of(trail.seen[f].landmarks_px) for f in triples])[:, None, None]
+    before, now, after = (np.stack([trail.seen[f + s].landmarks_px[torso] for f in triples]) / size for s in (-1, 0, 1))
+    shake = np.median(np.linalg.norm(before - 2 * now + after, axis=-1).mean(1))
+    move = np.median(np.linalg.norm(after - now, axis=-1).mean(1))
+    return bool(shake > GHOST_SHAKE and shake > move)
+
+
+def _without_doubles(trails: Sequence[Trail], label_scale: float) -> list[Trail]:
     """Leaves out trails that mostly lie on the body of a better one."""
     kept: list[Trail] = []
     for trail in trails:
-        shadow = [
+        doubled = [
             any(f in other.seen and same_body(d, other.seen[f], label_scale) for other in kept)
             for f, d in trail.seen.items()
         ]
-        if np.mean(shadow) < 0.5:
+        if np.mean(doubled) < 0.5:
             kept.append(trail)
     return kept
+
+
+def _is_shadow(trail: Trail, others: Sequence[Trail]) -> bool:
+    """Whether a trail mostly looks like a shadow that lies at the feet of somebody who stands otherwise."""
+    cast = [
+        d.shade and any(f in o.seen and _cast_by(d.landmarks_px, o.seen[f].landmarks_px) for o in others if o != trail)
+        for f, d in trail.seen.items()
+    ]
+    return bool(np.mean(cast) > 0.5)
+
+
+def _cast_by(shadow: Float, owner: Float) -> bool:
+    """Whether a skeleton [33,2] touches the feet of another and leans otherwise."""
+    axes = [p[list(HIPS)].mean(0) - p[list(SHOULDERS)].mean(0) for p in (shadow, owner)]
+    cosine = axes[0] @ axes[1] / max(np.linalg.norm(axes[0]) * np.linalg.norm(axes[1]), 1e-6)
+    gap = np.linalg.norm(shadow[:, None] - owner[list(FEET)], axis=-1).min()
+    return bool(cosine < np.cos(np.radians(TILT)) and gap < TOUCH * size_of(owner))
 
 
 def _worth(trail: Trail) -> float:
@@ -50,61 +102,89 @@ def _worth(trail: Trail) -> float:
     return float(sum(d.score * np.sqrt(size_of(d.landmarks_px)) for d in trail.seen.values()))
 
 
-def _track(trail: Trail, index: int, clip: Clip, label_scale: float) -> Track:
-    seen = np.array(sorted(trail.seen))
-    frames = _bridged(seen, clip.times)
-    at, times = clip.times[frames], clip.times[seen]
-    sightings = [trail.seen[f] for f in seen]
+def _masks(trail: Trail, times: Float, label_scale: float) -> dict[int, Mask]:
+    """Mask per frame; in a bridged gap the nearer sighting's, moved along."""
+    seen = sorted(trail.seen)
+    out = {f: trail.seen[f].mask for f in seen}
+    for a, b in _gaps(seen, times):
+        for f in range(a + 1, b):
+            near, far = (a, b) if f - a <= b - f else (b, a)
+            way = np.median(trail.seen[far].landmarks_px - trail.seen[near].landmarks_px, axis=0)
+            share = (times[f] - times[near]) / (times[far] - times[near])
+            out[f] = trail.seen[near].mask.moved(way * share * label_scale)
+    return out
 
-    def filled(values: Float) -> Float:
-        flat = values.reshape(len(values), -1)
-        return np.stack([np.interp(at, times, column) for column in flat.T], -1).reshape(-1, *values.shape[1:])
 
+def _gaps(seen: Sequence[int], times: Float) -> list[tuple[int, int]]:
+    """Neighbouring seen frames with a gap between them that is short enough to be bridged."""
+    pairs = zip(seen[:-1], seen[1:], strict=True)
+    return [(a, b) for a, b in pairs if b > a + 1 and times[b] - times[a] <= BRIDGE_SECONDS + 1e-6]
+
+
+def _track(trail: Trail, index: int, clip: Clip, labels: UInt8) -> Track:
+    """The finished track of a trail; `index` is its id and, plus one, its label."""
+    seen = sorted(trail.seen)
+    bridged = [f for a, b in _gaps(seen, clip.times) for f in range(a + 1, b)]
+    frames = np.array(sorted({*seen, *bridged}), np.int64)
+    rows = [_between(trail, int(f), clip.times) for f in frames]
+    px, visibility, metres = (np.stack(column) for column in zip(*rows, strict=True))
     detected = np.isin(frames, seen)
-    visibility = filled(np.stack([d.visibility for d in sightings]))
+    visibility = visibility * np.where(detected, 1.0, BRIDGED_VISIBILITY)[:, None]
+    label_scale = labels.shape[2] / clip.width
+    hidden = np.stack([_on_others(p, labels[f], index + 1, label_scale) for p, f in zip(px, frames, strict=True)])
     return Track(
         id=index,
         frames=frames,
-        boxes=filled(np.stack([_box(d, clip, label_scale) for d in sightings])),
-        landmarks_px=filled(np.stack([d.landmarks_px for d in sightings])),
-        visibility=np.where(detected[:, None], visibility, 0.5 * visibility),
-        landmarks_m=filled(np.stack([d.landmarks_m for d in sightings])),
+        boxes=np.stack([_box(p, labels[f] == index + 1, clip) for p, f in zip(px, frames, strict=True)]),
+        landmarks_px=px,
+        visibility=visibility * np.where(hidden, HIDDEN_VISIBILITY, 1.0),
+        landmarks_m=metres,
         detected=detected,
     )
 
 
-def _bridged(seen: np.ndarray, times: Float) -> np.ndarray:
-    """The frames seen, and those in gaps of up to BRIDGE_SECONDS between them."""
-    frames = [seen[:1]]
-    for a, b in zip(seen[:-1], seen[1:], strict=True):
-        short = times[b] - times[a] <= BRIDGE_SECONDS + 1e-6
-        frames.append(np.arange(a + 1, b + 1) if short else np.array([b]))
-    return np.concatenate(frames)
+def _between(trail: Trail, frame: int, times: Float) -> tuple[Float, Float, Float]:
+    """Landmarks in px, visibility and landmarks in metres at a frame that was seen or lies in a gap."""
+    if frame in trail.seen:
+        d = trail.seen[frame]
+        return d.landmarks_px, d.visibility, d.landmarks_m
+    before, later = max(f for f in trail.seen if f < frame), min(f for f in trail.seen if f > frame)
+    a, b = trail.seen[before], trail.seen[later]
+    share = (times[frame] - times[before]) / (times[later] - times[before])
+    order = _same_sides(a.landmarks_px, b.landmarks_px)
+    return (
+        (1 - share) * a.landmarks_px + share * b.landmarks_px[order],
+        (1 - share) * a.visibility + share * b.visibility[order],
+        (1 - share) * a.landmarks_m + share * b.landmarks_m[order],
+    )
 
 
-def _box(detection: Detection, clip: Clip, label_scale: float) -> Float:
-    """Bounds xyxy px of landmarks and mask together, cut to the image."""
-    box = detection.box
-    masked = detection.mask.box()
-    if masked is not None:
-        masked = masked / label_scale
-        box = np.concatenate([np.minimum(box[:2], masked[:2]), np.maximum(box[2:], masked[2:])])
-    return np.clip(box, 0, [clip.width, clip.height] * 2)
+def _same_sides(a: Float, b: Float) -> Int:
+    """Order of the landmarks of `b` [33,2] in which left and right are on the same sides as in `a`."""
+    limbs, mirror = list(LIMBS), np.array(MIRROR)
+    b = b - np.median(b - a, axis=0)
+    ways = [np.linalg.norm(a[limbs] - b[order][limbs], axis=-1).sum() for order in (np.arange(33), mirror)]
+    return np.arange(33) if ways[0] <= ways[1] else mirror
 
 
-def _labels(people: Sequence[Trail], most: int, clip: Clip, label_scale: float) -> UInt8:
-    """Label images [T,h,w]: 0 background, k + 1 the k-th person, 255 people beyond the number asked for."""
-    height, width = max(1, round(clip.height * label_scale)), max(1, round(clip.width * label_scale))
-    labels = np.zeros((len(clip), height, width), np.uint8)
-    strength = np.zeros((height, width), np.uint8)
-    for frame in range(len(clip)):
-        strength[:] = 127
-        for index, trail in enumerate(people):
-            if frame not in trail.seen:
-                continue
-            mask = trail.seen[frame].mask
-            window = np.s_[mask.y : mask.y + mask.patch.shape[0], mask.x : mask.x + mask.patch.shape[1]]
-            stronger = mask.patch > strength[window]
-            labels[frame][window][stronger] = index + 1 if index < most else 255
-            strength[window][stronger] = mask.patch[stronger]
-    return labels
+def _on_others(landmarks_px: Float, labels: UInt8, own: int, label_scale: float) -> np.ndarray:
+    """Which landmarks [33,2] lie on another person and not next to the own label."""
+    height, width = labels.shape
+    at = np.floor(landmarks_px * label_scale).astype(int)
+    hidden = np.zeros(len(at), bool)
+    for i, (x, y) in enumerate(at):
+        if 0 <= x < width and 0 <= y < height and labels[y, x] not in (0, own):
+            hidden[i] = not (labels[max(0, y - 2) : y + 3, max(0, x - 2) : x + 3] == own).any()
+    return hidden
+
+
+def _box(landmarks_px: Float, mask: np.ndarray, clip: Clip) -> Float:
+    """Bounds xyxy px of landmarks [33,2] and mask [h,w] together, cut to the image."""
+    low, high = landmarks_px.min(0), landmarks_px.max(0)
+    rows, columns = np.where(mask)
+    if len(rows) > 3:
+        scale = np.array([clip.width / mask.shape[1], clip.height / mask.shape[0]])
+        low = np.minimum(low, np.array([columns.min(), rows.min()]) * scale)
+        high = np.maximum(high, np.array([columns.max() + 1, rows.max() + 1]) * scale)
+    size = np.array([clip.width, clip.height])
+    return np.concatenate([np.clip(low, 0, size), np.clip(high, 0, size)])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ class Landmarker:
     def __init__(self, label_scale: float) -> None:
         self._label_scale = label_scale  # label px per image px, for the masks
         self._search: Any = None
+        self._fresh = True  # the networks announce themselves once more when they first see somebody
         self._follows: dict[int, _Follow] = {}
         self._idle: list[_Follow] = []
 
@@ -76,7 +77,10 @@ class Landmarker:
         if self._search is None:
             self._search = _network(video=False, people=MOST_IN_A_LOOK)
         side = min(SEARCH_SIDE, round(square.side))
-        result = self._search.detect(self._picture(image, square, side, hidden))
+        picture = self._picture(image, square, side, hidden)
+        with _quiet() if self._fresh else nullcontext():
+            result = self._search.detect(picture)
+        self._fresh = self._fresh and not result.pose_landmarks
         return self._detections(image, square, result)
 
     def follow(self, key: int, image: UInt8, square: Square, hidden: UInt8 | None = None) -> Detection | None:
@@ -166,14 +170,14 @@ class _Follow:
 def tiles(width: int, height: int, share: float) -> list[Square]:
     """Overlapping squares that cover an image, each `share` of its shorter side; the whole image for share 0."""
     if share == 0:
-        side = max(width, height)
-        return [Square((width - side) / 2, (height - side) / 2, side)]
+        longest = max(width, height)
+        return [Square((width - longest) / 2, (height - longest) / 2, longest)]
     side = min(width, height) * share
-    steps = [int(np.ceil((length - side) / (0.5 * side) - 1e-6)) + 1 for length in (width, height)]
+    counts = [int(np.ceil((length - side) / (0.5 * side) - 1e-6)) + 1 for length in (width, height)]
     return [
         Square(float(x), float(y), side)
-        for y in np.linspace(0, height - side, max(1, steps[1]))
-        for x in np.linspace(0, width - side, max(1, steps[0]))
+        for y in np.linspace(0, height - side, max(1, counts[1]))
+        for x in np.linspace(0, width - side, max(1, counts[0]))
     ]
 
 

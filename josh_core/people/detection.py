@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from josh_core.types import Bool, Float, UInt8
+from josh_core.types import Float, UInt8
 
 # BlazePose's landmarks, by index.
-NOSE, EARS, SHOULDERS, HIPS = 0, (7, 8), (11, 12), (23, 24)
+SHOULDERS, HIPS = (11, 12), (23, 24)
+FEET = (27, 28, 29, 30, 31, 32)  # ankles, heels, toes
 LIMBS = (11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)  # shoulders to wrists, hips to ankles
 MIRROR = (0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, *(i + 1 if i % 2 else i - 1 for i in range(11, 33)))
 BINS = (6, 6, 6)  # of a Lab colour histogram
@@ -34,17 +35,10 @@ class Mask:
         out[inside] = self.patch[row[inside], column[inside]] / 255
         return out
 
-    def box(self) -> Float | None:
-        """Bounds xyxy in label px of the part above one half; None when there is none."""
-        rows, columns = np.where(self.patch > 127)
-        if len(rows) < 4:
-            return None
-        return np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], float) + [
-            self.x,
-            self.y,
-            self.x,
-            self.y,
-        ]
+    def moved(self, step: Float) -> Mask:
+        """The mask moved by [2] label px, to the nearest whole one."""
+        x, y = np.round(step).astype(int).tolist()
+        return Mask(self.x + x, self.y + y, self.patch)
 
 
 @dataclass(frozen=True)
@@ -57,6 +51,7 @@ class Detection:
     mask: Mask
     colours: Float  # [2,bins] histograms of torso and thighs, each of sum one, or zero where unseen
     score: float  # [0, 1], how sure it is that this is one person
+    shade: bool = False  # what the mask covers looks like a shadow
 
     @property
     def box(self) -> Float:
@@ -98,11 +93,19 @@ def _histogram(image: UInt8, corners: Float, mask: Mask, label_scale: float) -> 
         return np.zeros(int(np.prod(BINS)))
     pixels = image[row[good], column[good]].reshape(-1, 1, 3)
     lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)
-    counts = cv2.calcHist([lab], [0, 1, 2], None, list(BINS), [0, 256, 64, 192, 64, 192]).ravel()
-    return counts / max(counts.sum(), 1)
+    counts = cv2.calcHist([lab], [0, 1, 2], None, list(BINS), [0, 256, 64, 192, 64, 192])
+    for axis in range(3):  # neighbouring colours are alike: light changes should not count as another colour
+        counts = 0.5 * counts + 0.25 * (_shifted(counts, 1, axis) + _shifted(counts, -1, axis))
+    return counts.ravel() / max(counts.sum(), 1)
 
 
-def with_mask(detection: Detection, mask: Mask, image: UInt8, label_scale: float) -> Detection:
+def _shifted(counts: Float, step: int, axis: int) -> Float:
+    """The histogram moved by one bin along an axis, its end repeated."""
+    index = np.clip(np.arange(counts.shape[axis]) - step, 0, counts.shape[axis] - 1)
+    return np.take(counts, index, axis)
+
+
+def with_mask(detection: Detection, mask: Mask, image: UInt8, label_scale: float, shade: bool) -> Detection:
     """The sighting with another mask, and with the colours and the score that follow from it."""
     px = detection.landmarks_px
     return replace(
@@ -110,6 +113,7 @@ def with_mask(detection: Detection, mask: Mask, image: UInt8, label_scale: float
         mask=mask,
         colours=colours_of(image, px, mask, label_scale),
         score=score_of(px, detection.visibility, mask, label_scale),
+        shade=shade,
     )
 
 
@@ -122,15 +126,18 @@ def colour_distance(a: Float, b: Float) -> float:
 
 
 def landmark_distance(a: Float, b: Float) -> float:
-    """Median distance of the limb landmarks of two skeletons [33,2], as a share of the person's size."""
+    """Median distance of the limb landmarks of two skeletons [33,2], as a share of the person's size.
+
+    Left and right may be exchanged: the network sometimes takes a back for a front.
+    """
     limbs = list(LIMBS)
-    straight = np.median(np.linalg.norm(a[limbs] - b[limbs], axis=-1))
-    return float(straight / min(size_of(a), size_of(b)))
+    ways = [np.median(np.linalg.norm(a[limbs] - b[order][limbs], axis=-1)) for order in (np.arange(33), list(MIRROR))]
+    return float(min(ways) / min(size_of(a), size_of(b)))
 
 
 def same_body(a: Detection, b: Detection, label_scale: float) -> bool:
-    """Whether two sightings in one frame are of one body: alike, be left and right exchanged or not, or one within."""
-    if min(landmark_distance(a.landmarks_px, b.landmarks_px[list(order)]) for order in (range(33), MIRROR)) < 0.07:
+    """Whether two sightings in one frame are of one body: alike, or one within the other."""
+    if landmark_distance(a.landmarks_px, b.landmarks_px) < 0.07:
         return True
     return max(covered(a, b, label_scale), covered(b, a, label_scale)) > 0.75
 
@@ -148,8 +155,3 @@ def overlap(a: Float, b: Float) -> float:
     inter = float(np.prod(np.clip(span, 0, None)))
     area = float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2])) - inter
     return inter / max(area, 1e-9)
-
-
-def inside(points: Float, width: int, height: int) -> Bool:
-    """Which points [N,2] lie in the image."""
-    return np.asarray(((points >= 0) & (points <= [width, height])).all(-1), np.bool_)

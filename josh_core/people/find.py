@@ -16,7 +16,7 @@ from josh_core.errors import ClipError
 from josh_core.people.clean import finish
 from josh_core.people.detect import Landmarker, Square
 from josh_core.people.detection import Detection, Mask, colour_distance, same_body, with_mask
-from josh_core.people.masks import Claim, divide
+from josh_core.people.masks import Claim, divide, in_shade, painted
 from josh_core.people.search import MARGIN, SURE, Frame, clarity, search
 from josh_core.people.track import Expectation, Trail, assign, bodies
 from josh_core.progress import Progress
@@ -157,12 +157,16 @@ class _Chase:
 
     def _record(self, frame: Frame, expected: Mapping[int, Expectation], given: Mapping[int, Detection]) -> None:
         """Divide the pixels among the sightings of one frame and add each to its trail."""
+        present = [d.mask for d in self._present(frame.index).values()]
         claims = []
         for key, detection in given.items():
             known = expected.get(key)
             claims.append(Claim(detection.mask, known.mask if known else None, self.trails[key].body_colours))
-        for (key, detection), mask in zip(given.items(), divide(claims, frame.lab), strict=True):
-            self.trails[key].add(frame.index, with_mask(detection, mask, frame.image, self._scale), frame.lab)
+        masks = divide(claims, frame.lab)
+        everybody = painted([*masks, *present], frame.width, frame.height)
+        for (key, detection), mask in zip(given.items(), masks, strict=True):
+            shade = in_shade(frame.lab, mask, everybody)
+            self.trails[key].add(frame.index, with_mask(detection, mask, frame.image, self._scale, shade), frame.lab)
 
 
 def _trusted(expected: Expectation, detection: Detection) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -13,6 +13,8 @@ from josh_core.types import Float, UInt8
 
 COLOUR_BINS = 8  # per channel of the whole-body colours
 RARE = 1e-3  # share of a colour that a person may show without having been seen with it
+SHADE = 0.5  # lightness of a shadow over that around it, at most
+ONE_HUE = 3.5  # standard deviation of Lab's two colour channels in a shadow, at most; a person has skin and clothes
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,22 @@ def painted(masks: Sequence[Mask], width: int, height: int) -> UInt8:
     return out
 
 
+def in_shade(lab: UInt8, mask: Mask, everybody: UInt8) -> bool:
+    """Whether what a mask covers looks like a cast shadow: far darker than around it, and of one hue.
+
+    lab: [h,w,3] and everybody: [h,w], all masks together, at label resolution.
+    """
+    height, width = everybody.shape
+    own = painted([mask], width, height) > 127
+    near = cv2.dilate(own.astype(np.uint8), np.ones((21, 21), np.uint8)) > 0
+    ring = near & (cv2.dilate(everybody, np.ones((5, 5), np.uint8)) <= 60)
+    if own.sum() < 20 or ring.sum() < 20:
+        return False
+    inside, around = lab[own].astype(np.float32), lab[ring].astype(np.float32)
+    darker = inside[:, 0].mean() < SHADE * around[:, 0].mean()
+    return bool(darker and inside[:, 1:].std(0).mean() < ONE_HUE)
+
+
 def hide(picture: UInt8, hidden: UInt8) -> UInt8:
     """A picture [h,w,3] in which the region `hidden` [h,w] > 127 is filled with its blurred surroundings."""
     seen = (cv2.dilate(hidden, np.ones((3, 3), np.uint8)) <= 127).astype(np.float32)
@@ -112,3 +130,22 @@ def hide(picture: UInt8, hidden: UInt8) -> UInt8:
     sums = cv2.blur(picture * seen[..., None], reach)
     weight = np.maximum(cv2.blur(seen, reach), 1e-3)
     return np.where(seen[..., None] > 0, picture, sums / weight[..., None]).astype(np.uint8)
+
+
+def label_images(
+    named: Sequence[Mapping[int, Mask]], unnamed: Sequence[Mapping[int, Mask]], shape: tuple[int, int, int]
+) -> UInt8:
+    """Label images [T,h,w] from masks by frame: 0 background, k + 1 for named[k], 255 for anybody else."""
+    labels = np.zeros(shape, np.uint8)
+    for frame in range(shape[0]):
+        strength = np.full(shape[1:], 127, np.uint8)
+        whole = Mask(0, 0, strength)
+        for label, masks in [*enumerate(named, 1), *((255, masks) for masks in unnamed)]:
+            box = _common(masks[frame], whole) if frame in masks else None
+            if box is not None:
+                x0, y0, x1, y1 = box
+                mine = _window(masks[frame], box)
+                stronger = mine > strength[y0:y1, x0:x1]
+                labels[frame, y0:y1, x0:x1][stronger] = label
+                strength[y0:y1, x0:x1][stronger] = mine[stronger]
+    return labels

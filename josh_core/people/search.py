@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from josh_core.people.detect import Landmarker, Square, tiles
-from josh_core.people.detection import Detection, Mask, covered, overlap, size_of
+from josh_core.people.detection import Detection, Mask, covered, landmark_distance, overlap, size_of
 from josh_core.people.masks import painted
 from josh_core.people.track import bodies
 from josh_core.types import Clip, UInt8
@@ -17,6 +17,7 @@ MARGIN = 1.4  # side of the square in which a person is looked at, over the size
 SURE = 0.65  # score from which a sighting may begin a track
 HIDDEN = 0.5  # share of the limbs behind somebody from which a sighting is not believed
 TRIED = 3  # sightings of one body that compete
+ALIKE = 0.04  # distance of skeletons, in sizes of the person, under which they are the same opinion
 
 
 class Frame:
@@ -54,8 +55,11 @@ def _clearest(frame: Frame, networks: Landmarker, group: Sequence[Detection]) ->
     Each is painted over in turn: a skeleton that has mixed up two people hides both, the right one leaves the other
     to be seen.
     """
-    tried = []
-    for detection in sorted(group, key=lambda d: -d.score)[:TRIED]:
+    tried: list[tuple[float, Detection, list[Detection]]] = []
+    for detection in sorted(group, key=lambda d: -d.score):
+        alike = [d for _, d, _ in tried if landmark_distance(d.landmarks_px, detection.landmarks_px) < ALIKE]
+        if alike or len(tried) == TRIED:
+            continue
         square = Square.around(detection.box, MARGIN)
         revealed = networks.search(frame.image, square, frame.covering([detection.mask]))
         apart = [others[0] for others in bodies(revealed, frame.label_scale)]

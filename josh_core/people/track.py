@@ -27,6 +27,7 @@ REACH = 0.5  # a sighting farther from its expectation, in sizes of the person, 
 GROWTH = 0.5  # nor does anybody's size change by more than this (natural logarithm)
 UNLIKE = 0.75  # nor their colours by more than this
 FAITHFUL = 0.95  # share of the known colours that each new sighting keeps
+STEADY = 0.65  # share of the frames in which somebody who is there is seen
 NEVER = 10.0  # cost of what cannot be
 
 
@@ -84,15 +85,16 @@ class Trail:
             first = min(recent, key=lambda f: f * direction)
             moved = np.median(now.landmarks_px - self.seen[first].landmarks_px, axis=0)
             step = moved * min(abs(times[frame] - times[last]), COAST_SECONDS) / abs(times[last] - times[first])
-        shift = np.round(step * label_scale).astype(int)
-        mask = Mask(now.mask.x + int(shift[0]), now.mask.y + int(shift[1]), now.mask.patch)
         assert self.colours is not None
-        return Expectation(now.landmarks_px + step, mask, self.colours, self.body_colours, now.score)
+        return Expectation(
+            now.landmarks_px + step, now.mask.moved(step * label_scale), self.colours, self.body_colours, now.score
+        )
 
     def _patience(self, times: Float) -> float:
         """Seconds for which this person is still expected after the last sighting: the longer known, the longer."""
         frame = float(np.median(np.diff(times)))
-        return max(1.5 * frame, min(BRIDGE_SECONDS, 0.1 + 0.5 * lifetime(self.seen, times)))
+        steady = len(self.seen) > STEADY * (max(self.seen) - min(self.seen))
+        return max(1.5 * frame, min(BRIDGE_SECONDS, 0.1 + 0.5 * lifetime(self.seen, times)) * steady)
 
 
 def _blend(known: Float | None, new: Float) -> Float:
