@@ -237,3 +237,18 @@ def test_wrong_contents_are_refused(tmp_path: Path, chumpy: None) -> None:
             import_smpl(write_pickle(tmp_path / "bad.pkl", content, python2=True), tmp_path / "out.npz")
     with pytest.raises(WeightsError, match="missing"):
         import_smpl(tmp_path / "none.pkl", tmp_path / "out.npz")
+
+
+@pytest.mark.skipif("JOSH_SMPL_PICKLE" not in os.environ, reason="JOSH_SMPL_PICKLE does not name a licensed SMPL file")
+def test_the_licensed_file(tmp_path: Path) -> None:
+    import_smpl(os.environ["JOSH_SMPL_PICKLE"], tmp_path / "smpl.npz")
+    body = load_body(tmp_path / "smpl.npz")
+    p = body.points(torch.zeros(1, 10), torch.eye(3).expand(1, 24, 3, 3), torch.zeros(1, 3))
+    point = dict(
+        zip([*body.contact_names, *LANDMARKS], torch.cat([p.contacts, p.landmarks], 1)[0].tolist(), strict=True)
+    )
+    floor = body.rest_vertices(torch.zeros(1, 10))[0, :, 1].min().item()
+    for name in ("heel", "sole", "ball_inner", "ball_outer", "big_toe", "small_toe"):
+        assert point[f"left_{name}"][1] - floor < 0.03
+    assert 1.5 < body.height(torch.zeros(1, 10)).item() < 1.9
+    assert point["nose"][2] > point["left_ear"][2] + 0.05

@@ -21,7 +21,7 @@ def observe_people(
     return People(tuple(_track(p, truth, body, labels, noise, rng) for p in truth.people), labels)
 
 
-def _track(  # noqa: PLR0917
+def _track(
     person: PersonMotion,
     truth: Reconstruction,
     body: BodyModel,

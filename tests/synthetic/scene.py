@@ -126,7 +126,7 @@ def _camera_move(kind: Kind, seconds: float) -> tuple[Float, float]:
     return np.array([along * seconds, 0.1, -0.15 * seconds]), 0.05 * seconds
 
 
-def _person(  # noqa: PLR0917
+def _person(
     who: int, body: BodyModel, motion: Motion, world_from_walker: Float, box: Box | None, fps: float
 ) -> PersonMotion:
     betas = torch.tensor(motion.betas, dtype=torch.float32)[None]

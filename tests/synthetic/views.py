@@ -34,7 +34,7 @@ class Similarity:
         return rigid(self.rotation @ world_from_cam[:, :3, :3], self.points(world_from_cam[:, :3, 3]))
 
 
-def observe_scene(  # noqa: PLR0917
+def observe_scene(
     truth: Reconstruction,
     room: Room,
     labels: UInt8,
@@ -51,7 +51,7 @@ def observe_scene(  # noqa: PLR0917
     )
 
 
-def _cameras(  # noqa: PLR0917
+def _cameras(
     truth: Reconstruction, scene_from_world: Similarity, keyframes: Int, noise: Noise, rng: np.random.Generator
 ) -> CameraPath:
     scene_from_cam = scene_from_world.cameras(truth.world_from_cam)
@@ -68,7 +68,7 @@ def _cameras(  # noqa: PLR0917
     return CameraPath(truth.camera_kind, scene_from_cam, float(focal), sigma, keyframes, np.ones(n, bool))
 
 
-def _matches(  # noqa: PLR0917
+def _matches(
     truth: Reconstruction, room: Room, labels: UInt8, keyframes: Int, noise: Noise, rng: np.random.Generator
 ) -> Matches:
     count = len(keyframes)
@@ -79,7 +79,7 @@ def _matches(  # noqa: PLR0917
     return Matches(pairs.reshape(-1, 2), offsets, np.concatenate(px) if px else np.zeros((0, 2, 2)), confidence)
 
 
-def _one_pair(  # noqa: PLR0917
+def _one_pair(
     truth: Reconstruction, room: Room, labels: UInt8, frames: Int, noise: Noise, rng: np.random.Generator
 ) -> Float:
     """Correspondences [m,2,2] px: points of the room that both frames see, outside everybody."""
@@ -109,7 +109,7 @@ def _on_people(label: UInt8, px: Float) -> np.ndarray:
     return near[at[:, 1], at[:, 0]] > 0
 
 
-def _depths(  # noqa: PLR0917, PLR0913
+def _depths(
     truth: Reconstruction,
     room: Room,
     labels: UInt8,
