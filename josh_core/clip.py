@@ -61,6 +61,7 @@ def probe(path: str | os.PathLike[str]) -> ClipInfo:
     size = _check_file(Path(path))
     capture = _open(Path(path))
     try:
+        _check_size(int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
         # OpenCV knows the upright size for certain only once a frame has been decoded.
         decoded, image = capture.read()
         _require(decoded, "No frame of this file can be decoded: please export it again as MP4 (H.264).")

@@ -16,7 +16,9 @@ from josh_core.types import Float, UInt8
 THUMB_SIDE = 256  # px, longest side of the pictures compared here
 GRID = 4  # colour histograms in GRID x GRID cells, so that layout counts as well
 JUMP = 0.15  # smallest histogram distance of a cut
+LEVELS = 6.0  # smallest mean difference of two pictures at a cut, of 255
 PEAK = 2.0  # a cut changes this many times more than the frames around it
+FLASH = 5  # frames, longest flash
 AGREEMENT = 0.10  # share of features that must fit one motion of the picture to be the same shot
 MIN_FEATURES = 12  # fewer fitting features are chance
 
@@ -27,7 +29,9 @@ def find_cuts(thumbs: Sequence[UInt8]) -> list[int]:
     jumps = np.array([_distance(a, b) for a, b in zip(histograms[:-1], histograms[1:], strict=True)])
     cuts = []
     for index in range(1, len(thumbs)):
-        if _stands_out(jumps, index - 1) and not _flash(histograms, jumps, index) and not _same_shot(thumbs, index):
+        if not _stands_out(jumps, index - 1) or cv2.absdiff(thumbs[index - 1], thumbs[index]).mean() < LEVELS:
+            continue
+        if not _flash(histograms, jumps, index) and not _same_shot(thumbs, index):
             cuts.append(index)
     return cuts
 
@@ -53,9 +57,12 @@ def _stands_out(jumps: Float, at: int) -> bool:
 
 
 def _flash(histograms: Sequence[Float], jumps: Float, index: int) -> bool:
-    """Whether the picture before `index` is back soon after it."""
-    later = histograms[index + 1 : index + 6]
-    return any(_distance(histograms[index - 1], h) < 0.5 * jumps[index - 1] for h in later)
+    """Whether the picture before `index` is back soon after it, or that at `index` was there shortly before."""
+    close = 0.5 * jumps[index - 1]
+    back = any(_distance(histograms[index - 1], h) < close for h in histograms[index + 1 : index + 1 + FLASH])
+    return back or any(
+        _distance(histograms[index], h) < close for h in histograms[max(0, index - 1 - FLASH) : index - 1]
+    )
 
 
 def _same_shot(thumbs: Sequence[UInt8], index: int) -> bool:
