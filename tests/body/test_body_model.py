@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import roma
@@ -133,7 +135,7 @@ def test_a_seated_body_rests_on_its_seat(body: BodyModel) -> None:
     assert height["left_seat"] < p.joints[0, 1, 1] - 0.05
 
 
-def test_not_a_body_file(tmp_path) -> None:  # noqa: ANN001
+def test_not_a_body_file(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="is not there"):
         load_body(tmp_path / "none.npz")
     wrong = tmp_path / "wrong.npz"

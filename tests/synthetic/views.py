@@ -47,7 +47,7 @@ def observe_scene(
     return Scene(
         cameras=_cameras(truth, scene_from_world, keyframes, noise, rng),
         matches=_matches(truth, room, labels, keyframes, noise, rng),
-        depths=_depths(truth, room, labels, scene_from_world.scale, keyframes, noise, rng),
+        depths=_depths(truth, room, labels, scene_from_world.scale, noise, rng),
     )
 
 
@@ -110,14 +110,9 @@ def _on_people(label: UInt8, px: Float) -> np.ndarray:
 
 
 def _depths(
-    truth: Reconstruction,
-    room: Room,
-    labels: UInt8,
-    scale: float,
-    keyframes: Int,
-    noise: Noise,
-    rng: np.random.Generator,
+    truth: Reconstruction, room: Room, labels: UInt8, scale: float, noise: Noise, rng: np.random.Generator
 ) -> DepthMaps:
+    keyframes = keyframes_of(len(labels))
     h, w = labels.shape[1:]
     k = intrinsics(truth.intrinsics[0, 0] / REDUCTION, w, h)
     depth = np.zeros((len(keyframes), h, w), np.float32)
