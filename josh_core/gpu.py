@@ -17,14 +17,15 @@ from torch import nn
 P = ParamSpec("P")
 Item = TypeVar("Item")
 
-# Seconds on a ZeroGPU card, with a margin: a duration that is too short kills the run, one too long costs quota.
+# Guesses for a ZeroGPU card, with a margin (no card was at hand): a duration that is too short kills the run, one too long costs quota.
 START_SECONDS = 10.0  # the process starts and its weights arrive
 ENCODE_SECONDS = 0.04  # one frame
 DECODE_SECONDS = 0.10  # one pair, both decoders and dense heads
 PERSON_SECONDS = 0.01  # one person in one pair
 LONGEST_SECONDS = 300.0
 
-BYTES_PER_PIXEL = 6000  # of working memory for one pair in float32, measured with the published sizes
+# Working memory of one pair: the published sizes in float32 peak 0.7 GB above their weights at 512 x 288 px.
+BYTES_PER_PIXEL = 6000
 _MOST_PAIRS = 16
 _SHARE_OF_FREE = 0.6
 

@@ -96,10 +96,10 @@ MAST3R = Weight(
 )
 JOSH3R = Weight(
     name="JOSH3R",
-    file="the JOSH3R checkpoint",
+    file="its checkpoint",
     purpose="hub tier: mode fast",
     origin="its authors' release, https://github.com/genforce/JOSH",
-    licence="none stated; made from MASt3R (CC BY-NC-SA 4.0, non-commercial)",
+    licence="none stated, made from MASt3R: CC BY-NC-SA 4.0, non-commercial",
     size=3_068_000_000,
     variable="JOSH_JOSH3R_WEIGHTS",
 )
@@ -141,8 +141,8 @@ def source_of(weight: Weight, environ: Mapping[str, str] = os.environ) -> str:
     if not found.present:
         example = weight.hub_id or "/path/to/checkpoint"
         raise WeightsError(
-            f"{weight.name} ({weight.file}, {format_size(weight.size)}) is {found.where}. Get it from {weight.origin} "
-            f"under its licence ({weight.licence}) and set {weight.variable} to the file or its Hub id, "
+            f"{weight.name} is {found.where.split(';')[0]}: get {weight.file} ({format_size(weight.size)}) from "
+            f"{weight.origin}; its licence: {weight.licence}; then set {weight.variable} to the file or its Hub id, "
             f"such as {weight.variable}={example}."
         )
     return environ.get(weight.variable, "").strip() or str(weight.hub_id)
