@@ -17,7 +17,7 @@ from torch import nn
 P = ParamSpec("P")
 Item = TypeVar("Item")
 
-# Guesses for a ZeroGPU card, with a margin (no card was at hand): a duration that is too short kills the run, one too long costs quota.
+# Guesses for a ZeroGPU card, none was at hand: too short a duration kills the run, too long a one costs quota.
 START_SECONDS = 10.0  # the process starts and its weights arrive
 ENCODE_SECONDS = 0.04  # one frame
 DECODE_SECONDS = 0.10  # one pair, both decoders and dense heads
