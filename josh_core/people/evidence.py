@@ -45,8 +45,13 @@ PAIRED_BONES = (
     ("hip", "shoulder"),
     ("shoulder", "ear"),
 )
-MIDDLE_BONES = (("right_hip", "left_hip"), ("right_shoulder", "left_shoulder"), ("right_ear", "left_ear"))
-MIDDLE_BONES += (("right_ear", "nose"), ("left_ear", "nose"))
+MIDDLE_BONES = (
+    ("right_hip", "left_hip"),
+    ("right_shoulder", "left_shoulder"),
+    ("right_ear", "left_ear"),
+    ("right_ear", "nose"),
+    ("left_ear", "nose"),
+)
 ACROSS = (0.03, 0.18)  # m, and share of the bone's length: sigma of a bone of the 3D guess across the line of sight
 ALONG = (0.02, 0.12)  # the same along it; better than across because the pixels already tell what is across
 UNSEEN = 0.05  # visibility below which nothing gets worse
@@ -110,19 +115,19 @@ def gather_evidence(track: Track, cameras: CameraPath, clip: Clip, height: float
         world_from_cam=cameras.world_from_cam[track.frames, :3, :3],
         camera_stays=cameras.kind != "moving",
         guess=guess,
-        turned=exchanged.any(1),
+        turned=np.asarray(exchanged.any(1), np.bool_),
         height=height,
     )
 
 
 def _finite(track: Track) -> Track:
     """The track with landmarks that are not numbers at zero and unseen."""
-    good = np.isfinite(track.landmarks_px).all(-1) & np.isfinite(track.landmarks_m).all(-1)
+    good = np.isfinite(np.concatenate([track.landmarks_px, track.landmarks_m], -1)).all(-1, keepdims=True)
     return replace(
         track,
-        landmarks_px=np.where(good[..., None], track.landmarks_px, 0.0).astype(np.float64),
-        landmarks_m=np.where(good[..., None], track.landmarks_m, 0.0).astype(np.float64),
-        visibility=np.where(good, np.clip(np.nan_to_num(track.visibility), 0, 1), 0.0),
+        landmarks_px=np.where(good, track.landmarks_px, 0.0).astype(np.float64),
+        landmarks_m=np.where(good, track.landmarks_m, 0.0).astype(np.float64),
+        visibility=np.where(good[..., 0], np.clip(np.nan_to_num(track.visibility), 0, 1), 0.0),
     )
 
 
@@ -161,7 +166,9 @@ def _bone_sigma(guess: Float, worse: Float, exchanged: Bool) -> Float:
     """[n,B,3] m. guess: [n,33,3] m; worse: [n,33]; exchanged: [n,2] upper body, legs."""
     length = np.median(np.linalg.norm(guess[:, BONE_TO] - guess[:, BONE_FROM], axis=-1), axis=0)
     across, along = (a + b * length for a, b in (ACROSS, ALONG))
-    sigma = np.sqrt(np.maximum(worse[:, BONE_FROM], worse[:, BONE_TO]))[..., None] * np.stack([across, across, along], -1)
+    sigma = np.sqrt(np.maximum(worse[:, BONE_FROM], worse[:, BONE_TO]))[..., None] * np.stack(
+        [across, across, along], -1
+    )
     low = np.isin(BONE_FROM, LEGS) & np.isin(BONE_TO, LEGS)
     turned = np.where(low, exchanged[:, 1:], exchanged[:, :1])
     sigma[..., 2] *= np.where(turned, TURNED, 1.0)

@@ -1,6 +1,6 @@
 """Bodies from tracks: the SMPL motion and shape that best explain a person's landmarks, all frames at once.
 
-Residuals with honest standard deviations (terms.py) and a damped Gauss-Newton (solve.py) from the network's own 3D
+Residuals with honest standard deviations (objective.py) and a damped Gauss-Newton (solve.py) from the network's own 3D
 guess. Bones of constant length, a known focal length and smoothness mend what the guess has wrong. DESIGN section 6.3.
 """
 
@@ -13,10 +13,11 @@ import torch
 
 from josh_core.body import BodyModel
 from josh_core.people.evidence import Evidence, gather_evidence
+from josh_core.people.objective import normal_equations, objective
+from josh_core.people.over_time import smoothness
 from josh_core.people.rig import Pose, Rig
 from josh_core.people.solve import step
 from josh_core.people.start import first_pose
-from josh_core.people.terms import normal_equations, objective, smoothness
 from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.types import BodyTrack, CameraPath, Clip, People, Track

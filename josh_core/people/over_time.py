@@ -1,0 +1,88 @@
+"""Terms of the body fit between frames: smooth joints, a steady depth, feet that stand where they stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from josh_core.body.names import JOINTS
+from josh_core.people.evidence import Evidence
+from josh_core.people.rig import Posed
+from josh_core.types import Float
+
+J = len(JOINTS)
+FRAME = 1 / 30  # s
+ACCELERATION = 27.0  # m/s^2 of a joint between frames 1/30 s apart: 30 mm per frame squared
+DEPTH_ACCELERATION = 6.0  # m/s^2 of the pelvis along the line of sight
+STILL_SPEED = 0.1  # m/s, a foot this slow may as well stand still
+FEET = np.arange(29, 33)  # landmarks: heels and toes
+
+
+def smoothness(times: Float) -> sparse.csr_matrix:
+    """Precision [n,n] of a path x over uneven times: x' P x is its squared acceleration over sigma squared, added up.
+
+    Each second difference counts for the time it spans, so that the frame rate does not matter.
+    """
+    n = len(times)
+    if n < 3:
+        return sparse.csr_matrix((n, n))
+    a, b = np.diff(times)[:-1], np.diff(times)[1:]
+    second = np.stack([2 / (a * (a + b)), -2 / (a * b), 2 / (b * (a + b))]) / ACCELERATION
+    second = second * np.sqrt(0.5 * (a + b) / FRAME)
+    matrix = sparse.diags(list(second), [0, 1, 2], shape=(n - 2, n))
+    return sparse.csr_matrix(matrix.T @ matrix)
+
+
+def paths(posed: Posed, e: Evidence) -> tuple[Float, Float, Float]:
+    """What moves smoothly [n,73], with its derivatives: joints as the turning camera leaves them, depth of the pelvis.
+
+    The depth is scaled so that one precision serves all.
+    """
+    n, stiff = len(posed.points), ACCELERATION / DEPTH_ACCELERATION
+
+    def path(points: Float) -> Float:  # [n,24,3,...]
+        columns = points[:, :J].reshape(n, J, 3, -1)
+        turned = (e.world_from_cam[:, None] @ columns).reshape(n, 3 * J, -1)
+        return np.concatenate([turned, stiff * columns[:, 0, 2:]], 1)
+
+    if not posed.by_motion.size:
+        return path(posed.points)[..., 0], np.empty(0), np.empty(0)
+    return path(posed.points)[..., 0], path(posed.by_motion), path(posed.by_shape)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Residuals between neighbouring frames and the term's part of the objective."""
+
+    residual: Float  # [n-1,R]
+    before: Float  # [n-1,R,MOTION] by the motion of the earlier frame
+    after: Float  # [n-1,R,MOTION] by the motion of the later frame
+    by_shape: Float  # [n-1,R,10]
+    cost: float
+
+
+def stance(posed: Posed, e: Evidence) -> Steps:
+    """Feet stand still or clearly move: velocity over sigma, robust per foot point and step (Cauchy).
+
+    A camera that does not travel tells them apart, and then a foot that is still in the image has no depth to wander.
+    """
+    n, rows = len(posed.points), 3 * len(FEET)
+    span = np.diff(e.times)[:, None]  # [n-1,1] s
+    share = span / FRAME if e.camera_stays else np.zeros_like(span)  # the same speed counts for its time
+
+    def turned(d: Float) -> Float:  # [n,57,3,P] -> [n,12,P]
+        return (e.world_from_cam[:, None] @ d[:, J + FEET]).reshape(n, rows, d.shape[-1])
+
+    velocity = np.diff(turned(posed.points[..., None])[..., 0], axis=0).reshape(n - 1, len(FEET), 3)
+    velocity = velocity / (span * STILL_SPEED)[..., None]
+    square = (velocity**2).sum(-1)
+    belief = np.sqrt(share / (1 + square))[..., None]  # [n-1,4,1]
+    residual = (belief * velocity).reshape(n - 1, rows)
+    cost = float((share * np.log1p(square)).sum())
+    if not posed.by_motion.size:
+        return Steps(residual, np.empty(0), np.empty(0), np.empty(0), cost)
+    scale = np.repeat(belief[..., 0] / (span * STILL_SPEED), 3, axis=1)[..., None]
+    by_motion, by_shape = turned(posed.by_motion), turned(posed.by_shape)
+    return Steps(residual, -scale * by_motion[:-1], scale * by_motion[1:], scale * np.diff(by_shape, axis=0), cost)

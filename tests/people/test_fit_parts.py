@@ -1,0 +1,206 @@
+"""Parts of the body fit: the rig against the body model, derivatives against differences, the solver, the sides."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from josh_core.body import load_body
+from josh_core.body.names import JOINTS, LANDMARKS
+from josh_core.geometry import rotmat_to_rotvec, rotvec_to_rotmat
+from josh_core.people.evidence import BONE_FROM, BONE_TO, Evidence
+from josh_core.people.habits import joint_habits
+from josh_core.people.objective import normal_equations, objective
+from josh_core.people.over_time import smoothness
+from josh_core.people.rig import MOTION, Pose, Rig
+from josh_core.people.sides import mirror_names, settle_sides
+from josh_core.people.solve import NormalEquations, step
+from josh_core.people.start import first_pose
+from josh_core.people.terms import bones, pixels
+from josh_core.types import Track
+
+N = 5
+
+
+@pytest.fixture(scope="module")
+def rig():
+    return Rig.of(load_body())
+
+
+def some_pose(rng, n=N, size=0.4):
+    rotations = rotvec_to_rotmat(rng.normal(0, size, (n, 24, 3)))
+    return Pose(rotations, rng.normal(0, 0.2, (n, 3)) + [0, 0, 4.0], rng.normal(0, 1, 10))
+
+
+def evidence_of(rig, pose, rng, noise=0.01):
+    """What a camera at the origin would tell of a pose, with noise."""
+    n = len(pose.transl)
+    p = rig.posed(pose, derivatives=False).points[:, len(JOINTS) :]
+    guess = p - p[:, [23, 24]].mean(1, keepdims=True) + rng.normal(0, noise, p.shape)
+    return Evidence(
+        times=np.arange(n) / 25 + rng.uniform(0, 0.01, n),
+        rays=p[..., :2] / p[..., 2:] + rng.normal(0, 0.2 * noise, p[..., :2].shape),
+        ray_sigma=rng.uniform(0.004, 0.02, p.shape[:2]),
+        bones=guess[:, BONE_TO] - guess[:, BONE_FROM],
+        bone_sigma=rng.uniform(0.05, 0.1, (n, len(BONE_FROM), 3)),
+        sight=rotvec_to_rotmat(rng.normal(0, 0.1, (n, 3))),
+        depth=np.full(n, 4.0),
+        world_from_cam=rotvec_to_rotmat(rng.normal(0, 0.3, (n, 3))),
+        camera_stays=True,
+        guess=guess,
+        turned=np.zeros(n, bool),
+        height=1.75,
+    )
+
+
+def test_rig_has_the_points_of_the_body(rig):
+    body, pose = load_body().double(), some_pose(np.random.default_rng(0), size=0.8)
+    with torch.no_grad():
+        p = body.points(torch.tensor(pose.betas).expand(N, -1), torch.tensor(pose.rotations), torch.tensor(pose.transl))
+        height = body.height(torch.tensor(pose.betas)[None]).item()
+    mine = rig.posed(pose, derivatives=False).points
+    assert np.abs(mine[:, :24] - p.joints.numpy()).max() < 1e-6
+    assert np.abs(mine[:, 24:] - p.landmarks.numpy()).max() < 1e-6
+    assert rig.stature[0] + rig.stature[1:] @ pose.betas == pytest.approx(height, abs=0.03)
+
+
+def test_derivatives_of_the_points(rig):
+    rng = np.random.default_rng(1)
+    pose, h = some_pose(rng, size=0.8), 1e-6
+    motion, betas = rng.normal(size=(N, MOTION)), rng.normal(size=10)
+    posed = rig.posed(pose)
+    there = rig.posed(pose.moved(h * motion, h * betas), derivatives=False).points
+    back = rig.posed(pose.moved(-h * motion, -h * betas), derivatives=False).points
+    told = (posed.by_motion @ motion[:, None, :, None])[..., 0] + posed.by_shape @ betas
+    assert np.abs((there - back) / (2 * h) - told).max() < 1e-6
+
+
+def test_gradient_of_the_whole_objective(rig):
+    rng = np.random.default_rng(2)
+    e = evidence_of(rig, some_pose(rng), rng, noise=0.05)
+    pose, smooth = some_pose(rng), smoothness(e.times)
+    e = replace(
+        e, bone_sigma=e.bone_sigma * 1e4
+    )  # derivatives hold the scale of the guess
+    normal = normal_equations(rig, pose, e, smooth)
+    for _ in range(5):
+        motion, betas, h = rng.normal(size=(N, MOTION)), rng.normal(size=10), 1e-6
+        ahead = objective(rig, pose.moved(h * motion, h * betas), e, smooth)
+        behind = objective(rig, pose.moved(-h * motion, -h * betas), e, smooth)
+        told = 2 * ((normal.gradient * motion).sum() + normal.shape_gradient @ betas)
+        assert told == pytest.approx((ahead - behind) / (2 * h), rel=1e-4)
+
+
+@pytest.mark.parametrize("term", [pixels, bones])
+def test_rows_of_terms(rig, term):
+    """Close to a good fit all beliefs are near one, and rows are plain derivatives of the residuals."""
+    rng = np.random.default_rng(3)
+    pose = some_pose(rng)
+    e = evidence_of(rig, pose, rng, noise=1e-7)
+    rows, h = term(rig.posed(pose), e), 1e-6
+    motion = rng.normal(size=(N, MOTION))
+    motion[:, :-3] *= 0.1
+    there = term(rig.posed(pose.moved(h * motion, np.zeros(10)), derivatives=False), e).residual
+    back = term(rig.posed(pose.moved(-h * motion, np.zeros(10)), derivatives=False), e).residual
+    told = (rows.by_motion @ motion[..., None])[..., 0]
+    assert np.abs(told).max() > 1
+    if term is bones:  # the scale of the guess follows the mean length of the bone, which joints hardly change
+        assert np.abs((there - back) / (2 * h) - told).max() < 0.25 * np.abs(told).max()
+    else:
+        assert np.abs((there - back) / (2 * h) - told).max() < 1e-3 * np.abs(told).max()
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7])
+def test_banded_step_solves_the_dense_equations(n):
+    rng, d = np.random.default_rng(4), 6
+    size = n * d + 10
+    dense = np.zeros((size, size))
+    for i in range(n):  # residuals over up to three neighbouring frames and the betas
+        at = np.r_[i * d : min(i + 3, n) * d, n * d : size]
+        rows = rng.normal(size=(40, len(at)))
+        dense[np.ix_(at, at)] += rows.T @ rows
+    g = rng.normal(size=size)
+    bands = tuple(
+        np.array([dense[i * d : (i + 1) * d, (i + k) * d : (i + k + 1) * d] for i in range(n - k)]).reshape(-1, d, d)
+        for k in range(3)
+    )
+    normal = NormalEquations(
+        bands, dense[:-10, -10:].reshape(n, d, 10), dense[-10:, -10:], g[:-10].reshape(n, d), g[-10:]
+    )
+    for damping in (0.0, 0.5):
+        motion, betas = step(normal, damping)
+        right = np.linalg.solve(dense + np.diag(damping * np.diag(dense) + 1e-6), -g)
+        assert np.allclose(np.concatenate([motion.ravel(), betas]), right, rtol=1e-6, atol=1e-9)
+
+
+def test_smoothness_measures_acceleration_whatever_the_frame_rate():
+    falling = [
+        0.5 * 9.81 * t**2 for t in (np.arange(301) / 300, np.arange(31) / 30, np.array([0, 0.1, 0.3, 0.35, 0.7, 1]))
+    ]
+    times = (np.arange(301) / 300, np.arange(31) / 30, np.array([0, 0.1, 0.3, 0.35, 0.7, 1]))
+    costs = [x @ (smoothness(t) @ x) for x, t in zip(falling, times, strict=True)]
+    assert costs[0] == pytest.approx((9.81 / 27.0) ** 2 * 30, rel=0.01)
+    assert costs[1] == pytest.approx(costs[0], rel=0.05)
+    assert costs[2] == pytest.approx(costs[0], rel=0.5)
+    assert smoothness(np.array([0.0, 1.0])).nnz == 0
+
+
+def test_first_pose_points_its_bones_as_the_guess(rig):
+    rng = np.random.default_rng(5)
+    pose = some_pose(rng, size=0.3)
+    e = evidence_of(rig, pose, rng, noise=1e-6)
+    first = first_pose(rig, replace(e, height=1.75))
+    p, q = (rig.posed(x, derivatives=False).points for x in (pose, first))
+    for a, b in ((1, 4), (4, 7), (16, 18), (18, 20), (2, 5), (17, 19)):
+        u, v = p[:, b] - p[:, a], q[:, b] - q[:, a]
+        cosine = (u * v).sum(-1) / np.linalg.norm(u, axis=-1) / np.linalg.norm(v, axis=-1)
+        assert np.degrees(np.arccos(np.clip(cosine, -1, 1))).max() < 8
+    assert np.abs(q[:, 0, 2] - 4.0).max() < 0.2
+
+
+def test_right_habits_mirror_the_left():
+    h = joint_habits()
+    left, right = JOINTS.index("left_elbow"), JOINTS.index("right_elbow")
+    assert h.least[left, 1] == -h.most[right, 1] == -2.6
+    assert h.most[left, 1] == h.least[right, 1] == 0
+    assert np.allclose(h.mean[left], h.mean[right] * [1, -1, -1])
+    assert (h.least <= h.mean).all() and (h.mean <= h.most).all()
+    bent = rotmat_to_rotvec(rotvec_to_rotmat(np.array([1.2, 0, 0])))
+    knee = JOINTS.index("left_knee")
+    assert (h.least[knee] <= bent).all() and (bent <= h.most[knee]).all()
+
+
+def waving(n):
+    """A track of somebody whose hands and feet swing, far apart."""
+    t = np.arange(n) / 30
+    base = np.random.default_rng(6).uniform(0, 20, (33, 2))
+    for name, (x, y) in {"shoulder": (40, 50), "hip": (25, 150), "elbow": (70, 90), "knee": (30, 220)}.items():
+        for side, sign in (("left", 1), ("right", -1)):
+            base[LANDMARKS.index(f"{side}_{name}")] = (200 + sign * x, y)
+    px = np.repeat(base[None], n, 0)
+    for name, y in (("wrist", 130), ("ankle", 300)):
+        for side, sign in (("left", 1), ("right", -1)):
+            k = LANDMARKS.index(f"{side}_{name}")
+            px[:, k, 0] = 200 + sign * (60 + 20 * np.sin(6 * t))
+            px[:, k, 1] = y
+    m = np.concatenate([px / 200, np.zeros((n, 33, 1))], -1)
+    ones = np.ones((n, 33))
+    return Track(0, np.arange(n), np.zeros((n, 4)), px, ones, m, np.ones(n, bool))
+
+
+def test_sides_are_settled_for_the_whole_body_and_for_the_legs_alone():
+    track, mirror = waving(30), mirror_names()
+    assert (mirror[mirror] == np.arange(33)).all()
+    assert LANDMARKS[mirror[LANDMARKS.index("mouth_left")]] == "mouth_right"
+    px = track.landmarks_px.copy()
+    px[10:14] = px[10:14][:, mirror]
+    legs = np.arange(23, 33)
+    px[np.ix_(range(20, 22), legs)] = track.landmarks_px[np.ix_(range(20, 22), mirror[legs])]
+    mended, exchanged = settle_sides(replace(track, landmarks_px=px), 350.0)
+    assert np.flatnonzero(exchanged[:, 0]).tolist() == [10, 11, 12, 13]
+    assert np.flatnonzero(exchanged[:, 1]).tolist() == [10, 11, 12, 13, 20, 21]
+    assert np.array_equal(mended.landmarks_px, track.landmarks_px)
+    same, nothing = settle_sides(track, 350.0)
+    assert not nothing.any()
+    assert np.array_equal(same.landmarks_px, track.landmarks_px)
