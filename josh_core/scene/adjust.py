@@ -16,7 +16,7 @@ from josh_core.geometry import rotvec_to_rotmat
 from josh_core.scene.lens import FocalPrior, Lens, distort, undistort
 from josh_core.scene.rotation import cross_matrix
 from josh_core.scene.tracks import Sightings
-from josh_core.types import Bool, Float, Int
+from josh_core.types import Float, Int
 
 MIN_Z = 0.02  # of the ray's length: a point is not allowed beside or behind the camera
 SHARED = 2  # unknowns of the lens: log focal and distortion

@@ -43,7 +43,8 @@ class MapGrid:
         width, height = max(1, round(clip.width * scale)), max(1, round(clip.height * scale))
         centred = pixel_grid(width, height) - [width / 2, height / 2]
         small = focal * width / clip.width
-        return cls(width, height, small, np.concatenate([centred / small, np.ones((height, width, 1))], -1))
+        rays = np.concatenate([centred / small, np.ones((height, width, 1))], -1)
+        return cls(width, height, small, rays.astype(np.float32))
 
     def pixels(self, p_cam: Float) -> Float:
         """Pixels [...,2] of camera points [...,3]; z is held above zero."""
@@ -76,7 +77,12 @@ def estimate_depths(clip: Clip, people: People, cameras: CameraPath, points: Flo
         if len(neighbours) == 0 or not cameras.registered[frame]:
             continue
         inverse, confidence = _triangulate(frames, cameras, int(frame), neighbours, grid)
-        good = frames.free(int(frame)) & (inverse > 1 / (FAR * middle)) & (confidence > 0.02)
+        good = (
+            frames.free(int(frame))
+            & ~blank_above(frames.gray(int(frame)))
+            & (inverse > 1 / (FAR * middle))
+            & (confidence > 0.02)
+        )
         out.depth[k][good] = 1 / inverse[good]
         out.confidence[k][good] = confidence[good]
     return _confirm(out, cameras, grid)
@@ -152,21 +158,22 @@ def _triangulate(
     along r + rho t, t the neighbour's step. Flow v to pixel u gives two equations rho a + v = 0, a = u t_z - f t_xy.
     What the neighbours so far say is where the flow to the next one starts.
     """
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     dis.setFinestScale(0)
     gray = frames.gray(frame)
     clues = _Clues()
-    fused = np.zeros(gray.shape)
+    fused = np.zeros(gray.shape, np.float32)
     for neighbour in neighbours:
         near_from_cam = invert(cameras.world_from_cam[neighbour]) @ cameras.world_from_cam[frame]
-        step = near_from_cam[:3, :3].T @ near_from_cam[:3, 3]
+        step = (near_from_cam[:3, :3].T @ near_from_cam[:3, 3]).astype(np.float32)
         turned, visible = frames.turned(neighbour, near_from_cam[:3, :3], grid)
         flow = dis.calc(gray, turned, _expected_flow(fused, step, grid))
-        seen = grid.focal * grid.rays[..., :2] + flow  # px from the centre
-        at = (seen + [grid.width / 2 - 0.5, grid.height / 2 - 0.5]).astype(np.float32)
-        shown = cv2.remap(visible, at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
-        clues.add(seen * step[2] - grid.focal * step[:2], flow, shown > 0)
-        fused, precision, agree = clues.fuse()
+        seen = np.float32(grid.focal) * grid.rays[..., :2] + flow  # px from the centre
+        at = seen + np.array([grid.width / 2 - 0.5, grid.height / 2 - 0.5], np.float32)
+        x, y = np.ascontiguousarray(at[..., 0]), np.ascontiguousarray(at[..., 1])
+        shown = cv2.remap(visible, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+        clues.add(seen * step[2] - np.float32(grid.focal) * step[:2], flow, (shown > 0).astype(np.float32))
+        fused, precision, agree = clues.fuse(rounds=1 if len(clues) < len(neighbours) else 3)
     sigma = 1 / np.maximum(np.sqrt(precision) * np.abs(fused), 1e-9)  # relative
     confidence = agree / (1 + (sigma / ROUGH) ** 2) * _texture(gray)
     return fused, np.where(fused > 0, confidence, 0)
@@ -176,35 +183,38 @@ def _expected_flow(inverse: Float, step: Float, grid: MapGrid) -> Float:
     """Parallax [h,w,2] px of inverse depth [h,w] under a step [3] of the camera."""
     inverse = np.maximum(cv2.medianBlur(inverse.astype(np.float32), 5), 0)[..., None]
     seen = grid.rays + inverse * step
-    return (grid.focal * (seen[..., :2] / np.maximum(seen[..., 2:], 0.2) - grid.rays[..., :2])).astype(np.float32)
+    return np.float32(grid.focal) * (seen[..., :2] / np.maximum(seen[..., 2:], 0.2) - grid.rays[..., :2])
 
 
 class _Clues:
-    """What each neighbour says about inverse depth [h,w]: a value, its precision, and how far it is off the epipolar."""
+    """What each neighbour says about inverse depth [h,w]: a value, its precision, and whether it keeps to the pose."""
 
     def __init__(self) -> None:
         self._rho: list[Float] = []
         self._precision: list[Float] = []
         self._trust: list[Float] = []
 
-    def add(self, a: Float, flow: Float, shown: Bool) -> None:
-        """a, flow: [h,w,2] px with rho a + flow = 0; shown: [h,w] False where the neighbour sees a person or nothing."""
+    def add(self, a: Float, flow: Float, shown: Float) -> None:
+        """a, flow: [h,w,2] px with rho a + flow = 0; shown: [h,w] 0 where the neighbour sees a person or nothing."""
         info = (a**2).sum(-1).clip(1e-12)
         rho = -(a * flow).sum(-1) / info
         noise = FLOW_NOISE + FLOW_DRIFT * np.linalg.norm(flow, axis=-1)
         miss = np.linalg.norm(a * rho[..., None] + flow, axis=-1)
         self._rho.append(rho)
         self._precision.append(info / noise**2)
-        self._trust.append(np.where(shown, 1 / (1 + (miss / (2 * noise)) ** 2) ** 2, 0))
+        self._trust.append(shown / np.square(1 + np.square(miss / (2 * noise))))
 
-    def fuse(self) -> tuple[Float, Float, Float]:
+    def __len__(self) -> int:
+        return len(self._rho)
+
+    def fuse(self, rounds: int) -> tuple[Float, Float, Float]:
         """Robust mean of the inverse depths, its precision, and how well the neighbours agree in [0, 1]."""
         rho, precision, trust = np.array(self._rho), np.array(self._precision), np.array(self._trust)
         weight = trust * precision + 1e-12
         fused = (weight * rho).sum(0) / weight.sum(0)
         good = trust
-        for _ in range(3):
-            good = trust / (1 + (rho - fused) ** 2 * precision / 4) ** 2
+        for _ in range(rounds):
+            good = trust / np.square(1 + np.square(rho - fused) * precision / 4)
             weight = good * precision + 1e-12
             fused = (weight * rho).sum(0) / weight.sum(0)
         shown = (trust > 0).sum(0)
@@ -219,6 +229,21 @@ def _texture(gray: UInt8) -> Float:
     return np.asarray(variance / (variance + TEXTURE**2))
 
 
+def blank_above(gray: UInt8) -> Bool:
+    """[h,w] True in blank stretches that reach the top of the image: sky, or a ceiling without anything on it.
+
+    Flow paints them with the depth of whatever they border.
+    """
+    image = gray.astype(np.float32)
+    mean = cv2.blur(image, (5, 5))
+    rough = np.maximum(cv2.blur(image**2, (5, 5)) - mean**2, 0)
+    fine = np.hypot(cv2.Sobel(image, cv2.CV_32F, 1, 0), cv2.Sobel(image, cv2.CV_32F, 0, 1)) / 8
+    blank = ((rough < TEXTURE**2) | (fine < 0.5 * TEXTURE)).astype(np.uint8)
+    _, labels = cv2.connectedComponents(blank, connectivity=4)
+    top = np.unique(labels[0][blank[0] > 0])
+    return np.asarray(np.isin(labels, top) & (blank > 0), np.bool_)
+
+
 def _confirm(maps: DepthMaps, cameras: CameraPath, grid: MapGrid) -> DepthMaps:
     """Confidence raised where other keyframes see the same surface, lowered where they see through it."""
     confidence = np.zeros_like(maps.confidence)
@@ -229,8 +254,8 @@ def _confirm(maps: DepthMaps, cameras: CameraPath, grid: MapGrid) -> DepthMaps:
             same, through = compare(maps, cameras, grid, k, other)
             yes += same
             no += through
-        vote = (yes + 0.5) / (yes + no + 1.0)  # half where nobody else sees it
-        confidence[k] = maps.confidence[k] * np.where(yes > 0, np.maximum(vote, 0.5), 0.5 * vote)
+        vote = np.where(yes > no, 1.0, np.where(yes + no > 0, 0.3, 0.5))  # 0.5: nobody else looks there
+        confidence[k] = maps.confidence[k] * vote
         confidence[k] **= np.where(yes > 1, 0.7, 1.0)
     return DepthMaps(maps.depth, confidence.astype(np.float32), maps.backdrop)
 

@@ -55,7 +55,7 @@ def load_lighterglue() -> Any:
     from kornia.feature import LightGlue
 
     model = LightGlue(
-        None,
+        None,  # type: ignore[arg-type]  # what kornia's own documentation says for weights of one's own
         input_dim=64,
         descriptor_dim=96,
         n_layers=6,

@@ -1,4 +1,4 @@
-"""The floor: a plane under the people's feet, fitted to depth maps; and the image laid on it where there is no depth."""
+"""The floor: a plane under the people's feet, fitted to depth maps, and the image laid on it where depth is missing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def _candidates(scene: Scene, people: People, clip: Clip) -> tuple[Float, Float,
     p, w, z = np.concatenate(points), np.concatenate(weights), np.concatenate(distances)
     if len(p) > SAMPLES:
         # Half drawn by weight, so that the few points beside the feet are all there.
-        pick = np.unique(np.concatenate([np.argsort(-w, kind="stable")[: SAMPLES // 2], rng.permutation(len(p))[: SAMPLES // 2]]))
+        pick = np.unique(
+            np.concatenate([np.argsort(-w, kind="stable")[: SAMPLES // 2], rng.permutation(len(p))[: SAMPLES // 2]])
+        )
         p, w, z = p[pick], w[pick], z[pick]
     return p, w, z
 
@@ -169,5 +171,3 @@ def _wall_depth(cameras: CameraPath, floor: Floor, frame: int, distance: float, 
     rays = grid.rays @ cameras.world_from_cam[frame, :3, :3].T
     across = rays - (rays @ floor.normal)[..., None] * floor.normal
     return distance / np.linalg.norm(across, axis=-1).clip(0.2)
-
-

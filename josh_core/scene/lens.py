@@ -79,10 +79,10 @@ def straighten(clip: Clip, people: People, cameras: CameraPath) -> tuple[Clip, P
 
 def _straighten_clip(clip: Clip, lens: Lens) -> Clip:
     """The clip with its distortion taken out."""
-    table = _table(lens, clip.width, clip.height, clip.width, clip.height)
+    x, y = _table(lens, (clip.width, clip.height), clip.width, clip.height)
     jpegs = []
     for t in range(len(clip)):
-        rgb = cv2.remap(clip.frame(t), table, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        rgb = cv2.remap(clip.frame(t), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         ok, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])
         assert ok  # a frame that was decoded can be encoded
         jpegs.append(data.tobytes())
@@ -97,8 +97,8 @@ def _straighten_people(people: People, clip: Clip, lens: Lens) -> People:
         return undistort(lens, px - centre) + centre
 
     height, width = people.labels.shape[1:]
-    table = _table(lens, clip.width, clip.height, width, height)
-    labels = np.stack([cv2.remap(label, table, None, cv2.INTER_NEAREST) for label in people.labels])
+    x, y = _table(lens, (clip.width, clip.height), width, height)
+    labels = np.stack([cv2.remap(label, x, y, cv2.INTER_NEAREST) for label in people.labels])
     tracks = tuple(
         replace(t, boxes=straight(t.boxes.reshape(-1, 2, 2)).reshape(-1, 4), landmarks_px=straight(t.landmarks_px))
         for t in people.tracks
@@ -106,9 +106,10 @@ def _straighten_people(people: People, clip: Clip, lens: Lens) -> People:
     return replace(people, tracks=tracks, labels=labels)
 
 
-def _table(lens: Lens, clip_width: int, clip_height: int, width: int, height: int) -> Float:
-    """For each pixel [height,width] of a straight image, reduced from the clip's size, where it is seen (cv2.remap)."""
-    scale = np.array([clip_width / width, clip_height / height])
-    centre = np.array([clip_width, clip_height]) / 2
+def _table(lens: Lens, clip_size: tuple[int, int], width: int, height: int) -> tuple[Float, Float]:
+    """Where each pixel of a straight image, reduced from the clip's size, is seen: x and y [height,width]."""
+    scale = np.array(clip_size) / [width, height]
+    centre = np.array(clip_size) / 2
     seen = distort(lens, pixel_grid(width, height) * scale - centre) + centre
-    return (seen / scale - 0.5).astype(np.float32)  # OpenCV counts pixel centres as integers
+    at = (seen / scale - 0.5).astype(np.float32)  # OpenCV counts pixel centres as integers
+    return np.ascontiguousarray(at[..., 0]), np.ascontiguousarray(at[..., 1])

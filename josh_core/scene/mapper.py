@@ -15,7 +15,6 @@ import numpy as np
 from josh_core.progress import Progress
 from josh_core.types import Float, Int
 
-
 PROGRAM = Path(__file__).with_name("mapper_process.py")  # run by path, so that no other module of ours is loaded
 
 

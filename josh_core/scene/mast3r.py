@@ -24,6 +24,7 @@ from josh_core.scene.depth import MapGrid
 from josh_core.scene.lens import Lens
 from josh_core.scene.mast3r_graph import TRUSTED, Placed, place_keyframes, verified
 from josh_core.scene.mast3r_pairs import STRIDE, WINDOW, Canonical, Keyframes, PairMatches, read_keyframes
+from josh_core.scene.moving import KeyMap
 from josh_core.scene.tracks import Tracks, background, follow
 from josh_core.settings import Settings
 from josh_core.types import CameraPath, Clip, DepthMaps, Float, Int, Matches, People, Scene
@@ -156,7 +157,7 @@ def _moving(
         rotations, centres = placed.world_from_cam[:, :3, :3], placed.world_from_cam[:, :3, 3]
         rig = Rig(rotations, centres, Lens(focal[0]), points / distance[:, None], 1 / distance)
         noise = TRACK_NOISE * max(clip.width, clip.height)
-        path = every_frame(clip, tracks, keyframes, rig, ids, noise, "moving", focal[1])
+        path = every_frame(tracks, clip.times, KeyMap(keyframes, rig, ids, focal[1]), "moving", noise)
     else:
         between = interpolate_rigid(placed.world_from_cam, clip.times[keyframes], clip.times)
         path = CameraPath("moving", between, *focal, keyframes, np.zeros(len(clip), np.bool_))

@@ -5,26 +5,25 @@ from __future__ import annotations
 import numpy as np
 
 from josh_core.geometry import transform
-from josh_core.scene.camera import NOISE, REFERENCE, CameraSolution
+from josh_core.scene.camera import CameraSolution
 from josh_core.scene.lens import undistort
 from josh_core.scene.tracks import Tracks
-from josh_core.types import CameraPath, Clip, Float, Matches
+from josh_core.types import CameraPath, Float, Matches
 
 GAPS = (1, 2, 3, 5, 8)  # keyframes between the two of a pair
 MOST = 200  # correspondences of a pair
 FEWEST = 15
 
 
-def keyframe_matches(clip: Clip, tracks: Tracks, solution: CameraSolution, seed: int) -> Matches:
+def keyframe_matches(tracks: Tracks, solution: CameraSolution, seed: int) -> Matches:
     """Matches in straightened pixels; none for a static camera, whose frames all see the same."""
-    path = solution.path
-    noise = NOISE * max(clip.width, clip.height) / REFERENCE
+    path, noise = solution.path, tracks.noise
     rng = np.random.default_rng(seed)
     pairs, pixels, confidences = [], [], []
     if path.kind != "static":
         for a in range(len(path.keyframes)):
             for b in (a + gap for gap in GAPS if a + gap < len(path.keyframes)):
-                px, error = _pair(clip, tracks, solution, int(path.keyframes[a]), int(path.keyframes[b]))
+                px, error = _pair(tracks, solution, int(path.keyframes[a]), int(path.keyframes[b]))
                 good = np.nonzero(error < 4 * noise)[0]
                 if len(good) < FEWEST:
                     continue
@@ -40,11 +39,10 @@ def keyframe_matches(clip: Clip, tracks: Tracks, solution: CameraSolution, seed:
     )
 
 
-def _pair(clip: Clip, tracks: Tracks, solution: CameraSolution, s: int, t: int) -> tuple[Float, Float]:
+def _pair(tracks: Tracks, solution: CameraSolution, s: int, t: int) -> tuple[Float, Float]:
     """Straightened pixels [n,2,2] of the tracks common to frames s and t, and the larger of their two errors [n] px."""
     ids, px_s, px_t = tracks.common(s, t)
-    centre = np.array([clip.width, clip.height]) / 2
-    xy_s, xy_t = (undistort(solution.lens, px - centre) for px in (px_s, px_t))
+    xy_s, xy_t = (undistort(solution.lens, px - tracks.centre) for px in (px_s, px_t))
     if solution.path.kind == "moving":
         row = np.searchsorted(solution.ids, ids).clip(0, len(solution.ids) - 1)
         known = solution.ids[row] == ids
@@ -54,7 +52,7 @@ def _pair(clip: Clip, tracks: Tracks, solution: CameraSolution, s: int, t: int) 
     else:
         ray = np.concatenate([xy_s / solution.path.focal, np.ones((len(xy_s), 1))], -1)
         error = _error(solution.path, t, transform(solution.path.world_from_cam[s], ray), xy_t)
-    return np.stack([xy_s, xy_t], 1) + centre, error
+    return np.stack([xy_s, xy_t], 1) + tracks.centre, error
 
 
 def _error(path: CameraPath, frame: int, p_world: Float, xy: Float) -> Float:
@@ -62,5 +60,3 @@ def _error(path: CameraPath, frame: int, p_world: Float, xy: Float) -> Float:
     rotation, centre = path.world_from_cam[frame, :3, :3], path.world_from_cam[frame, :3, 3]
     p_cam = (p_world - centre) @ rotation
     return np.linalg.norm(path.focal * p_cam[:, :2] / np.maximum(p_cam[:, 2:], 1e-6) - xy, axis=-1)
-
-

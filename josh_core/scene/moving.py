@@ -13,7 +13,7 @@ from josh_core.scene.lens import FocalPrior, Lens
 from josh_core.scene.mapper import MapperMap, MapperProblem, map_keyframes
 from josh_core.scene.rotation import Turning
 from josh_core.scene.tracks import Sightings, Tracks, sightings_of
-from josh_core.types import Clip, Float, Int
+from josh_core.types import Float, Int
 
 GAPS = (1, 2, 3, 5, 8, 13, 21, 34)  # keyframes between the images of a pair
 MAPPED_POINTS = 300  # most keypoints of a keyframe that the mapper gets: enough to start from, and they cost time
@@ -27,67 +27,70 @@ GAIN = 0.6  # travelling must lower the cost of turning on the spot to this shar
 
 
 @dataclass(frozen=True)
-class Moving:
-    """A map of keyframes: the world is the first of them."""
+class KeyMap:
+    """A map of keyframes: cameras and points, in the world of the first of them."""
 
-    keyframes: Int  # [R] numbers of the keyframes in it, ascending
+    frames: Int  # [R] the keyframes in it, ascending
     rig: Rig  # their cameras, and the points
     ids: Int  # [P] track of each point, ascending
     focal_sigma: float  # relative
 
 
+@dataclass(frozen=True)
+class _Start:
+    """Where a bundle adjustment begins."""
+
+    frames: Int  # [R]
+    rotations: Float  # [R,3,3] world_from_cam
+    centres: Float  # [R,3]
+    lens: Lens
+
+
 def solve_moving(
-    clip: Clip, tracks: Tracks, keyframes: Int, turning: Turning, prior: FocalPrior, noise: float, seed: int, progress: Progress
-) -> Moving | None:
+    tracks: Tracks, keyframes: Int, turning: Turning, prior: FocalPrior, seed: int, progress: Progress
+) -> KeyMap | None:
     """Map of the keyframes, or None where no travel can be made out.
 
     turning: the best camera without travel, which is also where a camera that moves by centimetres starts from.
     """
-    parallax = float(np.percentile(turning.residual, 90))
-    start = None
-    if parallax > LITTLE_PARALLAX * noise:
-        start = _best_map(clip, tracks, keyframes, prior, noise, seed, progress)
-    used = np.arange(len(keyframes))
-    if start is not None:
-        used, rotations, centres, lens = start
-    else:
-        rotations, centres, lens = turning.world_from_cam, np.zeros((len(keyframes), 3)), Lens(turning.focal)
+    mapped = None
+    if float(np.percentile(turning.residual, 90)) > LITTLE_PARALLAX * tracks.noise:
+        mapped = _best_map(tracks, keyframes, prior, seed, progress)
+    still = _Start(keyframes, turning.world_from_cam, np.zeros((len(keyframes), 3)), Lens(turning.focal))
+    start = mapped or still
     progress.update(0.7)
-    sightings, ids = sightings_of(tracks, keyframes[used], clip, 3)
+    sightings, ids = sightings_of(tracks, start.frames, 3)
     if len(ids) < 30:
         return None
-    rig = _with_points(rotations, centres, lens, sightings, len(ids), still=start is None)
-    adjusted = _adjust_in_two(rig, sightings, prior, noise)
-    if start is None and not _travels(adjusted, sightings, prior, noise):
+    rig = triangulate(start.rotations, start.centres, start.lens, sightings, len(ids))
+    if mapped is None:
+        rig = _all_at_one_distance(rig, sightings)
+    adjusted = _adjust_in_two(rig, sightings, prior, tracks.noise)
+    if mapped is None and not _travels(adjusted, sightings, prior, tracks.noise):
         return None
-    return _tidy(adjusted, sightings, used, ids, noise)
+    return _tidy(adjusted, sightings, start.frames, ids, tracks.noise)
 
 
-def _best_map(
-    clip: Clip, tracks: Tracks, keyframes: Int, prior: FocalPrior, noise: float, seed: int, progress: Progress
-) -> tuple[Int, Float, Float, Lens] | None:
+def _best_map(tracks: Tracks, keyframes: Int, prior: FocalPrior, seed: int, progress: Progress) -> _Start | None:
     """Maps with several focals, two at a time; the one whose cameras explain all tracks best."""
-    focals = [f * max(clip.width, clip.height) for f in FOCALS] if prior.sigma > 0 else [prior.focal]
-    problem = mapper_problem(clip, tracks, keyframes, noise, seed)
+    focals = [f * max(tracks.size) for f in FOCALS] if prior.sigma > 0 else [prior.focal]
+    problem = mapper_problem(tracks, keyframes, seed)
     with ThreadPoolExecutor(2) as pool:
         maps = list(pool.map(lambda f: map_keyframes(replace(problem, focal=f), progress), focals))
     best, least = None, np.inf
-    for found in (m for m in maps if m is not None):
-        used, rotations, centres, lens = _from_map(found)
-        sightings, ids = sightings_of(tracks, keyframes[used], clip, 3)
-        rig = triangulate(rotations, centres, lens, sightings, len(ids))
-        off = np.linalg.norm(residuals(rig, sightings), axis=-1) / noise
-        cost = float(np.log1p((off / 8) ** 2).mean()) * (len(keyframes) / len(used)) ** 2
+    for start in (_from_map(found, keyframes) for found in maps if found is not None):
+        sightings, ids = sightings_of(tracks, start.frames, 3)
+        rig = triangulate(start.rotations, start.centres, start.lens, sightings, len(ids))
+        off = np.linalg.norm(residuals(rig, sightings), axis=-1) / tracks.noise
+        cost = float(np.log1p((off / 8) ** 2).mean()) * (len(keyframes) / len(start.frames)) ** 2
         if cost < least:
-            best, least = (used, rotations, centres, lens), cost
+            best, least = start, cost
     return best
 
 
-def mapper_problem(
-    clip: Clip, tracks: Tracks, keyframes: Int, noise: float, seed: int
-) -> MapperProblem:
+def mapper_problem(tracks: Tracks, keyframes: Int, seed: int) -> MapperProblem:
     """Keypoints and matches for the mapper, drawn at random (the longest tracks would all be far away)."""
-    sightings, ids = sightings_of(tracks, keyframes, clip, 3)
+    sightings, ids = sightings_of(tracks, keyframes, 3)
     luck = np.random.default_rng(seed).permutation(len(ids))
     rows = []
     for k in range(len(keyframes)):
@@ -96,50 +99,40 @@ def mapper_problem(
     pairs, matches = [], []
     for a in range(len(keyframes)):
         for b in (a + gap for gap in GAPS if a + gap < len(keyframes)):
-            _, i, j = np.intersect1d(
-                sightings.point[rows[a]], sightings.point[rows[b]], assume_unique=True, return_indices=True
-            )
+            ours, theirs = sightings.point[rows[a]], sightings.point[rows[b]]
+            _, i, j = np.intersect1d(ours, theirs, assume_unique=True, return_indices=True)
             if len(i) >= 20:
                 pairs.append((a, b))
                 matches.append(np.stack([i, j], -1))
-    centre = np.array([clip.width, clip.height]) / 2
     return MapperProblem(
-        size=np.array([clip.width, clip.height]),
-        focal=FOCALS[0] * max(clip.width, clip.height),
+        size=np.array(tracks.size),
+        focal=FOCALS[0] * max(tracks.size),
         keypoint_starts=np.concatenate([[0], np.cumsum([len(r) for r in rows])]),
-        keypoints=sightings.xy[np.concatenate(rows)] + centre,
+        keypoints=sightings.xy[np.concatenate(rows)] + tracks.centre,
         pairs=np.array(pairs, np.int64).reshape(-1, 2),
         match_starts=np.concatenate([[0], np.cumsum([len(m) for m in matches])]).astype(np.int64),
         matches=np.concatenate([np.zeros((0, 2), np.int64), *matches]),
-        max_error=4 * noise,
+        max_error=4 * tracks.noise,
         seed=seed,
     )
 
 
-def _from_map(found: MapperMap) -> tuple[Int, Float, Float, Lens]:
-    """Keyframe numbers, rotations [R,3,3], centres [R,3] and lens, with the first camera as the world."""
+def _from_map(found: MapperMap, keyframes: Int) -> _Start:
+    """The mapper's cameras with the first of them as the world and a spread of one."""
     rotations = found.cam_from_world[:, :, :3].swapaxes(-1, -2)
     centres = -np.einsum("kij,kj->ki", rotations, found.cam_from_world[:, :, 3])
     first = rotations[0].T
     centres = (centres - centres[0]) @ first.T
     size = np.sqrt((centres**2).sum(-1).mean())
-    return found.images, first @ rotations, centres / max(size, 1e-12), Lens(found.focal)
+    return _Start(keyframes[found.images], first @ rotations, centres / max(size, 1e-12), Lens(found.focal))
 
 
-def _with_points(
-    rotations: Float, centres: Float, lens: Lens, sightings: Sightings, count: int, still: bool
-) -> Rig:
-    """Points for the cameras: triangulated, or, where the cameras do not yet move, all at one distance.
-
-    (Structure from accidental motion starts so: Yu and Gallup, CVPR 2014.)
-    """
-    rig = triangulate(rotations, centres, lens, sightings, count)
-    if not still:
-        return rig
-    rays = np.concatenate([sightings.xy / lens.focal, np.ones((len(sightings.xy), 1))], -1)
-    rays = np.einsum("oij,oj->oi", rotations[sightings.camera], rays)
-    mean = np.stack([np.bincount(sightings.point, rays[:, i], count) for i in range(3)], -1)
-    return replace(rig, rays=mean / np.linalg.norm(mean, axis=-1, keepdims=True), inverse=np.ones(count))
+def _all_at_one_distance(rig: Rig, sightings: Sightings) -> Rig:
+    """Points for cameras that do not move yet. (Structure from accidental motion starts so: Yu, Gallup, CVPR 2014.)"""
+    rays = np.concatenate([sightings.xy / rig.lens.focal, np.ones((len(sightings.xy), 1))], -1)
+    rays = np.einsum("oij,oj->oi", rig.rotations[sightings.camera], rays)
+    mean = np.stack([np.bincount(sightings.point, rays[:, i], len(rig.rays)) for i in range(3)], -1)
+    return replace(rig, rays=mean / np.linalg.norm(mean, axis=-1, keepdims=True), inverse=np.ones(len(rig.rays)))
 
 
 def _adjust_in_two(rig: Rig, sightings: Sightings, prior: FocalPrior, noise: float) -> Adjusted:
@@ -176,7 +169,7 @@ def _travels(adjusted: Adjusted, sightings: Sightings, prior: FocalPrior, noise:
     return adjusted.cost < GAIN * turned.cost
 
 
-def _tidy(adjusted: Adjusted, sightings: Sightings, used: Int, ids: Int, noise: float) -> Moving:
+def _tidy(adjusted: Adjusted, sightings: Sightings, frames: Int, ids: Int, noise: float) -> KeyMap:
     """The map at a handy scale, with only the points that agree with their sightings."""
     rig = adjusted.rig
     good = np.bincount(sightings.point[adjusted.residual < 4 * noise], minlength=len(ids)) >= 3
@@ -184,4 +177,4 @@ def _tidy(adjusted: Adjusted, sightings: Sightings, used: Int, ids: Int, noise: 
     depth = 1 / np.maximum(rig.inverse[good], 1e-4)
     scale = USUAL_DEPTH / float(np.median(depth))
     rig = replace(rig, centres=rig.centres * scale, rays=rig.rays[good], inverse=rig.inverse[good] / scale)
-    return Moving(used, rig, ids[good], adjusted.focal_sigma)
+    return KeyMap(frames, rig, ids[good], adjusted.focal_sigma)

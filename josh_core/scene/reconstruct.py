@@ -24,8 +24,8 @@ def reconstruct_scene(clip: Clip, people: People, settings: Settings, progress: 
     with progress.stage("tracks"):
         tracks = follow(clip, people, progress)
     with progress.stage("camera"):
-        solution = solve_camera(clip, tracks, settings, progress)
-        matches = keyframe_matches(clip, tracks, solution, settings.seed)
+        solution = solve_camera(tracks, clip.times, settings, progress)
+        matches = keyframe_matches(tracks, solution, settings.seed)
     with progress.stage("depth"):
         cameras = solution.path
         if cameras.kind != "moving":

@@ -122,9 +122,7 @@ def cross_matrix(v: Float) -> Float:
     return out - out.swapaxes(-1, -2)
 
 
-def _assemble(
-    pairs: PixelPairs, jacobian: Float, residual: Float, weight: Float, nodes: int
-) -> tuple[Float, Float]:
+def _assemble(pairs: PixelPairs, jacobian: Float, residual: Float, weight: Float, nodes: int) -> tuple[Float, Float]:
     """Normal equations of 3 K + 1 unknowns; node 0 is held by a stiff prior, which is the free turn of the world."""
     size = 3 * nodes + 1
     small = np.einsum("m,mki,mkj->mij", weight, jacobian, jacobian)  # [M,7,7]

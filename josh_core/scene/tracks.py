@@ -19,6 +19,8 @@ from josh_core.types import Bool, Clip, Float, Int, People, UInt8
 WORK_SIDE = 960  # px, longest side of the images that are tracked
 MOST_POINTS = 1200  # live points in a frame
 SPACING = 0.011  # of the longest side: a new keypoint keeps this distance from live ones
+REFERENCE = 1280  # px: thresholds are for an image whose longest side is this
+NOISE = 0.5  # px, standard deviation of a good track
 MARGIN = 0.012  # of the longest side: how far person masks are grown
 FORWARD_BACKWARD = 0.6  # px of the working image: a track that does not return to its start is dropped
 
@@ -31,8 +33,24 @@ class Tracks:
     ids: Int  # [N] track of each observation
     px: Float  # [N,2] px of the decoded frame
     count: int  # number of tracks
+    size: tuple[int, int]  # width, height of the decoded frame, px
     frames: Int  # [F] frames where descriptors were taken, ascending
     descriptors: tuple[torch.Tensor, ...]  # F x [n,64], rows as the observations of that frame
+
+    @property
+    def centre(self) -> Float:
+        """[2] px, where the principal point is taken to be."""
+        return np.array(self.size) / 2
+
+    @property
+    def unit(self) -> float:
+        """Pixels of the frame per pixel of an image 1280 px long: thresholds in px are stated for the latter."""
+        return max(self.size) / REFERENCE
+
+    @property
+    def noise(self) -> float:
+        """px, standard deviation of a good track."""
+        return NOISE * self.unit
 
     def frame(self, t: int) -> tuple[Int, Float]:
         """Track ids [n] ascending and pixels [n,2] of frame t."""
@@ -63,14 +81,13 @@ class Sightings:
         return Sightings(self.camera[keep], self.point[keep], self.xy[keep])
 
 
-def sightings_of(tracks: Tracks, frames: Int, clip: Clip, most_frames: int) -> tuple[Sightings, Int]:
-    """Sightings in `frames` of the tracks seen in at least `most_frames` of them, and the ids [P] of their points."""
-    centre = np.array([clip.width, clip.height]) / 2
+def sightings_of(tracks: Tracks, frames: Int, least: int) -> tuple[Sightings, Int]:
+    """Sightings in `frames` of the tracks seen in at least `least` of them, and the ids [P] of their points."""
     per_frame = [tracks.frame(int(t)) for t in frames]
     ids = np.concatenate([i for i, _ in per_frame])
-    xy = np.concatenate([px for _, px in per_frame]) - centre
+    xy = np.concatenate([px for _, px in per_frame]) - tracks.centre
     camera = np.repeat(np.arange(len(frames)), [len(i) for i, _ in per_frame])
-    keep = np.bincount(ids, minlength=tracks.count)[ids] >= most_frames
+    keep = np.bincount(ids, minlength=tracks.count)[ids] >= least
     kept, point = np.unique(ids[keep], return_inverse=True)
     return Sightings(camera[keep], point, xy[keep]), kept
 
@@ -116,6 +133,7 @@ def follow(clip: Clip, people: People, progress: Progress, every: int | None = N
         ids=np.concatenate([ids for ids, _ in rows]),
         px=np.concatenate([px for _, px in rows]),
         count=live.count,
+        size=(clip.width, clip.height),
         frames=np.array(looks),
         descriptors=tuple(descriptors),
     )

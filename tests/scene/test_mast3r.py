@@ -261,7 +261,7 @@ def follow_street(points: Int | None = None) -> Tracks:
         ids.append(np.flatnonzero(inside))
         seen.append(px[inside])
         starts.append(starts[-1] + inside.sum())
-    return Tracks(np.array(starts), np.concatenate(ids), np.concatenate(seen), len(world), np.zeros(0, int), ())
+    return Tracks(np.array(starts), np.concatenate(ids), np.concatenate(seen), len(world), SIZE, np.zeros(0, int), ())
 
 
 def clip_of(frames: int) -> Clip:
@@ -306,7 +306,7 @@ def test_a_steady_camera_is_kept(street: tuple) -> None:
 
 def test_frames_without_tracks_are_interpolated(street: tuple) -> None:
     keyframes, _, _, canonical, matches = street
-    nothing = Tracks(np.zeros(FRAMES + 1, int), np.zeros(0, int), np.zeros((0, 2)), 0, np.zeros(0, int), ())
+    nothing = Tracks(np.zeros(FRAMES + 1, int), np.zeros(0, int), np.zeros((0, 2)), 0, SIZE, np.zeros(0, int), ())
     scene = mast3r.assemble_scene(clip_of(FRAMES), nothing, keyframes, (matches, canonical), Settings(), None)
     assert np.flatnonzero(scene.cameras.registered).tolist() == keyframes.tolist()
     assert path_error(scene.cameras.world_from_cam, true_path())[0] < 0.05
