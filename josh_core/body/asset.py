@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,11 +56,11 @@ def save_body(data: BodyData, path: Path | str) -> None:
 
 
 def read_body(path: Path | str | None = None) -> BodyData:
-    """Read a body written by `save_body`; None reads the bundled one.
+    """Read a body written by `save_body`; None reads the file that JOSH_BODY names, else the bundled one.
 
     Raises WeightsError when the file is missing or is not such a body.
     """
-    path = Path(path or DEFAULT_ASSET)
+    path = Path(path or os.environ.get("JOSH_BODY", "").strip() or DEFAULT_ASSET)
     if not path.is_file():
         raise WeightsError(f"The body file {path.name} is not there; make one with `python -m josh_core import-smpl`.")
     try:

@@ -35,7 +35,7 @@ class _Smpl(smplx.SMPLLayer):
 
 
 def load_body(path: Path | str | None = None) -> BodyModel:
-    """The bundled neutral body, or the one in a body file (import_smpl.py makes them).
+    """The body in a file that import_smpl.py made: `path`, else the one JOSH_BODY names, else the bundled neutral one.
 
     Raises WeightsError when the file is missing or is not a body.
     """

@@ -22,7 +22,7 @@ from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.types import BodyTrack, CameraPath, Clip, People, Track
 
-HEIGHT = (1.7, 0.08)  # m, grown people and the spread of their heights
+HEIGHT = (1.67, 0.08)  # m, between adults worldwide (1.65, NCD-RisC 2016) and in the West (1.70), and their spread
 KNOWN_HEIGHT_SIGMA = 0.01  # m, of a height that the user gave
 SIZE_SIGMA = 0.02  # relative error of a depth from the size in one picture
 STEPS = 30  # at most
