@@ -15,13 +15,13 @@ import numpy as np
 from josh_core.errors import ClipError
 from josh_core.people.clean import finish
 from josh_core.people.detect import Landmarker, Square
-from josh_core.people.detection import Detection, Mask, colour_distance, same_body, with_mask
+from josh_core.people.detection import FEET, Detection, Mask, colour_distance, same_body, with_mask
 from josh_core.people.masks import Claim, divide, in_shade, painted
 from josh_core.people.search import MARGIN, SURE, Frame, clarity, search
-from josh_core.people.track import Expectation, Trail, assign, bodies
+from josh_core.people.track import Expectation, Trail, assign, bodies, mismatch
 from josh_core.progress import Progress
 from josh_core.settings import Settings
-from josh_core.types import Clip, People
+from josh_core.types import Clip, Float, People, UInt8
 
 LABEL_SIDE = 480  # px, longest side of the label images
 SEARCH_SECONDS = 0.4  # between two searches of the whole picture
@@ -111,20 +111,16 @@ class _Chase:
 
     def _follow(self, frame: Frame, expected: Mapping[int, Expectation]) -> dict[int, Detection]:
         """Look for each expected person with everybody else painted over; once more, wider, for who is not found."""
-        masks = {key: d.mask for key, d in self._present(frame.index).items() if d.score >= PAINTED}
-        masks |= {key: e.mask for key, e in expected.items() if e.score >= PAINTED}
-
-        def others(key: int) -> Iterable[Mask]:
-            return (mask for other, mask in masks.items() if other != key)
+        people = {key: (d.landmarks_px, d.mask) for key, d in self._present(frame.index).items() if d.score >= PAINTED}
+        people |= {key: (e.landmarks, e.mask) for key, e in expected.items() if e.score >= PAINTED}
+        hidden = {key: _others(frame, expected[key], (p for k, p in people.items() if k != key)) for key in expected}
 
         def look(key: int) -> Detection | None:
-            square = Square.around(expected[key].box, MARGIN)
-            return self._networks.follow(key, frame.image, square, frame.covering(others(key)))
+            return self._networks.follow(key, frame.image, Square.around(expected[key].box, MARGIN), hidden[key])
 
         found = dict(zip(expected, self._pool.map(look, expected), strict=True))
         for key in [key for key, d in found.items() if d is None or not assign([expected[key]], [d])]:
-            square = Square.around(expected[key].box, WIDE)
-            seen = self._networks.search(frame.image, square, frame.covering(others(key)))
+            seen = self._networks.search(frame.image, Square.around(expected[key].box, WIDE), hidden[key])
             pairs = assign([expected[key]], seen)
             found[key] = seen[pairs[0][1]] if pairs else None
         return {key: d for key, d in found.items() if d is not None}
@@ -137,8 +133,10 @@ class _Chase:
         searched: list[Detection],
     ) -> dict[int, Detection]:
         """One sighting for each person, by id; what a search saw of nobody known begins a new trail."""
-        given = {key: d for key, d in followed.items() if _trusted(expected[key], d)}
-        given = {k: d for k, d in given.items() if not self._doubled(d, [o for j, o in given.items() if j < k])}
+        given: dict[int, Detection] = {}
+        for key in sorted(followed, key=lambda k: mismatch(expected[k], followed[k])):
+            if _trusted(expected[key], followed[key]) and not self._doubled(followed[key], given.values()):
+                given[key] = followed[key]
         taken = [*given.values(), *self._present(frame.index).values()]
         open_keys = [key for key in expected if key not in given]
         rest = [followed[key] for key in open_keys if key in followed]
@@ -167,6 +165,24 @@ class _Chase:
         for (key, detection), mask in zip(given.items(), masks, strict=True):
             shade = in_shade(frame.lab, mask, everybody)
             self.trails[key].add(frame.index, with_mask(detection, mask, frame.image, self._scale, shade), frame.lab)
+
+
+def _others(frame: Frame, person: Expectation, others: Iterable[tuple[Float, Mask]]) -> UInt8 | None:
+    """What to paint over when looking for a person: the others (landmarks and mask of each), but not where the person
+    is expected in front of them.
+
+    Who stands lower in the picture is taken to be in front, as on common ground.
+    """
+    nearer: list[Mask] = []
+    farther: list[Mask] = []
+    for landmarks, mask in others:
+        in_front = landmarks[list(FEET), 1].max() > person.landmarks[list(FEET), 1].max()
+        (nearer if in_front else farther).append(mask)
+    behind = frame.covering(farther)
+    if behind is not None:
+        behind = np.where(painted([person.mask], frame.width, frame.height) > 127, 0, behind).astype(np.uint8)
+    before = frame.covering(nearer)
+    return behind if before is None else before if behind is None else np.maximum(behind, before)
 
 
 def _trusted(expected: Expectation, detection: Detection) -> bool:

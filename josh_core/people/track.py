@@ -22,6 +22,7 @@ from josh_core.types import Float, UInt8
 
 BRIDGE_SECONDS = 0.5  # longest gap that is filled by interpolation
 COAST_SECONDS = 0.3  # an expectation moves on for no longer than this
+STALE = 2  # frames after which a mask is not carried on
 VELOCITY_SECONDS = 0.25  # over which a velocity is measured
 REACH = 0.5  # a sighting farther from its expectation, in sizes of the person, is somebody else
 GROWTH = 0.5  # nor does anybody's size change by more than this (natural logarithm)
@@ -39,7 +40,7 @@ class Expectation:
     mask: Mask
     colours: Float  # [2,bins] of torso and thighs
     body_colours: Float | None  # [bins] of the whole body
-    score: float  # of the last sighting
+    score: float  # of the last sighting, 0 when that is too long ago to say where the mask is now
 
     @property
     def box(self) -> Float:
@@ -85,6 +86,7 @@ class Trail:
             first = min(recent, key=lambda f: f * direction)
             moved = np.median(now.landmarks_px - self.seen[first].landmarks_px, axis=0)
             step = moved * min(abs(times[frame] - times[last]), COAST_SECONDS) / abs(times[last] - times[first])
+        score = now.score if abs(frame - last) <= STALE else 0.0
         assert self.colours is not None
         return Expectation(
             now.landmarks_px + step, now.mask.moved(step * label_scale), self.colours, self.body_colours, now.score
