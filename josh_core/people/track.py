@@ -89,7 +89,7 @@ class Trail:
         score = now.score if abs(frame - last) <= STALE else 0.0
         assert self.colours is not None
         return Expectation(
-            now.landmarks_px + step, now.mask.moved(step * label_scale), self.colours, self.body_colours, now.score
+            now.landmarks_px + step, now.mask.moved(step * label_scale), self.colours, self.body_colours, score
         )
 
     def _patience(self, times: Float) -> float:
