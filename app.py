@@ -35,7 +35,7 @@ from josh_core.runners import LocalRunner, ProcessRunner
 
 HERE = Path(__file__).resolve().parent
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
-HIDDEN: Any = "hidden"  # in the page but not seen; visible=False takes a component out, and updates can then get lost
+HIDDEN: Any = "hidden"  # in the page but not seen; visible=False would take the component out of it
 Updates = dict[Any, Any]
 
 
@@ -165,14 +165,18 @@ class Page:
             yield {ui.clip: {"problem": str(error)}, ui.upload: None, ui.go: gr.update(interactive=False)}
             raise refusal(error) from None
         value = chosen_clip(upload, str((clip or {}).get("name")))
-        cost = self.show_cost(value, upload, *options)
-        yield {ui.clip: value, ui.upload: upload, ui.cost: cost, ui.go: gr.update(interactive=True)}
-        counted = await self.desk.count(upload)
-        if counted.people is not None:
-            yield {ui.upload: counted, ui.cost: self.show_cost(value, counted, *options)}
+        visitor = self.desk.visitor(str(request.session_hash))
+        visitor.chosen = upload.path
+        yield {ui.clip: value, ui.cost: self.show_cost(value, upload, *options)}
+        # Run is offered last: Gradio's page can lose an event that begins just as another one ends.
+        upload = await self.desk.count(upload)
+        if visitor.chosen == upload.path:
+            cost = self.show_cost(value, upload, *options)
+            yield {ui.upload: upload, ui.cost: cost, ui.go: gr.update(interactive=True)}
 
-    def drop_upload(self) -> Updates:
+    def drop_upload(self, request: gr.Request) -> Updates:
         """The visitor wants another clip."""
+        self.desk.visitor(str(request.session_hash)).chosen = None
         return {self.ui.upload: None, self.ui.cost: "", self.ui.go: gr.update(interactive=False)}
 
     def show_cost(self, clip: Any, upload: Upload | None, *options: Any) -> str:

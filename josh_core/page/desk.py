@@ -31,7 +31,7 @@ from josh_core.settings import Settings
 from josh_core.store import Store
 
 POLL = 0.4  # s between two looks at a running job
-LOOK_SECONDS = 20.0  # s that a guess may take
+LOOK_SECONDS = 8.0  # s that a guess may take
 _TIDY_EVERY = 600.0  # s between two looks for expired runs
 
 
@@ -43,6 +43,7 @@ class Visitor:
     delete_keys: dict[str, str] = field(default_factory=dict)  # run id -> delete key
     uploads: set[Path] = field(default_factory=set)  # the server's own copies of what was uploaded
     ticket: Ticket | None = None
+    chosen: Path | None = None  # the clip in the chooser now
 
 
 @dataclass(frozen=True)
