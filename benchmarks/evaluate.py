@@ -1,12 +1,10 @@
-"""Print the errors of a result against ground truth: python benchmarks/evaluate.py TRUTH.npz RESULT_DIR"""
+"""Print the errors of a result against ground truth: python -m benchmarks.evaluate TRUTH.npz RESULT_DIR"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from josh_core.bundle import load_bundle
 from josh_core.errors import JoshError
