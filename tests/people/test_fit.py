@@ -11,7 +11,7 @@ from josh_core.body.posed import pose_points
 from josh_core.errors import Cancelled
 from josh_core.evaluation import pa_mpjpe
 from josh_core.geometry import invert, rotmat_to_rotvec, transform
-from josh_core.people.fit import fit_bodies, refocus
+from josh_core.people.fit import HEIGHT, fit_bodies, refocus
 from josh_core.people.sides import mirror_names
 from josh_core.progress import Progress
 from josh_core.settings import Settings
@@ -98,21 +98,21 @@ def test_exact_landmarks_of_a_body_of_known_height_give_the_body_back():
 def test_depth_follows_the_height(walk):
     (track,) = fit(walk)
     true = true_joints(walk, track.frames)[:, 0, 2]
-    assert track.height_m == pytest.approx(1.7, abs=0.01)
+    assert track.height_m == pytest.approx(HEIGHT[0], abs=0.01)
     depth = pose_points(track, walk.body).joints[:, 0, 2]
-    assert np.abs(depth / true - 1.7 / walk.truth.people[0].height_m).max() < 0.03
+    assert np.abs(depth / true - HEIGHT[0] / walk.truth.people[0].height_m).max() < 0.03
     assert 0.04 < track.sigma_depth < 0.06
     (known,) = fit(walk, settings=Settings(height_m=1.9))
     assert known.height_m == pytest.approx(1.9, abs=0.01)
     assert known.sigma_depth < 0.025
-    assert np.median(known.transl[:, 2] / track.transl[:, 2]) == pytest.approx(1.9 / 1.7, abs=0.02)
+    assert np.median(known.transl[:, 2] / track.transl[:, 2]) == pytest.approx(1.9 / HEIGHT[0], abs=0.02)
 
 
 def test_a_given_height_is_that_of_the_first_person_only():
     scene = make_scene("two_people", frames=12)
     first, second = fit(scene, settings=Settings(height_m=1.55))
     assert first.height_m == pytest.approx(1.55, abs=0.01)
-    assert second.height_m == pytest.approx(1.7, abs=0.01)
+    assert second.height_m == pytest.approx(HEIGHT[0], abs=0.01)
 
 
 def test_knees_do_not_bend_the_wrong_way_when_the_landmarks_do(walk):
