@@ -94,7 +94,7 @@ def is_static(tracks: Tracks, times: Float) -> bool:
     seen = np.bincount(tracks.ids, minlength=tracks.count)
     total = np.stack([np.bincount(tracks.ids, tracks.px[:, i], tracks.count) for i in (0, 1)], -1)
     off = np.linalg.norm(tracks.px - (total / np.maximum(seen, 1)[:, None])[tracks.ids], axis=-1)
-    half_second = 0.5 / max(float(np.median(np.diff(times))), 1e-3)
+    half_second = 0.5 * (len(times) - 1) / max(float(times[-1] - times[0]), 1e-3)  # in frames
     lasting = seen[tracks.ids] >= max(3.0, min(float(len(times)), half_second))
     off, frame = off[lasting], frame[lasting]
     medians = [np.median(off[frame == t]) for t in range(len(times)) if (frame == t).sum() >= FEW]

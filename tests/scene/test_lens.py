@@ -1,0 +1,50 @@
+"""Distortion: there and back, and a bent clip becomes straight."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from josh_core.scene.lens import Lens, distort, straighten, undistort
+from josh_core.types import CameraPath, People, Track
+from tests.scene.made_up import clip_of
+
+
+@pytest.mark.parametrize("distortion", [-0.15, -0.02, 0.0, 0.1])
+def test_undistort_is_the_inverse(distortion: float) -> None:
+    lens = Lens(700.0, distortion)
+    xy = np.random.default_rng(0).uniform(-600, 600, (500, 2))
+    assert undistort(lens, distort(lens, xy)) == pytest.approx(xy, abs=0.01)
+
+
+def cameras(distortion: float) -> CameraPath:
+    return CameraPath("moving", np.eye(4)[None], 200.0, 0.1, np.array([0]), np.ones(1, bool), distortion)
+
+
+def person(px: np.ndarray) -> People:
+    box = np.concatenate([px - 5, px + 5])[None]
+    marks = np.tile(px, (1, 33, 1))
+    track = Track(0, np.array([0]), box, marks, np.ones((1, 33)), np.zeros((1, 33, 3)), np.ones(1, bool))
+    labels = np.zeros((1, 200, 300), np.uint8)
+    labels[0, int(px[1]) - 5 : int(px[1]) + 5, int(px[0]) - 5 : int(px[0]) + 5] = 1
+    return People((track,), labels)
+
+
+def test_a_bent_clip_becomes_straight() -> None:
+    straight = np.array([260.0, 170.0])
+    lens = Lens(200.0, -0.1)
+    bent = distort(lens, straight - [150, 100]) + [150, 100]
+    picture = np.full((200, 300, 3), 40, np.uint8)
+    cv2.circle(picture, (round(bent[0]), round(bent[1])), 4, (250, 250, 250), -1)
+    clip, people = straighten(clip_of([picture]), person(bent), cameras(-0.1))
+    bright = np.argwhere(clip.frame(0)[..., 0] > 150)[:, ::-1].mean(0) + 0.5
+    assert bright == pytest.approx(straight, abs=1.0)
+    assert people.tracks[0].landmarks_px[0, 0] == pytest.approx(straight, abs=0.01)
+    assert people.tracks[0].boxes[0].reshape(2, 2).mean(0) == pytest.approx(straight, abs=0.5)
+    assert np.argwhere(people.labels[0] == 1)[:, ::-1].mean(0) + 0.5 == pytest.approx(straight, abs=1.0)
+
+
+def test_a_straight_clip_is_left_alone() -> None:
+    clip, people = clip_of([np.zeros((200, 300, 3), np.uint8)]), person(np.array([100.0, 100.0]))
+    assert straighten(clip, people, cameras(0.0)) == (clip, people)
