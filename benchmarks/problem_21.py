@@ -205,7 +205,7 @@ def _surface(d: Arrays, vertices: np.ndarray, joints: int, s: Honest) -> Surface
     image, frame = tensor(d["contact_scale_image"]), tensor(d["contact_scale_smpl_frame"])
     point = torch.from_numpy(np.searchsorted(vertices, d["contact_scale_vertex"])) + joints
     ones = torch.ones(len(image), dtype=torch.float64)
-    return SurfaceTerm(frame, point, image, contact_planes(d), ones * s.surface, ones, Geman(3.0))
+    return SurfaceTerm(frame, point, image, contact_planes(d), ones * 0, ones * s.surface, ones, Geman(3.0))
 
 
 def _static(d: Arrays, vertices: np.ndarray, joints: int, s: Honest) -> StaticTerm:

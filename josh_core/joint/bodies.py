@@ -10,7 +10,7 @@ from torch import Tensor
 
 from josh_core.body.names import JOINTS
 from josh_core.joint import losses
-from josh_core.joint.robust import Cauchy
+from josh_core.joint.robust import Cauchy, Geman
 from josh_core.joint.start import JointStart
 from josh_core.joint.table import PointIndex
 from josh_core.joint.terms import Posed, seen
@@ -27,14 +27,15 @@ class BodySigmas:
 
     pose: float = np.radians(5.0)  # of each joint's rotation
     stiff: float = np.radians(2.5)  # of toes, fingers and collar bones
-    depth: float = 0.08  # share, of the start's depth when landmarks speak for themselves
+    depth: float = 0.08  # share, of the start's depth: one error for all frames when landmarks speak for themselves
     across: float = 0.1  # m, of the start's place across the ray, likewise
     across_alone: float = 0.03  # m, without landmarks
     bias: float = 0.015  # m, constant error of a landmark
-    static: float = 0.06  # m/s, of a touching point
-    trunk: float = 15.0  # m/s^2, acceleration of the trunk's joints
-    limb: float = 50.0  # m/s^2, of the limbs'
-    correlated: float = 0.15  # s, errors of neighbouring frames are alike for this long
+    static: float = 0.08  # m/s, of a touching point
+    trunk: float = 20.0  # m/s^2, acceleration of the trunk's joints
+    limb: float = 60.0  # m/s^2, of the limbs'
+    correlated: float = 0.15  # s, errors of landmarks in neighbouring frames are alike for this long
+    pose_correlated: float = 0.5  # s, errors of the start's pose likewise
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,17 @@ def start_term(start: JointStart, sequence: Sequence, with_landmarks: bool, s: B
     pose = torch.full((len(JOINTS),), s.pose, dtype=torch.float64)
     pose[[i for i, name in enumerate(JOINTS) if name.split("_")[-1] in STIFF]] = s.stiff
     widen = 1 / sequence.independent.sqrt()
-    depth = torch.tensor([s.depth if with_landmarks else b.sigma_depth for b in start.bodies], dtype=torch.float64)
+    if with_landmarks:  # what the start's depth adds to them is its height, which errs in all frames alike
+        depth = s.depth * torch.bincount(sequence.person, minlength=len(start.bodies)).double().sqrt()[sequence.person]
+    else:
+        depth = torch.tensor([b.sigma_depth for b in start.bodies], dtype=torch.float64)[sequence.person] * widen
+    slow = (s.pose_correlated / s.correlated) ** 0.5
     return StartTerm(
         rotations=sequence.stack([b.rotations for b in start.bodies], (24, 3, 3)),
         transl=sequence.stack(transl, (3,)),
         betas=torch.tensor(np.array([b.betas for b in start.bodies]).reshape(-1, 10), dtype=torch.float64),
-        sigma_pose=pose * float(widen[0] if len(widen) else 1.0),
-        sigma_depth=depth[sequence.person] * widen,
+        sigma_pose=pose * slow * float(widen[0] if len(widen) else 1.0),
+        sigma_depth=depth,
         sigma_across=s.across if with_landmarks else s.across_alone,
     )
 
@@ -98,15 +103,14 @@ def smooth_term(sequence: Sequence, s: BodySigmas) -> SmoothTerm:
     return SmoothTerm(stencil * usable[:, None], sigma, usable.double(), Cauchy(3.0))
 
 
-def static_term(start: JointStart, sequence: Sequence, index: PointIndex, s: BodySigmas) -> StaticTerm:
-    """Contact points that touch in two consecutive frames of one person."""
-    chance = sequence.stack([c.probability for c in start.contacts], (len(index.contacts),))
+def static_term(sequence: Sequence, chance: Tensor, index: PointIndex, s: BodySigmas) -> StaticTerm:
+    """Contact points that touch in two consecutive frames of one person. chance: [N,C] contact probability."""
     joined = (sequence.person[1:] == sequence.person[:-1]) & (sequence.frame[1:] - sequence.frame[:-1] == 1)
     weight = chance[1:] * chance[:-1] * joined[:, None]
     step = float((sequence.time[1:] - sequence.time[:-1])[joined].median()) if bool(joined.any()) else 1.0
     weight = torch.where(weight > 0.25, weight, 0.0)
     ever = (weight > 0).any(0)
-    return StaticTerm(index.contacts[ever], weight[:, ever], s.static * step, Cauchy(3.0))
+    return StaticTerm(index.contacts[ever], weight[:, ever], s.static * step, Geman(3.0))
 
 
 def landmark_term(start: JointStart, sequence: Sequence, index: PointIndex) -> LandmarkTerm:

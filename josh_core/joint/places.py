@@ -29,12 +29,12 @@ class SceneSigmas:
 
     surface: float = 0.03  # m, of a touching point over the scene's surface
     reach: float = 0.025  # share of the image width: radius of the neighbourhood that gives the surface
-    floor: float = 0.02  # m, of a touching point over the floor
+    floor: float = 0.03  # m, of a touching point over the floor
     floor_reach: float = 0.25  # m, contact points farther from the floor touch something else
     px: float = 1.0  # px at a frame 1000 px wide, of a correspondence
     mapped: float = 0.04  # share, of a depth map
     triangulated: float = 0.3  # share, of a depth triangulated from the match itself
-    per_pair: float = 60.0  # independent observations a pair is worth at most
+    per_pair: float = 150.0  # independent observations a pair is worth at most
 
 
 def surface_term(at: Posed, start: JointStart, chance: Tensor, index: PointIndex, s: SceneSigmas) -> SurfaceTerm | None:
@@ -71,6 +71,7 @@ def surface_term(at: Posed, start: JointStart, chance: Tensor, index: PointIndex
         point=point[keep],
         knot=knot[keep],
         plane=plane[keep],
+        clearance=index.clearance[contact][keep],
         sigma=sigma[keep],
         weight=(trust * chance[body, contact])[keep],
         robust=Geman(3.0),
@@ -111,10 +112,12 @@ def floor_term(
     height, _ = losses.floor_height(
         at.points.p[:, index.contacts], normal, axes, at.state.log_scale.exp() * offset, at.state.floor
     )
-    near = (height.abs() < s.floor_reach) & (chance > 0.25)
+    near = ((height - index.clearance).abs() < s.floor_reach) & (chance > 0.25)
     weight = chance * near * sequence.independent[:, None]
     ever = (weight > 0).any(0)
-    return FloorTerm(normal, axes, offset, index.contacts[ever], weight[:, ever], s.floor, Geman(3.0))
+    return FloorTerm(
+        normal, axes, offset, index.contacts[ever], index.clearance[ever], weight[:, ever], s.floor, Geman(3.0)
+    )
 
 
 def match_pixels(start: JointStart, s: SceneSigmas) -> Pixels:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from josh_core.body.model import BodyModel
+from josh_core.contact import FEET, is_part
 from josh_core.joint.kinematics import BodyTable
 
 
@@ -17,6 +18,8 @@ class PointIndex:
 
     contacts: Tensor  # [C] int
     landmarks: Tensor  # [33] int
+    feet: Tensor  # [C] bool: contact points of the feet
+    clearance: Tensor  # [C] m, height over the sole of the foot points in the rest pose, zero for others
 
 
 def model_table(body: BodyModel) -> tuple[BodyTable, PointIndex]:
@@ -40,4 +43,12 @@ def model_table(body: BodyModel) -> tuple[BodyTable, PointIndex]:
         moment_beta=torch.cat([still[..., None].expand(-1, -1, -1, joints_beta.shape[-1]), moment_beta]),
     )
     first = torch.arange(n_joints, n_joints + n_contacts)
-    return table, PointIndex(first, torch.arange(33) + n_joints + n_contacts)
+    feet = foot_points(body.contact_names)
+    sole = body.smpl.v_template[:, 1].min().double()
+    clearance = torch.where(feet, rest[:n_contacts, 1] - sole, 0.0)
+    return table, PointIndex(first, torch.arange(33) + n_joints + n_contacts, feet, clearance)
+
+
+def foot_points(names: tuple[str, ...]) -> Tensor:
+    """[C] bool: contact points of the feet."""
+    return torch.tensor([is_part(name, FEET) for name in names], dtype=torch.bool)

@@ -158,6 +158,7 @@ def surface_rows(at: Posed) -> Rows:
     y, sigma = view.y[:, 0], term.sigma[:, None]
     depth_scale = (at.state.log_scale + at.state.log_size[term.knot]).exp()
     r, normal, by_size, by_focal = losses.surface_distance(y, term.plane, depth_scale, at.state.log_focal.exp())
+    r = r + term.clearance
     weight = term.weight[:, None]
     if not at.jacobian:
         return Rows(grown(at, term.body, (r[:, None] / sigma)[:, None], r.new_zeros(0))[0], weight, term.robust)
@@ -182,7 +183,7 @@ def floor_rows(at: Posed) -> Rows:
     p = at.points.p[:, term.points]
     height, normal = losses.floor_height(p, term.normal, term.axes, offset, at.state.floor)
     everyone = torch.arange(len(p))
-    r = (height / term.sigma)[..., None]
+    r = ((height - term.clearance) / term.sigma)[..., None]
     if not at.jacobian:
         return Rows(grown(at, everyone, r, r.new_zeros(0))[0], term.weight, term.robust)
     assert at.points.by_pose is not None and at.points.by_shape is not None

@@ -105,6 +105,7 @@ class SurfaceTerm:
     point: Tensor  # [M] int body point
     knot: Tensor  # [M] int
     plane: Tensor  # [M,3] (a, b, c), u and v from the principal point; 1 / depth in depth units
+    clearance: Tensor  # [M] m, the point is this far over what the body part rests on
     sigma: Tensor  # [M] m
     weight: Tensor  # [M]
     robust: Robust
@@ -118,6 +119,7 @@ class FloorTerm:
     axes: Tensor  # [2,3] unit, in the plane: the tilts turn about them
     offset: Tensor  # [] units of the start world
     points: Tensor  # [C] int body points
+    clearance: Tensor  # [C] m, the point is this far over what the body part rests on
     weight: Tensor  # [N,C]
     sigma: float  # m
     robust: Robust

@@ -20,6 +20,7 @@ from josh_core.joint.solver import Joint, Solution, minimise
 from josh_core.joint.start import JointResult, JointStart
 from josh_core.joint.table import PointIndex, model_table
 from josh_core.joint.terms import posed
+from josh_core.joint.touch import believed
 from josh_core.joint.variables import Cameras, Layout, Problem, State, camera_poses
 from josh_core.progress import Progress
 from josh_core.settings import Settings
@@ -81,8 +82,8 @@ def prepare(start: JointStart, settings: Settings, options: Options = Options())
     return Work(start, settings, options, sequence, index, chance, problem, state)
 
 
-def round_problem(work: Work, state: State, blur: float) -> Problem:
-    """The problem around a state: contacts matched to the scene anew, contact terms `blur` times as wide."""
+def round_problem(work: Work, state: State, blur: float, first: bool) -> Problem:
+    """The problem around a state: contacts judged and matched to the scene anew, their terms `blur` times as wide."""
     options, settings, problem = work.options, work.settings, work.problem
     at = posed(problem, state, False)
     if problem.matches is not None:
@@ -90,15 +91,17 @@ def round_problem(work: Work, state: State, blur: float) -> Problem:
         problem = replace(problem, matches=whitened(at, px))
     if problem.landmarks is not None:
         problem = replace(problem, landmarks=unbiased(problem.landmarks, at, options.bodies.bias))
+    floor, index, chance = work.start.floor, work.index, work.chance
+    if not first:
+        chance = believed(at, work.sequence, chance, index, floor)
     scene = replace(options.scene, surface=options.scene.surface * blur, floor=options.scene.floor * blur)
     if settings.use_contact_scene:
-        problem = replace(problem, surface=surface_term(at, work.start, work.chance, work.index, scene))
-        if work.start.floor is not None and len(work.chance):
-            floor = floor_term(at, work.start.floor, work.sequence, work.chance, work.index, scene)
-            problem = replace(problem, floor=floor)
-    if settings.use_contact_static and len(work.chance):
+        problem = replace(problem, surface=surface_term(at, work.start, chance, index, scene))
+        if floor is not None and len(chance):
+            problem = replace(problem, floor=floor_term(at, floor, work.sequence, chance, index, scene))
+    if settings.use_contact_static and len(chance):
         body = replace(options.bodies, static=options.bodies.static * blur)
-        problem = replace(problem, static=static_term(work.start, work.sequence, work.index, body))
+        problem = replace(problem, static=static_term(work.sequence, chance, index, body))
     return problem
 
 
@@ -142,7 +145,7 @@ def solve_rounds(work: Work, tick: Callable[[], None]) -> tuple[Solution[State],
     """All rounds: solution and problem of the last one, and how many linear systems were solved."""
     state, iterations = work.state, 0
     for blur, steps in zip(BLURS, STEPS, strict=True):
-        problem = round_problem(work, state, blur)
+        problem = round_problem(work, state, blur, first=blur == BLURS[0])
         solution = minimise(Joint(problem), state, steps, tolerance=1e-3 if blur > 1 else 1e-4, tick=tick)
         state, iterations = solution.state, iterations + solution.iterations
     return solution, problem, iterations
@@ -194,8 +197,8 @@ def _sigmas(start: JointStart, options: Options) -> SharedSigmas:
         betas=betas,
         focal=float(np.clip(path.focal_sigma, 1e-3, options.focal_loose)),
         scale=0.5,
-        tilt=np.radians(2.0),
-        height=0.05,
+        tilt=np.radians(0.3 if path.kind == "moving" else 2.0),  # a floor seen in depth, or told by people alone
+        height=0.03 if path.kind == "moving" else 0.05,
         turn=np.radians(3.0),
         shift=max(2.0 * step, 1e-3),
         size=0.3,
