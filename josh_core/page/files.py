@@ -40,7 +40,7 @@ def files_list(shown: Shown) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    found = [p for p in (*folder.iterdir(), *(folder / "files").glob("*")) if p.is_file() and _kind(p)]
+    found = [p for p in (*folder.iterdir(), *(folder / "files").rglob("*")) if p.is_file() and _kind(p)]
     return sorted(found, key=lambda p: (_rank(p), p.name))
 
 

@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 # Before anything has been measured here: seconds per frame on two CPU cores.
-FIRST_GUESS = {
-    "baseline": {"clip": 0.02, "people": 0.3, "cameras": 0.35, "bodies": 0.15, "contacts": 0.03, "world": 0.02},
-    "fast": {"clip": 0.02, "people": 0.3, "cameras": 0.35, "bodies": 0.15, "contacts": 0.03, "world": 0.04},
-    "refine": {
-        "clip": 0.02, "people": 0.3, "cameras": 0.35, "bodies": 0.15, "contacts": 0.03, "world": 0.04, "refine": 0.3,
-    },
+_SHARED = {
+    "clip": 0.02, "people": 0.15, "tracks": 0.35, "camera": 0.05, "depth": 0.1, "bodies": 0.3, "contacts": 0.05,
+    "world": 0.1,
 }  # fmt: skip
+FIRST_GUESS = {
+    "baseline": _SHARED | {"files": 0.2},
+    "fast": _SHARED | {"files": 0.2},
+    "refine": _SHARED | {"refine": 0.3, "files": 0.2},
+}
 _NEWEST = 0.5  # weight of the newest run
 
 
