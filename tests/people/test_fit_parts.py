@@ -80,9 +80,7 @@ def test_gradient_of_the_whole_objective(rig):
     rng = np.random.default_rng(2)
     e = evidence_of(rig, some_pose(rng), rng, noise=0.05)
     pose, smooth = some_pose(rng), smoothness(e.times)
-    e = replace(
-        e, bone_sigma=e.bone_sigma * 1e4
-    )  # derivatives hold the scale of the guess
+    e = replace(e, bone_sigma=e.bone_sigma * 1e4)  # derivatives hold the scale of the guess
     normal = normal_equations(rig, pose, e, smooth)
     for _ in range(5):
         motion, betas, h = rng.normal(size=(N, MOTION)), rng.normal(size=10), 1e-6

@@ -66,7 +66,9 @@ def film(actors: Sequence[Actor]) -> Clip:
 
 @dataclass
 class MadeUpNetworks:
-    """Sees each actor of whom enough is in sight; takes two that overlap much for one, unless one is painted over."""
+    """Sees each actor of whom enough is in sight, but of two that are close, while neither is painted over, only one:
+    in a small square the nearer, in a large one a mixture of both.
+    """
 
     actors: Sequence[Actor]
     blind: Sequence[int] = ()  # frames in which nothing is seen
@@ -107,19 +109,18 @@ class MadeUpNetworks:
         if frame in self.ghosts:
             x = 60 + 37 * (frame % 5)
             found.append(self._sighting(image, np.array([x, 20.0, x + 40, 120.0]), free))
-        return self._mixed_up(image, found)
+        return self._mixed_up(image, found, square.side > 300)
 
-    def _mixed_up(self, image: np.ndarray, found: list[Detection]) -> list[Detection]:
+    def _mixed_up(self, image: np.ndarray, found: list[Detection], large: bool) -> list[Detection]:
         for i, a in enumerate(found):
             for b in found[i + 1 :]:
                 if abs(a.landmarks_px[0, 0] - b.landmarks_px[0, 0]) < 45:
-                    both = np.concatenate([np.minimum(a.box[:2], b.box[:2]), np.maximum(a.box[2:], b.box[2:])])
                     rest = [d for d in found if d is not a and d is not b]
-                    masks = [np.zeros((HEIGHT, WIDTH), bool) for _ in (a, b)]
-                    for mask, d in zip(masks, (a, b), strict=True):
-                        h, w = d.mask.patch.shape
-                        mask[d.mask.y : d.mask.y + h, d.mask.x : d.mask.x + w] = d.mask.patch > 127
-                    return [*rest, self._sighting(image, both, masks[0] | masks[1])]
+                    if not large:
+                        return [*rest, b]
+                    both = np.concatenate([np.minimum(a.box[:2], b.box[:2]), np.maximum(a.box[2:], b.box[2:])])
+                    seen = (a.mask.patch > 127) | (b.mask.patch > 127)
+                    return [*rest, self._sighting(image, both, seen)]
         return found
 
     @staticmethod
@@ -160,9 +161,8 @@ def test_two_who_cross_keep_their_names(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_two_side_by_side_are_not_mixed_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They begin too close for the network, so that only painting one over tells them apart."""
-    left = Actor(RED, lambda f: (200 + f, 200))
-    right = Actor(BLUE, lambda f: (235 + f * (1.0 if f < 30 else 1.5), 215))
+    """They are always too close for the network: only painting one over shows the other."""
+    left, right = Actor(RED, lambda f: (200 + f, 200)), Actor(BLUE, lambda f: (238 + f, 215))
     people = people_of(monkeypatch, [left, right])
     assert [len(t.frames) for t in people.tracks] == [FRAMES, FRAMES]
     assert min(offsets(people, left)) < 12 and min(offsets(people, right)) < 12
@@ -179,14 +179,16 @@ def test_a_short_gap_is_bridged_and_marked(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_long_gap_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    people = people_of(monkeypatch, [Actor(RED, lambda f: (240, 220))], blind=range(20, 40))
-    assert all(not set(t.frames) & set(range(20, 40)) for t in people.tracks)
+    people = people_of(monkeypatch, [Actor(RED, lambda f: (240, 220))], blind=range(32, 48))
+    (track,) = people.tracks
+    assert track.frames.max() == 31
 
 
-def test_a_latecomer_is_followed_to_where_they_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = Actor(RED, lambda f: (100, 220)), Actor(GREEN, lambda f: (380, 220), frames=range(25, FRAMES))
-    people = people_of(monkeypatch, [first, second])
-    assert sorted(len(t.frames) for t in people.tracks) == [35, FRAMES]
+def test_whoever_is_away_from_the_clearest_picture_is_followed_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    stays, early = Actor(RED, lambda f: (100, 220)), Actor(GREEN, lambda f: (240, 220), 100, range(22))
+    late = Actor(BLUE, lambda f: (380, 220), frames=range(30, FRAMES))
+    people = people_of(monkeypatch, [stays, early, late])
+    assert sorted(len(t.frames) for t in people.tracks) == [22, 30, FRAMES]
 
 
 def test_ghosts_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,8 +199,7 @@ def test_ghosts_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_labels_belong_to_whom_they_show(monkeypatch: pytest.MonkeyPatch) -> None:
     actors = [Actor(RED, lambda f: (150, 210)), Actor(BLUE, lambda f: (195, 240))]
     people = people_of(monkeypatch, actors)
-    own = {name: {int(people.labels[30, 120, 130]), int(people.labels[30, 200, 215])} for name in "ab"}["a"]
-    assert own == {1, 2}
+    assert {int(people.labels[30, 120, 130]), int(people.labels[30, 200, 215])} == {1, 2}
     assert people.labels[30, 150, 170] == people.labels[30, 200, 215]  # the overlap is the nearer one's
     assert people.labels[30, 20, 20] == 0
 
