@@ -16,6 +16,7 @@ from josh_core.people.clean import _cast_by, finish
 from josh_core.people.detect import Square
 from josh_core.people.detection import MIRROR, Detection, Mask, colours_of, landmark_distance, score_of
 from josh_core.people.masks import Claim, divide
+from josh_core.people.search import Frame, search
 from josh_core.people.track import Trail
 from josh_core.progress import Progress
 from josh_core.settings import Settings
@@ -166,6 +167,12 @@ def test_two_side_by_side_are_not_mixed_up(monkeypatch: pytest.MonkeyPatch) -> N
     people = people_of(monkeypatch, [left, right])
     assert [len(t.frames) for t in people.tracks] == [FRAMES, FRAMES]
     assert min(offsets(people, left)) < 12 and min(offsets(people, right)) < 12
+
+
+def test_a_search_finds_who_stands_behind() -> None:
+    actors = [Actor(RED, lambda f: (200, 200)), Actor(BLUE, lambda f: (238, 215))]
+    found = search(Frame(film(actors), 0, 1.0), MadeUpNetworks(actors))  # type: ignore[arg-type]
+    assert sorted(round(d.landmarks_px[0, 0]) for d in found) == [200, 238]
 
 
 def test_a_short_gap_is_bridged_and_marked(monkeypatch: pytest.MonkeyPatch) -> None:
