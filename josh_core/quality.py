@@ -245,7 +245,9 @@ def _row(quantity: Quantity, value: float | None) -> Row:
 
 
 def short(value: float) -> str:
-    """Three significant digits without an exponent."""
+    """Three significant digits without an exponent; what is under a thousandth is 0."""
+    if abs(value) < 1e-3:
+        return "0"
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 

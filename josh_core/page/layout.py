@@ -9,6 +9,8 @@ import gradio as gr
 from josh_core.page.config import Config
 from josh_core.page.parts import clip_input, gallery, part, plain, result_viewer
 from josh_core.page.shown import MODES, Shown
+from josh_core.settings import Settings
+from josh_core.weights import JOSH3R, MAST3R, choose_tier, find
 
 
 class Layout:
@@ -35,8 +37,8 @@ class Layout:
             self.view = gr.Number(None, label="Horizontal field of view (degrees), if known", minimum=5, maximum=150)
             camera = [("Find out", "auto"), ("Stands still", "on"), ("Moves", "off")]
             self.static = gr.Radio(camera, value="auto", label="Camera")
-            tiers = [("Best there is", "auto"), ("Built in", "embedded"), ("Networks of the paper", "hub")]
-            self.tier = gr.Radio(tiers, value="auto", label="Networks")
+            tiers, about = _tiers()
+            self.tier = gr.Radio(tiers, value="auto", label="Networks", info=about)
         self.cost = plain(elem_id="j-cost")
         self.progress = plain(elem_id="j-progress")
         self.go = gr.Button("Run", variant="primary", size="lg", interactive=False, elem_id="j-run")
@@ -69,3 +71,13 @@ class Layout:
                     self.delete = gr.Button("Delete for good", size="sm", variant="stop", elem_id="j-delete")
         self.result = [self.viewer, self.query, self.share, self.link, self.notice]
         self.result += [self.quality, self.plots, self.film, self.files, self.details]
+
+
+def _tiers() -> tuple[list[tuple[str, str]], str]:
+    """Choices of networks that would work here, and a sentence that says what runs and under which licence."""
+    choices = [("Best there is", "auto"), ("Built in", "embedded")]
+    here = [weight for weight in (MAST3R, JOSH3R) if find(weight).present]
+    if here:
+        choices.append(("Networks of the paper", "hub"))
+    licences = "".join(f" {weight.name}: {weight.licence}." for weight in here)
+    return choices, choose_tier(Settings(mode="refine")).reason + licences
