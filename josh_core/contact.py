@@ -21,6 +21,7 @@ from josh_core.types import BodyTrack, Bool, CameraPath, Clip, Contacts, Float, 
 FASTEST = 1e3  # m/s or px, stands for "unknown, so not in contact"
 FLOW_SIDE = 640  # px, longest side of the images between which the flow is measured
 STILL_SPEED = 0.45  # m/s, a point slower than this against its background is judged still
+MOST_STRETCH = 2.0  # more would only stretch the noise
 STILL_WIDTH = 0.12  # m/s, softness of that judgement
 LOW_HEIGHT = 0.09  # m over the lowest point of the body: a toe of a stance foot is this low even at heel lift
 LOW_WIDTH = 0.02  # m
@@ -53,7 +54,7 @@ def find_contacts(
     view = _View(clip, people, cameras, intrinsics(cameras.focal, clip.width, clip.height))
     points = [pose_points(b, body) for b in bodies]
     up = body_up(cameras, bodies, [p.joints for p in points])
-    speeds = _speeds_against_background(view, bodies, points, progress)
+    speeds = _speeds_against_background(view, bodies, points, up, progress)
     dt = float(np.median(np.diff(clip.times)))
     out = []
     for b, p, speed in zip(bodies, points, speeds, strict=True):
@@ -84,9 +85,9 @@ def body_up(cameras: CameraPath, bodies: tuple[BodyTrack, ...], joints_cam: list
 
 
 def _speeds_against_background(
-    view: _View, bodies: tuple[BodyTrack, ...], points: list[PosedPoints], progress: Progress
+    view: _View, bodies: tuple[BodyTrack, ...], points: list[PosedPoints], up: Float, progress: Progress
 ) -> list[Float]:
-    """Speed [n,C] in m/s of each contact point against the background beside it, across the line of sight."""
+    """Speed [n,C] in m/s of each contact point against the background beside it, as if it moved on the ground."""
     clip, people, cameras = view.clip, view.people, view.cameras
     row = [{int(f): i for i, f in enumerate(b.frames)} for b in bodies]
     pair_speed = [np.full(p.contacts.shape[:2], np.nan) for p in points]
@@ -106,25 +107,43 @@ def _speeds_against_background(
         behind = _background_motion(view, t, flow, ~_dilate(people.mask(t, *size)))
         for i in present:
             here, there = px[i][row[i][t]], px[i][row[i][t + 1]]
-            motion = _relative_motion(flow, people.mask(t, *size, i), behind, here, there)
+            up_cam = cameras.world_from_cam[t, :3, :3].T @ up
+            stretch = _ground_stretch(points[i].contacts[row[i][t]], up_cam)
+            motion = _relative_motion(flow, people.mask(t, *size, i), behind, (here, there), stretch)
             metre_per_px = points[i].contacts[row[i][t], :, 2] / cameras.focal
             seconds = clip.times[t + 1] - clip.times[t]
             pair_speed[i][row[i][t]] = motion * clip.width / size[0] * metre_per_px / seconds
     return [_both_sides(s) for s in pair_speed]
 
 
-def _relative_motion(flow: Float, own: Bool, behind: Motion, here: Float, there: Float) -> Float:
+def _ground_stretch(contacts: Float, up_cam: Float) -> Float:
+    """Matrix [2,2] that turns image motion into motion on the ground, in units of motion across the line of sight.
+
+    Who walks along the line of sight hardly moves in the image: on a floor h below the camera and z away, a step
+    there shows h / z as large as one across. contacts: [C,3] m in the camera; up_cam: [3].
+    """
+    height = contacts @ up_cam
+    lowest = int(np.argmin(height))
+    below = max(-float(height[lowest]), 0.2)
+    factor = float(np.clip(contacts[lowest, 2] / below, 1.0, MOST_STRETCH))
+    upright = up_cam[:2] / max(float(np.linalg.norm(up_cam[:2])), 1e-6)
+    return np.eye(2) + (factor - 1) * np.outer(upright, upright)
+
+
+def _relative_motion(flow: Float, own: Bool, behind: Motion, steps: tuple[Float, Float], stretch: Float) -> Float:
     """Motion [C] of body points against the background, px of the flow image: the mean of flow and fitted body.
 
-    own: [h,w] mask of this person; here, there: [C,2] px of the decoded frame at this and the next frame.
+    own: [h,w] mask of this person; steps: [C,2] px of the decoded frame at this and the next frame; stretch: [2,2].
     """
+    here, there = steps
     h, w = flow.shape[:2]
     scale = w / behind.width
     size = max(float(np.ptp(here[:, 1])) * scale, 12.0)  # height of the person in the flow image
     at = np.clip((here * scale).astype(int), 0, [w - 1, h - 1])
     background = behind.at(here * scale, at, size)
-    by_fit = np.linalg.norm((there - here) * scale - background, axis=-1)
-    by_flow = np.linalg.norm(_masked_mean(flow, own, max(3, round(size * 0.03)), at) - background, axis=-1)
+    by_fit = np.linalg.norm(((there - here) * scale - background) @ stretch, axis=-1)
+    on_body = _masked_mean(flow, own, max(3, round(size * 0.03)), at)
+    by_flow = np.linalg.norm((on_body - background) @ stretch, axis=-1)
     by_flow = np.where(np.isfinite(by_flow), by_flow, by_fit)
     return np.nan_to_num((by_fit + by_flow) / 2, nan=FASTEST)
 

@@ -1,0 +1,58 @@
+"""Parts of the contact judgement on hand-made cases: runs, ground motion, posture, up."""
+
+import numpy as np
+import pytest
+
+from josh_core import contact
+
+
+def test_short_and_weak_runs_are_pushed_under_one_half():
+    p = np.array([0.1, 0.9, 0.1, 0.1, 0.5, 0.5, 0.5, 0.1, 0.1, 0.7, 0.9, 0.9, 0.8, 0.1])
+    out = contact._hysteresis(p, shortest=2, gap=1)
+    assert (out[:9] < 0.5).all()  # one frame alone, then a run that never passes 0.6
+    assert (out[9:13] > 0.5).all()
+
+
+def test_a_hole_inside_a_contact_is_filled():
+    p = np.array([0.9, 0.9, 0.9, 0.0, 0.8, 0.9, 0.9, 0.0, 0.0, 0.0, 0.9, 0.9, 0.9])
+    out = contact._hysteresis(p, shortest=1, gap=1)
+    assert out[3] == 0.8
+    assert (out[7:10] == 0).all()
+
+
+def test_hysteresis_does_not_reach_across_missing_frames():
+    p = np.full((6, 1), 0.9)
+    frames = np.array([0, 1, 2, 9, 10, 11])
+    assert (contact._split_runs(p, frames, np.array([4.0])) < 0.5).all()
+    assert (contact._split_runs(p, np.arange(6), np.array([4.0])) > 0.5).all()
+
+
+@pytest.mark.parametrize(("depth", "factor"), [(1.0, 1.0), (3.0, 2.0), (30.0, contact.MOST_STRETCH)])
+def test_motion_along_the_line_of_sight_is_stretched(depth, factor):
+    up_cam = np.array([0.0, -1.0, 0.0])
+    feet = np.array([[0.0, 1.5, depth], [0.0, 0.0, depth]])  # the camera is 1.5 m over them
+    stretch = contact._ground_stretch(feet, up_cam)
+    assert np.allclose(np.array([1.0, 0.0]) @ stretch, [1.0, 0.0])
+    assert np.allclose(np.array([0.0, 1.0]) @ stretch, [0.0, factor])
+
+
+def test_who_sits_has_level_thighs():
+    up = np.tile([0.0, 1.0, 0.0], (2, 1))
+    joints = np.zeros((2, 24, 3))
+    joints[:, [1, 2], 1] = [[0.9, 0.9], [0.5, 0.5]]
+    joints[0, [4, 5], 1] = 0.45
+    joints[1, [4, 5]] = [0.0, 0.5, 0.45]
+    joints[:, [7, 8]] = joints[:, [4, 5]] - [0.0, 0.45, 0.0]
+    standing, sitting = contact._seated(joints, up)
+    assert standing < 0.1 and sitting > 0.9
+
+
+def test_the_slower_side_counts_and_unknown_is_no_contact():
+    speed = np.array([[0.1], [0.1], [3.0], [3.0], [np.nan]])
+    out = contact._both_sides(speed)
+    assert (out[:2] < 0.2).all() and out[3] > 2 and np.isfinite(out).all()
+
+
+def test_names_tell_the_part():
+    assert contact.is_part("left_big_toe", contact.FEET)
+    assert not contact.is_part("left_seat", contact.FEET + contact.LIMBS)
