@@ -15,6 +15,7 @@ THICKNESS = 0.015  # of the distance to the camera: how far floor points lie off
 SAMPLES = 6000
 TRIALS = 600
 FURTHEST = 14.0  # camera heights to which the image is laid on the floor
+NEARBY = 4.0  # camera heights within which a stretch without anything trusted around it is taken for floor
 LAID = 0.3  # confidence of a depth that is only the plane
 
 
@@ -112,24 +113,25 @@ def fill_floor(depths: DepthMaps, cameras: CameraPath, clip: Clip, people: Peopl
     """Blank stretches of the floor filled with the plane, at low confidence, where what is known around is floor."""
     grid = MapGrid.of(clip, cameras.focal)
     depth, confidence = depths.depth.copy(), depths.confidence.copy()
+    height = cameras.world_from_cam[cameras.keyframes, :3, 3] @ floor.normal + floor.offset
     for k, frame in enumerate(cameras.keyframes):
         plane = floor_depth(cameras, floor, int(frame), grid)
         blank = (confidence[k] < 0.2) & (plane > 0) & background(people, int(frame), grid.width, grid.height)
-        blank &= _amid_floor(depth[k], confidence[k], plane)
+        blank &= _amid_floor(depth[k], confidence[k], plane, NEARBY * height[k])
         depth[k][blank] = plane[blank]
         confidence[k][blank] = np.maximum(confidence[k][blank], 0.6 * LAID)
     return DepthMaps(depth, confidence, depths.backdrop)
 
 
-def _amid_floor(depth: Float, confidence: Float, plane: Float) -> Bool:
+def _amid_floor(depth: Float, confidence: Float, plane: Float, nearby: float) -> Bool:
     """[h,w] True where the trusted depths around lie on the plane rather than off it."""
     trusted = confidence > 0.4
     on = trusted & (plane > 0) & (np.abs(depth / np.maximum(plane, 1e-9) - 1) < 0.06)
     size = (2 * (depth.shape[1] // 12) + 1,) * 2
     near_on = cv2.blur(on.astype(np.float32), size)
     near_off = cv2.blur((trusted & ~on).astype(np.float32), size)
-    # Where nothing is trusted around, the lowest rows are floor: whatever is there stands between feet and camera.
-    return np.asarray(near_on > 1.5 * near_off, np.bool_) | ((near_on + near_off == 0) & (plane > 0))
+    alone = (near_on + near_off == 0) & (plane > 0) & (plane < nearby)
+    return np.asarray((near_on > 1.5 * near_off) | alone, np.bool_)
 
 
 def lay_floor(cameras: CameraPath, clip: Clip, people: People, floor: Floor) -> DepthMaps:

@@ -9,6 +9,7 @@ from josh_core.scene.camera import solve_camera
 from josh_core.scene.depth import empty_depths, estimate_depths
 from josh_core.scene.floor import fill_floor, fit_floor
 from josh_core.scene.lens import straighten
+from josh_core.scene.links import link
 from josh_core.scene.matches import keyframe_matches
 from josh_core.scene.tracks import follow
 from josh_core.settings import Settings
@@ -22,7 +23,7 @@ def reconstruct_scene(clip: Clip, people: People, settings: Settings, progress: 
     follows must work on straighten(clip, people, cameras).
     """
     with progress.stage("tracks"):
-        tracks = follow(clip, people, progress)
+        tracks = link(follow(clip, people, progress), progress)
     with progress.stage("camera"):
         solution = solve_camera(tracks, clip.times, settings, progress)
         matches = keyframe_matches(tracks, solution, settings.seed)
