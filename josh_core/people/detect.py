@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,11 +83,18 @@ class Landmarker:
         self._fresh = self._fresh and not result.pose_landmarks
         return self._detections(image, square, result)
 
+    def prepare(self, keys: Iterable[int]) -> None:
+        """Have a network ready for each person to be followed; afterwards they may be followed in several threads."""
+        for key in keys:
+            if key not in self._follows:
+                self._follows[key] = self._idle.pop() if self._idle else _Follow()
+
     def follow(self, key: int, image: UInt8, square: Square, hidden: UInt8 | None = None) -> Detection | None:
-        """The person `key` in the square that is expected to be centred on them; None when out of sight."""
-        network = self._follows.get(key)
-        if network is None:
-            network = self._follows[key] = self._idle.pop() if self._idle else _Follow()
+        """The person `key` in the square that is expected to be centred on them; None when out of sight.
+
+        The person must have been prepared.
+        """
+        network = self._follows[key]
         found = self._detections(image, square, network.look(self._picture(image, square, LOOK_SIDE, hidden)))
         return found[0] if found else None
 

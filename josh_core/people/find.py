@@ -118,6 +118,7 @@ class _Chase:
         def look(key: int) -> Detection | None:
             return self._networks.follow(key, frame.image, Square.around(expected[key].box, MARGIN), hidden[key])
 
+        self._networks.prepare(expected)
         found = dict(zip(expected, self._pool.map(look, expected), strict=True))
         for key in [key for key, d in found.items() if d is None or not assign([expected[key]], [d])]:
             seen = self._networks.search(frame.image, Square.around(expected[key].box, WIDE), hidden[key])

@@ -83,6 +83,8 @@ class MadeUpNetworks:
 
     def forget(self, key: int) -> None: ...
 
+    def prepare(self, keys: Sequence[int]) -> None: ...
+
     def follow(self, key: int, image: np.ndarray, square: Square, hidden: np.ndarray | None = None) -> Detection | None:
         seen = self.search(image, square, hidden)
         centre = np.array([square.x, square.y]) + square.side / 2
