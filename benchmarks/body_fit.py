@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.clips import true_path
 from josh_core.body import load_body
 from josh_core.body.names import JOINTS, LANDMARKS
 from josh_core.body.posed import pose_points
@@ -38,19 +39,15 @@ def main(argv: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     print(f"{'clip':<18}{'frames':>7}{'raw mm':>8}{'fit mm':>8}{'change':>8}{'depth':>8}{'fit s':>7}")
-    rows = [_measure(path) for path in sorted(Path(folder).glob("*.mp4")) if _truth_path(path).exists()]
+    rows = [_measure(path) for path in sorted(Path(folder).glob("*.mp4")) if true_path(path).exists()]
     raw, fit = np.mean(rows, axis=0)
     print(f"{'mean':<25}{raw:8.1f}{fit:8.1f}{100 * (fit / raw - 1):7.0f}%")
     return 0
 
 
-def _truth_path(clip: Path) -> Path:
-    return clip.with_name(f"{clip.stem}_truth.npz")
-
-
 def _measure(path: Path) -> tuple[float, float]:
     """Print one clip's row; PA-MPJPE of raw landmarks and of the fit, mm."""
-    settings, truth, body = Settings(), load_truth(_truth_path(path)), load_body()
+    settings, truth, body = Settings(), load_truth(true_path(path)), load_body()
     clip = load_clip(path, settings)
     cameras, rows = _true_cameras(truth, clip)
     people = find_people(clip, settings)

@@ -33,13 +33,22 @@ def main() -> None:
     parser.add_argument("--mode", default="refine")
     parser.add_argument("--out", type=Path, default=Path("out"))
     args = parser.parse_args()
-    clips = [c for path in args.clips for c in (sorted(path.glob("*.mp4")) if path.is_dir() else [path])]
     print(f"{os.cpu_count()} cores, mode {args.mode}")
     context = multiprocessing.get_context("spawn")
-    for clip in clips:
+    for clip in clip_files(args.clips):
         with context.Pool(1) as pool:
             seconds, memory_gb = pool.apply(run_one, (clip, args.mode, args.out / clip.stem))
         report(clip, args.out / clip.stem, seconds, memory_gb)
+
+
+def clip_files(paths: list[Path]) -> list[Path]:
+    """The clips named, and those in the folders named."""
+    return [clip for path in paths for clip in (sorted(path.glob("*.mp4")) if path.is_dir() else [path])]
+
+
+def true_path(clip: Path) -> Path:
+    """Where a clip's truth lies if it has one."""
+    return clip.with_name(f"{clip.stem}_truth.npz")
 
 
 def run_one(clip: Path, mode: str, out: Path) -> tuple[float, float]:
@@ -64,9 +73,9 @@ def report(clip: Path, out: Path, seconds: float, memory_gb: float) -> None:
     for mode, result in results.items():
         numbers = ", ".join(f"{key} {_short(result.quality.get(key))}" for key in QUALITY)
         print(f"   {mode:<9s} {numbers}, focal {short(result.intrinsics[0, 0])}, scale by {result.scale_source}")
-    truth = clip.with_name(f"{clip.stem}_truth.npz")
-    if truth.exists():
-        print_errors({mode: evaluate(result, load_truth(truth)) for mode, result in results.items()})
+    if true_path(clip).exists():
+        truth = load_truth(true_path(clip))
+        print_errors({mode: evaluate(result, truth) for mode, result in results.items()})
 
 
 def print_errors(errors: dict[str, dict[str, Any]]) -> None:

@@ -121,7 +121,7 @@ def make_room(seed: int = 0, box: Box | None = None) -> Room:
 
 
 def _rect(corner: tuple, u: tuple, v: tuple, textures: tuple[UInt8, ...]) -> Rect:
-    return Rect(*(np.array(x, np.float64) for x in (corner, u, v)), textures)
+    return Rect(np.array(corner, np.float64), np.array(u, np.float64), np.array(v, np.float64), textures)
 
 
 def _box_sides(box: Box, textures: tuple[UInt8, ...]) -> list[Rect]:
@@ -143,7 +143,7 @@ def _textures(seed: int, base: tuple[int, int, int], size: tuple[int, int]) -> t
     out = cv2.resize(tone.astype(np.float32), shape, interpolation=cv2.INTER_NEAREST)
     for cells in (2, 7, 19, 40):  # a metre
         spots = rng.standard_normal((cells * height, cells * width), np.float32)
-        out += cv2.resize(spots, shape, interpolation=cv2.INTER_CUBIC)[..., None]
+        out = out + cv2.resize(spots, shape, interpolation=cv2.INTER_CUBIC)[..., None]
     levels = [np.clip(np.array(base, np.float32) + 15 * out, 0, 255).astype(np.uint8)]
     while len(levels) < LEVELS:
         levels.append(np.asarray(cv2.resize(levels[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8))

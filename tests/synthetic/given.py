@@ -1,0 +1,81 @@
+"""A synthetic scene as the modes take it, and its truth as the evaluation takes it.
+
+The pictures are plain grey: no mode looks at them, only the scene's points take their colour from there.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from josh_core.assembly import Evidence
+from josh_core.body.posed import pose_points
+from josh_core.contact import body_up
+from josh_core.scene import fit_floor
+from josh_core.scene.depth import empty_depths
+from josh_core.truth import TruePerson, Truth, foot_rows, limb_rows
+from josh_core.types import Bool, CameraPath, Clip, DepthMaps, Float, Reconstruction, Scene
+from tests.synthetic.scene import Synthetic
+
+PLANTED = ("heel", "ball_inner")  # a foot stands when all of these touch, so that neither ankle nor toes move
+
+
+def evidence_of(synthetic: Synthetic) -> Evidence:
+    """What the stages before the modes would have found, with the scene's noise; the floor is fitted to the depths."""
+    t, cameras = synthetic.truth, synthetic.scene.cameras
+    jpeg = cv2.imencode(".jpg", np.full((t.height, t.width, 3), 128, np.uint8))[1].tobytes()
+    clip = Clip([jpeg] * len(t.frame_times), t.frame_times, t.width, t.height, t.fps, name="synthetic")
+    scene = Scene(cameras, synthetic.scene.matches, _full_size(synthetic.scene.depths, cameras, clip))
+    points = [pose_points(body, synthetic.body) for body in synthetic.bodies]
+    return Evidence(
+        clip=clip,
+        people=synthetic.people,
+        scene=scene,
+        bodies=synthetic.bodies,
+        points=points,
+        contacts=synthetic.contacts,
+        floor=fit_floor(scene, synthetic.people, clip) if cameras.kind == "moving" else None,
+        up=body_up(cameras, synthetic.bodies, [p.joints for p in points]),
+        body=synthetic.body,
+    )
+
+
+def truth_of(truth: Reconstruction) -> Truth:
+    """The right result in the form that results are held against."""
+    people = tuple(
+        TruePerson(
+            frames=person.frames.astype(np.int64),
+            limbs=person.joints[:, limb_rows()].astype(np.float64),
+            feet=person.joints[:, foot_rows()].astype(np.float64),
+            foot_contact=_standing(person.contact, truth.contact_names),
+        )
+        for person in truth.people
+    )
+    return Truth(
+        fps=truth.fps,
+        world_from_cam=truth.world_from_cam,
+        intrinsics=truth.intrinsics,
+        size=(truth.width, truth.height),
+        people=people,
+        up=np.array([0.0, 1.0, 0.0]),
+        floor_at_zero=True,
+    )
+
+
+def _standing(contact: Float, names: tuple[str, ...]) -> Bool:
+    """Whether the left and the right foot stand flat, [n,2], from contacts [n,C]."""
+    feet = [[names.index(f"{side}_{part}") for part in PLANTED] for side in ("left", "right")]
+    return np.stack([(contact[:, foot] > 0.5).all(1) for foot in feet], 1)
+
+
+def _full_size(maps: DepthMaps, cameras: CameraPath, clip: Clip) -> DepthMaps:
+    """Depth maps of the size that the stages work with."""
+    height, width = empty_depths(cameras, clip).depth.shape[1:]
+
+    def enlarged(images: Float) -> Float:
+        size, nearest = (width, height), cv2.INTER_NEAREST_EXACT
+        return np.stack([cv2.resize(image, size, interpolation=nearest) for image in images])
+
+    return DepthMaps(
+        enlarged(maps.depth), enlarged(maps.confidence), enlarged(maps.backdrop.astype(np.uint8)).astype(np.bool_)
+    )
