@@ -63,11 +63,17 @@ def _run(args: argparse.Namespace) -> int:
         **dict(_option(text) for text in args.set),
     )
     from josh_core import pipeline
+    from josh_core.bundle import check_folder
     from josh_core.progress import Progress
     from josh_core.quality import format_table
 
-    results = pipeline.run(args.clip, settings, Progress(report=_Printer()))
-    print(file=sys.stderr)
+    modes = pipeline.MODES[: pipeline.MODES.index(settings.mode) + 1]
+    for folder in [args.out / mode for mode in modes] if args.all_modes else [args.out]:
+        check_folder(folder)
+    try:
+        results = pipeline.run(args.clip, settings, Progress(report=_Printer()))
+    finally:
+        print(file=sys.stderr)  # ends the line of the last stage
     final = results[settings.mode]
     written = pipeline.write(results if args.all_modes else {settings.mode: final}, args.out, flat=not args.all_modes)
     for note in (*final.clip.get("notes", ()), *final.notes):

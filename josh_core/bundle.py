@@ -77,6 +77,15 @@ def save_bundle(
     return manifest
 
 
+def check_folder(folder: Path) -> None:
+    """Raises ResultError when a bundle could not be written as `folder`: asked before a long run, not after it."""
+    folder = Path(folder).resolve()
+    _refuse_foreign(folder, {MANIFEST, ARRAYS, "result.glb"})
+    there = next(place for place in (folder.parent, *folder.parents) if place.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        raise ResultError(f"The result cannot be written to {folder.name!r}; choose a folder that can be made.")
+
+
 def _refuse_foreign(folder: Path, own: set[str]) -> None:
     """A folder is replaced as a whole, so it must hold nothing but a bundle."""
     if not folder.exists():

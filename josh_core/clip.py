@@ -11,12 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# FFmpeg writes its complaints about broken files to stderr; the refusals below say what a user needs to know.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-
 import cv2
 import numpy as np
 
+from josh_core.container import ClipInfo, open_video, probe, require
 from josh_core.errors import ClipError
 from josh_core.progress import Progress
 from josh_core.settings import Settings
@@ -24,56 +22,8 @@ from josh_core.shots import THUMB_SIDE, find_cuts
 from josh_core.types import Clip, UInt8
 
 MIN_FRAMES = 8
-MIN_SIDE, MAX_SIDE = 64, 8192  # px of the source
-MAX_BYTES = 2 * 2**30
 JPEG_QUALITY = 95
-PLAUSIBLE_FPS = (1.0, 1000.0)  # what a container says outside this range is not a frame rate
 SEEK_MARGIN = 2.0  # s decoded before `start`, because seeking lands on key frames
-
-# Only these containers reach FFmpeg: text formats (playlists, concat scripts) could make it open other files.
-_SIGNATURES = (
-    *((4, box) for box in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")),  # MP4, MOV
-    (0, b"\x1a\x45\xdf\xa3"),  # WebM, Matroska
-    (0, b"RIFF"),  # AVI
-    (0, b"OggS"),
-    (0, b"GIF8"),
-    (0, b"FLV\x01"),
-    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),  # WMV
-    (0, b"\x00\x00\x01\xba"),  # MPEG program stream
-    (0, b"G"),  # MPEG transport stream, 188-byte packets
-)
-
-
-@dataclass(frozen=True)
-class ClipInfo:
-    """What the container says about a video, without decoding it all."""
-
-    width: int  # px, upright
-    height: int  # px, upright
-    fps: float  # average frames per second
-    frames: int  # 0 when the container does not say
-    seconds: float  # 0 when the container does not say
-    size_bytes: int
-
-
-def probe(path: str | os.PathLike[str]) -> ClipInfo:
-    """Size, rate and length of a video file. Raises ClipError when it cannot be used at all."""
-    size = _check_file(Path(path))
-    capture = _open(Path(path))
-    try:
-        _check_size(int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
-        # OpenCV knows the upright size for certain only once a frame has been decoded.
-        decoded, image = capture.read()
-        _require(decoded, "No frame of this file can be decoded: please export it again as MP4 (H.264).")
-        height, width = image.shape[:2]
-        rate = capture.get(cv2.CAP_PROP_FPS)
-        count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    finally:
-        capture.release()
-    _check_size(width, height)
-    fps = rate if PLAUSIBLE_FPS[0] <= rate <= PLAUSIBLE_FPS[1] else 30.0
-    frames = int(count) if 0 < count < 1e8 else 0
-    return ClipInfo(width, height, fps, frames, frames / fps, size)
 
 
 def load_clip(path: str | os.PathLike[str], settings: Settings, progress: Progress | None = None) -> Clip:
@@ -177,13 +127,13 @@ class _Thinning:
 
 def _frames(path: Path, info: ClipInfo, start: float) -> Iterator[tuple[_Grabbed, float]]:
     """Frames of the file from `start` seconds on, each as a function that decodes it, with its timestamp."""
-    capture = _open(path)
+    capture = open_video(path)
     try:
         if start > SEEK_MARGIN:
             capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * (start - SEEK_MARGIN))
             if capture.grab() and capture.get(cv2.CAP_PROP_POS_MSEC) > 1000 * start:
                 capture.release()
-                capture = _open(path)  # seeking overshot: read from the beginning
+                capture = open_video(path)  # seeking overshot: read from the beginning
         index, previous = 0, -np.inf
         while capture.grab():
             time = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
@@ -217,52 +167,27 @@ def _longest_shot(shot: _Decoded) -> tuple[int, int]:
         shot.notes.append(
             f"The clip has {many} (at {cuts} s): only the longest shot, {begin:.1f} to {end:.1f} s, was used."
         )
-        _require(
+        require(
             last - first >= MIN_FRAMES,
             f"The clip has {many} and no shot of at least {MIN_FRAMES} frames: please give a part without cuts.",
         )
     return first, last
 
 
-def _check_file(path: Path) -> int:
-    _require(path.is_file(), "The video file was not found: please check its path.")
-    size = path.stat().st_size
-    _require(size > 0, "The file is empty: please upload it again.")
-    _require(size <= MAX_BYTES, f"The file is larger than {MAX_BYTES / 2**30:.0f} GB: please cut or compress it first.")
-    with path.open("rb") as file:
-        head = file.read(189)
-    known = any(head[at : at + len(mark)] == mark for at, mark in _SIGNATURES)
-    if head[:1] == b"G" and head[:4] != b"GIF8":
-        known = head[188:189] == b"G"
-    _require(known, "This file is not a video: please upload an MP4, MOV, WebM or AVI file.")
-    return size
-
-
-def _check_size(width: int, height: int) -> None:
-    _require(
-        min(width, height) >= MIN_SIDE,
-        f"The picture is only {width} x {height} pixels: please use a clip of at least {MIN_SIDE} pixels a side.",
-    )
-    _require(
-        max(width, height) <= MAX_SIDE,
-        f"The picture is {width} x {height} pixels: please reduce it to at most {MAX_SIDE} pixels a side.",
-    )
-
-
 def _check_length(info: ClipInfo, settings: Settings) -> None:
     if settings.seconds is not None:
-        _require(
+        require(
             settings.seconds <= settings.max_seconds,
             f"At most {settings.max_seconds:g} s can be used at once: please take less than {settings.seconds:g} s.",
         )
     if not info.seconds:
         return
-    _require(
+    require(
         settings.start < info.seconds,
         f"The clip is only {info.seconds:.1f} s long: please start before its end, not at {settings.start:g} s.",
     )
     left = info.seconds - settings.start
-    _require(
+    require(
         settings.seconds is not None or left <= settings.max_seconds + 0.5 / info.fps,
         f"The clip is {left:.0f} s long and at most {settings.max_seconds:g} s can be used: please choose a part.",
     )
@@ -275,25 +200,11 @@ def _check_decoded(shot: _Decoded, settings: Settings, source_seconds: float) ->
             + (f", the clip ends at {source_seconds:.1f} s." if source_seconds else ".")
         )
     count = len(shot.jpegs)
-    _require(
+    require(
         count >= MIN_FRAMES,
         f"Only {count} frame{'s' * (count != 1)} can be used and at least {MIN_FRAMES} are needed: "
         "please use a longer clip" + (" or export it again, the file is incomplete." if shot.notes else "."),
     )
-
-
-def _open(path: Path) -> cv2.VideoCapture:
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it would complain about broken files
-    try:
-        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    finally:
-        cv2.utils.logging.setLogLevel(level)
-    _require(
-        capture.isOpened(),
-        "This video cannot be opened, it may be damaged or only partly uploaded: please upload it again or as MP4.",
-    )
-    return capture
 
 
 def _reduced(image: UInt8, longest: int) -> UInt8:
@@ -311,8 +222,3 @@ def _sha256(path: Path) -> str:
         while block := file.read(2**20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ClipError(message)

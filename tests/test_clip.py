@@ -7,11 +7,13 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 
-from josh_core.clip import load_clip, probe
+from josh_core.clip import load_clip
+from josh_core.container import probe
 from josh_core.errors import Cancelled, ClipError
 from josh_core.progress import Progress
 from josh_core.settings import Settings
@@ -168,7 +170,7 @@ def test_a_cut_off_file_is_refused_or_used_up_to_the_break(tmp_path: Path, capfd
     whole = write(tmp_path / "whole.mp4", pan(5, 60)).read_bytes()
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(whole[: len(whole) // 2])  # the index is at the end
-    assert "upload it again" in refusal(broken)
+    assert "copy or upload it again" in refusal(broken)
     index = whole.rindex(b"moov") - 4  # the index is kept, the second half of the pictures lost
     middle = index // 2
     broken.write_bytes(whole[:middle] + bytes(index - middle) + whole[index:])
@@ -236,3 +238,41 @@ def test_a_cut_between_alike_scenes_is_found() -> None:
         [a[:HEIGHT, i : i + WIDTH] for i in range(12)]
         + [a[200 : 200 + HEIGHT, 500 + i : 500 + i + WIDTH] for i in range(12)]
     ) == [12]
+
+
+def encode(path: Path, frames: Iterable[np.ndarray], pixels: str, fps: int = 30) -> Path:
+    """A video file of BGR frames with another chroma layout than OpenCV writes."""
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=fps, options={"preset": "ultrafast", "crf": "10"})
+        for i, image in enumerate(frames):
+            if i == 0:
+                stream.height, stream.width, stream.pix_fmt = *image.shape[:2], pixels
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")))
+        file.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(("pixels", "size"), [("yuv444p", (161, 97)), ("yuv420p10le", (160, 96))])
+def test_unusual_pixels_and_odd_sizes_are_read(tmp_path: Path, pixels: str, size: tuple[int, int]) -> None:
+    frames = [cv2.blur(frame, (9, 9)) for frame in pan(40, 12, size=size)]
+    clip = load_clip(encode(tmp_path / "clip.mp4", frames, pixels), Settings())
+    assert len(clip) == 12 and (clip.width, clip.height) == size
+    assert np.abs(clip.frame(5)[..., ::-1].astype(int) - frames[5]).mean() < 4
+
+
+def test_five_frames_a_second_are_enough(tmp_path: Path) -> None:
+    clip = load_clip(write(tmp_path / "clip.mp4", pan(41, 15, speed=4.0), fps=5), Settings())
+    assert len(clip) == 15 and clip.fps == pytest.approx(5, rel=0.01) and clip.notes == ()
+
+
+def test_sound_alone_and_a_folder_are_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "song.mp4"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("aac", rate=44100, layout="mono")
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        silence.sample_rate = 44100
+        file.mux([*stream.encode(silence), *stream.encode(None)])
+    assert "sound but no picture" in refusal(path)
+    assert "a folder" in refusal(tmp_path)
+    assert "cannot be read" in refusal(tmp_path / ("long" * 100))
+    assert capfd.readouterr() == ("", "")

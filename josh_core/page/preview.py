@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from josh_core.clip import ClipInfo, probe
+from josh_core.container import ClipInfo, probe
 from josh_core.page.rates import Rates
 from josh_core.page.words import card, duration, picture
 from josh_core.settings import Settings
