@@ -14,6 +14,7 @@ import numpy as np
 
 from josh_core.body.model import BodyModel
 from josh_core.body.posed import PosedPoints, pose_points
+from josh_core.gait import stance_odds
 from josh_core.geometry import intrinsics, project
 from josh_core.progress import Progress
 from josh_core.types import BodyTrack, Bool, CameraPath, Clip, Contacts, Float, Int, People
@@ -21,7 +22,6 @@ from josh_core.types import BodyTrack, Bool, CameraPath, Clip, Contacts, Float, 
 FASTEST = 1e3  # m/s or px, stands for "unknown, so not in contact"
 FLOW_SIDE = 640  # px, longest side of the images between which the flow is measured
 STILL_SPEED = 0.45  # m/s, a point slower than this against its background is judged still
-MOST_STRETCH = 2.0  # more would only stretch the noise
 STILL_WIDTH = 0.12  # m/s, softness of that judgement
 LOW_HEIGHT = 0.09  # m over the lowest point of the body: a toe of a stance foot is this low even at heel lift
 LOW_WIDTH = 0.02  # m
@@ -33,33 +33,39 @@ SEAT = ("seat", "thigh")  # bear weight on anything while sitting; all other poi
 
 
 @dataclass(frozen=True)
-class _View:
+class View:
     """What the image motion is read from."""
 
     clip: Clip
     people: People
     cameras: CameraPath
-    k: Float  # [3,3] px of the decoded frame
+
+    @property
+    def k(self) -> Float:
+        """[3,3] px of the decoded frame."""
+        return intrinsics(self.cameras.focal, self.clip.width, self.clip.height)
 
 
 def find_contacts(
-    clip: Clip,
-    people: People,
-    cameras: CameraPath,
-    bodies: tuple[BodyTrack, ...],
-    body: BodyModel,
-    progress: Progress,
+    view: View, bodies: tuple[BodyTrack, ...], body: BodyModel, metres: float | None, progress: Progress
 ) -> tuple[Contacts, ...]:
-    """Contact probabilities of every person, in the order of `bodies`; needs no floor and no scene depth."""
-    view = _View(clip, people, cameras, intrinsics(cameras.focal, clip.width, clip.height))
+    """Contact probabilities of every person, in the order of `bodies`; needs no floor and no scene depth.
+
+    metres: m per unit of the CameraPath's world, roughly; where it is known, feet are judged by their bodies too.
+    """
+    clip, cameras = view.clip, view.cameras
     points = [pose_points(b, body) for b in bodies]
     up = body_up(cameras, bodies, [p.joints for p in points])
-    speeds = _speeds_against_background(view, bodies, points, up, progress)
+    speeds = _speeds_against_background(view, bodies, points, progress)
     dt = float(np.median(np.diff(clip.times)))
     out = []
     for b, p, speed in zip(bodies, points, speeds, strict=True):
         up_cam = cameras.world_from_cam[b.frames, :3, :3].swapaxes(1, 2) @ up  # [n,3]
         probability = _probability(p, up_cam, speed, body.contact_names, dt)
+        if metres is not None:
+            feet = np.array([is_part(name, FEET) for name in body.contact_names])
+            odds = stance_odds(cameras, metres, clip.times, b, p)
+            probability = np.where(feet, _sigmoid(_logit(probability) + odds), probability)
         resting = [not is_part(name, FEET + LIMBS) for name in body.contact_names]
         shortest = np.where(resting, SEAT_SECONDS, SHORTEST) / dt
         out.append(Contacts(_split_runs(probability, b.frames, shortest), tuple(body.contact_names)))
@@ -85,9 +91,9 @@ def body_up(cameras: CameraPath, bodies: tuple[BodyTrack, ...], joints_cam: list
 
 
 def _speeds_against_background(
-    view: _View, bodies: tuple[BodyTrack, ...], points: list[PosedPoints], up: Float, progress: Progress
+    view: View, bodies: tuple[BodyTrack, ...], points: list[PosedPoints], progress: Progress
 ) -> list[Float]:
-    """Speed [n,C] in m/s of each contact point against the background beside it, as if it moved on the ground."""
+    """Speed [n,C] in m/s across the line of sight of each contact point against the background beside it."""
     clip, people, cameras = view.clip, view.people, view.cameras
     row = [{int(f): i for i, f in enumerate(b.frames)} for b in bodies]
     pair_speed = [np.full(p.contacts.shape[:2], np.nan) for p in points]
@@ -106,34 +112,18 @@ def _speeds_against_background(
         size = (flow.shape[1], flow.shape[0])
         behind = _background_motion(view, t, flow, ~_dilate(people.mask(t, *size)))
         for i in present:
-            here, there = px[i][row[i][t]], px[i][row[i][t + 1]]
-            up_cam = cameras.world_from_cam[t, :3, :3].T @ up
-            stretch = _ground_stretch(points[i].contacts[row[i][t]], up_cam)
-            motion = _relative_motion(flow, people.mask(t, *size, i), behind, (here, there), stretch)
+            steps = px[i][row[i][t]], px[i][row[i][t + 1]]
+            motion = _relative_motion(flow, people.mask(t, *size, i), behind, steps)
             metre_per_px = points[i].contacts[row[i][t], :, 2] / cameras.focal
             seconds = clip.times[t + 1] - clip.times[t]
             pair_speed[i][row[i][t]] = motion * clip.width / size[0] * metre_per_px / seconds
     return [_both_sides(s) for s in pair_speed]
 
 
-def _ground_stretch(contacts: Float, up_cam: Float) -> Float:
-    """Matrix [2,2] that turns image motion into motion on the ground, in units of motion across the line of sight.
-
-    Who walks along the line of sight hardly moves in the image: on a floor h below the camera and z away, a step
-    there shows h / z as large as one across. contacts: [C,3] m in the camera; up_cam: [3].
-    """
-    height = contacts @ up_cam
-    lowest = int(np.argmin(height))
-    below = max(-float(height[lowest]), 0.2)
-    factor = float(np.clip(contacts[lowest, 2] / below, 1.0, MOST_STRETCH))
-    upright = up_cam[:2] / max(float(np.linalg.norm(up_cam[:2])), 1e-6)
-    return np.eye(2) + (factor - 1) * np.outer(upright, upright)
-
-
-def _relative_motion(flow: Float, own: Bool, behind: Motion, steps: tuple[Float, Float], stretch: Float) -> Float:
+def _relative_motion(flow: Float, own: Bool, behind: Motion, steps: tuple[Float, Float]) -> Float:
     """Motion [C] of body points against the background, px of the flow image: the mean of flow and fitted body.
 
-    own: [h,w] mask of this person; steps: [C,2] px of the decoded frame at this and the next frame; stretch: [2,2].
+    own: [h,w] mask of this person; steps: [C,2] px of the decoded frame at this and the next frame.
     """
     here, there = steps
     h, w = flow.shape[:2]
@@ -141,9 +131,9 @@ def _relative_motion(flow: Float, own: Bool, behind: Motion, steps: tuple[Float,
     size = max(float(np.ptp(here[:, 1])) * scale, 12.0)  # height of the person in the flow image
     at = np.clip((here * scale).astype(int), 0, [w - 1, h - 1])
     background = behind.at(here * scale, at, size)
-    by_fit = np.linalg.norm(((there - here) * scale - background) @ stretch, axis=-1)
+    by_fit = np.linalg.norm((there - here) * scale - background, axis=-1)
     on_body = _masked_mean(flow, own, max(3, round(size * 0.03)), at)
-    by_flow = np.linalg.norm((on_body - background) @ stretch, axis=-1)
+    by_flow = np.linalg.norm(on_body - background, axis=-1)
     by_flow = np.where(np.isfinite(by_flow), by_flow, by_fit)
     return np.nan_to_num((by_fit + by_flow) / 2, nan=FASTEST)
 
@@ -165,7 +155,7 @@ class Motion:
         return q[:, :2] / q[:, 2:] - px
 
 
-def _background_motion(view: _View, t: int, flow: Float, mask: Bool) -> Motion:
+def _background_motion(view: View, t: int, flow: Float, mask: Bool) -> Motion:
     if view.cameras.kind == "moving":
         return Motion(view.clip.width, None, flow, mask)
     scale = flow.shape[1] / view.clip.width
@@ -279,6 +269,11 @@ def _dilate(mask: Float) -> Float:
 
 def _unit(v: Float) -> Float:
     return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9)
+
+
+def _logit(p: Float) -> Float:
+    p = np.clip(p, 1e-6, 1 - 1e-6)
+    return np.log(p / (1 - p))
 
 
 def _sigmoid(x: Float) -> Float:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from josh_core.assembly import Evidence
 from josh_core.body.model import BodyModel
 from josh_core.body.posed import pose_points
-from josh_core.contact import body_up, find_contacts
+from josh_core.contact import View, body_up, find_contacts
 from josh_core.progress import Progress
 from josh_core.scene import fit_floor
 from josh_core.types import BodyTrack, Clip, People, Scene
+from josh_core.world import standing_scale
 
 
 def evidence_of(
@@ -18,9 +19,10 @@ def evidence_of(
 
     clip, people: without lens distortion; bodies: fitted for the scene's focal.
     """
-    with progress.stage("contacts"):
-        contacts = find_contacts(clip, people, scene.cameras, bodies, body, progress)
     points = [pose_points(b, body) for b in bodies]
     up = body_up(scene.cameras, bodies, [p.joints for p in points])
     floor = fit_floor(scene, people, clip) if scene.cameras.kind == "moving" else None
+    metres = standing_scale(scene, floor, bodies, points)
+    with progress.stage("contacts"):
+        contacts = find_contacts(View(clip, people, scene.cameras), bodies, body, metres, progress)
     return Evidence(clip, people, scene, bodies, points, contacts, floor, up, body)

@@ -28,7 +28,9 @@ def set_down(contacts: Float, probability: Float, names: tuple[str, ...], rays: 
     body, in the world; frames: [n] clip frames. Zero where nothing touches at all.
     """
     feet = np.array([is_part(name, FEET) for name in names])
-    weight = np.where(feet, np.where(probability > 0.5, probability, 0.0), 0.0)  # [n,C]
+    # The points of one foot move alike: together they count as one.
+    points = max(feet.sum() / 2, 1)
+    weight = np.where(feet, np.where(probability > 0.5, probability, 0.0), 0.0) / points  # [n,C]
     if not weight.any():
         return np.zeros((len(contacts), 3))
     consecutive = np.diff(frames) == 1

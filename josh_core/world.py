@@ -127,7 +127,7 @@ def metric_scale(
     cameras = scene.cameras
     if cameras.kind != "moving":
         return 1.0, "height", 0.0
-    touching, standing = [np.zeros(0)], [np.zeros(0)]
+    touching = [np.zeros(0)]
     for track, p, c in zip(tracks, points, contacts, strict=True):
         feet = _foot_chance(c)
         by_floor = _floor_depth(cameras, floor, track, p)
@@ -135,15 +135,35 @@ def metric_scale(
         depth = np.where(np.isfinite(by_map), by_map, by_floor)
         ratio = p.contacts[..., 2] / depth
         touching.append(ratio[(np.maximum(feet, c.probability * np.isfinite(by_map)) > 0.6) & np.isfinite(ratio)])
-        lowest = _lowest_feet(transform(cameras.world_from_cam[track.frames], p.contacts), _up_of(floor, cameras))
-        ratio_floor = p.contacts[..., 2] / by_floor
-        standing.append(ratio_floor[(lowest > 0) & np.isfinite(ratio_floor)])
-    for ratios, source in ((np.concatenate(touching), "contact"), (np.concatenate(standing), "height")):
+    standing = _standing_ratios(cameras, floor, tracks, points)
+    for ratios, source in ((np.concatenate(touching), "contact"), (standing, "height")):
         if len(ratios) >= 8:
             middle = float(np.median(ratios))
             spread = float(np.median(np.abs(ratios / middle - 1))) * 1.48
             return middle, source, spread / np.sqrt(max(len(ratios) / 30, 1))  # type: ignore[return-value]
     return 1.0, "assumed", 0.5
+
+
+def standing_scale(
+    scene: Scene, floor: Floor | None, tracks: tuple[BodyTrack, ...], points: list[PosedPoints]
+) -> float | None:
+    """Metres per unit of the scene if everybody's lowest point were on the floor in every frame; None if unknown."""
+    if scene.cameras.kind != "moving":
+        return 1.0
+    ratios = _standing_ratios(scene.cameras, floor, tracks, points)
+    return float(np.median(ratios)) if len(ratios) >= 8 else None
+
+
+def _standing_ratios(
+    cameras: CameraPath, floor: Floor | None, tracks: tuple[BodyTrack, ...], points: list[PosedPoints]
+) -> Float:
+    """Body depth over floor depth [M] at the lowest point of each body in each frame."""
+    found = [np.zeros(0)]
+    for track, p in zip(tracks, points, strict=True):
+        ratio = p.contacts[..., 2] / _floor_depth(cameras, floor, track, p)
+        lowest = _lowest_feet(transform(cameras.world_from_cam[track.frames], p.contacts), _up_of(floor, cameras))
+        found.append(ratio[(lowest > 0) & np.isfinite(ratio)])
+    return np.concatenate(found)
 
 
 def assumed_scale(cameras: CameraPath, floor: Floor | None) -> float:

@@ -1,7 +1,6 @@
-"""Parts of the contact judgement on hand-made cases: runs, ground motion, posture, up."""
+"""Parts of the contact judgement on hand-made cases: runs, posture, up."""
 
 import numpy as np
-import pytest
 
 from josh_core import contact
 
@@ -25,15 +24,6 @@ def test_hysteresis_does_not_reach_across_missing_frames():
     frames = np.array([0, 1, 2, 9, 10, 11])
     assert (contact._split_runs(p, frames, np.array([4.0])) < 0.5).all()
     assert (contact._split_runs(p, np.arange(6), np.array([4.0])) > 0.5).all()
-
-
-@pytest.mark.parametrize(("depth", "factor"), [(1.0, 1.0), (3.0, 2.0), (30.0, contact.MOST_STRETCH)])
-def test_motion_along_the_line_of_sight_is_stretched(depth, factor):
-    up_cam = np.array([0.0, -1.0, 0.0])
-    feet = np.array([[0.0, 1.5, depth], [0.0, 0.0, depth]])  # the camera is 1.5 m over them
-    stretch = contact._ground_stretch(feet, up_cam)
-    assert np.allclose(np.array([1.0, 0.0]) @ stretch, [1.0, 0.0])
-    assert np.allclose(np.array([0.0, 1.0]) @ stretch, [0.0, factor])
 
 
 def test_who_sits_has_level_thighs():

@@ -31,7 +31,7 @@ class BodySigmas:
     across: float = 0.1  # m, of the start's place across the ray, likewise
     across_alone: float = 0.03  # m, without landmarks
     bias: float = 0.015  # m, constant error of a landmark
-    static: float = 0.08  # m/s, of a touching point
+    static: float = 0.15  # m/s, of a touching point
     trunk: float = 20.0  # m/s^2, acceleration of the trunk's joints
     limb: float = 60.0  # m/s^2, of the limbs'
     correlated: float = 0.15  # s, errors of landmarks in neighbouring frames are alike for this long
