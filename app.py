@@ -24,13 +24,13 @@ from josh_core.page import words
 from josh_core.page.api import offer, refusal
 from josh_core.page.config import Config
 from josh_core.page.desk import Desk
-from josh_core.page.files import files_list
+from josh_core.page.files import files_list, film
 from josh_core.page.inputs import Upload, chosen_clip, wanted
 from josh_core.page.layout import Layout
 from josh_core.page.parts import head, part
 from josh_core.page.plots import plots
 from josh_core.page.preview import cost_card
-from josh_core.page.shown import Shown, clean_view, film_of, viewer_value
+from josh_core.page.shown import Shown, clean_view, viewer_value
 from josh_core.runners import LocalRunner, ProcessRunner
 
 HERE = Path(__file__).resolve().parent
@@ -48,7 +48,7 @@ class Page:
         title = "JOSH: people and places in 4D"
         with gr.Blocks(title=title, analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)) as blocks:
             self.blocks = blocks
-            self.ui = Layout(desk.config, desk.examples)
+            self.ui = Layout(desk.config, desk.examples, self.ask)
             self._wire()
             offer(desk)
 
@@ -70,6 +70,8 @@ class Page:
         told = [ui.query, ui.origin, ui.link_view]
         js = "(query) => [query, location.origin + location.pathname, window.joshViewer?.link ?? '']"
         ui.share.click(self.share_view, told, [ui.link, ui.notice], js=js, **quiet)
+        wake = "() => document.querySelector('#j-film [data-ask]')?.click()"
+        ui.film_tab.select(None, js=wake, **quiet)
         ui.delete.click(self.delete_run, [ui.query, ui.delete_key], ui.result, **quiet)
 
     # ---- results -------------------------------------------------------------------------------------------------
@@ -84,13 +86,19 @@ class Page:
             self.ui.notice: "",
             self.ui.quality: words.quality_table(shown),
         }
-        film = film_of(shown, shown.best)
         yield {
             self.ui.plots: plots(shown),
-            self.ui.film: words.film(film, "The bodies over the clip, through the recovered camera."),
+            self.ui.film: film(shown),
             self.ui.files: files_list(shown),
             self.ui.details: words.details(shown),
         }
+
+    def ask(self, wish: Any) -> dict[str, Any]:
+        """How far the file is that a button asks for (workshop.py), or {problem}."""
+        try:
+            return self.desk.ask(wish)
+        except JoshError as error:
+            return {"problem": str(error)}
 
     def nothing(self, message: str) -> Updates:
         """Updates that empty the result side and say why."""
@@ -259,13 +267,14 @@ class Page:
 def open_desk(config: Config) -> Desk:
     """The desk with the real work behind it: one process per device, or this one on ZeroGPU."""
     if config.in_process:
-        return Desk(config, [LocalRunner(work.do)], HERE / "examples")
+        return Desk(config, [LocalRunner(work.do)], LocalRunner(work.do), HERE / "examples")
     longest = 60 * config.max_minutes
     devices = [device.strip() for device in config.devices.split(",")]
     runners = [ProcessRunner(work.do, device, longest=longest, prepare=work.prepare) for device in devices]
     for runner in runners:
         runner.warm()
-    return Desk(config, runners, HERE / "examples")
+    files = ProcessRunner(work.do, "cpu", longest=longest, niceness=10)
+    return Desk(config, runners, files, HERE / "examples")
 
 
 def main() -> int:

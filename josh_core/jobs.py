@@ -31,7 +31,9 @@ class Job:
     settings: Settings
     out: Path
     owner: str = ""  # whose job it is, to give everybody a fair share of the line
-    kind: Literal["run", "look"] = "run"  # a look is a quick guess before a run; its `out` is a file
+    # A look is a quick guess before a run; its `out` is a file. A file job makes `name` of the result beside `clip`.
+    kind: Literal["run", "look", "file"] = "run"
+    name: str = ""
 
 
 Work = Callable[[Job, Progress], None]

@@ -25,26 +25,30 @@ class Progress:
     """Passed down through the stages.
 
     `report(stage, fraction)` is called with fraction in [0, 1] of that stage; `cancelled()` is asked at every
-    update, and a true answer raises Cancelled there. `seconds` collects the wall time of each finished stage.
+    update, and a true answer raises Cancelled there. `seconds` collects the wall time of each finished stage, without
+    that of the stages inside it, so that they add up.
     """
 
     report: Report = _silent
     cancelled: Callable[[], bool] = _never
     seconds: dict[str, float] = field(default_factory=dict)
     _stage: str = ""
+    _inside: float = 0.0  # s spent in the stages inside the current one
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Progress]:
         """Time and announce one stage."""
         outer, self._stage = self._stage, name
+        before, self._inside = self._inside, 0.0
         start = time.perf_counter()
         self.update(0.0)
         try:
             yield self
             self.update(1.0)
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
-            self._stage = outer
+            spent = time.perf_counter() - start
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent - self._inside
+            self._stage, self._inside = outer, before + spent
 
     def update(self, fraction: float) -> None:
         """Report the fraction of the current stage that is done. Raises Cancelled when asked to stop."""

@@ -49,14 +49,15 @@ class ProcessRunner:
         grace: float = 8.0,
         longest: float = 3600.0,
         prepare: Callable[[], None] | None = None,
+        niceness: int = 0,
     ) -> None:
         """What to do, and where: `device` is "auto", "cpu" or a CUDA index.
 
         grace: s until a job that ignores a cancel is ended by force. longest: s that a job may take. prepare: called
-        once in each new process, to load what every job needs.
+        once in each new process, to load what every job needs. niceness: how far the process stands back (os.nice).
         """
         self._work, self._device, self._grace, self._longest = work, device, grace, longest
-        self._prepare = prepare
+        self._prepare, self._niceness = prepare, niceness
         self._spawn = mp.get_context("spawn")
         self._process: Any = None
         self._pipe: Any = None
@@ -72,7 +73,7 @@ class ProcessRunner:
         self._end()
         self._pipe, theirs = self._spawn.Pipe()
         self._stop = self._spawn.Event()
-        args = (theirs, self._stop, self._work, self._prepare, self._device)
+        args = (theirs, self._stop, self._work, self._prepare, (self._device, self._niceness))
         # Not a daemon: a job starts processes of its own. It ends by itself when this end of the pipe closes.
         self._process = self._spawn.Process(target=_serve, args=args, name=f"jobs-{self._device}")
         self._process.start()
@@ -86,14 +87,13 @@ class ProcessRunner:
         asked: float | None = None
         while True:
             message = self._receive()
-            if message is None:
-                asked = self._watch(ticket, asked)
-            elif message[0] == "report":
-                ticket.report(*message[1:])
-            elif message[0] == "error":
+            if message is not None and message[0] == "error":
                 raise message[1]
-            else:
+            if message is not None and message[0] == "done":
                 return
+            if message is not None:
+                ticket.report(*message[1:])
+            asked = self._watch(ticket, asked)  # after each message too: a job may have something to say all the time
 
     def _receive(self) -> tuple[Any, ...] | None:
         """The next message, or None when none came for a moment. Raises JobError when the process has ended."""
@@ -140,9 +140,11 @@ class ProcessRunner:
         self._end()
 
 
-def _serve(pipe: Any, stop: Any, work: Work, prepare: Callable[[], None] | None, device: str) -> None:
+def _serve(pipe: Any, stop: Any, work: Work, prepare: Callable[[], None] | None, place: tuple[str, int]) -> None:
     """The process of one device: jobs come through the pipe, reports and the outcome go back."""
+    device, niceness = place
     os.setpgid(0, 0)  # so that its own children end with it
+    os.nice(niceness)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if device != "auto":
         os.environ["CUDA_VISIBLE_DEVICES"] = "" if device == "cpu" else device

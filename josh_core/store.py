@@ -157,6 +157,16 @@ class Store:
         """The modes a run holds, in the order baseline, fast, refine."""
         return _modes(self.root / entry.place / entry.id)
 
+    def add(self, run_id: object, workspace: Path, place: str) -> None:
+        """Move what a workspace holds into the folder `place` of a run. Raises ResultError when the run has gone."""
+        with self._lock:
+            entry, folder = self.get(run_id)
+            entry = replace(entry, size=entry.size + _size(workspace))
+            move(workspace, folder / place)
+            self._write(folder, entry)
+            self._entries[entry.id] = entry
+        self.prune()
+
     # ---- sharing, deleting, expiring -----------------------------------------------------------------------------
 
     def share(self, run_id: object) -> Entry:
@@ -261,6 +271,22 @@ class Store:
             return (self.root / entry.place / entry.id / ENTRY).stat().st_mtime
         except OSError:
             return 0.0
+
+
+def move(folder: Path, into: Path) -> None:
+    """Rename each thing in `folder` to one in `into` (made if missing), but for those that are there already."""
+    into.mkdir(parents=True, exist_ok=True)
+    for item in folder.iterdir():
+        if not (into / item.name).exists():
+            os.rename(item, into / item.name)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """The same file at a second place, without a second copy where the disk allows it."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _checked(run_id: object) -> str:

@@ -1,19 +1,21 @@
-"""What jobs do: a clip becomes a run folder with a bundle per mode and the files beside them; or just a first look.
+"""What jobs do: a clip becomes a run folder with a bundle per mode; a result becomes files; or just a first look.
 
 Heavy rooms are imported inside, so that the page's own process never loads them.
 """
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
+from josh_core.errors import ResultError
 from josh_core.jobs import Job
 from josh_core.progress import Progress
 from josh_core.settings import Settings
 
 LOOKS = 3  # frames that a first look searches for people
 LOOK_SIDE = 960  # px, longest side of a frame in a first look
+FORMATS, OVERLAY, PAIR, ARCHIVE = "files", "overlay.mp4", "side_by_side.mp4", "everything.zip"  # made from a result
+CLIP = "clip.mp4"
 TILE = 0.8  # side of a searched square over the picture's shorter side, beside the whole picture
 SURE = 0.75  # score from which a sighting counts
 
@@ -28,9 +30,11 @@ def prepare() -> None:
 
 
 def do(job: Job, progress: Progress) -> None:
-    """Do a job of either kind."""
+    """Do a job of any kind."""
     if job.kind == "look":
         job.out.write_text(str(guess_people(job.clip, job.settings)), "utf-8")
+    elif job.kind == "file":
+        make_file(job, progress)
     else:
         reconstruct(job, progress)
 
@@ -38,14 +42,14 @@ def do(job: Job, progress: Progress) -> None:
 def reconstruct(job: Job, progress: Progress) -> None:
     """Run the pipeline and write `job.out`.
 
-    <mode>/ bundles with result.glb; clip.mp4, whose frame k is frame k of the results; and beside the best mode's
-    bundle everything.zip, its overlay.mp4 and its other exports in files/.
+    <mode>/ bundles with result.glb; clip.mp4, whose frame k is frame k of the results; and the best mode's overlay.mp4.
+    What else can be made from a result waits until somebody asks for it (make_file).
     """
     prepare()
     from josh_core import pipeline
     from josh_core.body import load_body
     from josh_core.clip import load_clip
-    from josh_core.export.archive import save_archive
+    from josh_core.export.video import save_clip, save_overlay
 
     with progress.stage("clip"):
         clip = load_clip(job.clip, job.settings, progress)
@@ -53,21 +57,43 @@ def reconstruct(job: Job, progress: Progress) -> None:
     results = pipeline.assemble(evidence, job.settings, progress)
     folders = pipeline.write(results, job.out)
     best = list(results)[-1]
-    with progress.stage("files"):
-        save_archive(results[best], load_body(), folders[best] / "everything.zip", clip, progress)
-    _unpack(folders[best], job.out)
+    with progress.stage("videos"):
+        save_clip(clip, job.out / CLIP)
+        save_overlay(results[best], load_body(), clip, folders[best] / OVERLAY, progress)
 
 
-def _unpack(folder: Path, out: Path) -> None:
-    """Single files of the archive for the page: the videos where the viewer looks for them, exports under files/."""
-    with zipfile.ZipFile(folder / "everything.zip") as archive:
-        for name in archive.namelist():
-            if name == "clip.mp4":
-                archive.extract(name, out)
-            elif name == "overlay.mp4":
-                archive.extract(name, folder)
-            elif not name.startswith("bundle/") and name != "result.glb":
-                archive.extract(name, folder / "files")
+def make_file(job: Job, progress: Progress) -> None:
+    """Make `job.name` (FORMATS, OVERLAY, PAIR or ARCHIVE) in `job.out` from the bundle beside the clip `job.clip`.
+
+    The archive takes what lies there already and makes the rest, which then is in `job.out` too. Raises ResultError.
+    """
+    import cv2  # noqa: F401  first, as in `prepare`
+
+    from josh_core.body import load_body
+    from josh_core.bundle import load_bundle
+    from josh_core.export.archive import pack, write_formats
+    from josh_core.export.video import read_clip, save_overlay, save_side_by_side
+
+    source = job.clip.parent
+    result, body = load_bundle(source), load_body()
+    if result.body_model != body.name:
+        raise ResultError(f"This result was made with another body ({result.body_model}); run the clip again.")
+    needed = (FORMATS, OVERLAY, PAIR) if job.name == ARCHIVE else (job.name,)
+    place = {part: (source if (source / part).exists() else job.out) / part for part in needed}
+    missing = [part for part in needed if place[part].parent == job.out]
+    frames = read_clip(job.clip, result.frame_times) if {OVERLAY, PAIR} & set(missing) else None
+    for part in missing:
+        with progress.stage(part):
+            if frames is None or part == FORMATS:
+                write_formats(result, body, place[part])
+            elif part == OVERLAY:
+                save_overlay(result, body, frames, place[part], progress)
+            else:
+                save_side_by_side(result, body, frames, place[part], progress)
+    if job.name == ARCHIVE:
+        with progress.stage(ARCHIVE):
+            videos = {CLIP: job.clip, OVERLAY: place[OVERLAY], PAIR: place[PAIR]}
+            pack(source, place[FORMATS], videos, job.out / ARCHIVE)
 
 
 def guess_people(path: Path, settings: Settings) -> int:

@@ -27,6 +27,16 @@ def obedient(job: Job, progress: Progress) -> None:
             progress.update(step / 600)
 
 
+def talkative(job: Job, progress: Progress) -> None:
+    """Never stops reporting for a minute, and asks each time whether to stop."""
+    end = time.monotonic() + 60
+    with progress.stage("people"):
+        while time.monotonic() < end:
+            progress.report(f"stage {time.monotonic()}", 0.5)
+            progress.update(0.5)
+            time.sleep(0.001)
+
+
 def stubborn(job: Job, progress: Progress) -> None:
     """Reports once and never asks whether to stop."""
     progress.report("people", 0.1)

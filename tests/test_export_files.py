@@ -8,7 +8,6 @@ import runpy
 import shutil
 import subprocess
 import sys
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
@@ -22,12 +21,10 @@ from made_up import made_up_result
 
 from josh_core.body import BodyModel, load_body
 from josh_core.body.names import JOINTS
-from josh_core.bundle import load_bundle
-from josh_core.errors import Cancelled
-from josh_core.export import archive
-from josh_core.export.archive import save_archive, write_files
+from josh_core.export.archive import write_formats
 from josh_core.export.bvh import save_bvh
 from josh_core.export.cameras import image_name, save_colmap, save_transforms
+from josh_core.export.glb import save_glb
 from josh_core.export.ply import save_ply
 from josh_core.export.smpl_npz import save_smpl
 from josh_core.export.table import save_table
@@ -165,45 +162,27 @@ def test_csv_holds_the_quality_table(result: Reconstruction, body: BodyModel, tm
     assert float(lines[0]["value"]) == measured.quality["foot_slide_mm"]
 
 
-def test_zip_holds_everything_and_says_what_it_is(result: Reconstruction, body: BodyModel, tmp_path: Path) -> None:
-    save_archive(result, body, tmp_path / "all.zip")
-    with zipfile.ZipFile(tmp_path / "all.zip") as packed:
-        names = set(packed.namelist())
-        text = packed.read("README.txt").decode("utf-8")
-        packed.extractall(tmp_path / "out")
-    assert {
-        "README.txt", "result.glb", "blender_import.py", "scene.ply", "quality.csv", "bundle/manifest.json",
-        "bundle/arrays.npz", "camera/transforms.json", "camera/colmap/images.txt", "people/person_0.bvh",
-        "people/person_1_smpl.npz",
-    } <= names  # fmt: skip
+def test_the_text_beside_the_formats_says_what_they_are(
+    result: Reconstruction, body: BodyModel, tmp_path: Path
+) -> None:
+    write_formats(result, body, tmp_path)
+    text = (tmp_path / "README.txt").read_text("utf-8")
     for fact in ("+Y up", "metres", "30 frames at 30 frames per second", "OpenCV", "CC0"):
         assert fact in text
-    assert "overlay.mp4" not in text and not any(name.endswith(".mp4") for name in names)
-    np.testing.assert_array_equal(load_bundle(tmp_path / "out" / "bundle").people[0].joints, result.people[0].joints)
-    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
-
-
-def test_zip_is_whole_or_absent(
-    result: Reconstruction, body: BodyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stop(*_args: object) -> None:
-        raise Cancelled("stop")
-
-    monkeypatch.setattr(archive, "save_table", stop)
-    with pytest.raises(Cancelled):
-        save_archive(result, body, tmp_path / "all.zip")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_nobody_in_the_result_still_exports(result: Reconstruction, body: BodyModel, tmp_path: Path) -> None:
-    files = write_files(replace(result, people=()), body, tmp_path)
-    assert {"result.glb", "README.txt", "transforms.json"} <= {file.name for file in files}
+    write_formats(replace(result, people=()), body, tmp_path)
+    names = {file.name for file in tmp_path.rglob("*")}
+    assert {"README.txt", "transforms.json", "scene.ply"} <= names and "person_0.bvh" not in names
 
 
 def test_blender_script_sets_the_rate_before_it_imports(
     result: Reconstruction, body: BodyModel, tmp_path: Path
 ) -> None:
-    write_files(replace(result, fps=29.97), body, tmp_path)
+    odd = replace(result, fps=29.97)
+    write_formats(odd, body, tmp_path)
+    save_glb(odd, body, tmp_path / "result.glb")
     (tmp_path / "clip.mp4").write_bytes(b"")
     bpy = mock.MagicMock()
     camera = mock.MagicMock(type="CAMERA")

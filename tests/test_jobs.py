@@ -28,7 +28,7 @@ def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
 
 @pytest.fixture(scope="module")
 def process() -> Iterator[ProcessRunner]:
-    runner = ProcessRunner(fake_work.by_name, device="cpu", grace=0.5)
+    runner = ProcessRunner(fake_work.by_name, device="cpu", grace=2.0)
     yield runner
     runner.close()
 
@@ -62,17 +62,25 @@ def test_cancel_of_a_running_job_keeps_the_process(jobs: Jobs, process: ProcessR
     ticket = jobs.submit(job("obedient"))
     until(lambda: ticket.fraction > 0)
     jobs.cancel(ticket)
-    until(lambda: ticket.over, 2)
+    until(lambda: ticket.over, 10)
     assert ticket.state == "cancelled" and isinstance(ticket.error, Cancelled)
     run(jobs, "write_pid", tmp_path / "after")
     assert (tmp_path / "before").read_text() == (tmp_path / "after").read_text()
+
+
+def test_a_cancel_gets_through_to_a_job_that_talks_all_the_time(jobs: Jobs) -> None:
+    ticket = jobs.submit(job("talkative"))
+    until(lambda: ticket.fraction > 0)
+    jobs.cancel(ticket)
+    until(lambda: ticket.over, 10)
+    assert ticket.state == "cancelled"
 
 
 def test_a_job_that_does_not_listen_is_ended_by_force(jobs: Jobs, tmp_path: Path) -> None:
     ticket = jobs.submit(job("stubborn"))
     until(lambda: ticket.stage == "people")
     jobs.cancel(ticket)
-    until(lambda: ticket.over, 5)
+    until(lambda: ticket.over, 15)
     assert ticket.state == "cancelled"
     assert run(jobs, "write_pid", tmp_path / "next").state == "done"
 
@@ -126,7 +134,7 @@ def test_jobs_of_the_page_s_own_process(tmp_path: Path) -> None:
     ticket = jobs.submit(job("obedient"))
     until(lambda: ticket.fraction > 0)
     jobs.cancel(ticket)
-    until(lambda: ticket.over, 2)
+    until(lambda: ticket.over, 10)
     assert ticket.state == "cancelled"
     assert isinstance(run(jobs, "faulty").error, JobError)
     jobs.close()

@@ -1,23 +1,22 @@
-"""Every file of a result in one zip, with a README.txt that says frames, units, axes and frame rate of each."""
+"""Other formats of a result, and everything as one zip with a README.txt of frames, units, axes and frame rate."""
 
 from __future__ import annotations
 
+import os
+import secrets
 import shutil
-import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from josh_core.body.model import BodyModel
-from josh_core.bundle import save_bundle
+from josh_core.bundle import ARRAYS, MANIFEST
 from josh_core.export.bvh import save_bvh
 from josh_core.export.cameras import save_colmap, save_transforms
-from josh_core.export.glb import glb_bytes
 from josh_core.export.ply import save_ply
 from josh_core.export.smpl_npz import save_smpl
 from josh_core.export.table import save_table
-from josh_core.export.video import save_clip, save_overlay, save_side_by_side
-from josh_core.progress import Progress
-from josh_core.types import Clip, Reconstruction
+from josh_core.types import Reconstruction
 
 _BLENDER_SCRIPT = Path(__file__).with_name("blender_import.py")
 _ALREADY_PACKED = {".npz", ".mp4"}  # compressing these again takes time and gains nothing
@@ -43,28 +42,20 @@ camera/transforms.json   cameras as nerfstudio reads them (OpenGL axes) and with
 camera/colmap/           COLMAP text model: camera from world, OpenCV axes, quaternions w first
 scene.ply                scene points with colour (sRGB) and confidence
 quality.csv              what was measured on this result, with verdicts
-{videos}
-{licences}
-"""
-_VIDEOS = """clip.mp4                 the clip as it was used: upright, trimmed, frame k is frame k of the result
+clip.mp4                 the clip as it was used: upright, trimmed, frame k is frame k of the result
 overlay.mp4              bodies over the clip
 side_by_side.mp4         the clip beside the world seen from outside
+
+{licences}
 """
+_BUNDLE = (MANIFEST, ARRAYS)
 
 
-def write_files(
-    result: Reconstruction,
-    body: BodyModel,
-    folder: Path,
-    clip: Clip | None = None,
-    progress: Progress | None = None,
-) -> list[Path]:
-    """Write every file into `folder` (made if missing); videos only with `clip`. Returns their paths."""
+def write_formats(result: Reconstruction, body: BodyModel, folder: Path) -> None:
+    """Write the formats for other programs, with a README.txt, into `folder` (made if missing)."""
     folder = Path(folder)
     for sub in ("people", "camera"):
         (folder / sub).mkdir(parents=True, exist_ok=True)
-    (folder / "result.glb").write_bytes(glb_bytes(result, body))
-    save_bundle(result, folder / "bundle")
     for k, person in enumerate(result.people):
         save_bvh(result, body, person, folder / "people" / f"person_{k}.bvh")
         save_smpl(result, person, folder / "people" / f"person_{k}_smpl.npz")
@@ -73,34 +64,25 @@ def write_files(
     save_ply(result, folder / "scene.ply")
     save_table(result, folder / "quality.csv")
     shutil.copyfile(_BLENDER_SCRIPT, folder / _BLENDER_SCRIPT.name)
-    (folder / "README.txt").write_text(readme(result, clip is not None), encoding="utf-8")
-    if clip is not None:
-        save_clip(clip, folder / "clip.mp4", progress)
-        save_overlay(result, body, clip, folder / "overlay.mp4", progress)
-        save_side_by_side(result, body, clip, folder / "side_by_side.mp4", progress)
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    (folder / "README.txt").write_text(readme(result), encoding="utf-8")
 
 
-def save_archive(
-    result: Reconstruction,
-    body: BodyModel,
-    path: Path,
-    clip: Clip | None = None,
-    progress: Progress | None = None,
-) -> None:
-    """Write everything as one `path` (.zip), whole or not at all; videos only with `clip`."""
-    path = Path(path)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export.") as temporary:
-        folder = Path(temporary) / "files"
-        packed = Path(temporary) / "packed.zip"
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive:
-            for file in write_files(result, body, folder, clip, progress):
+def pack(bundle: Path, formats: Path, videos: Mapping[str, Path], path: Path) -> None:
+    """Pack a bundle's files, a folder of `write_formats`, and videos by name as `path` (.zip), whole or not at all."""
+    inside = {f.relative_to(formats).as_posix(): f for f in sorted(formats.rglob("*")) if f.is_file()}
+    inside |= {"result.glb": bundle / "result.glb"} | {f"bundle/{name}": bundle / name for name in _BUNDLE}
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive:
+            for name, file in (inside | dict(videos)).items():
                 method = zipfile.ZIP_STORED if file.suffix in _ALREADY_PACKED else zipfile.ZIP_DEFLATED
-                archive.write(file, file.relative_to(folder).as_posix(), method)
-        packed.replace(path)
+                archive.write(file, name, method)
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
-def readme(result: Reconstruction, with_videos: bool) -> str:
+def readme(result: Reconstruction) -> str:
     """Text of README.txt: what the files are, in which frame, unit and rate."""
     return _README.format(
         name=result.clip.get("name", "clip"),
@@ -113,6 +95,5 @@ def readme(result: Reconstruction, with_videos: bool) -> str:
         body=result.body_model,
         heights=", ".join(f"{person.height_m:.2f} m" for person in result.people) or "-",
         scale=result.scale_source,
-        videos=_VIDEOS if with_videos else "",
         licences="LICENCES\n" + "\n".join(f"- {licence}" for licence in result.licences) if result.licences else "",
     )

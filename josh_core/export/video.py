@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from josh_core.body.model import BodyModel
+from josh_core.errors import ResultError
 from josh_core.export.preview import DARK, Meshes, camera_view, draw_paths, draw_people, meshes_at, named_view
 from josh_core.export.raster import Canvas
 from josh_core.motion import meshes_by_frame
@@ -42,6 +44,35 @@ def save_side_by_side(
 ) -> None:
     """The clip and, right of it, the world seen from outside at the same moment, as `path` (.mp4)."""
     encode(_pairs(result, body, clip, progress), result.frame_times, path)
+
+
+def read_clip(path: Path, times: Float) -> Clip:
+    """The frames of a stored clip that a result's times [T] s belong to, which count from the clip's first frame.
+
+    Raises ResultError when a time has no frame.
+    """
+    capture, begin = cv2.VideoCapture(str(path)), None
+    jpegs: list[bytes] = []
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
+    try:
+        while len(jpegs) < len(times) and capture.grab():
+            stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            begin = stamp if begin is None else begin
+            late = stamp - begin - times[len(jpegs)]
+            if late < -step / 4:  # a frame that the result did not take
+                continue
+            if late > step / 2:
+                break
+            image = capture.retrieve()[1]
+            scale = min(1.0, SIDE / max(image.shape[:2]))
+            small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            height, width = small.shape[:2]
+            jpegs.append(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes())
+    finally:
+        capture.release()
+    if not jpegs or len(jpegs) != len(times):
+        raise ResultError("The result's clip does not have the result's frames; run the clip again.")
+    return Clip(jpegs, times, width, height, 1 / step)
 
 
 def overlay(result: Reconstruction, body: BodyModel, clip: Clip, frame: int, longest: int = SIDE) -> UInt8:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import re
 import secrets
 import shutil
@@ -16,6 +15,8 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
 
 from josh_core import __version__
 from josh_core.bundle import content_key
@@ -27,8 +28,9 @@ from josh_core.page.preview import FIRST_WINDOW, frames_of, look_at
 from josh_core.page.rates import Rates
 from josh_core.page.shown import Shown, examples, shown_run
 from josh_core.page.words import duration, progress_card
+from josh_core.page.workshop import Workshop
 from josh_core.settings import Settings
-from josh_core.store import Store
+from josh_core.store import Store, link_or_copy
 
 POLL = 0.4  # s between two looks at a running job
 LOOK_SECONDS = 8.0  # s that a guess may take
@@ -65,13 +67,15 @@ class Order:
 class Desk:
     """Everything that lives as long as the program."""
 
-    def __init__(self, config: Config, runners: Sequence[Runner], examples_root: Path) -> None:
+    def __init__(self, config: Config, runners: Sequence[Runner], files: Runner, examples_root: Path) -> None:
+        """`runners` do the runs, `files` makes files from results."""
         self.config = config
         self.store = Store(config.store, config.limits, config.mirror())
         self.uploads = self._empty("uploads")
         self._visitors_root = self._empty("visitors")
         self.rates = Rates(self.store.root / "rates.json")
-        self.examples = examples(examples_root)
+        self.examples = examples(examples_root, self._empty("made"))
+        self.workshop = Workshop(self.store, files, self.rates)
         self.jobs = Jobs(runners, config.queue, config.per_visitor)
         self._visitors: dict[str, Visitor] = {}
         self._lock = threading.Lock()
@@ -92,6 +96,7 @@ class Desk:
         """Stop the jobs and let another program use the store."""
         self._tidying.set()
         self.jobs.close()
+        self.workshop.close()
         self.store.close()
 
     # ---- visitors ------------------------------------------------------------------------------------------------
@@ -133,10 +138,7 @@ class Desk:
         suffix = source.suffix.lower() if re.fullmatch(r"\.[a-z0-9]{1,5}", source.suffix.lower()) else ".mp4"
         place = visitor.folder / secrets.token_hex(6) / f"{name}{suffix}"
         place.parent.mkdir()
-        try:
-            os.link(source, place)
-        except OSError:
-            shutil.copyfile(source, place)
+        link_or_copy(source, place)
         if copied:
             visitor.uploads.add(source)
         try:
@@ -225,21 +227,13 @@ class Desk:
         """A card that says how far an order is and how long it will take."""
         ticket, mode = order.ticket, order.settings.mode
         assert ticket is not None
-        left = self.rates.total(mode, order.frames)
-        stages = list(self.rates.stages(mode, order.frames))
+        stages = self.rates.stages(mode, order.frames)
         if ticket.state == "waiting":
             ahead = self.jobs.ahead(ticket)
             wait = f"begins in about {duration(self.waiting_time(ahead))}"
-            return progress_card(f"Number {len(ahead)} in line", stages, "", 0.0, wait)
-        if ticket.stage:
-            left = self.rates.left(mode, order.frames, ticket.stage, ticket.fraction)
-        return progress_card(
-            (ticket.stage or "starting").capitalize(),
-            stages,
-            ticket.stage,
-            ticket.fraction,
-            f"about {duration(left)} left",
-        )
+            return progress_card(stages, f"Number {len(ahead)} in line", 0.0, wait)
+        left = self.rates.left(mode, order.frames, ticket.stage, ticket.fraction)
+        return progress_card(stages, ticket.stage or "Starting", ticket.fraction, f"about {duration(left)} left")
 
     def waiting_time(self, tickets: list[Ticket]) -> float:
         """Expected seconds until all of these are done."""
@@ -266,23 +260,31 @@ class Desk:
             return self.examples[query["example"]]
         return None
 
+    def ask(self, wish: object) -> dict[str, Any]:
+        """How far the file is that a visitor asks for (workshop.py): {query, mode, name}. Raises JoshError."""
+        asked = [str(wish.get(key))[:200] if isinstance(wish, dict) else "" for key in ("query", "mode", "name")]
+        shown = self.open(dict(parse_qsl(asked[0])))
+        if shown is None:
+            raise ResultError("There is no such result; open an example or run a clip.")
+        return self.workshop.ask(shown, asked[1], asked[2])
+
     def share(self, shown: Shown) -> Shown:
         """Keep a run beyond the program's end. An example is always there."""
-        if shown.query.startswith("example="):
+        if shown.is_example:
             return shown
         entry = self.store.share(shown.id)
         return shown_run(entry.id, self.store.get(entry.id)[1], entry.shared)
 
     def delete(self, shown: Shown, delete_key: str) -> None:
         """Remove a run for its owner. Raises ResultError."""
-        if shown.query.startswith("example="):
+        if shown.is_example:
             raise ResultError("An example cannot be deleted.")
         self.store.delete(shown.id, delete_key)
 
     @property
     def served(self) -> list[Path]:
         """Folders whose files the page may show: results and examples, nothing else."""
-        own = [self.store.root / name for name in ("temporary", "shared")]
+        own = [self.store.root / name for name in ("temporary", "shared", "made")]
         return [*own, *{folder.parent for shown in self.examples.values() for folder in shown.folders.values()},
                 *{shown.clip for shown in self.examples.values() if shown.clip}]  # fmt: skip
 

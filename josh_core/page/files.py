@@ -1,61 +1,103 @@
-"""The downloads of a run, each with what it holds, in which frame, units and rate."""
+"""The downloads of a run: what each holds, in which frame, units and rate, and whether it has to be made first."""
 
 from __future__ import annotations
 
-from fnmatch import fnmatch
+import json
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 from josh_core.page.shown import MODES, Shown, file_url
-from josh_core.page.words import size
+from josh_core.page.words import card, size
+from josh_core.work import ARCHIVE, FORMATS, OVERLAY, PAIR
 
-_WORLD = "World frame: metres, +Y up, floor at y = 0."
-_KINDS = (  # pattern of the name, title, what it is
-    (
-        "result.glb",
-        "Animated scene (GLB)",
-        f"People with skeleton, camera with lens, points. {_WORLD}",
-    ),
-    ("*.zip", "Everything (ZIP)", "All files of this result in one archive."),
-    ("overlay.*", "Overlay video", "Bodies drawn over the clip, H.264."),
-    ("side_by_side.*", "Side by side video", "Clip and world, H.264."),
-    ("arrays.npz", "Arrays (NPZ)", f"All numbers of the result, SMPL parameters and cameras. {_WORLD}"),
-    ("manifest.json", "Manifest (JSON)", "Frame rate, people, quality, versions, licences."),
-    ("*.bvh", "Motion (BVH)", "One person's skeleton with root motion."),
-    ("*smpl*.npz", "SMPL parameters (NPZ)", "One person in the AMASS key layout."),
-    ("transforms.json", "Cameras (JSON)", "Camera of every frame, nerfstudio layout."),
-    ("*.ply", "Scene points (PLY)", f"Coloured points. {_WORLD}"),
-    ("*.csv", "Quality (CSV)", "The numbers of the quality table."),
-    ("*.py", "Blender importer (Python)", "Sets frame rate, camera and clip background in Blender."),
-)
+_WORLD = "Metres, +Y up, floor at y = 0."
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A file that a visitor can have of one mode's result."""
+
+    name: str  # path among the mode's files
+    title: str
+    about: str
+
+
+def offers(shown: Shown, mode: str) -> list[Offer]:
+    """All files of a mode, those most asked for first; some need the clip."""
+    rate = f"{shown.manifest(mode)['fps']:.4g} frames a second"
+    with_clip = [
+        Offer(ARCHIVE, "Everything (ZIP)", "All files of this method, the videos, and a COLMAP text model."),
+        Offer(OVERLAY, "Overlay video", "The bodies drawn over the clip, H.264."),
+        Offer(PAIR, "Side by side video", "The clip and the world seen from outside, H.264."),
+    ]
+    return [
+        Offer("result.glb", "Animated scene (GLB)", f"People with skeletons, camera with its lens, points. {_WORLD}"),
+        *(with_clip if shown.clip else []),
+        *_of_people(len(shown.manifest(mode)["people"]), rate),
+        Offer(f"{FORMATS}/blender_import.py", "Blender importer", "For the unpacked ZIP: rate, camera, clip behind."),
+        Offer(f"{FORMATS}/camera/transforms.json", "Cameras (JSON)", "Every frame, as nerfstudio reads them."),
+        Offer(f"{FORMATS}/scene.ply", "Scene points (PLY)", f"Coloured. {_WORLD}"),
+        Offer(f"{FORMATS}/quality.csv", "Quality (CSV)", "The numbers of the quality table."),
+        Offer("arrays.npz", "Arrays (NPZ)", f"All numbers: SMPL parameters, cameras, points. {_WORLD}"),
+        Offer("manifest.json", "Manifest (JSON)", "People, quality, settings, versions, licences."),
+    ]
+
+
+def _of_people(count: int, rate: str) -> list[Offer]:
+    out = []
+    for k in range(count):
+        place = f"{FORMATS}/people/person_{k}"
+        out.append(Offer(f"{place}.bvh", f"Person {k + 1}, motion (BVH)", f"Skeleton and root motion, +Y up, {rate}."))
+        out.append(Offer(f"{place}_smpl.npz", f"Person {k + 1}, SMPL (NPZ)", f"AMASS key layout, {rate}."))
+    return out
 
 
 def files_list(shown: Shown) -> str:
-    """Links to every file of every mode, the best mode first."""
+    """Every file of every mode, the best mode first and open."""
     parts = []
     for mode in reversed(list(shown.folders)):
-        links = "".join(_link(path, f"{shown.title}_{mode}_{path.name}") for path in _files(shown.folders[mode]))
-        parts.append(f'<h4>{MODES[mode][0]}</h4><div class="j-files">{links}</div>')
+        cards = "".join(_card(shown, mode, offer) for offer in offers(shown, mode))
+        is_open = " open" if mode == shown.best else ""
+        parts.append(
+            f'<details{is_open}><summary>{MODES[mode][0]}</summary><div class="j-files">{cards}</div></details>'
+        )
     return f'<div class="j-words">{"".join(parts)}</div>'
 
 
-def _files(folder: Path) -> list[Path]:
-    found = [p for p in (*folder.iterdir(), *(folder / "files").rglob("*")) if p.is_file() and _kind(p)]
-    return sorted(found, key=lambda p: (_rank(p), p.name))
+def _card(shown: Shown, mode: str, offer: Offer) -> str:
+    """A link to a file that is there, or a button that has it made."""
+    path = shown.file(mode, offer.name)
+    text = f"<b>{escape(offer.title)}</b><small>{escape(offer.about)}</small>"
+    saved_as = escape(f"{shown.title}_{mode}_{Path(offer.name).name}")
+    if path is None:
+        ask = asking(shown, mode, offer.name)
+        return f'<button type="button" {ask} data-save="{saved_as}">{text}{noted("made when you ask")}</button>'
+    note = size(path.stat().st_size)
+    return f'<a href="{escape(file_url(path))}" download="{saved_as}">{text}{noted(note)}</a>'
 
 
-def _kind(path: Path) -> tuple[str, str, str] | None:
-    return next((kind for kind in _KINDS if fnmatch(path.name, kind[0])), None)
+def asking(shown: Shown, mode: str, name: str) -> str:
+    """Attribute of a button that asks.js sends to Desk.ask."""
+    return f'data-ask="{escape(json.dumps({"query": shown.query, "mode": mode, "name": name}))}"'
 
 
-def _rank(path: Path) -> int:
-    return next(k for k, kind in enumerate(_KINDS) if fnmatch(path.name, kind[0]))
+def noted(note: str) -> str:
+    """Where asks.js tells how far a file is."""
+    return f'<small class="j-note">{escape(note)}</small>'
 
 
-def _link(path: Path, name: str) -> str:
-    kind = _kind(path)
-    assert kind is not None
-    return (
-        f'<a href="{escape(file_url(path))}" download="{escape(name)}"><b>{escape(kind[1])}</b>'
-        f"<small>{escape(kind[2])}</small><small>{escape(path.name)}, {size(path.stat().st_size)}</small></a>"
-    )
+def film(shown: Shown) -> str:
+    """The best mode's overlay video, or a button that has it made."""
+    label = "The bodies over the clip, seen through the recovered camera."
+    if shown.clip is None:
+        return card(["There is no video of this result: its clip is not kept."])
+    path = shown.file(shown.best, OVERLAY)
+    if path is None:
+        ask = asking(shown, shown.best, OVERLAY)
+        note = noted("made when you ask")
+        inside = f'<button type="button" class="j-make" {ask} data-film="{label}"><b>Overlay video</b>{note}</button>'
+    else:
+        source = escape(file_url(path))
+        inside = f'<video controls loop muted playsinline preload="none" src="{source}" aria-label="{label}"></video>'
+    return f'<figure class="j-film">{inside}<figcaption>{label}</figcaption></figure>'

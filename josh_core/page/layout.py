@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import gradio as gr
 
 from josh_core.page.config import Config
-from josh_core.page.parts import clip_input, gallery, part, plain, result_viewer
-from josh_core.page.shown import MODES, Shown
+from josh_core.page.parts import asker, clip_input, gallery, part, plain, result_viewer, what
+from josh_core.page.shown import MODES, Shown, viewer_value
 from josh_core.settings import Settings
 from josh_core.weights import JOSH3R, MAST3R, choose_tier, find
 
@@ -16,7 +17,7 @@ from josh_core.weights import JOSH3R, MAST3R, choose_tier, find
 class Layout:
     """Builds the components inside the current gr.Blocks and holds them by name."""
 
-    def __init__(self, config: Config, examples: Mapping[str, Shown]) -> None:
+    def __init__(self, config: Config, examples: Mapping[str, Shown], ask: Callable[[Any], dict[str, Any]]) -> None:
         self.upload = gr.State(None)  # inputs.Upload
         self.query = gr.State("")  # what a link to the run on show says
         plain(part("head.html"))
@@ -24,12 +25,13 @@ class Layout:
             with gr.Column(elem_id="j-left"):
                 self._inputs(config, examples)
             with gr.Column(elem_id="j-right"):
-                self._result()
-        plain(part("what.html"))
+                self._scene(next(iter(examples.values()), None))
+            with gr.Column(elem_id="j-more"):
+                self._tabs(ask)
 
     def _inputs(self, config: Config, examples: Mapping[str, Shown]) -> None:
         self.clip = clip_input(config.max_upload_mb)
-        choices = [(label, name) for name, (label, _) in MODES.items()]
+        choices = [(f"{label}: {short}", name) for name, (label, short, _) in MODES.items()]
         self.mode = gr.Radio(choices, value="refine", label="Method", elem_id="j-mode")
         with gr.Accordion("Advanced", open=False):
             self.people = gr.Number(None, label="Most people to follow", minimum=1, maximum=20, precision=0)
@@ -44,10 +46,11 @@ class Layout:
         self.go = gr.Button("Run", variant="primary", size="lg", interactive=False, elem_id="j-run")
         self.stop = gr.Button("Cancel", size="lg", visible="hidden", elem_id="j-cancel")
         self.gallery = gallery(examples)
+        what()
         self.options = [self.mode, self.people, self.height, self.view, self.static, self.tier]
 
-    def _result(self) -> None:
-        self.viewer = result_viewer()
+    def _scene(self, first: Shown | None) -> None:
+        self.viewer = result_viewer(viewer_value(first, {}) if first else None)
         with gr.Row(elem_id="j-share-row"):
             self.share = gr.Button("Share this view", elem_id="j-share", scale=0, min_width=170)
             self.link = gr.Textbox(
@@ -55,15 +58,17 @@ class Layout:
             )
         self.notice = plain(elem_id="j-notice")
         self.origin, self.link_view = gr.Textbox(visible=False), gr.Textbox(visible=False)
+
+    def _tabs(self, ask: Callable[[Any], dict[str, Any]]) -> None:
         with gr.Tabs():
             with gr.Tab("How good is it?"):
                 self.quality = plain(elem_id="j-quality")
             with gr.Tab("From above"):
                 self.plots = plain(elem_id="j-plots")
-            with gr.Tab("Overlay video"):
-                self.film = plain(elem_id="j-film")
+            with gr.Tab("Overlay video") as self.film_tab:
+                self.film = asker(ask, "j-film")
             with gr.Tab("Files"):
-                self.files = plain(elem_id="j-files")
+                self.files = asker(ask, "j-files")
             with gr.Tab("Details"):
                 self.details = plain(elem_id="j-details")
                 with gr.Accordion("Delete this result", open=False):

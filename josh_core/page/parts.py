@@ -6,9 +6,10 @@ act is in the *.html, *.js and *.css files of this folder.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -35,10 +36,11 @@ def clip_input(limit_mb: float) -> gr.HTML:
     )
 
 
-def result_viewer() -> gr.HTML:
-    """The 3D viewer; its value is that of josh_core.page.shown.viewer_value."""
+def result_viewer(first: dict[str, Any] | None) -> gr.HTML:
+    """The 3D viewer; its value is that of shown.viewer_value, at first `first` where the address asks for nothing."""
     gr.set_static_paths([viewer.BUNDLE])
     return gr.HTML(
+        first,
         html_template='<div class="j-viewer"></div>',  # without ${value}: Gradio would clear what the script adds
         js_on_load=part("viewer_mount.js"),
         apply_default_css=False,
@@ -63,6 +65,20 @@ def gallery(examples: Mapping[str, Shown]) -> gr.HTML:
         apply_default_css=False,
         elem_id="j-gallery",
     )
+
+
+def asker(answer: Callable[[Any], dict[str, Any]], elem_id: str) -> gr.HTML:
+    """A piece of our own HTML with buttons that ask for files; asks.js says how, and `answer` says how far one is."""
+
+    def ask(wish: Any) -> dict[str, Any]:  # a function of its own, under the name that asks.js calls: Gradio marks it
+        return answer(wish)
+
+    return gr.HTML("", js_on_load=part("asks.js"), server_functions=[ask], apply_default_css=False, elem_id=elem_id)
+
+
+def what() -> gr.HTML:
+    """What a visitor is looking at, with switches of the viewer in the text."""
+    return gr.HTML(part("what.html"), js_on_load=part("what.js"), apply_default_css=False, elem_id="j-what")
 
 
 def plain(value: str = "", elem_id: str | None = None) -> gr.HTML:

@@ -17,7 +17,7 @@ from josh_core.page.shown import Shown
 from josh_core.page.words import picture_png
 from josh_core.types import Float, Reconstruction, UInt8
 
-_WIDTH, _HEIGHT, _MARGIN = 720.0, 460.0, 26.0  # of the drawing
+_WIDTH, _HEIGHT, _MARGIN = 480.0, 360.0, 22.0  # of the drawing
 _CELLS = 240  # cells of the ground picture along its longer side
 _MOST_SCENE = 8.0  # m of scene shown around where people and camera are
 

@@ -8,21 +8,27 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from josh_core.work import ARCHIVE, FORMATS, OVERLAY, PAIR
+
 # Before anything has been measured here: seconds per frame on two CPU cores.
 _SHARED = {
-    "clip": 0.02, "people": 0.15, "tracks": 0.35, "camera": 0.05, "depth": 0.1, "bodies": 0.3, "contacts": 0.05,
+    "clip": 0.02, "people": 0.15, "tracks": 0.3, "camera": 0.1, "depth": 0.15, "bodies": 0.2, "contacts": 0.05,
     "world": 0.1,
 }  # fmt: skip
-FIRST_GUESS = {
-    "baseline": _SHARED | {"files": 0.2},
-    "fast": _SHARED | {"files": 0.2},
-    "refine": _SHARED | {"refine": 0.3, "files": 0.2},
+FIRST_GUESS = {  # by mode of a run, or by file made from a result
+    "baseline": _SHARED | {"videos": 0.1},
+    "fast": _SHARED | {"videos": 0.1},
+    "refine": _SHARED | {"joint": 0.25, "videos": 0.1},
+    FORMATS: {FORMATS: 0.02},
+    OVERLAY: {OVERLAY: 0.1},
+    PAIR: {PAIR: 0.1},
+    ARCHIVE: {ARCHIVE: 0.02},
 }
 _NEWEST = 0.5  # weight of the newest run
 
 
 class Rates:
-    """Learned rates by mode, kept in one small JSON file."""
+    """Learned rates by mode or kind of file, kept in one small JSON file."""
 
     def __init__(self, path: Path) -> None:
         """Read what was learned before, if anything."""

@@ -6,6 +6,7 @@ A stored run and an example look the same from here: a source clip and one bundl
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,17 +16,21 @@ from urllib.parse import quote
 
 from josh_core.bundle import load_manifest
 from josh_core.errors import ResultError
-from josh_core.quality import rows, short
+from josh_core.quality import rows
+from josh_core.work import CLIP, OVERLAY
 
-MODES = {  # name -> what the page calls it, and what it is in one sentence
-    "baseline": ("Assembly line", "Camera, then people, then place; nothing is fed back and scale is assumed."),
-    "fast": ("Fast", "Scale and floor come from where the people touch the ground."),
-    "refine": ("JOSH", "Camera, people and place are solved together, tied by contact."),
+MODES = {  # name -> what the page calls it, what it is in three words, and in one sentence
+    "baseline": (
+        "Assembly line",
+        "one step after the other",
+        "Camera, then people, then place; nothing is fed back and scale is assumed.",
+    ),
+    "fast": ("Fast", "scale from contact", "Scale and floor come from where the people touch the ground."),
+    "refine": ("JOSH", "all solved together", "Camera, people and place are solved together, tied by contact."),
 }
+SCALES = {"contact": "scale from contact", "height": "scale from body height", "assumed": "scale only assumed"}
 VIEW_KEYS = ("t", "mode", "view", "hide", "point")
 _VIEW_VALUE = re.compile(r"[A-Za-z0-9_.,-]{1,200}")
-_CLIPS = ("clip.mp4", "clip.webm")
-_FILMS = ("overlay.mp4", "overlay.webm")
 
 
 @dataclass(frozen=True)
@@ -37,12 +42,23 @@ class Shown:
     title: str
     clip: Path | None  # a video that browsers play; its frame k is frame k of the result
     folders: Mapping[str, Path]  # mode -> bundle folder, in the order baseline, fast, refine
+    made: Path  # <mode>/ in here holds files made from the bundle of that mode; may be missing
     shared: bool = False
 
     @property
     def best(self) -> str:
         """The most elaborate mode there is."""
         return list(self.folders)[-1]
+
+    @property
+    def is_example(self) -> bool:
+        """Whether it came with the program."""
+        return self.query.startswith("example=")
+
+    def file(self, mode: str, name: str) -> Path | None:
+        """One of a mode's files by its path in there, if it has been made."""
+        places = (self.folders[mode] / name, self.made / mode / name)
+        return next((place for place in places if place.exists()), None)
 
     def manifest(self, mode: str) -> dict[str, Any]:
         """The manifest of one mode."""
@@ -60,18 +76,23 @@ def shown_run(run_id: str, folder: Path, shared: bool) -> Shown:
     if not folders:
         raise ResultError("This result is not complete; run the clip again.")
     name = _manifest(list(folders.values())[-1]).get("clip", {}).get("name") or "Clip"
-    return Shown(run_id, f"run={run_id}", Path(str(name)).stem, _first(folder, _CLIPS), folders, shared)
+    clip = folder / CLIP if (folder / CLIP).is_file() else None
+    return Shown(run_id, f"run={run_id}", Path(str(name)).stem, clip, folders, folder, shared)
 
 
-def examples(root: Path) -> dict[str, Shown]:
-    """Every example under `root` that comes with a result: name/clip.mp4, name/LICENSE, name/result/<mode>/."""
-    found = {}
-    for folder in sorted(root.iterdir()) if root.is_dir() else ():
-        bundles = _bundles(folder / "result")
-        clip = _first(folder / "result", _CLIPS) or _first(folder, _CLIPS)
-        if bundles and clip and re.fullmatch(r"[a-z0-9_]{1,40}", folder.name):
-            title = folder.name.replace("_", " ").capitalize()
-            found[folder.name] = Shown(folder.name, f"example={folder.name}", title, clip, bundles, shared=True)
+def examples(root: Path, made: Path) -> dict[str, Shown]:
+    """Every example under `root` that comes with a result, in the order of index.json, which holds their titles.
+
+    name/clip.mp4, name/LICENSE, name/result/<mode>/; name/result/clip.mp4 where browsers cannot play the clip itself or
+    its frames are not those of the result. What is made from them later goes to `made`/name/<mode>/.
+    """
+    found, index = {}, root / "index.json"
+    for name, title in json.loads(index.read_text("utf-8")).items() if index.is_file() else ():
+        result = root / name / "result"
+        bundles = _bundles(result)
+        clip = next((clip for clip in (result / CLIP, root / name / CLIP) if clip.is_file()), None)
+        if bundles and clip is not None:
+            found[name] = Shown(name, f"example={name}", title, clip, bundles, made / name, shared=True)
     return found
 
 
@@ -86,7 +107,7 @@ def viewer_value(shown: Shown, query: Mapping[str, str]) -> dict[str, Any]:
     def served(path: Path) -> dict[str, str]:
         return {"url": file_url(path)}
 
-    film = film_of(shown, shown.best)
+    film = shown.file(shown.best, OVERLAY)
     return {
         "id": shown.id,
         "title": shown.title,
@@ -96,7 +117,8 @@ def viewer_value(shown: Shown, query: Mapping[str, str]) -> dict[str, Any]:
             {
                 "name": mode,
                 "label": MODES[mode][0],
-                "title": f"{MODES[mode][1]} {headline(shown.manifest(mode))}".strip(),
+                "title": MODES[mode][2],
+                "facts": facts(shown.manifest(mode)),
                 "glb": served(folder / "result.glb"),
             }
             for mode, folder in shown.folders.items()
@@ -111,17 +133,22 @@ def clean_view(query: Mapping[str, str]) -> dict[str, str]:
     return {key: query[key] for key in VIEW_KEYS if key in query and _VIEW_VALUE.fullmatch(query[key])}
 
 
-def film_of(shown: Shown, mode: str) -> Path | None:
-    """The video of the bodies drawn over the clip, if there is one."""
-    return _first(shown.folders[mode], _FILMS) or _first(shown.folders[mode] / "files", _FILMS)
+def facts(manifest: Mapping[str, Any]) -> list[str]:
+    """The few numbers that tell the modes apart, for the viewer to show beside the switch."""
+    found: dict[str, Any] = {r.name: r.value for r in rows(manifest.get("quality") or {}) if r.value is not None}
+    said = []
+    if "Foot slide" in found:
+        said.append(f"planted feet slide {rounded(found['Foot slide'])} mm a frame")
+    if "Feet over the floor" in found:
+        said.append(f"{rounded(found['Feet over the floor'])} cm from the floor")
+    if "Scale" in found:
+        said.append(SCALES[found["Scale"]])
+    return said
 
 
-def headline(manifest: Mapping[str, Any]) -> str:
-    """The one number that tells the modes apart: how far planted feet slide."""
-    row = next((r for r in rows(manifest.get("quality") or {}) if r.name == "Foot slide"), None)
-    if row is None or not isinstance(row.value, float | int):
-        return ""
-    return f"Planted feet slide {short(row.value)} mm a frame."
+def rounded(value: float) -> str:
+    """As many digits as say something in a table: 250, 17, 8.3, 0.17."""
+    return f"{value:.0f}" if abs(value) >= 10 else f"{value:.1f}" if abs(value) >= 1 else f"{value:.2g}"
 
 
 def _bundles(folder: Path) -> dict[str, Path]:
@@ -130,7 +157,3 @@ def _bundles(folder: Path) -> dict[str, Path]:
         for mode in MODES
         if (folder / mode / "manifest.json").is_file() and (folder / mode / "result.glb").is_file()
     }
-
-
-def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
-    return next((folder / name for name in names if (folder / name).is_file()), None)

@@ -15,7 +15,8 @@ async function show() {
   await viewer.show(JSON.parse(key, (name, part) => (name === 'url' ? `${root}/${part}` : part)));
 }
 watch('value', show);
-show();
+// The page comes with an example to begin with; a link that asks for something waits for the server's answer.
+if (!/[?&](run|example)=/.test(location.search)) show();
 new MutationObserver((_, observer) => {
   if (element.isConnected) return;
   observer.disconnect();

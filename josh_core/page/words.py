@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from josh_core.page.shown import MODES, Shown, file_url
-from josh_core.quality import rows, short
+from josh_core.page.shown import MODES, Shown, rounded
+from josh_core.quality import QUANTITIES, rows
 
+LEAVING = "Keep this page open: closing it ends the run, and gives up a place in line."
+STAGES = {  # what a run does in each stage of its progress
+    "clip": "Reading the clip",
+    "people": "Finding people",
+    "tracks": "Following points of the place",
+    "camera": "Solving the camera's path",
+    "cameras": "Solving the camera's path",
+    "depth": "Measuring depth",
+    "josh3r": "Running JOSH3R",
+    "bodies": "Fitting bodies",
+    "contacts": "Finding contacts",
+    "world": "Putting everything into one world",
+    "joint": "Solving all of it together",
+    "videos": "Drawing the overlay video",
+}
+LABELS = {  # lines of the quality table: quality.py's name, what the page calls it
+    "Foot slide": "Planted feet slide",
+    "Feet over the floor": "Feet in contact, from the floor",
+    "Floating": "Floating, at most",
+    "Penetration": "Sinking in, at most",
+    "Jitter": "Shaking of the joints",
+    "Reprojection, relative": "Body against the picture",
+    "Camera path": "Camera travels",
+    "Scale": "Scale of the world, from",
+}
 _SIGNS = {"good": "✓", "fair": "~", "poor": "✕", "": ""}
 
 
@@ -41,50 +65,60 @@ def problem(message: str) -> str:
     return card([escape(message)], "j-bad")
 
 
-def progress_card(title: str, stages: Sequence[str], current: str, fraction: float, note: str) -> str:
-    """The stages of a run as a row of bars, what is happening, and the time left."""
-    here = stages.index(current) if current in stages else -1
+def progress_card(stages: Mapping[str, float], current: str, fraction: float, note: str) -> str:
+    """The stages of a run as a row of bars as wide as they take long, what is happening, and the time left.
+
+    `stages` are those of STAGES with their expected seconds; `current` is one of them, or a sentence of its own.
+    """
+    names = list(stages)
+    here = names.index(current) if current in names else -1
+    least = 0.04 * sum(stages.values())  # so that a quick stage can be seen too
     bars = "".join(
-        f'<i class="{"j-done" if k < here else "j-now" if k == here else ""}" title="{escape(stage)}">'
+        f'<i style="flex-grow:{max(seconds, least):.2f}" title="{escape(STAGES.get(name, name))}">'
         f'<b style="width:{100 if k < here else 100 * fraction if k == here else 0:.0f}%"></b></i>'
-        for k, stage in enumerate(stages)
+        for k, (name, seconds) in enumerate(stages.items())
     )
     return (
-        f'<div class="j-card" role="status" aria-live="polite"><p><b>{escape(title)}</b><span>{escape(note)}</span></p>'
-        f'<div class="j-stages">{bars}</div></div>'
+        '<div class="j-card" role="status" aria-live="polite">'
+        f"<p><b>{escape(STAGES.get(current, current))}</b><span>{escape(note)}</span></p>"
+        f'<div class="j-stages">{bars}</div><p class="j-small">{LEAVING}</p></div>'
     )
 
 
 def quality_table(shown: Shown) -> str:
-    """One column per mode, one line per quantity, with a verdict; then the sentences of the best mode."""
+    """One column per mode, one line per quantity, with limits and verdicts; then what was found in the best mode."""
     tables = {mode: {r.name: r for r in rows(shown.manifest(mode).get("quality") or {})} for mode in shown.folders}
-    told = (row for table in tables.values() for row in table.values() if row.value is not None)
-    names = list(dict.fromkeys(row.name for row in told if not row.name.startswith("Person")))
     head = "".join(f'<th scope="col">{MODES[mode][0]}</th>' for mode in tables)
     lines = []
-    for name in names:
-        cells = "".join(_cell(table.get(name)) for table in tables.values())
-        unit = next((t[name].unit for t in tables.values() if name in t and t[name].unit), "")
-        lines.append(f'<tr><th scope="row">{escape(name)} <small>{escape(unit)}</small></th>{cells}</tr>')
-    said = "".join(f"<li>{escape(row.sentence)}</li>" for row in tables[shown.best].values() if row.value is not None)
-    notes = shown.manifest(shown.best).get("notes") or []
-    notes = [*notes, *((shown.manifest(shown.best).get("clip") or {}).get("notes") or [])]
-    more = "".join(f"<li>{escape(str(note))}</li>" for note in notes)
+    for name, label in LABELS.items():
+        if any(name in table and table[name].value is not None for table in tables.values()):
+            cells = "".join(_cell(table.get(name)) for table in tables.values())
+            lines.append(f'<tr><th scope="row">{label} <small>{_limits(name)}</small></th>{cells}</tr>')
+    best = tables[shown.best]
+    said = [row.sentence for row in best.values() if row.name == "Scale" or row.name.startswith("Person")]
+    manifest = shown.manifest(shown.best)
+    said += [*(manifest.get("notes") or []), *((manifest.get("clip") or {}).get("notes") or [])]
+    more = "".join(f"<li>{escape(str(sentence))}</li>" for sentence in said)
     return (
         f'<div class="j-words"><div class="j-scroll"><table class="j-table"><thead><tr><td></td>{head}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
-        f"<h4>{MODES[shown.best][0]}, in words</h4><ul>{said}</ul>"
-        + (f"<h4>Notes</h4><ul>{more}</ul>" if more else "")
-        + "</div>"
+        f"<tbody>{''.join(lines)}</tbody></table></div><ul>{more}</ul></div>"
     )
+
+
+def _limits(name: str) -> str:
+    """Unit of a line and from where on it is no longer good."""
+    quantity = next((q for q in QUANTITIES if q.name == name), None)
+    if quantity is None:
+        return ""
+    return escape(quantity.unit) + (f", good up to {quantity.good:g}" if quantity.good is not None else "")
 
 
 def _cell(row: Any) -> str:
     if row is None or row.value is None:
         return "<td>–</td>"
-    value = row.value if isinstance(row.value, str) else short(row.value)
-    verdict = f'<span class="j-{row.verdict}">{_SIGNS[row.verdict]} {row.verdict}</span>' if row.verdict else ""
-    return f"<td>{escape(value)} {verdict}</td>"
+    value = row.value if isinstance(row.value, str) else rounded(row.value)
+    verdict = f' <span class="j-{row.verdict}">{_SIGNS[row.verdict]} {row.verdict}</span>' if row.verdict else ""
+    return f"<td>{escape(value)}{verdict}</td>"
 
 
 def details(shown: Shown) -> str:
@@ -111,16 +145,6 @@ def details(shown: Shown) -> str:
         f"<details><summary>Settings</summary>{_pairs(settings)}</details>"
         f"<details><summary>Versions</summary>{_pairs(manifest.get('versions') or {})}</details>"
         f"<h4>Licences</h4><ul>{licences or '<li>See NOTICE.</li>'}</ul></div>"
-    )
-
-
-def film(path: Path | None, caption: str) -> str:
-    """A video with a caption, or that there is none."""
-    if path is None:
-        return card(["There is no video of this result."])
-    return (
-        f'<figure class="j-film"><video controls loop muted playsinline preload="none" src="{escape(file_url(path))}" '
-        f'aria-label="{escape(caption)}"></video><figcaption>{escape(caption)}</figcaption></figure>'
     )
 
 

@@ -27,6 +27,7 @@ def write_example(root: Path, name: str = "courtyard") -> None:
     folder = root / name
     folder.mkdir(parents=True)
     encode((picture(truth, frame) for frame in range(FRAMES)), truth.frame_times, folder / "clip.mp4")
+    (root / "index.json").write_text('{"courtyard": "Courtyard"}')
     (folder / "LICENSE").write_text("Made for tests.\n")
     for mode in ("baseline", "fast", "refine"):
         result = replace(_aside(truth) if mode == "baseline" else truth, mode=mode)

@@ -42,13 +42,15 @@ def work(job: Job, progress: Progress) -> None:
 def main(port: str, store: str, examples: str) -> None:
     """Serve until killed."""
     import app
+    from josh_core import work as real
     from josh_core.page.config import Config
     from josh_core.page.desk import Desk
     from josh_core.runners import ProcessRunner
 
     os.environ["TEST_EXAMPLES"] = examples
     config = Config(store=Path(store), port=int(port), max_upload_mb=20, queue=4)
-    desk = Desk(config, [ProcessRunner(work, "cpu", grace=2)], Path(examples))
+    files = ProcessRunner(real.do, "cpu", niceness=10)
+    desk = Desk(config, [ProcessRunner(work, "cpu", grace=2)], files, Path(examples))
     try:
         app.Page(desk).launch(quiet=True)
     finally:

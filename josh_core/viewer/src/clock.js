@@ -66,9 +66,16 @@ export class Clock {
   play() {
     this.lastTick = performance.now();
     if (!this.video) return this.flip(true);
-    this.video.playbackRate = this.rate;
-    // Autoplay may be refused; then the viewer simply stays paused until somebody presses play.
-    return this.video.play().catch(() => this.flip(false));
+    const { video } = this;
+    video.playbackRate = this.rate;
+    return video.play().catch(() => this.refused(video));
+  }
+
+  /** A video that cannot be decoded is left out; where only autoplay is refused, somebody has to press play. */
+  refused(video) {
+    if (!video.error) return this.flip(false);
+    this.release();
+    this.flip(true);
   }
 
   pause() {

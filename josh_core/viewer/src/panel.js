@@ -23,7 +23,7 @@ const MARKUP = `
   <div class="jv-stage">
     <canvas tabindex="0" aria-label="3D view of the people and the place: drag to turn, scroll or pinch to zoom"></canvas>
     <div class="jv-top">
-      <div class="jv-modes jv-group" role="radiogroup" aria-label="Method"></div>
+      <div class="jv-about"><div class="jv-modes jv-group" role="radiogroup" aria-label="Method"></div><p class="jv-facts" aria-live="polite"></p></div>
       <div class="jv-tools">${button('home', 'Reset the view', 'R')}${button('clip', 'Place of the source clip', 'V')}${button('layers', 'Layers', 'L')}${button('photo', 'Save a picture', 'P')}${button('full', 'Full screen', 'F')}</div>
     </div>
     <div class="jv-layers" hidden role="group" aria-label="Layers"></div>
@@ -55,6 +55,7 @@ export class Panel {
     this.layers = one('.jv-layers');
     this.runs = one('.jv-runs');
     this.modes = one('.jv-modes');
+    this.facts = one('.jv-facts');
     this.views = one('.jv-views');
   }
 
@@ -64,6 +65,17 @@ export class Panel {
 
   say(text) {
     this.note.textContent = text;
+  }
+
+  /** What was measured in the mode on show, one short phrase each. */
+  setFacts(facts) {
+    this.facts.replaceChildren(
+      ...facts.map((fact) => {
+        const item = document.createElement('span');
+        item.textContent = fact;
+        return item;
+      }),
+    );
   }
 
   setPlaying(playing) {

@@ -86,7 +86,7 @@ class Viewer {
 
   // ---- loading -------------------------------------------------------------------------------------------------
 
-  /** Show a run: {id, title, clip, overlay, modes: [{name, label, title, glb}], mode, view}; null empties the viewer. */
+  /** Show a run: {id, title, clip, overlay, modes: [{name, label, title, facts, glb}], mode, view}; null empties the viewer. */
   async show(value) {
     const token = ++this.token;
     this.ready = false;
@@ -151,6 +151,7 @@ class Viewer {
 
   /** Make `result` the one on stage; time and viewpoint stay. */
   put(result) {
+    this.panel.setFacts(this.value.modes.find((mode) => mode.name === this.mode).facts ?? []);
     this.result?.root.removeFromParent();
     this.result = result;
     this.stage.scene.add(result.root);
@@ -205,6 +206,7 @@ class Viewer {
     this.result = null;
     this.views.choose('orbit', null, true);
     this.panel.modes.replaceChildren();
+    this.panel.setFacts([]);
     this.panel.views.replaceChildren();
     this.panel.runs.replaceChildren();
     this.panel.layers.hidden = true;

@@ -1,0 +1,131 @@
+"""Files of a result that are made when somebody first asks for them: videos, other formats, everything as one zip.
+
+They are made one after the other in a process of their own that stands back behind the runs, from links to what the
+result holds, so the result may be shared, deleted or expire meanwhile. A file appears whole or not at all and stays
+with its result; whoever asks next finds it.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from josh_core.errors import ResultError
+from josh_core.jobs import Job, Jobs, Runner, Ticket
+from josh_core.page.files import offers
+from josh_core.page.rates import Rates
+from josh_core.page.shown import Shown, file_url
+from josh_core.page.words import duration
+from josh_core.settings import Settings
+from josh_core.store import Store, link_or_copy, move
+from josh_core.work import ARCHIVE, CLIP, FORMATS, OVERLAY, PAIR
+
+_LINE = 8  # files that may wait
+
+Order = tuple[str, str, str]  # query of the run, mode, and what is made: FORMATS, OVERLAY, PAIR or ARCHIVE
+
+
+@dataclass(frozen=True)
+class _Making:
+    """An order under way, or failed and not yet told."""
+
+    ticket: Ticket
+    parts: tuple[str, ...]  # what is made for it, in order; the stages of the job
+    frames: int
+
+
+class Workshop:
+    """Makes files, one at a time. Everything here may be called from any thread."""
+
+    def __init__(self, store: Store, runner: Runner, rates: Rates) -> None:
+        self._store, self._rates = store, rates
+        self._jobs = Jobs([runner], _LINE)
+        self._orders: dict[Order, _Making] = {}
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Stop what is being made and end the process."""
+        self._jobs.close()
+
+    def ask(self, shown: Shown, mode: str, name: str) -> dict[str, Any]:
+        """How far a file is: {url} when it is there, else {fraction, note} while it is made.
+
+        `name` is that of one of `offers`. Raises ResultError for any other and when it cannot be made, JobError when
+        too many files wait.
+        """
+        if mode not in shown.folders or name not in {offer.name for offer in offers(shown, mode)}:
+            raise ResultError("This result has no such file; choose one of the list.")
+        order = (shown.query, mode, name.split("/", maxsplit=1)[0])
+        with self._lock:
+            found = shown.file(mode, name)
+            if found is not None:
+                return {"url": file_url(found)}
+            making = self._orders.get(order) or self._begin(shown, order)
+            if making.ticket.error is not None:
+                del self._orders[order]
+                raise making.ticket.error
+        return self._progress(making)
+
+    def _begin(self, shown: Shown, order: Order) -> _Making:
+        _, mode, part = order
+        needed = (FORMATS, OVERLAY, PAIR, ARCHIVE) if part == ARCHIVE else (part,)
+        parts = tuple(p for p in needed if shown.file(mode, p) is None)
+        workspace = self._store.workspace()
+        try:
+            clip = _links(shown, mode, workspace)
+        except OSError:  # shared or expired in this very moment
+            self._store.discard(workspace)
+            raise ResultError("The result has just moved; please ask again.") from None
+        try:
+            ticket = self._jobs.submit(Job(clip, Settings(), workspace / "out", kind="file", name=part))
+        except Exception:
+            self._store.discard(workspace)
+            raise
+        making = self._orders[order] = _Making(ticket, parts, shown.manifest(mode)["num_frames"])
+        threading.Thread(target=self._put_away, args=(shown, order, making), daemon=True, name="workshop").start()
+        return making
+
+    def _put_away(self, shown: Shown, order: Order, making: _Making) -> None:
+        """Move what was made to its result; when that has gone meanwhile, what was made goes too."""
+        ticket, out = making.ticket, making.ticket.job.out
+        ticket.ended.wait()
+        with self._lock:
+            try:
+                if ticket.error is None and shown.is_example:
+                    move(out, shown.made / order[1])
+                elif ticket.error is None:
+                    self._store.add(shown.id, out, order[1])
+            except ResultError as gone:
+                ticket.error = gone
+            if ticket.error is None:
+                del self._orders[order]
+                for part, seconds in ticket.seconds.items():
+                    self._rates.learn(part, making.frames, {part: seconds})
+        self._store.discard(out.parent)
+
+    def _progress(self, making: _Making) -> dict[str, Any]:
+        ticket, frames = making.ticket, making.frames
+        expected = [self._rates.total(part, frames) for part in making.parts]
+        now = making.parts.index(ticket.stage) if ticket.stage in making.parts else 0
+        left = sum(expected[now:]) - ticket.fraction * expected[now]
+        if ticket.state == "waiting":
+            return {"fraction": 0.0, "note": f"number {len(self._jobs.ahead(ticket))} in line"}
+        return {"fraction": round(1 - left / sum(expected), 3), "note": f"being made, about {duration(left)} left"}
+
+
+def _links(shown: Shown, mode: str, workspace: Path) -> Path:
+    """Links to all that a result holds, in workspace/source, and an empty workspace/out. Returns the clip's link."""
+    source = workspace / "source"
+    (workspace / "out").mkdir()
+    source.mkdir()
+    for folder in (shown.folders[mode], shown.made / mode):
+        for path in folder.rglob("*") if folder.is_dir() else ():
+            place = source / path.relative_to(folder)
+            if path.is_file() and not place.exists():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                link_or_copy(path, place)
+    assert shown.clip is not None  # offers() has none to make without it
+    link_or_copy(shown.clip, source / CLIP)
+    return source / CLIP

@@ -1,0 +1,112 @@
+"""Files made from a stored result: what the archive holds, what it takes over, and that half of one never appears."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from made_up import made_up_result
+
+from josh_core import work
+from josh_core.body import load_body
+from josh_core.bundle import load_bundle, save_bundle
+from josh_core.errors import Cancelled, ResultError
+from josh_core.export import archive
+from josh_core.export.video import encode, read_clip
+from josh_core.jobs import Job
+from josh_core.progress import Progress
+from josh_core.settings import Settings
+
+FRAMES = 6
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    """A bundle with its clip beside it."""
+    folder = tmp_path / "source"
+    result = made_up_result(load_body(), frames=FRAMES, points=500)
+    save_bundle(result, folder, files={"result.glb": b"glTF"})
+    grey = (np.full((120, 160, 3), 20 * k, np.uint8) for k in range(FRAMES))
+    encode(grey, result.frame_times, folder / work.CLIP)
+    (tmp_path / "out").mkdir()
+    return folder
+
+
+def make(stored: Path, name: str, progress: Progress | None = None) -> Path:
+    out = stored.parent / "out"
+    work.do(Job(stored / work.CLIP, Settings(), out, kind="file", name=name), progress or Progress())
+    return out
+
+
+def frames_in(path: Path) -> int:
+    capture, count = cv2.VideoCapture(str(path)), 0
+    while capture.read()[0]:
+        count += 1
+    return count
+
+
+def test_the_archive_makes_what_is_missing_and_holds_everything(stored: Path, tmp_path: Path) -> None:
+    (stored / work.OVERLAY).write_bytes(b"made before")
+    out = make(stored, work.ARCHIVE)
+    assert {path.name for path in out.iterdir()} == {work.ARCHIVE, work.PAIR, work.FORMATS}
+    with zipfile.ZipFile(out / work.ARCHIVE) as packed:
+        names = set(packed.namelist())
+        packed.extractall(tmp_path / "unpacked")
+    assert {
+        "README.txt", "result.glb", "blender_import.py", "scene.ply", "quality.csv", "bundle/manifest.json",
+        "bundle/arrays.npz", "camera/transforms.json", "camera/colmap/images.txt", "people/person_0.bvh",
+        "people/person_1_smpl.npz", "clip.mp4", "overlay.mp4", "side_by_side.mp4",
+    } == {name for name in names if "person_0_smpl" not in name and "person_1.bvh" not in name} - {
+        "camera/colmap/cameras.txt", "camera/colmap/points3D.txt",
+    }  # fmt: skip
+    assert (tmp_path / "unpacked" / "overlay.mp4").read_bytes() == b"made before"
+    assert frames_in(tmp_path / "unpacked" / "side_by_side.mp4") == FRAMES
+    joints = load_bundle(tmp_path / "unpacked" / "bundle").people[0].joints
+    np.testing.assert_array_equal(joints, load_bundle(stored).people[0].joints)
+
+
+def test_one_file_alone(stored: Path) -> None:
+    seen = []
+    out = make(stored, work.OVERLAY, Progress(report=lambda stage, fraction: seen.append(stage)))
+    assert [path.name for path in out.iterdir()] == [work.OVERLAY] and set(seen) == {work.OVERLAY}
+    assert frames_in(out / work.OVERLAY) == FRAMES
+
+
+def test_half_an_archive_never_appears(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in (work.OVERLAY, work.PAIR):
+        (stored / part).write_bytes(b"video")
+
+    def stop(*_args: object) -> None:
+        raise Cancelled("stop")
+
+    monkeypatch.setattr(archive.zipfile.ZipFile, "write", stop)
+    with pytest.raises(Cancelled):
+        make(stored, work.ARCHIVE)
+    assert [path.name for path in (stored.parent / "out").iterdir()] == [work.FORMATS]
+
+
+def test_another_body_is_refused(stored: Path) -> None:
+    result = load_bundle(stored)
+    glb = (stored / "result.glb").read_bytes()
+    for path in stored.iterdir():
+        if path.name != work.CLIP:
+            path.unlink()
+    other = stored.parent / "other"
+    save_bundle(replace(result, body_model="smpl-neutral"), other, files={"result.glb": glb})
+    (stored / work.CLIP).rename(other / work.CLIP)
+    with pytest.raises(ResultError, match="another body"):
+        make(other, work.OVERLAY)
+
+
+def test_a_clip_is_read_by_its_times(stored: Path) -> None:
+    times = load_bundle(stored).frame_times
+    brightness = [read_clip(stored / work.CLIP, times).frame(k).mean() for k in range(FRAMES)]
+    np.testing.assert_allclose(brightness, 20 * np.arange(FRAMES), atol=6)
+    halved = read_clip(stored / work.CLIP, times[::2])  # a result that took every second frame
+    np.testing.assert_allclose([halved.frame(k).mean() for k in range(3)], [0, 40, 80], atol=6)
+    with pytest.raises(ResultError, match="does not have"):
+        read_clip(stored / work.CLIP, np.arange(FRAMES + 2) / 30)

@@ -1,0 +1,178 @@
+"""Files made on demand: once, whole or absent, kept with their result, and never in the way of what happens to it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from josh_core.errors import ClipError, JoshError, ResultError
+from josh_core.jobs import Job
+from josh_core.page.rates import Rates
+from josh_core.page.shown import Shown, examples, shown_run
+from josh_core.page.workshop import Workshop
+from josh_core.progress import Progress
+from josh_core.runners import LocalRunner
+from josh_core.store import Store
+
+MANIFEST = {
+    "format": "josh-result", "version": 1, "mode": "fast", "tier": "embedded", "fps": 30.0, "num_frames": 10,
+    "width": 64, "height": 64, "camera": "static", "people": [{"id": 0}], "contact_names": [], "body_model": "b",
+    "scale_source": "contact",
+}  # fmt: skip
+
+
+class Bench:
+    """Made-up work that tests hold up and watch."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.go.set()
+        self.done: list[str] = []
+        self.seen: set[str] = set()
+
+    def __call__(self, job: Job, progress: Progress) -> None:
+        with progress.stage(job.name):
+            progress.update(0.5)
+            assert self.go.wait(10)
+            if job.name == "overlay.mp4":
+                raise ClipError("The clip cannot be read.")
+        self.seen = {p.relative_to(job.clip.parent).as_posix() for p in job.clip.parent.rglob("*") if p.is_file()}
+        self.done.append(job.name)
+        if job.name == "files":
+            (job.out / "files" / "people").mkdir(parents=True)
+            (job.out / "files" / "people" / "person_0.bvh").write_text("HIERARCHY")
+        else:
+            (job.out / job.name).write_bytes(b"made")
+
+
+def write_bundle(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(json.dumps(MANIFEST))
+    (folder / "arrays.npz").write_bytes(b"arrays")
+    (folder / "result.glb").write_bytes(b"glTF")
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def workshop(store: Store, bench: Bench) -> Iterator[Workshop]:
+    workshop = Workshop(store, LocalRunner(bench), Rates(store.root / "rates.json"))
+    yield workshop
+    workshop.close()
+
+
+@pytest.fixture
+def run(store: Store) -> Shown:
+    workspace = store.workspace()
+    write_bundle(workspace / "fast")
+    (workspace / "clip.mp4").write_bytes(b"clip")
+    entry, _ = store.keep(workspace)
+    return shown_run(entry.id, store.get(entry.id)[1], False)
+
+
+def wait(workshop: Workshop, shown: Shown, name: str) -> dict[str, Any]:
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        state = workshop.ask(shown, "fast", name)
+        if "url" in state:
+            return state
+        time.sleep(0.01)
+    raise AssertionError(f"{name} was not made")
+
+
+def test_a_file_is_made_once_and_stays(workshop: Workshop, bench: Bench, run: Shown, store: Store) -> None:
+    before = store.get(run.id)[0].size
+    bench.go.clear()
+    states = [workshop.ask(run, "fast", "everything.zip") for _ in range(3)]
+    assert all(0 <= state["fraction"] <= 1 for state in states)
+    assert run.file("fast", "everything.zip") is None
+    bench.go.set()
+    assert wait(workshop, run, "everything.zip")["url"].endswith("/fast/everything.zip")
+    assert bench.done == ["everything.zip"]
+    assert bench.seen == {"clip.mp4", "manifest.json", "arrays.npz", "result.glb"}
+    assert store.get(run.id)[0].size == before + len(b"made")
+    time.sleep(0.05)
+    assert list((store.root / "building").iterdir()) == []
+
+
+def test_one_format_brings_all(workshop: Workshop, bench: Bench, run: Shown) -> None:
+    assert wait(workshop, run, "files/people/person_0.bvh")["url"].endswith("person_0.bvh")
+    assert bench.done == ["files"]
+
+
+def test_what_cannot_be_made_is_told_once_and_tried_again(workshop: Workshop, run: Shown) -> None:
+    for _ in range(2):
+        with pytest.raises(ClipError, match="cannot be read"):
+            wait(workshop, run, "overlay.mp4")
+    assert run.file("fast", "overlay.mp4") is None
+
+
+@pytest.mark.parametrize(
+    "mode, name",
+    [
+        ("fast", "../entry.json"), ("fast", "entry.json"), ("refine", "result.glb"), ("..", "entry.json"),
+        ("fast", "files/../../entry.json"), ("fast", "/etc/passwd"), ("fast", ""), ("fast", "files"),
+    ],
+)  # fmt: skip
+def test_only_files_of_the_list(workshop: Workshop, run: Shown, mode: str, name: str) -> None:
+    with pytest.raises(ResultError, match="no such file"):
+        workshop.ask(run, mode, name)
+
+
+def test_sharing_and_deleting_meanwhile(workshop: Workshop, bench: Bench, run: Shown, store: Store) -> None:
+    bench.go.clear()
+    workshop.ask(run, "fast", "side_by_side.mp4")
+    entry = store.share(run.id)
+    moved = shown_run(entry.id, store.get(entry.id)[1], True)
+    bench.go.set()
+    assert "/shared/" in wait(workshop, moved, "side_by_side.mp4")["url"]
+    bench.go.clear()
+    workshop.ask(moved, "fast", "everything.zip")
+    store._remove(store.get(run.id)[0])
+    bench.go.set()
+    end = time.monotonic() + 10
+    while list((store.root / "building").iterdir()):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert not moved.folders["fast"].exists()
+
+
+def test_an_example_stays_as_it_is(workshop: Workshop, tmp_path: Path) -> None:
+    root = tmp_path / "examples"
+    write_bundle(root / "walk" / "result" / "fast")
+    (root / "walk" / "clip.mp4").write_bytes(b"clip")
+    (root / "index.json").write_text('{"walk": "A walk"}')
+    before = sorted(root.rglob("*"))
+    shown = examples(root, tmp_path / "made")["walk"]
+    assert str(tmp_path / "made" / "walk" / "fast") in wait(workshop, shown, "everything.zip")["url"]
+    assert sorted(root.rglob("*")) == before
+
+
+def test_too_many_wishes_wait_for_another_time(workshop: Workshop, bench: Bench, store: Store) -> None:
+    bench.go.clear()
+    refused = 0
+    for _ in range(12):
+        workspace = store.workspace()
+        write_bundle(workspace / "fast")
+        (workspace / "clip.mp4").write_bytes(b"clip")
+        entry, _ = store.keep(workspace)
+        try:
+            workshop.ask(shown_run(entry.id, store.get(entry.id)[1], False), "fast", "everything.zip")
+        except JoshError:
+            refused += 1
+    bench.go.set()
+    assert refused >= 3
