@@ -76,6 +76,7 @@ CASES = tuple(f"{kind}-{camera}" for camera in ("moving", "static") for kind in 
 CASES += ("walk-rotating", "two_people-rotating")
 ERRORS = ("W-MPJPE mm", "WA-MPJPE mm", "scale %", "foot slide mm", "ATE %")
 AGAINST_BASELINE = "W / baseline"
+COLUMNS = (*ERRORS, AGAINST_BASELINE)
 TARGETS = {AGAINST_BASELINE: 0.5, "scale %": 4.0, "foot slide mm": 5.0, "ATE %": 3.0}
 
 
@@ -89,9 +90,13 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", default=CASES, help="such as walk-moving; all by default")
     parser.add_argument("--each", action="store_true", help="print every synthetic scene's numbers as well")
     args = parser.parse_args()
-    scenes = [(case, seed) for case in args.cases for seed in range(args.seeds)]
+    scenes = {}
+    for case, seed in [(case, seed) for case in args.cases for seed in range(args.seeds)]:
+        rows = scenes[f"{case}-{seed}"] = run_scene(case, seed, args.frames)
+        if args.each:
+            print(f"\n{case}-{seed}\n" + "\n".join(table(rows, COLUMNS)), flush=True)
     if scenes:
-        print_suite({f"{case}-{seed}": run_scene(case, seed, args.frames) for case, seed in scenes}, args.each)
+        print_suite(scenes)
     for clip in clip_files([*args.clips, *(sorted(EXAMPLES.glob("*/clip.mp4")) if args.examples else [])]):
         name = f"{clip.parent.name}/{clip.name}"
         print(f"\n{name}\n" + "\n".join(table(run_clip(clip), (*QUALITY, *ERRORS))), flush=True)
@@ -218,15 +223,12 @@ def _is_full(name: str) -> bool:
     return name.rstrip("*") == FULL.name
 
 
-def print_suite(scenes: dict[str, dict[str, Numbers]], each: bool) -> None:
+def print_suite(scenes: dict[str, dict[str, Numbers]]) -> None:
     """Tables of the synthetic suite, by kind of camera and over all."""
-    columns = (*ERRORS, AGAINST_BASELINE)
-    for name, rows in scenes.items() if each else ():
-        print(f"\n{name}\n" + "\n".join(table(rows, columns)))
     for camera in dict.fromkeys(name.split("-")[1] for name in scenes):
         some = [rows for name, rows in scenes.items() if name.split("-")[1] == camera]
-        print(f"\nsynthetic scenes, {camera} camera ({len(some)})\n" + "\n".join(table(pooled(some), columns)))
-    print(f"\nsynthetic scenes, all ({len(scenes)})\n" + "\n".join(table(pooled(scenes.values()), columns)))
+        print(f"\nsynthetic scenes, {camera} camera ({len(some)})\n" + "\n".join(table(pooled(some), COLUMNS)))
+    print(f"\nsynthetic scenes, all ({len(scenes)})\n" + "\n".join(table(pooled(scenes.values()), COLUMNS)))
     print(f"\ntargets of '{FULL.name}'\n" + "\n".join(judged(scenes)), flush=True)
 
 
