@@ -50,6 +50,7 @@ def find_people(clip: Clip, settings: Settings, progress: Progress | None = None
             f"Nobody was found in this clip ({len(looked)} pictures were searched, among them those at "
             + ", ".join(f"{clip.start + clip.times[i]:.1f}" for i in shown)
             + " s): please use a clip that shows somebody from head to foot."
+            + "".join(f" {note}" for note in clip.notes)  # such as that only one shot was looked at
         )
     return people
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from josh_core.scene.depth import MapGrid, keyframe_points
-from josh_core.types import Bool, Clip, Float, Int, People, Scene, UInt8
+from josh_core.types import Bool, Clip, DepthMaps, Float, Int, People, Scene, UInt8
 
 LEAST_CONFIDENCE = 0.12
 CELL = 1.2  # pixels of the map that a cell measures at its distance
 STEEP = 0.08  # relative depth step to a neighbouring pixel: beyond it a point hangs between front and back
 MOST_POINTS = 300_000
+STILL_LOOKS = 15  # pictures of a camera that stands still
 
 
 def point_cloud(clip: Clip, people: People, scene: Scene) -> tuple[Float, UInt8, Float]:
@@ -19,18 +22,15 @@ def point_cloud(clip: Clip, people: People, scene: Scene) -> tuple[Float, UInt8,
     Where several points share a cell the surest stays; what no second keyframe confirms has too little confidence.
     """
     grid = MapGrid.of(clip, scene.cameras.focal)
-    moving = scene.cameras.kind == "moving"
-    keys = range(len(scene.cameras.keyframes)) if scene.cameras.kind != "static" else _few(len(scene.cameras.keyframes))
     points, colors, confidence, sizes = [], [], [], []
-    for k in keys:
-        good = (scene.depths.depth[k] > 0) & (scene.depths.confidence[k] > LEAST_CONFIDENCE)
-        if moving:
-            good &= ~_hanging(scene.depths.depth[k])
-        rgb = clip.frame(int(scene.cameras.keyframes[k]), max(grid.width, grid.height))
-        points.append(keyframe_points(scene.depths, scene.cameras, grid, k, good))
+    for k, maps, rgb in _looks(clip, scene, grid):
+        good = (maps.depth[k] > 0) & (maps.confidence[k] > LEAST_CONFIDENCE)
+        if scene.cameras.kind == "moving":
+            good &= ~_hanging(maps.depth[k])
+        points.append(keyframe_points(maps, scene.cameras, grid, k, good))
         colors.append(rgb[good])
-        confidence.append(scene.depths.confidence[k][good])
-        sizes.append(scene.depths.depth[k][good] * CELL / grid.focal)
+        confidence.append(maps.confidence[k][good])
+        sizes.append(maps.depth[k][good] * CELL / grid.focal)
     p, rgb, c, s = (np.concatenate(rows) for rows in (points, colors, confidence, sizes))
     kept = _one_per_cell(p, s, c)
     while len(kept) > MOST_POINTS:
@@ -39,9 +39,31 @@ def point_cloud(clip: Clip, people: People, scene: Scene) -> tuple[Float, UInt8,
     return p[kept].astype(np.float32), rgb[kept].astype(np.uint8), c[kept].astype(np.float32)
 
 
-def _few(count: int) -> list[int]:
-    """A few keyframes that see what people hide from each other."""
-    return sorted(set(np.linspace(0, count - 1, min(count, 8)).round().astype(int).tolist()))
+def _looks(clip: Clip, scene: Scene, grid: MapGrid) -> Iterator[tuple[int, DepthMaps, UInt8]]:
+    """Row and depth maps of every look at the scene, and its picture [h,w,3]."""
+    keyframes, side = scene.cameras.keyframes, max(grid.width, grid.height)
+    if scene.cameras.kind == "static" and len(keyframes):
+        yield _one_look(clip, scene, side)
+        return
+    for k, frame in enumerate(keyframes):
+        yield k, scene.depths, clip.frame(int(frame), side)
+
+
+def _one_look(clip: Clip, scene: Scene, side: int) -> tuple[int, DepthMaps, UInt8]:
+    """All looks of a camera that stands still as one: where people do not hide it, what most pictures show.
+
+    A ball in flight or a shoe that the mask has missed is gone with that.
+    """
+    count = len(scene.cameras.keyframes)
+    few = np.unique(np.linspace(0, count - 1, min(count, STILL_LOOKS)).round().astype(int))
+    rgb = np.stack([clip.frame(int(frame), side) for frame in scene.cameras.keyframes[few]]).astype(np.float32)
+    depths = scene.depths
+    seen = depths.depth[few] > 0
+    rgb[~seen] = np.nan
+    rgb[:, ~seen.any(0)] = 0
+    surest = depths.confidence[few].argmax(0)[None]
+    best = [np.take_along_axis(a[few], surest, 0) for a in (depths.depth, depths.confidence, depths.backdrop)]
+    return 0, DepthMaps(*best), np.nanmedian(rgb, axis=0).astype(np.uint8)
 
 
 def _hanging(depth: Float) -> Bool:

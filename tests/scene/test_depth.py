@@ -213,3 +213,23 @@ def test_a_second_look_from_the_same_place_adds_nothing() -> None:
     both = point_cloud(clip, nobody(clip), Scene(cameras, NO_MATCHES, maps))[0]
     maps.confidence[1] = 0
     assert len(both) == len(point_cloud(clip, nobody(clip), Scene(cameras, NO_MATCHES, maps))[0]) > 1500
+
+
+def test_a_still_camera_sees_through_what_passes() -> None:
+    rng = np.random.default_rng(0)
+    wall = np.full((48, 64, 3), 120, np.uint8)
+    pictures = [wall.copy() for _ in range(9)]
+    for i, picture in enumerate(pictures):
+        picture[10:20, 7 * i : 7 * i + 7] = 255  # a ball flies past, nobody's mask knows it
+        picture[30:40, 20:30] = rng.integers(0, 50)  # somebody stands here; seen without them in one picture
+    pictures[4][30:40, 20:30] = 120
+    clip = clip_of(pictures)
+    cameras = CameraPath("static", np.tile(np.eye(4), (9, 1, 1)), 60.0, 0.1, np.arange(9), np.ones(9, bool))
+    depth = np.full((9, 48, 64), 4.0, np.float32)
+    depth[:, 30:40, 20:30] = 0
+    depth[4, 30:40, 20:30] = 4.0
+    depth[:, :5, :5] = 0  # hidden throughout
+    maps = DepthMaps(depth, np.where(depth > 0, np.float32(0.9), np.float32(0)), np.zeros(depth.shape, bool))
+    points, colors, _ = point_cloud(clip, nobody(clip), Scene(cameras, NO_MATCHES, maps))
+    assert 0.8 * 48 * 64 < len(points) < 48 * 64 - 20
+    assert np.abs(colors.astype(int) - 120).max() < 12
