@@ -191,10 +191,10 @@ def pooled(scenes: Iterable[dict[str, Numbers]]) -> dict[str, Numbers]:
 def table(rows: dict[str, Numbers], columns: Iterable[str]) -> list[str]:
     """Lines with mean and worst of every column that has samples at all."""
     shown = [c for c in columns if any(numbers.get(c) for numbers in rows.values())]
-    lines = [f"{'mean / worst':<20s}" + "".join(f"{column:>16s}" for column in shown)]
+    lines = [f"{'mean / worst':<20s}" + "".join(f"{column:>17s}" for column in shown)]
     for name, numbers in rows.items():
         cells = [numbers.get(column, []) for column in shown]
-        lines.append(f"{name:<20s}" + "".join(f"{_mean_and_worst(samples):>16s}" for samples in cells))
+        lines.append(f"{name:<20s}" + "".join(f"{_mean_and_worst(samples):>17s}" for samples in cells))
     return lines
 
 
