@@ -119,7 +119,7 @@ def body_points(
     lever = lever - (table.mass @ below.T)[..., None] * placed[:, None]
     # d p / d w_j = -[lever]x G_j, whose columns are G_j[:, k] x lever
     columns = torch.linalg.cross(turned.transpose(-1, -2)[:, None], lever[:, :, :, None, :])  # [N,P,J,3k,3]
-    by_rotation = columns.permute(0, 1, 4, 2, 3).reshape(n, -1, 3, 3 * n_joints)
+    by_rotation = columns.permute(0, 1, 4, 2, 3).reshape(n, p.shape[1], 3, 3 * n_joints)
     identity = torch.eye(3, dtype=p.dtype).expand(n, p.shape[1], 3, 3)
     flat = turned.transpose(1, 2).reshape(n, 3, 3 * n_joints)
     by_moment = torch.einsum("nik,pks->npis", flat, table.moment_beta.flatten(1, 2))

@@ -107,7 +107,7 @@ def floor_term(
 ) -> FloorTerm:
     """Contact points near the floor so far are on it. chance: [N,C] contact probability."""
     normal = torch.tensor(np.asarray(floor.normal, np.float64))
-    axes = torch.linalg.svd(normal[None])[2][1:]
+    axes = tilt_axes(normal)
     offset = torch.tensor(float(floor.offset), dtype=torch.float64)
     height, _ = losses.floor_height(
         at.points.p[:, index.contacts], normal, axes, at.state.log_scale.exp() * offset, at.state.floor
@@ -118,6 +118,11 @@ def floor_term(
     return FloorTerm(
         normal, axes, offset, index.contacts[ever], index.clearance[ever], weight[:, ever], s.floor, Geman(3.0)
     )
+
+
+def tilt_axes(normal: Tensor) -> Tensor:
+    """The two directions [2,3] in a plane along which its normal [3] leans."""
+    return torch.linalg.svd(normal[None])[2][1:]
 
 
 def match_pixels(start: JointStart, s: SceneSigmas) -> Pixels:

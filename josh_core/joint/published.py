@@ -237,6 +237,10 @@ class FixedBody:
     def bodies(self) -> int:
         return 0
 
+    @property
+    def held(self) -> None:
+        return None
+
     def rows(self, state: State, jacobian: bool) -> list[Rows]:
         rotation, centre, turn = camera_poses(self.problem.cameras, state)
         nothing = rotation.new_zeros(0)

@@ -26,6 +26,9 @@ class Model(Protocol[S]):
     @property
     def bodies(self) -> int: ...  # N body frames in the banded part
 
+    @property
+    def held(self) -> Tensor | None: ...  # [N] bool: body frames that do not move
+
     def rows(self, state: S, jacobian: bool) -> list[Rows]: ...
 
     def moved(self, state: S, step_globals: Tensor, step_bodies: Tensor) -> S: ...
@@ -44,6 +47,10 @@ class Joint:
     @property
     def bodies(self) -> int:
         return len(self.problem.frame)
+
+    @property
+    def held(self) -> Tensor | None:
+        return self.problem.held
 
     def rows(self, state: State, jacobian: bool) -> list[Rows]:
         return objective(posed(self.problem, state, jacobian))
@@ -90,7 +97,7 @@ def minimise(
     while solved < iterations and not converged and math.isfinite(cost):
         tick()
         if normal is None:
-            normal = assemble(model.rows(state, True), len(model.free), model.bodies)
+            normal = assemble(model.rows(state, True), len(model.free), model.bodies, model.held)
         solved += 1
         try:
             step = solve(normal, model.free, damping)

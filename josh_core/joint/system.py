@@ -39,8 +39,11 @@ class Step:
     predicted: float  # decrease of the cost that the quadratic model promises
 
 
-def assemble(rows: list[Rows], n_globals: int, n_bodies: int) -> Normal:
-    """Add up J^T W J and J^T W r of all terms (iteratively reweighted: W holds the robust slopes)."""
+def assemble(rows: list[Rows], n_globals: int, n_bodies: int, held: Tensor | None = None) -> Normal:
+    """Add up J^T W J and J^T W r of all terms (iteratively reweighted: W holds the robust slopes).
+
+    held: [N] bool, body frames whose step is to be nothing.
+    """
     like = rows[0].r
     out = Normal(
         like.new_zeros(n_globals, n_globals),
@@ -52,7 +55,18 @@ def assemble(rows: list[Rows], n_globals: int, n_bodies: int) -> Normal:
     for term in rows:
         if len(term.r):
             _add(out, term)
+    if held is not None:
+        _hold(out, held)
     return out
+
+
+def _hold(out: Normal, held: Tensor) -> None:
+    """Cut body frames out of the system in place, so that their step is zero and nothing else sees them."""
+    out.b[held], out.bg[held] = 0.0, 0.0
+    for k in range(3):
+        either = held[: len(held) - k] | held[k:]
+        out.bb[: len(held) - k, k][either] = 0.0
+    out.bb[held, 0] = torch.eye(BODY, dtype=out.bb.dtype)
 
 
 def _add(out: Normal, rows: Rows) -> None:

@@ -193,6 +193,7 @@ class Problem:
     static: StaticTerm | None = None
     smooth: SmoothTerm | None = None
     landmarks: LandmarkTerm | None = None
+    held: Tensor | None = None  # [N] bool: body frames that stay where they are
     quadratic: Robust = field(default_factory=Quadratic)
 
     @property
@@ -205,6 +206,31 @@ def camera_poses(cameras: Cameras, state: State) -> tuple[Tensor, Tensor, Tensor
     turn = (cameras.mix[..., None] * state.camera_turn[cameras.knot]).sum(1)
     shift = (cameras.mix[..., None] * state.camera_shift[cameras.knot]).sum(1)
     return rot.exp(turn) @ cameras.rotation, state.log_scale.exp() * (cameras.centre + shift), turn
+
+
+def bodies_in_cameras(problem: Problem, state: State) -> tuple[Tensor, Tensor]:
+    """Local joint rotations [N,J,3,3], the root in camera axes, and translations [N,3] m in the cameras."""
+    rotation, centre, _ = camera_poses(problem.cameras, state)
+    r_t, root = rotation[problem.frame].mT, _root_joints(problem, state)
+    rotations = state.rotations.clone()
+    rotations[:, 0] = r_t @ rotations[:, 0]
+    return rotations, (r_t @ (root + state.transl - centre[problem.frame])[..., None])[..., 0] - root
+
+
+def with_bodies(problem: Problem, state: State, rotations: Tensor, transl: Tensor) -> State:
+    """The state with bodies given in its cameras; the inverse of `bodies_in_cameras`."""
+    rotation, centre, _ = camera_poses(problem.cameras, state)
+    r, root = rotation[problem.frame], _root_joints(problem, state)
+    rotations = rotations.clone()
+    rotations[:, 0] = r @ rotations[:, 0]
+    transl = (r @ (transl + root)[..., None])[..., 0] + centre[problem.frame] - root
+    return replace(state, rotations=rotations, transl=transl)
+
+
+def _root_joints(problem: Problem, state: State) -> Tensor:
+    """Root joint [N,3] m of each body frame in the rest pose."""
+    table = problem.table
+    return (table.joints[0] + state.betas @ table.joints_beta[0].T)[problem.person]
 
 
 def moved(problem: Problem, state: State, step_globals: Tensor, step_bodies: Tensor) -> State:
