@@ -23,6 +23,9 @@ LOOK_SECONDS = 0.15  # errors of the network last this long, so a second is wort
 MOST_LOOKS = 10.0  # and where it puts a landmark on a body is off by the same for the whole clip
 HEIGHT_SIGMA = 0.005  # m: the height is held, since one camera tells it only by proportions, which is not at all
 PROPORTION_SIGMA = 0.08  # of the bones' relative lengths in the 3D guess
+# Of the shape numbers; the first follows height. The others are narrower than people are: where the network's habits of
+# placing landmarks differ from ours they would pass for body mass, which landmarks do not show.
+SHAPE_SIGMA = np.array([1.0] + [0.5] * (SHAPES - 1))
 HABITS = joint_habits()
 # Limbs whose relative lengths the 3D guess tells: joints of the left side; evidence bones of both.
 LIMB_JOINTS = np.array([(1, 4), (4, 7), (16, 18), (18, 20)])
@@ -97,13 +100,13 @@ def shape(pose: Pose, e: Evidence, rig: Rig) -> tuple[Float, Float]:
     relative = np.log(length) - np.log(_guessed_limbs(e))
     residual = np.concatenate(
         [
-            pose.betas,
+            pose.betas / SHAPE_SIGMA,
             [(rig.stature[0] + rig.stature[1:] @ pose.betas - e.height) / HEIGHT_SIGMA],
             (relative - relative.mean()) / PROPORTION_SIGMA,
         ]
     )
     derivative = np.vstack(
-        [np.eye(SHAPES), rig.stature[1:] / HEIGHT_SIGMA, (growth - growth.mean(0)) / PROPORTION_SIGMA]
+        [np.diag(1 / SHAPE_SIGMA), rig.stature[1:] / HEIGHT_SIGMA, (growth - growth.mean(0)) / PROPORTION_SIGMA]
     )
     looks = min(len(e.times), 1 + float(e.times[-1] - e.times[0]) / LOOK_SECONDS, MOST_LOOKS)
     weight = np.sqrt(len(e.times) / looks)
