@@ -54,6 +54,7 @@ class Evidence:
     body: BodyModel
     tier: str = "embedded"
     depth_tied: bool = True  # the keyframes' depths share one scale
+    height_sigma: float = USUAL_HEIGHT_SIGMA  # relative standard deviation of each person's height
     scale: tuple[float, ScaleSource, float] | None = None  # where a network has said the scale already
     licences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -76,7 +77,8 @@ def baseline(e: Evidence) -> Reconstruction:
     source: ScaleSource = "assumed"
     if cameras.kind != "moving":
         floor, source = world.floor_from_people(cameras, e.bodies, e.points, None, e.up), "height"
-    scale = (world.assumed_scale(cameras, floor), source, ASSUMED_SIGMA)
+    sigma = ASSUMED_SIGMA if source == "assumed" else _size_sigma(e)
+    scale = (world.assumed_scale(cameras, floor), source, sigma)
     placed = Placed(e.scene, e.bodies, floor, world.world_frame(cameras, e.up, floor, scale))
     return _reconstruction(e, placed, "baseline", _people(e, placed))
 
@@ -91,7 +93,6 @@ def fast(e: Evidence) -> Reconstruction:
 def refined(e: Evidence, settings: Settings, progress: Progress) -> Reconstruction:
     """JOSH from the start values of `fast`."""
     start = _place_by_contact(e)
-    height_sigma = USUAL_HEIGHT_SIGMA if settings.height_m is None else KNOWN_HEIGHT_SIGMA
     result = refine(
         JointStart(
             clip=e.clip,
@@ -104,7 +105,7 @@ def refined(e: Evidence, settings: Settings, progress: Progress) -> Reconstructi
             scale=start.frame.scale,
             scale_source=start.frame.source,
             scale_sigma=start.frame.scale_sigma,
-            height_sigma=height_sigma,
+            height_sigma=e.height_sigma,
             depth_tied=e.depth_tied,
         ),
         settings,
@@ -121,8 +122,14 @@ def _place_by_contact(e: Evidence) -> Placed:
     if cameras.kind != "moving":
         floor = world.floor_from_people(cameras, e.bodies, e.points, e.contacts, e.up)
     size = (e.clip.width, e.clip.height)
-    scale = e.scale or world.metric_scale(e.scene, size, floor, e.bodies, e.points, e.contacts)
+    value, source, sigma = e.scale or world.metric_scale(e.scene, size, floor, e.bodies, e.points, e.contacts)
+    scale = (value, source, float(np.hypot(sigma, _size_sigma(e))))
     return Placed(e.scene, e.bodies, floor, world.world_frame(cameras, e.up, floor, scale))
+
+
+def _size_sigma(e: Evidence) -> float:
+    """Relative standard deviation of everybody's size together: no scale that bodies give can be better."""
+    return e.height_sigma / max(len(e.bodies), 1) ** 0.5
 
 
 def _place_result(e: Evidence, start: Placed, result: JointResult) -> Placed:
@@ -132,7 +139,7 @@ def _place_result(e: Evidence, start: Placed, result: JointResult) -> Placed:
     floor = result.floor
     if floor is None and start.floor is not None:
         floor = replace(start.floor, offset=start.floor.offset * result.scale)
-    scale = (1.0, result.scale_source, result.scale_sigma)
+    scale = (1.0, result.scale_source, max(result.scale_sigma, _size_sigma(e)))
     frame = world.world_frame(result.cameras, e.up, floor, scale)
     return Placed(replace(e.scene, cameras=result.cameras, depths=metric), result.bodies, floor, frame)
 

@@ -43,6 +43,14 @@ def run(path: Path | str, settings: Settings, progress: Progress | None = None) 
 
 def gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
     """Everything up to the contacts, which all modes share."""
+    evidence = _gather(clip, settings, progress)
+    if settings.height_m is None:
+        return evidence
+    own = evidence.fast and replace(evidence.fast, height_sigma=assembly.KNOWN_HEIGHT_SIGMA)
+    return replace(evidence, height_sigma=assembly.KNOWN_HEIGHT_SIGMA, fast=own)
+
+
+def _gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
     body, choice = load_body(), choose_tier(settings)
     with progress.stage("people"):
         people = find_people(clip, settings, progress)

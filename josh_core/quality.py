@@ -70,6 +70,7 @@ QUANTITIES = (
         6,
     ),
     Quantity("camera_path_m", "Camera path", "m", "The camera travels {} m"),
+    Quantity("scale_sigma_pct", "Scale error", "%", "All lengths may be off together by {} % (standard error)", 5, 12),
 )
 _SCALE_SENTENCE = {
     "contact": ("good", "The scale comes from where bodies touch the scene."),

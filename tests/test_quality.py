@@ -146,3 +146,8 @@ def test_nobody_and_no_contact_cannot_be_measured(result: Reconstruction, body: 
 def test_table_is_plain_text_without_exponents() -> None:
     table = format_table({"foot_slide_mm": 45.234, "foot_slide_mm_s": 1357.1, "people": []})
     assert "45.2" in table and "1357" in table and "e+" not in table
+
+
+def test_the_scale_error_is_judged() -> None:
+    said = {row.name: row for row in rows({"scale_sigma_pct": 30.0})}["Scale error"]
+    assert said.verdict == "poor" and "30 %" in said.sentence
