@@ -31,6 +31,7 @@ from josh_core.page.words import duration, progress_card
 from josh_core.page.workshop import Workshop
 from josh_core.settings import Settings
 from josh_core.store import Store, link_or_copy
+from josh_core.weights import choose_tier
 
 POLL = 0.4  # s between two looks at a running job
 LOOK_SECONDS = 8.0  # s that a guess may take
@@ -177,8 +178,8 @@ class Desk:
 
     @staticmethod
     def question(upload: Upload, settings: Settings) -> str:
-        """Key of clip, settings and code, whatever the mode: a run of refine holds the others too."""
-        options = settings.to_dict()
+        """Key of clip, settings, tier that runs and code, whatever the mode: a run of refine holds the others too."""
+        options = settings.to_dict() | {"tier": choose_tier(settings).tier}
         del options["mode"]
         return content_key(upload.sha256, options, __version__)
 
