@@ -98,16 +98,19 @@ def _option(text: str) -> tuple[str, object]:
 
 
 class _Printer:
-    """One line per stage on stderr, rewritten as the stage advances."""
+    """One line per stage on stderr, rewritten as the stage advances where stderr is a terminal."""
 
     def __init__(self) -> None:
-        self.stage = ""
+        self.stage, self.percent = "", -1
 
     def __call__(self, stage: str, fraction: float) -> None:
-        if stage != self.stage:
-            print("" if not self.stage else "\n", end="", file=sys.stderr)
-            self.stage = stage
-        print(f"\r{stage:<12s} {fraction * 100:3.0f} %", end="", file=sys.stderr, flush=True)
+        percent = round(fraction * 100) if sys.stderr.isatty() else 0
+        if (stage, percent) == (self.stage, self.percent):
+            return
+        start = "\r" if stage == self.stage else "\n" if self.stage else ""
+        self.stage, self.percent = stage, percent
+        share = f" {percent:3d} %" if sys.stderr.isatty() else ""
+        print(f"{start}{stage:<12s}{share}", end="", file=sys.stderr, flush=True)
 
 
 def _import_smpl(args: argparse.Namespace) -> int:
