@@ -77,8 +77,11 @@ class Page:
     # ---- results -------------------------------------------------------------------------------------------------
 
     def present(self, shown: Shown, query: Mapping[str, str]) -> Iterator[Updates]:
-        """Updates that put a run on the page: first the viewer, then the rest."""
-        yield {
+        """Updates that put a run on the page: first the viewer, then all of it.
+
+        Gradio's page can drop an update that another one follows at once, so the last says everything.
+        """
+        first = {
             self.ui.viewer: viewer_value(shown, query),
             self.ui.query: shown.query,
             self.ui.share: gr.update(visible=True),
@@ -86,7 +89,8 @@ class Page:
             self.ui.notice: "",
             self.ui.quality: words.quality_table(shown),
         }
-        yield {
+        yield first
+        yield first | {
             self.ui.plots: plots(shown),
             self.ui.film: film(shown),
             self.ui.files: files_list(shown),
@@ -175,12 +179,14 @@ class Page:
         value = chosen_clip(upload, str((clip or {}).get("name")))
         visitor = self.desk.visitor(str(request.session_hash))
         visitor.chosen = upload.path
-        yield {ui.clip: value, ui.cost: self.show_cost(value, upload, *options)}
+        said: Updates = {ui.clip: value}
+        if not self.desk.jobs.tickets():  # a device is free to look for people, which takes a moment
+            yield said | {ui.cost: self.show_cost(value, upload, *options)}
+            upload, said = await self.desk.count(upload), {}
         # Run is offered last: Gradio's page can lose an event that begins just as another one ends.
-        upload = await self.desk.count(upload)
         if visitor.chosen == upload.path:
             cost = self.show_cost(value, upload, *options)
-            yield {ui.upload: upload, ui.cost: cost, ui.go: gr.update(interactive=True)}
+            yield said | {ui.upload: upload, ui.cost: cost, ui.go: gr.update(interactive=True)}
 
     def drop_upload(self, request: gr.Request) -> Updates:
         """The visitor wants another clip."""
@@ -220,9 +226,8 @@ class Page:
                 return
             raise refusal(error) from None
         assert shown is not None
-        yield self.running(False) | {self.ui.progress: ""}
-        for update in self.present(shown, {}):
-            yield update
+        *_, everything = await asyncio.to_thread(list, self.present(shown, {}))
+        yield self.running(False) | {self.ui.progress: ""} | everything
 
     def running(self, on: bool) -> Updates:
         """Run and Cancel change places."""
@@ -270,7 +275,8 @@ def open_desk(config: Config) -> Desk:
         return Desk(config, [LocalRunner(work.do)], LocalRunner(work.do), HERE / "examples")
     longest = 60 * config.max_minutes
     devices = [device.strip() for device in config.devices.split(",")]
-    runners = [ProcessRunner(work.do, device, longest=longest, prepare=work.prepare) for device in devices]
+    # Runs stand back behind the page itself, and files made on demand behind the runs.
+    runners = [ProcessRunner(work.do, device, longest=longest, prepare=work.prepare, niceness=5) for device in devices]
     for runner in runners:
         runner.warm()
     files = ProcessRunner(work.do, "cpu", longest=longest, niceness=10)

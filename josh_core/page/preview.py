@@ -9,7 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from josh_core.clip import MIN_FRAMES
 from josh_core.container import ClipInfo, probe
+from josh_core.errors import ClipError
 from josh_core.page.rates import Rates
 from josh_core.page.words import card, duration, picture
 from josh_core.settings import Settings
@@ -36,6 +38,8 @@ class Look:
 def look_at(path: Path) -> Look:
     """Facts and strip of a video file. Raises ClipError when it cannot be used."""
     info = probe(path)
+    if 0 < info.frames < MIN_FRAMES:
+        raise ClipError(f"The clip has only {info.frames} frames; choose one of at least {MIN_FRAMES}.")
     return Look(info, strip(path, info))
 
 
@@ -88,7 +92,9 @@ def cost_card(look: Look, settings: Settings, rates: Rates, ahead: float, people
         f"<b>{frames} frames</b> <span>{seconds:.1f} s of {look.seconds:.1f} s, {info.width} x {info.height} px</span>",
         f"<b>about {duration(time)}</b> <span>{basis}</span>",
     ]
-    if people is not None:
+    if people == 0:
+        lines.append("<b>nobody seen yet</b> <span>in three frames; others may show somebody</span>")
+    elif people is not None:
         word = "person" if people == 1 else "people"
         lines.append(f"<b>about {people} {word}</b> <span>a guess from three frames</span>")
     if ahead > 0:

@@ -8,7 +8,9 @@ const ready = import(`${root}/gradio_api/file=${props.module}?v=${props.version}
 let shown = '';
 async function show() {
   const viewer = await ready;
-  const key = JSON.stringify(props.value);
+  // An update's value comes with fields of Gradio's own; the rest may be what is on show already.
+  const { id, title, clip, overlay, modes, mode, view, message } = props.value ?? {};
+  const key = JSON.stringify({ id, title, clip, overlay, modes, mode, view, message });
   if (key === shown) return;
   shown = key;
   // Addresses come relative to the app's root, and the viewer gets a copy that Gradio does not watch.

@@ -50,4 +50,4 @@ def silhouette(frame: int) -> np.ndarray:
 def _aside(result: Reconstruction) -> Reconstruction:
     shift = np.array([0.3, 0, 0], np.float32)
     people = tuple(replace(p, transl=p.transl + shift, joints=p.joints + shift) for p in result.people)
-    return replace(result, people=people)
+    return replace(result, people=people, scale_source="assumed")

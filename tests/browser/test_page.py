@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import urllib.error
@@ -11,8 +12,10 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from josh_core.export.video import encode
 from tests.browser.conftest import READY, Server, Visitor, only, overlap, patience, picture
 
 RESULT = "joshViewer.ready && joshViewer.value.id !== 'courtyard'"
@@ -73,7 +76,9 @@ def test_upload_run_share_reuse_delete(visit: Visitor, clip: Path, tmp_path: Pat
     page.wait_for_function(RESULT)
     first = page.evaluate("joshViewer.value.id")
     assert page.locator("#j-quality table th[scope=col]").count() == 3
-    page.evaluate("joshViewer.views.calm = true; joshViewer.resetView(); joshViewer.goTo(11)")
+    page.evaluate(
+        "joshViewer.views.calm = true; joshViewer.views.flight = null; joshViewer.resetView(); joshViewer.goTo(11)"
+    )
     link = share(page)
     only(page, "person0", "person1")
     mine = picture(page)[..., 3] > 0
@@ -98,6 +103,35 @@ def test_upload_run_share_reuse_delete(visit: Visitor, clip: Path, tmp_path: Pat
     page.click("#j-delete")
     page.get_by_text("does not belong to this result").wait_for()
     assert get(visit.server, "gradio_api/file=" + str(visit.server.store / "shared" / first / "entry.json")) == 200
+
+
+def test_files_are_made_when_asked_for(visit: Visitor) -> None:
+    page = visit.viewer("?example=courtyard&t=0&view=orbit")
+    assert not list((visit.server.store / "made").rglob("*.mp4"))
+    page.get_by_role("tab", name="Overlay video").click()
+    page.wait_for_function("document.querySelector('#j-film video')?.videoWidth > 0", timeout=60_000 * patience())
+    page.get_by_role("tab", name="Files").click()
+    with page.expect_download(timeout=60_000 * patience()) as download:
+        page.locator("#j-files button").filter(has_text="Everything").first.click()
+    with zipfile.ZipFile(download.value.path()) as packed:
+        assert packed.testzip() is None
+        assert {"result.glb", "clip.mp4", "overlay.mp4", "side_by_side.mp4", "README.txt"} <= set(packed.namelist())
+    other = visit.viewer("?example=courtyard&t=0&view=orbit")  # whoever comes next finds them
+    other.get_by_role("tab", name="Files").click()
+    assert other.locator("#j-files a").filter(has_text="Everything").count() == 1
+    assert not list((visit.server.store / "building").iterdir())
+
+
+def ask(server: Server, wish: object) -> dict[str, str]:
+    """What the server answers to a button of the files list."""
+    config = json.loads(urllib.request.urlopen(server.url + "config", timeout=30).read())
+    files = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "j-files")
+    body = json.dumps({"session_hash": "x", "component_id": files, "fn_name": "ask", "data": wish}).encode()
+    request = urllib.request.Request(
+        server.url + "gradio_api/component_server", body, {"Content-Type": "application/json"}
+    )
+    answer = urllib.request.urlopen(request, timeout=30)
+    return dict(json.loads(answer.read()))
 
 
 def test_the_owner_deletes(visit: Visitor, clip: Path) -> None:
@@ -138,7 +172,10 @@ def test_wrong_files(visit: Visitor, tmp_path: Path) -> None:
         archive.writestr("a.txt", "a")
     large = tmp_path / "large.mp4"
     large.write_bytes(b"\0\0\0\x18ftypmp42" + b"\0" * 21_000_000)
-    for path, said in ((text, "not a video"), (packed, "not a video"), (large, "larger than 20 MB")):
+    short = tmp_path / "short.mp4"
+    encode((np.full((120, 160, 3), k, np.uint8) for k in range(3)), np.arange(3) / 30, short)
+    wrong = ((text, "not a video"), (packed, "not a video"), (short, "only 3 frames"), (large, "larger than 20 MB"))
+    for path, said in wrong:
         page.set_input_files("#j-clip input[type=file]", path)
         page.wait_for_function(f"document.querySelector('#j-clip .j-say').textContent.includes('{said}')")
         assert page.locator("#j-run").is_disabled()
@@ -166,9 +203,18 @@ def test_one_runs_and_another_browses(visit: Visitor, clip: Path) -> None:
     visitors = visit.server.store / "visitors"
     busy.wait_for_timeout(1000)
     assert len(list(visitors.iterdir())) <= 2
+    busy.get_by_role("button", name="Other clip").click()
+    choose(busy, clip.with_name("slow.mp4"))  # the first look has the device to itself: nobody's run is left in line
+    busy.locator("#j-cost").get_by_text("about 2 people").wait_for()
 
 
-HOSTILE = ("../../../etc/passwd", "..%2f..%2fetc%2fpasswd", "%00", "a" * 300, "shared", "....", "abc/def/ghi/jklmnop")
+HOSTILE = ("..%2f..%2f..%2fetc%2fpasswd", "%00", "a" * 300)  # more of them in test_store.py
+WISHES: tuple[object, ...] = (
+    None, 7, "x", [], {}, {"query": "run=../../etc", "mode": "refine", "name": "result.glb"},
+    {"query": "example=courtyard", "mode": "refine", "name": "../../../../etc/passwd"},
+    {"query": "example=courtyard\0", "mode": "refine", "name": "everything.zip"},
+    {"query": "example=courtyard", "mode": ["refine"], "name": {"a": 1}},
+)  # fmt: skip
 
 
 def test_hostile_requests(visit: Visitor) -> None:
@@ -186,6 +232,9 @@ def test_hostile_requests(visit: Visitor) -> None:
     for path in private:
         for text in (str(path), urllib.parse.quote(str(path), safe=""), str(path) + "%00.mp4"):
             assert get(server, f"gradio_api/file={text}") in (403, 404)
+    for wish in WISHES:
+        assert set(ask(server, wish)) == {"problem"}
+    assert "Traceback" not in server.log.read_text()
 
 
 def test_through_a_power_cut(visit: Visitor, clip: Path, examples_folder: Path) -> None:

@@ -69,6 +69,8 @@ def test_first_visit_shows_moving_people_soon(visit: Visitor, capsys: pytest.Cap
         "performance.getEntries().filter((e) => e.transferSize && !/\\.(glb|mp4)$/.test(e.name))"
         ".reduce((sum, e) => sum + e.transferSize, 0)"
     )
+    loads = page.evaluate("performance.getEntries().filter((e) => e.name.endsWith('.glb')).length")
+    assert loads == 1  # the example comes with the page and is not loaded again when the server names it
     with capsys.disabled():
         sys.stdout.write(
             f"\nfirst paint {paint:.2f} s, viewer {ready:.2f} s, page {weight / 1e6:.2f} MB (machine x{slow:.1f})\n"
@@ -159,11 +161,24 @@ def test_layers_points_and_modes(page: Any) -> None:
         counts.append((picture(page)[..., 3] > 0).sum())
     assert counts[1] > 1.5 * counts[0] > 0
     only(page, "person0", "person1")
-    refine = picture(page)[..., 3] > 0
+    refine, facts = picture(page)[..., 3] > 0, page.locator(".jv-facts").inner_text()
+    assert "planted feet slide" in facts
     page.locator(".jv-modes").get_by_role("radio", name="Assembly line").click()
     page.wait_for_function("joshViewer.mode === 'baseline' && joshViewer.result.meta.mode === 'baseline'")
     assert 0.05 < overlap(picture(page)[..., 3] > 0, refine) < 0.95
     assert page.evaluate("joshViewer.state.hidden.includes('scene')")
+    assert page.locator(".jv-facts").inner_text() != facts
+    page.locator("#j-what [data-mode=refine]").click()
+    page.wait_for_function("joshViewer.result.meta.mode === 'refine'")
+
+
+def test_a_clip_that_cannot_be_decoded_does_not_stop_the_people(page: Any) -> None:
+    page.route("**/broken.mp4", lambda route: route.fulfill(body=b"no video", content_type="video/mp4"))
+    page.evaluate("window.kept = joshViewer.value; joshViewer.views.calm = false")
+    page.evaluate("joshViewer.show({ ...joshViewer.value, clip: { url: '/broken.mp4' }, view: {} })")
+    page.wait_for_function("joshViewer.ready && joshViewer.clock.playing && joshViewer.clock.time > 0.1")
+    page.evaluate("joshViewer.show(kept)")
+    page.wait_for_function(READY)
 
 
 def test_follow_and_reset(page: Any) -> None:
@@ -218,7 +233,7 @@ def test_changing_results_leaks_nothing(visit: Visitor) -> None:
     counts = []
     for _ in range(4):
         page.evaluate(f"joshViewer.show(joshViewer.value).then(() => joshViewer.goTo({FRAMES // 2}))")
-        page.wait_for_function(READY)
+        page.wait_for_function(f"{READY} && joshViewer.panel.video.readyState >= 2 && !joshViewer.panel.video.seeking")
         page.evaluate("joshViewer.picture()")
         counts.append(page.evaluate("counts()"))
     assert counts[1] == counts[2] == counts[3]
