@@ -1,0 +1,94 @@
+"""What the page says: tables, cards, facts and times agree with the rooms whose names they use."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from made_up import made_up_result
+
+from josh_core.body import load_body
+from josh_core.bundle import save_bundle
+from josh_core.container import ClipInfo
+from josh_core.page import words
+from josh_core.page.files import files_list, film, offers
+from josh_core.page.preview import Look, cost_card, cuts
+from josh_core.page.rates import FIRST_GUESS, Rates
+from josh_core.page.shown import MODES, Shown, clean_view, examples, facts, rounded, viewer_value
+from josh_core.quality import QUANTITIES, measure
+from josh_core.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
+    """An example with one mode and a name that wants to be HTML."""
+    root = tmp_path_factory.mktemp("examples")
+    body = load_body()
+    result = made_up_result(body, frames=12, points=300)
+    for mode in ("baseline", "refine"):
+        place = root / "walk" / "result" / mode
+        save_bundle(result, place, files={"result.glb": b"glTF"})
+        manifest = json.loads((place / "manifest.json").read_text())
+        manifest |= {"mode": mode, "quality": measure(result, body), "notes": ["<b>note</b>"]}
+        (place / "manifest.json").write_text(json.dumps(manifest))
+    (root / "walk" / "clip.mp4").write_bytes(b"clip")
+    (root / "index.json").write_text('{"gone": "Not here", "walk": "A <walk>"}')
+    return examples(root, root / "made")["walk"]
+
+
+def test_every_line_of_the_table_is_one_that_is_measured() -> None:
+    assert set(words.LABELS) - {"Scale"} <= {quantity.name for quantity in QUANTITIES}
+
+
+def test_every_expected_stage_has_words() -> None:
+    assert {stage for mode in MODES for stage in FIRST_GUESS[mode]} <= set(words.STAGES)
+
+
+def test_the_table_has_a_column_per_mode_and_escapes(shown: Shown) -> None:
+    table = words.quality_table(shown)
+    assert table.count('scope="col"') == 2 and "Planted feet slide" in table and "good up to 5" in table
+    assert "&lt;b&gt;note" in table and "<b>note" not in table
+
+
+def test_facts_of_a_mode(shown: Shown) -> None:
+    said = facts(shown.manifest("refine"))
+    assert said[0].startswith("planted feet slide") and said[-1].startswith("scale ")
+    assert facts({}) == []
+    assert viewer_value(shown, {"t": "1.5", "hide": "<script>"})["view"] == {"t": "1.5"}
+    assert clean_view({"mode": "fast", "other": "x"}) == {"mode": "fast"}
+
+
+@pytest.mark.parametrize("value, said", [(0, "0"), (0.173, "0.17"), (8.32, "8.3"), (12.4, "12"), (250.4, "250")])
+def test_numbers_have_the_digits_that_say_something(value: float, said: str) -> None:
+    assert rounded(value) == said
+
+
+def test_files_are_links_when_there_and_buttons_when_not(shown: Shown) -> None:
+    names = [offer.name for offer in offers(shown, "refine")]
+    assert "files/people/person_1.bvh" in names and len(names) == len(set(names))
+    listed = files_list(shown)
+    assert listed.count("<a ") == 2 * 3  # result.glb, arrays.npz and manifest.json of both modes
+    assert listed.count("<button") == 2 * (len(names) - 3)
+    assert "data-ask" in film(shown) and "<video" not in film(shown)
+    made = shown.made / "refine" / "overlay.mp4"
+    made.parent.mkdir(parents=True)
+    made.write_bytes(b"video")
+    assert "<video" in film(shown)
+    made.unlink()
+
+
+def test_the_cost_says_what_is_cut_and_who_is_seen(tmp_path: Path) -> None:
+    look = Look(ClipInfo(3840, 2160, 60.0, 1200, 20.0, 1), "")
+    settings = Settings(mode="refine", start=2.0, seconds=5.0)
+    assert len(cuts(look, settings)) == 4
+    card = cost_card(look, settings, Rates(tmp_path / "rates.json"), 0.0, 0)
+    assert "150 frames" in card and "nobody seen yet" in card and "first guess" in card
+
+
+def test_rates_are_learned_by_stage(tmp_path: Path) -> None:
+    rates = Rates(tmp_path / "rates.json")
+    rates.learn("fast", 10, {"clip": 1.0, "people": 4.0})
+    assert rates.total("fast", 20) == pytest.approx(10.0)
+    assert rates.left("fast", 20, "people", 0.5) == pytest.approx(4.0)
+    assert Rates(tmp_path / "rates.json").measured("fast") and not rates.measured("refine")
