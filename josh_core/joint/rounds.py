@@ -198,7 +198,7 @@ def _sigmas(start: JointStart, options: Options) -> SharedSigmas:
         focal=float(np.clip(path.focal_sigma, 1e-3, options.focal_loose)),
         scale=0.5,
         tilt=np.radians(0.3 if path.kind == "moving" else 2.0),  # a floor seen in depth, or told by people alone
-        height=0.03 if path.kind == "moving" else 0.05,
+        height=0.01 if path.kind == "moving" else 0.05,  # likewise: people do not wade in the scene's floor
         turn=np.radians(3.0),
         shift=max(2.0 * step, 1e-3),
         size=0.3,
