@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from josh_core.errors import SettingsError
 from josh_core.page.preview import FIRST_WINDOW, Look
 from josh_core.settings import Settings
+
+NARROWEST, WIDEST = 5.0, 150.0  # degrees, horizontal field of view
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,11 @@ def chosen_clip(upload: Upload, name: str) -> dict[str, Any]:
 
 def wanted(clip: Mapping[str, Any] | None, upload: Upload, *options: Any) -> Settings:
     """Settings from the page's inputs: the clip chooser's start and length, then mode, people, height (m), horizontal
-    field of view (degrees), static camera and tier. Raises SettingsError.
+    field of view (degrees), static camera and tier; a number that is empty or 0 is not known. Raises SettingsError.
     """
     mode, people, height, view, static, tier = options
+    if view and not NARROWEST <= view <= WIDEST:
+        raise SettingsError(f"The field of view must be between {NARROWEST:.0f} and {WIDEST:.0f} degrees.")
     info = upload.look.info
     width = info.width * min(1.0, Settings.max_side / max(info.width, info.height))
     part = clip or {}

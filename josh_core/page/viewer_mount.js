@@ -6,19 +6,24 @@ const ready = import(`${root}/gradio_api/file=${props.module}?v=${props.version}
   return window.joshViewer;
 });
 let shown = '';
-async function show() {
+async function show(asked = null) {
   const viewer = await ready;
   // An update's value comes with fields of Gradio's own; the rest may be what is on show already.
-  const { id, title, clip, overlay, modes, mode, view, message } = props.value ?? {};
+  const { id, title, clip, overlay, modes, mode, view, message } = asked ?? props.value ?? {};
   const key = JSON.stringify({ id, title, clip, overlay, modes, mode, view, message });
   if (key === shown) return;
   shown = key;
   // Addresses come relative to the app's root, and the viewer gets a copy that Gradio does not watch.
   await viewer.show(JSON.parse(key, (name, part) => (name === 'url' ? `${root}/${part}` : part)));
 }
-watch('value', show);
-// The page comes with an example to begin with; a link that asks for something waits for the server's answer.
-if (!/[?&](run|example)=/.test(location.search)) show();
+watch('value', () => show());
+// The page comes with an example to begin with. A link that asks for anything else waits for the server's answer, which
+// is no news, and so not heard of, when it is that very example.
+const query = new URLSearchParams(location.search);
+if (props.value && !query.has('run') && (query.get('example') ?? props.value.id) === props.value.id) {
+  const parts = ['t', 'mode', 'view', 'hide', 'point'].filter((part) => query.has(part));
+  show({ ...props.value, view: Object.fromEntries(parts.map((part) => [part, query.get(part)])) });
+}
 new MutationObserver((_, observer) => {
   if (element.isConnected) return;
   observer.disconnect();

@@ -67,6 +67,8 @@ def get(server: Server, path: str) -> int:
 
 def test_upload_run_share_reuse_delete(visit: Visitor, clip: Path, tmp_path: Path) -> None:
     page = visit.viewer("?example=courtyard&t=0&view=orbit")
+    page.get_by_role("button", name="Advanced").click()  # its empty numbers must not be in the way
+    page.get_by_label("Most people to follow").wait_for()
     choose(page, clip)
     card = page.locator("#j-cost").inner_text()
     assert "30 frames" in card and "about 2 people" in card

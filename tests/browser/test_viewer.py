@@ -59,7 +59,7 @@ def through_camera(page: Any, frame: int) -> np.ndarray:
 
 
 def test_first_visit_shows_moving_people_soon(visit: Visitor, capsys: pytest.CaptureFixture[str]) -> None:
-    page = visit.viewer()  # not counted: the app is warm from here on
+    page = visit.viewer("?example=courtyard")  # not counted: the app is warm from here on
     page.context.close()
     slow = patience()
     page = visit.viewer()
@@ -141,10 +141,13 @@ def test_the_video_stays_with_the_model(page: Any) -> None:
         seen = page.evaluate("joshViewer.panel.video.currentTime")
         assert frame / 30 < seen < (frame + 1) / 30
     page.evaluate("joshViewer.clock.play()")
-    for _ in range(5):
-        page.wait_for_timeout(150)
-        apart = page.evaluate("joshViewer.panel.video.currentTime - joshViewer.clock.tick(performance.now(), true)")
-        assert -1 < apart < 0.12 * patience()  # a little more than a frame, or a lap when the clip starts again
+    apart = []
+    for _ in range(7):
+        page.wait_for_timeout(120)
+        apart.append(
+            page.evaluate("joshViewer.panel.video.currentTime - joshViewer.clock.tick(performance.now(), true)")
+        )
+    assert abs(np.median(apart)) < 0.12 * patience()  # a little more than a frame; a lap where the clip starts again
 
 
 def test_layers_points_and_modes(page: Any) -> None:

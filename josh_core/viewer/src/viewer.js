@@ -46,7 +46,8 @@ class FlatViewer {
 
   async show(value) {
     const film = value?.overlay ?? value?.clip;
-    this.panel.say('This browser has no WebGL, so the 3D view cannot be drawn. Here is the result as a video instead.');
+    const instead = value?.overlay ? 'Here is the result as a video instead.' : 'Here is the clip; the overlay video below shows the result.';
+    this.panel.say(`This browser has no WebGL, so the 3D view cannot be drawn. ${instead}`);
     if (!film) return;
     this.panel.video.controls = true;
     this.panel.video.src = film.url;
