@@ -11,8 +11,10 @@ from made_up import made_up_result
 from josh_core.body import load_body
 from josh_core.bundle import save_bundle
 from josh_core.container import ClipInfo
+from josh_core.errors import SettingsError
 from josh_core.page import words
 from josh_core.page.files import files_list, film, offers
+from josh_core.page.inputs import Upload, wanted
 from josh_core.page.preview import Look, cost_card, cuts
 from josh_core.page.rates import FIRST_GUESS, Rates
 from josh_core.page.shown import MODES, Shown, clean_view, examples, facts, rounded, viewer_value
@@ -92,3 +94,17 @@ def test_rates_are_learned_by_stage(tmp_path: Path) -> None:
     assert rates.total("fast", 20) == pytest.approx(10.0)
     assert rates.left("fast", 20, "people", 0.5) == pytest.approx(4.0)
     assert Rates(tmp_path / "rates.json").measured("fast") and not rates.measured("refine")
+
+
+def test_the_page_s_numbers_become_settings_and_zero_is_not_known(tmp_path: Path) -> None:
+    upload = Upload(tmp_path / "clip.mp4", "", Look(ClipInfo(1920, 1080, 30.0, 300, 10.0, 1), ""))
+    part = {"start": 1.0, "length": 4.0}
+    unknown = wanted(part, upload, "refine", 0, 0, 0, "auto", "auto")
+    assert (unknown.people, unknown.height_m, unknown.focal_px) == (None, None, None)
+    assert (unknown.start, unknown.seconds, unknown.mode) == (1.0, 4.0, "refine")
+    known = wanted(part, upload, "fast", 2, 1.8, 90, "on", "auto")
+    assert (known.people, known.height_m, known.static_camera) == (2, 1.8, "on")
+    assert known.focal_px == pytest.approx(640)  # half of 1280 px, at 45 degrees to each side
+    for bad in ((-1, 0, 0), (0, 9, 0), (0, 0, 179), (0, 0, -20)):
+        with pytest.raises(SettingsError):
+            wanted(part, upload, "fast", *bad, "auto", "auto")

@@ -34,10 +34,10 @@ class Layout:
         choices = [(f"{label}: {short}", name) for name, (label, short, _) in MODES.items()]
         self.mode = gr.Radio(choices, value="refine", label="Method", elem_id="j-mode")
         with gr.Accordion("Advanced", open=False):
-            # Without limits of Gradio's: an empty one counts as 0 once the fold has been open; inputs.wanted judges.
-            self.people = gr.Number(None, label="Most people to follow", precision=0, placeholder="all")
-            self.height = gr.Number(None, label="Height of the first person (m)", placeholder="not known")
-            self.view = gr.Number(None, label="Horizontal field of view (degrees)", placeholder="not known")
+            # 0 stands for "not known": Gradio makes it of an empty number. Without its limits: inputs.wanted judges.
+            self.people = gr.Number(0, label="Most people to follow (0: all)", precision=0)
+            self.height = gr.Number(0, label="Height of the first person in m (0: not known)")
+            self.view = gr.Number(0, label="Horizontal field of view in degrees (0: not known)")
             camera = [("Find out", "auto"), ("Stands still", "on"), ("Moves", "off")]
             self.static = gr.Radio(camera, value="auto", label="Camera")
             tiers, about = _tiers()
