@@ -42,13 +42,14 @@ def do(job: Job, progress: Progress) -> None:
 def reconstruct(job: Job, progress: Progress) -> None:
     """Run the pipeline and write `job.out`.
 
-    <mode>/ bundles with result.glb; clip.mp4, whose frame k is frame k of the results; and the best mode's overlay.mp4.
-    What else can be made from a result waits until somebody asks for it (make_file).
+    <mode>/ bundles with result.glb; clip.mp4, whose frame k is frame k of the results; and the best mode's overlay.mp4
+    and files/ in other formats. What else can be made from a result waits until somebody asks for it (make_file).
     """
     prepare()
     from josh_core import pipeline
     from josh_core.body import load_body
     from josh_core.clip import load_clip
+    from josh_core.export.archive import write_formats
     from josh_core.export.video import save_clip, save_overlay
 
     with progress.stage("clip"):
@@ -56,10 +57,11 @@ def reconstruct(job: Job, progress: Progress) -> None:
     evidence = pipeline.gather(clip, job.settings, progress)
     results = pipeline.assemble(evidence, job.settings, progress)
     folders = pipeline.write(results, job.out)
-    best = list(results)[-1]
+    best, body = list(results)[-1], load_body()
     with progress.stage("videos"):
+        write_formats(results[best], body, folders[best] / FORMATS)
         save_clip(clip, job.out / CLIP)
-        save_overlay(results[best], load_body(), clip, folders[best] / OVERLAY, progress)
+        save_overlay(results[best], body, clip, folders[best] / OVERLAY, progress)
 
 
 def make_file(job: Job, progress: Progress) -> None:

@@ -26,7 +26,7 @@ STAGES = {  # what a run does in each stage of its progress
     "contacts": "Finding contacts",
     "world": "Putting everything into one world",
     "joint": "Solving all of it together",
-    "videos": "Drawing the overlay video",
+    "videos": "Writing files and the overlay video",
 }
 LABELS = {  # lines of the quality table: quality.py's name, what the page calls it
     "Foot slide": "Planted feet slide",
