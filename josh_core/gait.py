@@ -13,8 +13,8 @@ from josh_core.geometry import transform
 from josh_core.types import BodyTrack, CameraPath, Float
 
 SMOOTH_SECONDS = 0.25  # s, over which the depth of a fitted body becomes a velocity
-AT_REST = 0.4  # m/s, what a resting foot of a resting body seems to move
-OF_BODY = 0.6  # share of the body's speed below which a foot is judged to stand
+AT_REST = 0.25  # m/s, what a resting foot of a resting body seems to move
+OF_BODY = 0.7  # share of the body's speed below which a foot is judged to stand
 WIDTH = 0.15  # m/s for one unit of log odds
 MOST_FOR, MOST_AGAINST = 1.0, 4.0  # log odds that this judgement can add or take
 

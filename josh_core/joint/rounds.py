@@ -172,7 +172,7 @@ def _free(start: JointStart, settings: Settings, layout: Layout) -> Tensor:
     """Which shared unknowns may move: a camera that stands or only turns keeps to that exactly."""
     kind = start.scene.cameras.kind
     free = torch.ones(layout.size, dtype=torch.bool)
-    free[layout.focal] = kind != "static" and settings.focal_px is None
+    free[layout.focal] = settings.focal_px is None
     free[layout.scale] = kind == "moving"
     free[layout.floor : layout.betas] = start.floor is not None
     knots = free[layout.cameras :].view(-1, 7)
