@@ -32,8 +32,8 @@ class BodySigmas:
     across_alone: float = 0.03  # m, without landmarks
     bias: float = 0.015  # m, constant error of a landmark
     static: float = 0.15  # m/s, of a touching point
-    trunk: float = 8.0  # m/s^2, acceleration of the trunk's joints
-    limb: float = 40.0  # m/s^2, of the limbs'
+    trunk: float = 20.0  # m/s^2, acceleration of the trunk's joints
+    limb: float = 60.0  # m/s^2, of the limbs'
     correlated: float = 0.15  # s, errors of landmarks in neighbouring frames are alike for this long
     pose_correlated: float = 0.5  # s, errors of the start's pose likewise
 
