@@ -92,28 +92,30 @@ def fast(e: Evidence) -> Reconstruction:
 
 def refined(e: Evidence, settings: Settings, progress: Progress) -> Reconstruction:
     """JOSH from the start values of `fast`."""
-    start = _place_by_contact(e)
-    result = refine(
-        JointStart(
-            clip=e.clip,
-            scene=e.scene,
-            tracks=e.people.tracks,
-            bodies=e.bodies,
-            contacts=e.contacts,
-            body=e.body,
-            floor=start.floor,
-            scale=start.frame.scale,
-            scale_source=start.frame.source,
-            scale_sigma=start.frame.scale_sigma,
-            height_sigma=e.height_sigma,
-            depth_tied=e.depth_tied,
-        ),
-        settings,
-        progress,
-    )
+    start, given = joint_start(e)
+    result = refine(given, settings, progress)
     placed = _place_result(e, start, result)
     out = _reconstruction(e, placed, "refine", _people(e, placed))
     return replace(out, notes=(*out.notes, *result.notes))
+
+
+def joint_start(e: Evidence) -> tuple[Placed, JointStart]:
+    """Everything as contact places it, and the same as the joint solver takes it."""
+    start = _place_by_contact(e)
+    return start, JointStart(
+        clip=e.clip,
+        scene=e.scene,
+        tracks=e.people.tracks,
+        bodies=e.bodies,
+        contacts=e.contacts,
+        body=e.body,
+        floor=start.floor,
+        scale=start.frame.scale,
+        scale_source=start.frame.source,
+        scale_sigma=start.frame.scale_sigma,
+        height_sigma=e.height_sigma,
+        depth_tied=e.depth_tied,
+    )
 
 
 def _place_by_contact(e: Evidence) -> Placed:

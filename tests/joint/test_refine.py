@@ -20,20 +20,8 @@ SETTINGS = Settings(mode="refine")
 
 
 def start_of(e: Evidence) -> JointStart:
-    """What `refined` hands to the solver."""
-    placed = assembly._place_by_contact(e)
-    return JointStart(
-        clip=e.clip,
-        scene=e.scene,
-        tracks=e.people.tracks,
-        bodies=e.bodies,
-        contacts=e.contacts,
-        body=e.body,
-        floor=placed.floor,
-        scale=placed.frame.scale,
-        scale_source=placed.frame.source,
-        scale_sigma=placed.frame.scale_sigma,
-    )
+    """What mode refine hands to the solver."""
+    return assembly.joint_start(e)[1]
 
 
 @pytest.fixture(scope="module")
