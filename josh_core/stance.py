@@ -17,7 +17,7 @@ FLOOR_SIGMA = 0.02  # m, how well a touching foot point lies on the floor plane
 STATIC_SIGMA = 0.004  # m between two frames of a touching point
 ACROSS_SIGMA = 0.03  # m, how well the fit places a body across the line of sight
 ALONG_SIGMA = 0.05  # share of the depth, along the line of sight
-SMOOTH_SIGMA = 0.01  # m per frame squared, second difference of the translation
+SMOOTH_SIGMA = 0.02  # m per frame squared, second difference of the translation
 ROUNDS = 6  # of reweighting
 
 
