@@ -18,7 +18,6 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 import gradio as gr
 
-from josh_core import work
 from josh_core.errors import Cancelled, ClipError, JoshError
 from josh_core.page import words
 from josh_core.page.api import offer, refusal
@@ -31,7 +30,8 @@ from josh_core.page.parts import head, part
 from josh_core.page.plots import plots
 from josh_core.page.preview import cost_card
 from josh_core.page.shown import Shown, clean_view, viewer_value
-from josh_core.runners import LocalRunner, ProcessRunner
+from josh_core.serving import tasks
+from josh_core.serving.runners import LocalRunner, ProcessRunner
 
 HERE = Path(__file__).resolve().parent
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
@@ -272,14 +272,16 @@ class Page:
 def open_desk(config: Config) -> Desk:
     """The desk with the real work behind it: one process per device, or this one on ZeroGPU."""
     if config.in_process:
-        return Desk(config, [LocalRunner(work.do)], LocalRunner(work.do), HERE / "examples")
+        return Desk(config, [LocalRunner(tasks.do)], LocalRunner(tasks.do), HERE / "examples")
     longest = 60 * config.max_minutes
     devices = [device.strip() for device in config.devices.split(",")]
     # Runs stand back behind the page itself, and files made on demand behind the runs.
-    runners = [ProcessRunner(work.do, device, longest=longest, prepare=work.prepare, niceness=5) for device in devices]
+    runners = [
+        ProcessRunner(tasks.do, device, longest=longest, prepare=tasks.prepare, niceness=5) for device in devices
+    ]
     for runner in runners:
         runner.warm()
-    files = ProcessRunner(work.do, "cpu", longest=longest, niceness=10)
+    files = ProcessRunner(tasks.do, "cpu", longest=longest, niceness=10)
     return Desk(config, runners, files, HERE / "examples")
 
 

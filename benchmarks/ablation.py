@@ -33,14 +33,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.clips import QUALITY, clip_files, true_path
-from josh_core import assembly, pipeline
-from josh_core.assembly import ASSUMED_SIGMA, Evidence
-from josh_core.clip import load_clip
-from josh_core.evaluation import evaluate
+from josh_core import modes, pipeline
+from josh_core.clip.load import load_clip
+from josh_core.metrics.accuracy import evaluate
+from josh_core.metrics.ground_truth import Truth, load_truth
+from josh_core.metrics.quality import measure, short
+from josh_core.modes import ASSUMED_SIGMA, Evidence
 from josh_core.progress import Progress
-from josh_core.quality import measure, short
 from josh_core.settings import Settings
-from josh_core.truth import Truth, load_truth
 from josh_core.types import Reconstruction
 from josh_core.world import assumed_scale
 from tests.synthetic import make_scene
@@ -105,14 +105,14 @@ def main() -> None:
 def reconstruct(evidence: Evidence, variant: Variant) -> Reconstruction:
     """The result of one row from the evidence of a clip."""
     if variant.mode == "baseline":
-        return assembly.baseline(evidence)
+        return modes.baseline(evidence)
     if variant.mode == "fast":
-        return assembly.fast(evidence.fast or evidence)
+        return modes.fast(evidence.fast or evidence)
     settings = Settings(mode="refine").with_options(**{flag: False for flag in variant.off})
     if not settings.use_contact_scene:
         scale = assumed_scale(evidence.scene.cameras, evidence.floor)
         evidence = replace(evidence, scale=(scale, "assumed", ASSUMED_SIGMA))
-    return assembly.refined(evidence, settings, Progress())
+    return modes.refined(evidence, settings, Progress())
 
 
 def run_scene(case: str, seed: int, frames: int, variants: Iterable[Variant] = VARIANTS) -> dict[str, Numbers]:

@@ -17,14 +17,14 @@ from benchmarks.clips import true_path
 from josh_core.body import load_body
 from josh_core.body.names import JOINTS, LANDMARKS
 from josh_core.body.posed import pose_points
-from josh_core.clip import load_clip
-from josh_core.evaluation import pa_mpjpe
+from josh_core.bodyfit.fit import fit_bodies
+from josh_core.clip.load import load_clip
 from josh_core.geometry import invert, project, transform
-from josh_core.people import find_people
-from josh_core.people.fit import fit_bodies
+from josh_core.metrics.accuracy import pa_mpjpe
+from josh_core.metrics.ground_truth import LIMBS, Truth, load_truth
 from josh_core.progress import Progress
 from josh_core.settings import Settings
-from josh_core.truth import LIMBS, Truth, load_truth
+from josh_core.tracking import find_people
 from josh_core.types import CameraKind, CameraPath, Clip, Float, Track
 
 STANDS_STILL = 0.05  # m, a camera whose centres spread less than this only turns

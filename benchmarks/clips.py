@@ -17,11 +17,11 @@ from typing import Any
 
 from benchmarks.evaluate import table
 from josh_core import pipeline
-from josh_core.bundle import load_bundle
-from josh_core.evaluation import evaluate
-from josh_core.quality import short
+from josh_core.export.bundle import load_bundle
+from josh_core.metrics.accuracy import evaluate
+from josh_core.metrics.ground_truth import load_truth
+from josh_core.metrics.quality import short
 from josh_core.settings import Settings
-from josh_core.truth import load_truth
 
 QUALITY = ("foot_slide_mm", "foot_height_cm", "jitter", "reprojection_pct")
 

@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from josh_core.bundle import load_bundle
 from josh_core.errors import JoshError
-from josh_core.evaluation import evaluate
-from josh_core.quality import short
-from josh_core.truth import load_truth
+from josh_core.export.bundle import load_bundle
+from josh_core.metrics.accuracy import evaluate
+from josh_core.metrics.ground_truth import load_truth
+from josh_core.metrics.quality import short
 
 
 def main(argv: list[str]) -> int:

@@ -20,16 +20,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from josh_core.gpu import place
-from josh_core.josh3r.architecture import Architecture
-from josh_core.josh3r.frames import View
-from josh_core.josh3r.motions import plan_pairs, read_pairs
-from josh_core.josh3r.network import Josh3r
-from josh_core.josh3r.pairs import PassCount, decode_pairs
-from josh_core.josh3r.rule_weights import TINY, fill_by_rule
+from josh_core.hub.josh3r_pairs import plan_pairs, read_pairs
+from josh_core.hub.mast3r_pairs import window_pairs
+from josh_core.hub.mast3r_scene import choose_keyframes
+from josh_core.networks.architecture import Architecture
+from josh_core.networks.device import place
+from josh_core.networks.frames import View
+from josh_core.networks.josh3r import Josh3r
+from josh_core.networks.pairs import PassCount, decode_pairs
+from josh_core.networks.rule_weights import TINY, fill_by_rule
 from josh_core.progress import Progress
-from josh_core.scene.mast3r import choose_keyframes
-from josh_core.scene.mast3r_pairs import window_pairs
 from josh_core.types import Clip, People, Track
 
 PUBLISHED_SECONDS, PUBLISHED_GB = 12.3, 3.68

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.published import Published
 from josh_core.geometry import umeyama
-from josh_core.joint.kinematics import BodyTable, body_points, body_table
+from josh_core.joint.local_plane import inverse_depth_plane
 from josh_core.joint.matches import Pixels, chained, packed, thinned, whitened
 from josh_core.joint.prior import SharedSigmas, shared_prior, start_state
-from josh_core.joint.published import Published
+from josh_core.joint.residual_blocks import posed
 from josh_core.joint.robust import Cauchy, Geman
+from josh_core.joint.skinning import BodyTable, body_points, body_table
 from josh_core.joint.solver import Joint, Solution, minimise
-from josh_core.joint.surface import inverse_depth_plane
-from josh_core.joint.terms import posed
 from josh_core.joint.variables import (
     Cameras,
     Layout,

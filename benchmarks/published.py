@@ -14,12 +14,12 @@ import roma
 import torch
 from torch import Tensor
 
-from josh_core.joint import losses
-from josh_core.joint.kinematics import BodyPoints, BodyTable, body_points
+from josh_core.joint import residuals
 from josh_core.joint.matches import Pixels, packed
+from josh_core.joint.residual_blocks import Posed, Rows, match_rows
 from josh_core.joint.robust import Gamma, rho
+from josh_core.joint.skinning import BodyPoints, BodyTable, body_points
 from josh_core.joint.solver import minimise
-from josh_core.joint.terms import Posed, Rows, match_rows
 from josh_core.joint.variables import Cameras, Layout, Problem, SharedPrior, StartTerm, State, camera_poses, moved
 
 WEIGHTS = {"match": 1.0, "scale": 1.0, "static": 0.1, "prior": 100.0, "smooth": 0.1}
@@ -162,7 +162,7 @@ def _prior(problem: Published, x: Parameters) -> Tensor:
 def _lifted(px: Pixels, end: int, size: Tensor, focal: Tensor, ratio: Tensor) -> Tensor:
     """Points [M,3] in the camera of one end of each correspondence."""
     knot, ray = (px.a, px.px_a) if end == 0 else (px.b, px.px_b)
-    return losses.lifted(ray, size[knot] * (px.near[:, end] + px.ratio[:, end] * ratio), focal)
+    return residuals.lifted(ray, size[knot] * (px.near[:, end] + px.ratio[:, end] * ratio), focal)
 
 
 def _match_3d(px: Pixels, rotation: Tensor, centre: Tensor, size: Tensor, focal: Tensor, ratio: Tensor) -> Tensor:
@@ -180,7 +180,7 @@ def _match_2d(px: Pixels, rotation: Tensor, centre: Tensor, size: Tensor, focal:
     total = px.weight.new_zeros(())
     for end, (k, to, seen) in enumerate(((px.a, px.b, px.px_b), (px.b, px.a, px.px_a))):
         p = (rotation[k] @ _lifted(px, end, size, focal, ratio)[..., None])[..., 0] + centre[k] - centre[to]
-        u, _ = losses.pixel((rotation[to].mT @ p[..., None])[..., 0], focal)
+        u, _ = residuals.pixel((rotation[to].mT @ p[..., None])[..., 0], focal)
         total = total + (px.weight[:, end] * rho(_norm(u - seen), 0.4)).sum()
     return total / px.weight.sum()
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from josh_core.clip import load_clip
+from josh_core.clip.load import load_clip
 from josh_core.geometry import umeyama
-from josh_core.people.find import find_people
 from josh_core.progress import Progress
 from josh_core.scene import point_cloud, reconstruct_scene, straighten
 from josh_core.settings import Settings
+from josh_core.tracking.tracker import find_people
 from josh_core.types import Float, Scene
 
 CONFIDENCES = (0.0, 0.1, 0.3, 0.5, 0.7, 1.0)

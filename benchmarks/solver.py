@@ -17,8 +17,8 @@ from typing import TypeVar
 
 import torch
 
+from benchmarks import published
 from benchmarks.problem_21 import errors, honest_problem, load, metrics, published_problem, solve_honest
-from josh_core.joint import published
 from josh_core.joint.variables import State
 
 RECORDED = {  # the published optimiser on this problem, after 700 steps

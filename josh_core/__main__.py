@@ -63,9 +63,9 @@ def _run(args: argparse.Namespace) -> int:
         **dict(_option(text) for text in args.set),
     )
     from josh_core import pipeline
-    from josh_core.bundle import check_folder
+    from josh_core.export.bundle import check_folder
+    from josh_core.metrics.quality import format_table
     from josh_core.progress import Progress
-    from josh_core.quality import format_table
 
     modes = pipeline.MODES[: pipeline.MODES.index(settings.mode) + 1]
     for folder in [args.out / mode for mode in modes] if args.all_modes else [args.out]:
@@ -122,7 +122,7 @@ def _import_smpl(args: argparse.Namespace) -> int:
 
 
 def _doctor(_args: argparse.Namespace) -> int:
-    from josh_core.doctor import report
+    from josh_core.networks.doctor import report
 
     print(report())
     return 0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from josh_core.assembly import Evidence
 from josh_core.body.model import BodyModel
 from josh_core.body.posed import pose_points
-from josh_core.contact import View, body_up, find_contacts
+from josh_core.contact.detect import View, body_up, find_contacts
+from josh_core.modes import Evidence
 from josh_core.progress import Progress
 from josh_core.scene import fit_floor
 from josh_core.types import BodyTrack, Clip, People, Scene

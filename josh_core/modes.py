@@ -14,12 +14,12 @@ import numpy as np
 from josh_core import world
 from josh_core.body.model import BodyModel
 from josh_core.body.posed import PosedPoints
+from josh_core.contact.foot_lock import set_down
 from josh_core.geometry import intrinsics, transform
 from josh_core.joint import JointResult, JointStart, refine
 from josh_core.progress import Progress
 from josh_core.scene import lay_floor, point_cloud
 from josh_core.settings import Settings
-from josh_core.stance import set_down
 from josh_core.types import (
     BodyTrack,
     Clip,

@@ -11,21 +11,21 @@ from pathlib import Path
 
 import torch
 
-from josh_core import __version__, assembly
-from josh_core.assembly import Evidence
+from josh_core import __version__, modes
 from josh_core.body.model import load_body
-from josh_core.bundle import save_bundle
-from josh_core.clip import load_clip
+from josh_core.bodyfit.fit import fit_bodies
+from josh_core.clip.load import load_clip
 from josh_core.evidence import evidence_of
+from josh_core.export.bundle import save_bundle
 from josh_core.export.glb import glb_bytes
-from josh_core.people.find import find_people
-from josh_core.people.fit import fit_bodies
+from josh_core.metrics.quality import measure
+from josh_core.modes import Evidence
+from josh_core.networks.weights import LICENCES, choose_tier
 from josh_core.progress import Progress
-from josh_core.quality import measure
 from josh_core.scene import reconstruct_scene, straighten
 from josh_core.settings import Settings
+from josh_core.tracking.tracker import find_people
 from josh_core.types import Clip, Reconstruction
-from josh_core.weights import LICENCES, choose_tier
 
 MODES = ("baseline", "fast", "refine")
 
@@ -46,8 +46,8 @@ def gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
     evidence = _gather(clip, settings, progress)
     if settings.height_m is None:
         return evidence
-    own = evidence.fast and replace(evidence.fast, height_sigma=assembly.KNOWN_HEIGHT_SIGMA)
-    return replace(evidence, height_sigma=assembly.KNOWN_HEIGHT_SIGMA, fast=own)
+    own = evidence.fast and replace(evidence.fast, height_sigma=modes.KNOWN_HEIGHT_SIGMA)
+    return replace(evidence, height_sigma=modes.KNOWN_HEIGHT_SIGMA, fast=own)
 
 
 def _gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
@@ -55,7 +55,7 @@ def _gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
     with progress.stage("people"):
         people = find_people(clip, settings, progress)
     if choice.tier == "hub":
-        from josh_core.hub_tier import gather_hub
+        from josh_core.hub.front_end import gather_hub
 
         return gather_hub(clip, people, body, settings, progress, choice.reason)
     with progress.stage("cameras"):
@@ -69,9 +69,9 @@ def _gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
 def assemble(evidence: Evidence, settings: Settings, progress: Progress) -> dict[str, Reconstruction]:
     """The results of all modes up to settings.mode."""
     makers: dict[str, tuple[str, Callable[[], Reconstruction]]] = {
-        "baseline": ("world", lambda: assembly.baseline(evidence)),
-        "fast": ("world", lambda: assembly.fast(evidence.fast or evidence)),
-        "refine": ("joint", lambda: assembly.refined(evidence, settings, progress)),
+        "baseline": ("world", lambda: modes.baseline(evidence)),
+        "fast": ("world", lambda: modes.fast(evidence.fast or evidence)),
+        "refine": ("joint", lambda: modes.refined(evidence, settings, progress)),
     }
     results = {}
     for mode in MODES[: MODES.index(settings.mode) + 1]:

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from josh_core.body import BodyModel
-from josh_core.people.evidence import Evidence, gather_evidence
-from josh_core.people.objective import normal_equations, objective
-from josh_core.people.over_time import smoothness
-from josh_core.people.rig import Pose, Rig
-from josh_core.people.solve import step
-from josh_core.people.start import first_pose
+from josh_core.bodyfit.banded_solve import step
+from josh_core.bodyfit.initial_pose import first_pose
+from josh_core.bodyfit.objective import normal_equations, objective
+from josh_core.bodyfit.observations import Evidence, gather_evidence
+from josh_core.bodyfit.rig import Pose, Rig
+from josh_core.bodyfit.temporal_terms import smoothness
 from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.types import BodyTrack, CameraPath, Clip, People, Track

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from josh_core.body.names import JOINTS
+from josh_core.bodyfit.observations import BONE_FROM, BONE_TO, Evidence
+from josh_core.bodyfit.pose_prior import joint_habits
+from josh_core.bodyfit.rig import FREE, MOTION, SHAPES, Pose, Posed, Rig
 from josh_core.geometry import rotmat_to_rotvec
-from josh_core.people.evidence import BONE_FROM, BONE_TO, Evidence
-from josh_core.people.habits import joint_habits
-from josh_core.people.rig import FREE, MOTION, SHAPES, Pose, Posed, Rig
 from josh_core.types import Float
 
 J = len(JOINTS)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from josh_core.body.names import JOINTS, LANDMARKS
+from josh_core.bodyfit.observations import NEAREST, Evidence
+from josh_core.bodyfit.rig import Pose, Rig
 from josh_core.geometry import interpolate_rotations, rotvec_to_rotmat
-from josh_core.people.evidence import NEAREST, Evidence
-from josh_core.people.rig import Pose, Rig
 from josh_core.types import Float
 
 LIMBS = (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist"))

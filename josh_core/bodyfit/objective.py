@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from josh_core.people.evidence import Evidence
-from josh_core.people.over_time import Steps, paths, stance
-from josh_core.people.rig import Pose, Rig
-from josh_core.people.solve import REACH, NormalEquations
-from josh_core.people.terms import bones, habits, pixels, shape
+from josh_core.bodyfit.banded_solve import REACH, NormalEquations
+from josh_core.bodyfit.frame_terms import bones, habits, pixels, shape
+from josh_core.bodyfit.observations import Evidence
+from josh_core.bodyfit.rig import Pose, Rig
+from josh_core.bodyfit.temporal_terms import Steps, paths, stance
 from josh_core.types import Float
 
 

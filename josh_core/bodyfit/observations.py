@@ -12,8 +12,8 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from josh_core.body.names import LANDMARKS
+from josh_core.bodyfit.left_right import LEGS, settle_sides
 from josh_core.geometry import rotvec_to_rotmat
-from josh_core.people.sides import LEGS, settle_sides
 from josh_core.types import Bool, CameraPath, Clip, Float, Track
 
 # Standard deviation of a well seen landmark across the line of sight, m.

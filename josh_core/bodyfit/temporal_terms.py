@@ -8,8 +8,8 @@ import numpy as np
 from scipy import sparse
 
 from josh_core.body.names import JOINTS
-from josh_core.people.evidence import Evidence
-from josh_core.people.rig import Posed
+from josh_core.bodyfit.observations import Evidence
+from josh_core.bodyfit.rig import Posed
 from josh_core.types import Float
 
 J = len(JOINTS)

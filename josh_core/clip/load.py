@@ -14,11 +14,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from josh_core.container import ClipInfo, open_video, probe, require
+from josh_core.clip.probe import ClipInfo, open_video, probe, require
+from josh_core.clip.shots import THUMB_SIDE, find_cuts
 from josh_core.errors import ClipError
 from josh_core.progress import Progress
 from josh_core.settings import Settings
-from josh_core.shots import THUMB_SIDE, find_cuts
 from josh_core.types import Clip, UInt8
 
 MIN_FRAMES = 8

@@ -14,7 +14,7 @@ import numpy as np
 
 from josh_core.body.model import BodyModel
 from josh_core.body.posed import PosedPoints, pose_points
-from josh_core.gait import stance_odds
+from josh_core.contact.stance import stance_odds
 from josh_core.geometry import intrinsics, project
 from josh_core.progress import Progress
 from josh_core.types import BodyTrack, Bool, CameraPath, Clip, Contacts, Float, Int, People

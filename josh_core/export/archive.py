@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from josh_core.body.model import BodyModel
-from josh_core.bundle import ARRAYS, MANIFEST
+from josh_core.export.bundle import ARRAYS, MANIFEST
 from josh_core.export.bvh import save_bvh
 from josh_core.export.cameras import save_colmap, save_transforms
 from josh_core.export.ply import save_ply

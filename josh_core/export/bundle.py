@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from josh_core.colors import person_color
 from josh_core.errors import ResultError
+from josh_core.export.colors import person_color
 from josh_core.types import Float, Int, PersonMotion, PointCloud, Reconstruction
 
 FORMAT, VERSION = "josh-result", 1

@@ -15,7 +15,8 @@ from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
 from josh_core.body.model import BodyModel
 from josh_core.body.names import JOINTS, PARENTS
-from josh_core.colors import CAMERA_COLOR, linear, person_color, rgb
+from josh_core.body.posing import runs
+from josh_core.export.colors import CAMERA_COLOR, linear, person_color, rgb
 from josh_core.export.gltf import (
     INDEX_DATA,
     LINE_STRIP,
@@ -28,7 +29,6 @@ from josh_core.export.gltf import (
 from josh_core.export.points import thin
 from josh_core.export.rig import Rig, quaternions, rig_of, top_weights, vertex_normals
 from josh_core.geometry import rotmat_to_rotvec
-from josh_core.motion import runs
 from josh_core.types import Float, Int, PersonMotion, Reconstruction
 
 _MAX_POINTS = 180_000  # 16 bytes each: about 3 MB

@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 
 from josh_core.body.model import BodyModel
-from josh_core.colors import CAMERA_COLOR, person_color, rgb
+from josh_core.body.posing import posed_vertices
+from josh_core.export.colors import CAMERA_COLOR, person_color, rgb
 from josh_core.export.raster import Canvas, View
-from josh_core.motion import posed_vertices
 from josh_core.types import Float, PersonMotion, Reconstruction, UInt8
 
 Meshes = list[tuple[PersonMotion, Float]]

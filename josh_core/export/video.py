@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 
 from josh_core.body.model import BodyModel
+from josh_core.body.posing import meshes_by_frame
 from josh_core.errors import ResultError
 from josh_core.export.preview import DARK, Meshes, camera_view, draw_paths, draw_people, meshes_at, named_view
 from josh_core.export.raster import Canvas
-from josh_core.motion import meshes_by_frame
 from josh_core.progress import Progress
 from josh_core.types import Clip, Float, Reconstruction, UInt8
 

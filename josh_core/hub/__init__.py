@@ -1,1 +1,1 @@
-"""JOSH3R. `run.run_josh3r` is the stage, `loaded` gives the networks; nothing is imported here, to stay quick."""
+"""The hub tier: stages that run the paper's networks (MASt3R, JOSH3R). Nothing is imported here, to stay quick."""

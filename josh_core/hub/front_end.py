@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from josh_core.assembly import Evidence
 from josh_core.body.model import BodyModel
+from josh_core.bodyfit.fit import fit_bodies
 from josh_core.evidence import evidence_of
-from josh_core.josh3r.loaded import load_josh3r, load_mast3r
-from josh_core.josh3r.stage import reconstruct_josh3r
-from josh_core.people.fit import fit_bodies
+from josh_core.hub.josh3r_stage import reconstruct_josh3r
+from josh_core.hub.mast3r_scene import reconstruct_scene_mast3r
+from josh_core.modes import Evidence
+from josh_core.networks.loaded import load_josh3r, load_mast3r
+from josh_core.networks.weights import JOSH3R, LICENCES, MAST3R, Weight, find
 from josh_core.progress import Progress
 from josh_core.scene import straighten
-from josh_core.scene.mast3r import reconstruct_scene_mast3r
 from josh_core.settings import Settings
 from josh_core.types import Clip, People
-from josh_core.weights import JOSH3R, LICENCES, MAST3R, Weight, find
 
 SCALE_SIGMA = 0.1  # relative: how far JOSH3R's metres may be off
 

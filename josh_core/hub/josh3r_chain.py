@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from josh_core.geometry import interpolate_linear, interpolate_rigid, invert, rigid
-from josh_core.josh3r.motions import PairMotions, PairPlan
+from josh_core.hub.josh3r_pairs import PairMotions, PairPlan
 from josh_core.types import BodyTrack, Bool, Float, Int
 
 LEAST_DEPTH = 0.2  # m, in front of the camera; nearer answers are not believed

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from josh_core.gpu import device_of, gpu_seconds, held, hold, on_gpu
-from josh_core.josh3r.focal import focal_from_points
-from josh_core.josh3r.frames import CENTRE_HALF, View, network_frame, view_of
-from josh_core.josh3r.network import Josh3r
-from josh_core.josh3r.pairs import DecodedPairs, PassCount, decode_pairs
+from josh_core.networks.device import device_of, gpu_seconds, held, hold, on_gpu
+from josh_core.networks.focal import focal_from_points
+from josh_core.networks.frames import CENTRE_HALF, View, network_frame, view_of
+from josh_core.networks.josh3r import Josh3r
+from josh_core.networks.pairs import DecodedPairs, PassCount, decode_pairs
 from josh_core.progress import Progress
 from josh_core.types import Clip, Float, Int, People, UInt8
 

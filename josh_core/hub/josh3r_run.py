@@ -9,10 +9,10 @@ import torch
 
 from josh_core.body.model import BodyModel
 from josh_core.errors import ReconstructionError
-from josh_core.josh3r.chain import chain_cameras, every_frame, move_bodies
-from josh_core.josh3r.focal import agree_on_focal
-from josh_core.josh3r.motions import PairMotions, PairPlan, plan_pairs, read_pairs
-from josh_core.josh3r.network import Josh3r
+from josh_core.hub.josh3r_chain import chain_cameras, every_frame, move_bodies
+from josh_core.hub.josh3r_pairs import PairMotions, PairPlan, plan_pairs, read_pairs
+from josh_core.networks.focal import agree_on_focal
+from josh_core.networks.josh3r import Josh3r
 from josh_core.progress import Progress
 from josh_core.scene.depth import MapGrid
 from josh_core.scene.tracks import background

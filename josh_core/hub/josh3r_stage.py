@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from josh_core.body.model import BodyModel
-from josh_core.josh3r.network import Josh3r
-from josh_core.josh3r.run import Known, ask_josh3r, assemble
-from josh_core.people.fit import fit_bodies
+from josh_core.bodyfit.fit import fit_bodies
+from josh_core.hub.josh3r_run import Known, ask_josh3r, assemble
+from josh_core.networks.josh3r import Josh3r
 from josh_core.progress import Progress
 from josh_core.scene.camera import steady_camera
 from josh_core.scene.tracks import follow

@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
 from josh_core.geometry import invert, rigid, transform, unproject
-from josh_core.scene.mast3r_pairs import Canonical, PairMatches
+from josh_core.hub.mast3r_pairs import Canonical, PairMatches
 from josh_core.types import Bool, Float, Int
 
 EPIPOLAR_ERROR = 1.5  # px of the network's image; matches come in whole pixels

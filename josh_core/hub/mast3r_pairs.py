@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from josh_core.gpu import gpu_seconds, held, hold, on_gpu
-from josh_core.josh3r.focal import focal_from_points
-from josh_core.josh3r.frames import View
-from josh_core.josh3r.mast3r import Mast3r
-from josh_core.josh3r.pairs import DecodedPairs, decode_pairs
+from josh_core.networks.device import gpu_seconds, held, hold, on_gpu
+from josh_core.networks.focal import focal_from_points
+from josh_core.networks.frames import View
+from josh_core.networks.mast3r import Mast3r
+from josh_core.networks.pairs import DecodedPairs, decode_pairs
 from josh_core.progress import Progress
 from josh_core.types import Bool, Float, Int, UInt8
 

@@ -12,19 +12,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from josh_core import cache
 from josh_core.geometry import interpolate_rigid, intrinsics, transform, unproject
-from josh_core.josh3r.focal import agree_on_focal
-from josh_core.josh3r.frames import View, network_frame, view_of
-from josh_core.josh3r.mast3r import Mast3r
+from josh_core.hub.mast3r_graph import TRUSTED, Placed, place_keyframes, verified
+from josh_core.hub.mast3r_pairs import STRIDE, WINDOW, Canonical, Keyframes, PairMatches, read_keyframes
+from josh_core.networks import cache
+from josh_core.networks.focal import agree_on_focal
+from josh_core.networks.frames import View, network_frame, view_of
+from josh_core.networks.mast3r import Mast3r
 from josh_core.progress import Progress
-from josh_core.scene.adjust import Rig
+from josh_core.scene.bundle_adjustment import Rig
 from josh_core.scene.camera import every_frame, steady_camera
 from josh_core.scene.depth import MapGrid
 from josh_core.scene.lens import Lens
-from josh_core.scene.mast3r_graph import TRUSTED, Placed, place_keyframes, verified
-from josh_core.scene.mast3r_pairs import STRIDE, WINDOW, Canonical, Keyframes, PairMatches, read_keyframes
-from josh_core.scene.moving import KeyMap
+from josh_core.scene.sfm import KeyMap
 from josh_core.scene.tracks import Tracks, background, follow
 from josh_core.settings import Settings
 from josh_core.types import CameraPath, Clip, DepthMaps, Float, Int, Matches, People, Scene

@@ -1,6 +1,6 @@
 """JOSH: cameras, scene scale and everybody's bodies solved together, tied by human-scene contact."""
 
-from josh_core.joint.refining import refine
-from josh_core.joint.start import JointResult, JointStart
+from josh_core.joint.interface import JointResult, JointStart
+from josh_core.joint.refine import refine
 
 __all__ = ["JointResult", "JointStart", "refine"]

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from josh_core.body.model import BodyModel
-from josh_core.contact import FEET, is_part
-from josh_core.joint.kinematics import BodyTable
+from josh_core.contact.detect import FEET, is_part
+from josh_core.joint.skinning import BodyTable
 
 
 @dataclass(frozen=True)

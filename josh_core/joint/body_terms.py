@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from josh_core.body.names import JOINTS
-from josh_core.joint import losses
+from josh_core.bodyfit.observations import gather_evidence
+from josh_core.joint import residuals
+from josh_core.joint.body_points import PointIndex
+from josh_core.joint.interface import JointStart
+from josh_core.joint.residual_blocks import Posed, seen
 from josh_core.joint.robust import Cauchy, Geman
-from josh_core.joint.start import JointStart
-from josh_core.joint.table import PointIndex
-from josh_core.joint.terms import Posed, seen
 from josh_core.joint.variables import LandmarkTerm, SmoothTerm, StartTerm, StaticTerm
-from josh_core.people.evidence import gather_evidence
 
 SWINGING = ("knee", "ankle", "foot", "elbow", "wrist", "hand")
 STIFF = ("foot", "hand", "collar")  # joints that the evidence hardly turns
@@ -99,7 +99,7 @@ def smooth_term(sequence: Sequence, s: BodySigmas) -> SmoothTerm:
     joined = (sequence.person[1:] == sequence.person[:-1]) & (steps > 0) & (steps < 0.5)
     usable = joined[1:] & joined[:-1]
     step = torch.where(joined, steps, 1.0)
-    stencil = losses.second_difference(step[:-1], step[1:])
+    stencil = residuals.second_difference(step[:-1], step[1:])
     return SmoothTerm(stencil * usable[:, None], sigma, usable.double(), Cauchy(3.0))
 
 
@@ -140,7 +140,7 @@ def unbiased(term: LandmarkTerm, at: Posed, sigma_bias: float) -> LandmarkTerm:
     problem, focal = at.problem, at.state.log_focal.exp()
     n, people = len(problem.frame), len(at.state.betas)
     y = seen(at, torch.arange(n), term.points).y
-    u, _ = losses.pixel(y, focal)
+    u, _ = residuals.pixel(y, focal)
     metres = (y[..., 2:] / focal).clamp(min=1e-6)  # m of a pixel at the person
     information = term.weight / (term.sigma * metres[..., 0]) ** 2
     slope = term.robust.slope((((u - term.px) / term.sigma[..., None]) ** 2).sum(-1))

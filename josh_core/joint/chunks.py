@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from josh_core.joint.rounds import STEPS, Outcome, Work, by_contact, prepare, round_problem, solve_rounds
+from josh_core.joint.interface import JointStart
+from josh_core.joint.schedule import STEPS, Outcome, Work, by_contact, prepare, round_problem, solve_rounds
 from josh_core.joint.solver import Joint, Solution, minimise
-from josh_core.joint.start import JointStart
 from josh_core.joint.variables import CAMERA, Layout, State, bodies_in_cameras, globals_of, with_bodies
 from josh_core.types import Clip, Int, Matches, Track
 

@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor
 
-from josh_core.joint import losses
-from josh_core.joint.bodies import Sequence
-from josh_core.joint.table import PointIndex
-from josh_core.joint.terms import Posed
+from josh_core.joint import residuals
+from josh_core.joint.body_points import PointIndex
+from josh_core.joint.body_terms import Sequence
+from josh_core.joint.residual_blocks import Posed
 from josh_core.types import Floor
 
 REST_SPEED = 0.12  # m/s, spread of a resting point's speed in a state that is not final
@@ -37,7 +37,7 @@ def believed(at: Posed, sequence: Sequence, chance: Tensor, index: PointIndex, f
         normal = torch.as_tensor(floor.normal, dtype=torch.float64)
         offset = at.state.log_scale.exp() * float(floor.offset)
         axes = torch.linalg.svd(normal[None])[2][1:]
-        height, _ = losses.floor_height(p, normal, axes, offset, at.state.floor)
+        height, _ = residuals.floor_height(p, normal, axes, offset, at.state.floor)
         odds = odds + _evidence((height - index.clearance[feet]).abs(), REST_HEIGHT, FREE_HEIGHT)
     out = chance.clone()
     out[:, feet] = torch.sigmoid(odds)

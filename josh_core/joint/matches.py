@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from josh_core.joint import losses
+from josh_core.joint import residuals
+from josh_core.joint.residual_blocks import Posed
 from josh_core.joint.robust import Cauchy, Robust
-from josh_core.joint.terms import Posed
 from josh_core.joint.variables import MatchTerm
 
 ROW = 64  # correspondences in one packed row
@@ -77,11 +77,11 @@ def whitened(at: Posed, sigma_px: float) -> MatchTerm:
     assert term is not None
     focal = at.state.log_focal.exp()
     size = (at.state.log_scale + at.state.log_size[term.a]).exp()[:, None]
-    y_a = losses.lifted(term.ray, size * (term.near + term.ratio * focal / cameras.focal), focal)
+    y_a = residuals.lifted(term.ray, size * (term.near + term.ratio * focal / cameras.focal), focal)
     r_a, r_b = at.rotation[cameras.knot_frame[term.a]], at.rotation[cameras.knot_frame[term.b]]
     c = at.centre[cameras.knot_frame[term.a]] - at.centre[cameras.knot_frame[term.b]]
     turned = y_a @ (r_b.mT @ r_a).mT
-    _, du = losses.pixel(turned + (r_b.mT @ c[..., None])[:, None, :, 0], focal)
+    _, du = residuals.pixel(turned + (r_b.mT @ c[..., None])[:, None, :, 0], focal)
     g = (du @ turned[..., None])[..., 0]
     length2 = (g * g).sum(-1, keepdim=True)
     along = 1 / (sigma_px**2 + term.sigma_depth[..., None] ** 2 * length2).sqrt()  # [B,m,1]
@@ -157,7 +157,7 @@ def chained(px: Pixels, focal: float, root: int, edges: Tensor) -> tuple[Tensor,
 
 def _both_ends(px: Pixels, focal: Tensor) -> tuple[Tensor, Tensor]:
     depth = px.near + px.ratio
-    return losses.lifted(px.px_a, depth[:, 0], focal), losses.lifted(px.px_b, depth[:, 1], focal)
+    return residuals.lifted(px.px_a, depth[:, 0], focal), residuals.lifted(px.px_b, depth[:, 1], focal)
 
 
 def thinned(px: Pixels, per_pair: int) -> Pixels:

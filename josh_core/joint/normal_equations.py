@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from josh_core.joint.terms import Rows
+from josh_core.joint.residual_blocks import Rows
 from josh_core.joint.variables import BODY
 
 PAIR = 2 * BODY

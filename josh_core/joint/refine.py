@@ -9,9 +9,9 @@ import torch
 
 from josh_core.geometry import rigid
 from josh_core.joint import chunks
-from josh_core.joint.places import tilt_axes
-from josh_core.joint.rounds import Outcome, Work, one_thread, prepare, solve_whole
-from josh_core.joint.start import JointResult, JointStart
+from josh_core.joint.interface import JointResult, JointStart
+from josh_core.joint.scene_terms import tilt_axes
+from josh_core.joint.schedule import Outcome, Work, one_thread, prepare, solve_whole
 from josh_core.joint.variables import State, bodies_in_cameras, camera_poses
 from josh_core.progress import Progress
 from josh_core.settings import Settings

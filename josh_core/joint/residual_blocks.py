@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from josh_core.joint import losses
+from josh_core.joint import residuals
 from josh_core.joint import rotations as rot
-from josh_core.joint.kinematics import BodyPoints, body_points, stature
 from josh_core.joint.robust import Robust
+from josh_core.joint.skinning import BodyPoints, body_points, stature
 from josh_core.joint.variables import BODY, Problem, State, camera_poses, globals_of
 
 
@@ -122,11 +122,11 @@ def match_rows(at: Posed) -> Rows:
     focal, frame_a, frame_b = at.state.log_focal.exp(), cameras.knot_frame[term.a], cameras.knot_frame[term.b]
     size = (at.state.log_scale + at.state.log_size[term.a]).exp()[:, None]
     far = size * term.ratio * focal / cameras.focal
-    y_a = losses.lifted(term.ray, size * term.near + far, focal)  # [B,m,3]
+    y_a = residuals.lifted(term.ray, size * term.near + far, focal)  # [B,m,3]
     r_a, r_bt = at.rotation[frame_a], at.rotation[frame_b].transpose(-1, -2)
     turned = y_a @ (r_bt @ r_a).transpose(-1, -2)
     y_b = turned + (r_bt @ (at.centre[frame_a] - at.centre[frame_b])[..., None])[:, None, :, 0]
-    u, du = losses.pixel(y_b, focal)
+    u, du = residuals.pixel(y_b, focal)
     r = (term.whiten @ (u - term.px)[..., None])[..., 0]
     if not at.jacobian:
         return Rows(r, term.weight, term.robust)
@@ -157,7 +157,7 @@ def surface_rows(at: Posed) -> Rows:
     view = seen(at, term.body, term.point[:, None])
     y, sigma = view.y[:, 0], term.sigma[:, None]
     depth_scale = (at.state.log_scale + at.state.log_size[term.knot]).exp()
-    r, normal, by_size, by_focal = losses.surface_distance(y, term.plane, depth_scale, at.state.log_focal.exp())
+    r, normal, by_size, by_focal = residuals.surface_distance(y, term.plane, depth_scale, at.state.log_focal.exp())
     r = r + term.clearance
     weight = term.weight[:, None]
     if not at.jacobian:
@@ -181,7 +181,7 @@ def floor_rows(at: Posed) -> Rows:
     assert term is not None
     offset = at.state.log_scale.exp() * term.offset
     p = at.points.p[:, term.points]
-    height, normal = losses.floor_height(p, term.normal, term.axes, offset, at.state.floor)
+    height, normal = residuals.floor_height(p, term.normal, term.axes, offset, at.state.floor)
     everyone = torch.arange(len(p))
     r = ((height - term.clearance) / term.sigma)[..., None]
     if not at.jacobian:
@@ -203,7 +203,7 @@ def static_rows(at: Posed) -> Rows:
     """Contact static: a point that touches in two neighbouring body frames is at one world position."""
     term, layout = at.problem.static, at.problem.layout
     assert term is not None
-    r = losses.slide(at.points.p[:, term.points]) / term.sigma
+    r = residuals.slide(at.points.p[:, term.points]) / term.sigma
     first = torch.arange(len(r))
     if not at.jacobian:
         return Rows(grown(at, first, r, r.new_zeros(0))[0], term.weight, term.robust)
@@ -220,7 +220,7 @@ def smooth_rows(at: Posed) -> Rows:
     assert term is not None
     joints = len(at.problem.table.parents)
     sigma = term.sigma[:, None]
-    r = losses.acceleration(at.points.p[:, :joints], term.stencil) / sigma
+    r = residuals.acceleration(at.points.p[:, :joints], term.stencil) / sigma
     first, weight = torch.arange(len(r)), term.weight[:, None].expand(-1, joints)
     if not at.jacobian:
         return Rows(grown(at, first, r, r.new_zeros(0))[0], weight, term.robust)
@@ -239,7 +239,7 @@ def landmark_rows(at: Posed) -> Rows:
     assert term is not None
     n = len(at.problem.frame)
     view = seen(at, torch.arange(n), term.points)
-    u, du = losses.pixel(view.y, at.state.log_focal.exp())
+    u, du = residuals.pixel(view.y, at.state.log_focal.exp())
     sigma = term.sigma[..., None]
     r = (u - term.px) / sigma
     if not at.jacobian:
@@ -258,7 +258,7 @@ def root_rows(at: Posed) -> Rows:
     table, betas = at.problem.table, start.betas[at.problem.person]
     y0 = start.transl + table.joints[0] + betas @ table.joints_beta[0].T
     ratio = at.state.log_focal.exp() / at.problem.cameras.focal
-    r, dy, by_focal = losses.root_place(view.y[:, 0], y0, ratio)
+    r, dy, by_focal = residuals.root_place(view.y[:, 0], y0, ratio)
     sigma = torch.stack([start.sigma_depth, *[torch.full_like(start.sigma_depth, start.sigma_across)] * 2], -1)
     weight = torch.ones(n, 1, dtype=r.dtype)
     r = (r / sigma)[:, None]

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from josh_core.joint import losses
-from josh_core.joint.bodies import Sequence
+from josh_core.joint import residuals
+from josh_core.joint.body_points import PointIndex
+from josh_core.joint.body_terms import Sequence
+from josh_core.joint.interface import JointStart
+from josh_core.joint.local_plane import inverse_depth_plane
 from josh_core.joint.matches import Pixels
+from josh_core.joint.residual_blocks import Posed, seen
 from josh_core.joint.robust import Geman
-from josh_core.joint.start import JointStart
-from josh_core.joint.surface import inverse_depth_plane
-from josh_core.joint.table import PointIndex
-from josh_core.joint.terms import Posed, seen
 from josh_core.joint.variables import FloorTerm, SurfaceTerm
 from josh_core.types import Float, Floor
 
@@ -54,16 +54,16 @@ def surface_term(at: Posed, start: JointStart, chance: Tensor, index: PointIndex
     point, knot = index.contacts[contact], knots[body]
     y = seen(at, body, point[:, None]).y[:, 0]
     focal = at.state.log_focal.exp()
-    u, _ = losses.pixel(y, focal)
+    u, _ = residuals.pixel(y, focal)
     px, inverse, weight = _neighbourhood(start, knot, u.numpy(), s.reach)
     plane, spread = inverse_depth_plane(px, inverse, weight)
     scale = (at.state.log_scale + at.state.log_size[knot]).exp()
-    r, *_ = losses.surface_distance(y, plane, scale, focal)
+    r, *_ = residuals.surface_distance(y, plane, scale, focal)
     trust = (weight.sum(-1) / (weight > 0).sum(-1).clamp(min=1)) * ((weight > 0).sum(-1) >= 8)
     normal = torch.cat([plane[:, :2] * focal, plane[:, 2:]], -1)
     facing = plane[:, 2].abs() / normal.norm(dim=-1).clamp(min=1e-12)
     sigma = (s.surface**2 + (spread * y[:, 2] * facing) ** 2).sqrt()
-    keep = (trust > 0) & (plane[:, 2] > 0) & (r.abs() < 0.5) & (y[:, 2] > losses.MIN_DEPTH)
+    keep = (trust > 0) & (plane[:, 2] > 0) & (r.abs() < 0.5) & (y[:, 2] > residuals.MIN_DEPTH)
     if not bool(keep.any()):
         return None
     return SurfaceTerm(
@@ -109,7 +109,7 @@ def floor_term(
     normal = torch.tensor(np.asarray(floor.normal, np.float64))
     axes = tilt_axes(normal)
     offset = torch.tensor(float(floor.offset), dtype=torch.float64)
-    height, _ = losses.floor_height(
+    height, _ = residuals.floor_height(
         at.points.p[:, index.contacts], normal, axes, at.state.log_scale.exp() * offset, at.state.floor
     )
     near = ((height - index.clearance).abs() < s.floor_reach) & (chance > 0.25)

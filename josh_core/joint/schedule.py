@@ -10,16 +10,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from josh_core.joint.bodies import BodySigmas, Sequence, landmark_term, smooth_term, start_term, static_term, unbiased
+from josh_core.joint.body_points import PointIndex, model_table
+from josh_core.joint.body_terms import (
+    BodySigmas,
+    Sequence,
+    landmark_term,
+    smooth_term,
+    start_term,
+    static_term,
+    unbiased,
+)
+from josh_core.joint.contact_update import believed
+from josh_core.joint.interface import JointStart
 from josh_core.joint.matches import packed, thinned, whitened
-from josh_core.joint.places import SceneSigmas, floor_term, match_pixels, surface_term
 from josh_core.joint.prior import SharedSigmas, shared_prior, start_state
+from josh_core.joint.residual_blocks import posed
 from josh_core.joint.robust import Cauchy
+from josh_core.joint.scene_terms import SceneSigmas, floor_term, match_pixels, surface_term
 from josh_core.joint.solver import Joint, Solution, minimise
-from josh_core.joint.start import JointStart
-from josh_core.joint.table import PointIndex, model_table
-from josh_core.joint.terms import posed
-from josh_core.joint.touch import believed
 from josh_core.joint.variables import Cameras, Layout, Problem, State
 from josh_core.settings import Settings
 

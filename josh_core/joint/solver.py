@@ -10,8 +10,8 @@ from typing import Generic, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from josh_core.joint.system import assemble, solve
-from josh_core.joint.terms import Rows, objective, posed
+from josh_core.joint.normal_equations import assemble, solve
+from josh_core.joint.residual_blocks import Rows, objective, posed
 from josh_core.joint.variables import Problem, State, moved
 
 S = TypeVar("S")

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from josh_core.joint import rotations as rot
-from josh_core.joint.kinematics import BodyTable
 from josh_core.joint.robust import Quadratic, Robust
+from josh_core.joint.skinning import BodyTable
 
 BODY = 75  # unknowns of one body frame: 24 joint rotations, then the translation
 CAMERA = 7  # unknowns of one knot: rotation vector, centre, log depth scale

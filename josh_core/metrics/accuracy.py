@@ -14,8 +14,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
 from josh_core.geometry import rotation_angle, umeyama
-from josh_core.quality import foot_slide, jitter
-from josh_core.truth import TruePerson, Truth, foot_rows, limb_rows
+from josh_core.metrics.ground_truth import TruePerson, Truth, foot_rows, limb_rows
+from josh_core.metrics.quality import foot_slide, jitter
 from josh_core.types import Float, Int, PersonMotion, Reconstruction
 
 SEGMENT = 100  # frames between two alignments

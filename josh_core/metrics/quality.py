@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from josh_core.body.model import BodyModel
+from josh_core.body.posing import posed_points
 from josh_core.geometry import invert, project
-from josh_core.motion import posed_points
 from josh_core.types import Float, People, PersonMotion, Reconstruction, Track
 
 FEET = ("heel", "sole", "ball", "toe")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import get_args
 
 from josh_core import __version__
+from josh_core.networks.weights import WEIGHTS, Weight, choose_tier, find, format_size
 from josh_core.settings import Mode, Settings
-from josh_core.weights import WEIGHTS, Weight, choose_tier, find, format_size
 
 _HEADINGS = ("weight", "here", "size", "licence")
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from josh_core.josh3r.architecture import PATCH
+from josh_core.networks.architecture import PATCH
 from josh_core.types import Clip, Float, UInt8
 
 LONGEST = 512  # px

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from josh_core.josh3r.architecture import HOOKS, PATCH
-from josh_core.josh3r.layers import Mlp
+from josh_core.networks.architecture import HOOKS, PATCH
+from josh_core.networks.layers import Mlp
 
 DESCRIPTOR_DIM = 24
 _LAYER_DIMS = (96, 192, 384, 768)

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from josh_core.josh3r.architecture import Architecture
-from josh_core.josh3r.layers import DecoderBlock
-from josh_core.josh3r.loading import Pretrained
-from josh_core.josh3r.mast3r import Mast3r, token_positions
+from josh_core.networks.architecture import Architecture
+from josh_core.networks.layers import DecoderBlock
+from josh_core.networks.loading import Pretrained
+from josh_core.networks.mast3r import Mast3r, token_positions
 
 _EPS = 1e-5
 _ROI = 7  # samples along each side of a person's box

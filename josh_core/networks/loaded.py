@@ -7,12 +7,12 @@ from typing import TypeVar, cast
 
 import torch
 
-from josh_core.gpu import place
-from josh_core.josh3r.loading import Pretrained
-from josh_core.josh3r.mast3r import Mast3r
-from josh_core.josh3r.network import Josh3r
+from josh_core.networks.device import place
+from josh_core.networks.josh3r import Josh3r
+from josh_core.networks.loading import Pretrained
+from josh_core.networks.mast3r import Mast3r
+from josh_core.networks.weights import JOSH3R, MAST3R, find, source_of
 from josh_core.progress import Progress
-from josh_core.weights import JOSH3R, MAST3R, find, source_of
 
 Network = TypeVar("Network", bound=Pretrained)
 

@@ -18,8 +18,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from josh_core.errors import WeightsError
-from josh_core.josh3r.architecture import Architecture
-from josh_core.josh3r.hub import locate
+from josh_core.networks.architecture import Architecture
+from josh_core.networks.hub_file import locate
 from josh_core.progress import Progress
 
 METADATA_KEY = "josh_architecture"  # of a safetensors file: Architecture.to_json(); absent means the published sizes

@@ -8,10 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from josh_core.josh3r.architecture import PATCH, Architecture
-from josh_core.josh3r.heads import DenseHead
-from josh_core.josh3r.layers import DecoderBlock, EncoderBlock, Rotary, rotary_table
-from josh_core.josh3r.loading import Pretrained
+from josh_core.networks.architecture import PATCH, Architecture
+from josh_core.networks.heads import DenseHead
+from josh_core.networks.layers import DecoderBlock, EncoderBlock, Rotary, rotary_table
+from josh_core.networks.loading import Pretrained
 
 _EPS = 1e-6
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from josh_core.gpu import device_of, half_precision, pairs_at_once
-from josh_core.josh3r.frames import View, network_images
-from josh_core.josh3r.mast3r import Mast3r
+from josh_core.networks.device import device_of, half_precision, pairs_at_once
+from josh_core.networks.frames import View, network_images
+from josh_core.networks.mast3r import Mast3r
 from josh_core.types import Int, UInt8
 
 

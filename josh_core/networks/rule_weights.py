@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from josh_core.josh3r.architecture import Architecture
-from josh_core.josh3r.loading import METADATA_KEY, NOTE_KEY, Pretrained
-from josh_core.josh3r.mast3r import Mast3r
+from josh_core.networks.architecture import Architecture
+from josh_core.networks.loading import METADATA_KEY, NOTE_KEY, Pretrained
+from josh_core.networks.mast3r import Mast3r
 
 TINY = Architecture(enc_dim=64, enc_depth=2, enc_heads=4, dec_dim=48, dec_depth=12, dec_heads=4)
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from josh_core.errors import WeightsError
-from josh_core.josh3r.hub import HubFile, local_path
+from josh_core.networks.hub_file import HubFile, local_path
 from josh_core.settings import Mode, Settings, Tier
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Found:
 
 POSE = Weight(
     name="MediaPipe PoseLandmarker full",
-    file="people/assets/pose_landmarker_full.task",
+    file="tracking/assets/pose_landmarker_full.task",
     purpose="finds people and their landmarks",
     origin="PyPI mediapipe 0.10.21 and npm @mediapipe/pose",
     licence="Apache-2.0",

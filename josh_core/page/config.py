@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from josh_core.errors import SettingsError
-from josh_core.mirror import FolderMirror, HubMirror, Mirror
-from josh_core.store import Limits
+from josh_core.serving.mirror import FolderMirror, HubMirror, Mirror
+from josh_core.serving.store import Limits
 
 _HERE = Path(__file__).resolve().parents[2]
 

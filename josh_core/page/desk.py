@@ -19,9 +19,9 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from josh_core import __version__
-from josh_core.bundle import content_key
 from josh_core.errors import ClipError, ResultError
-from josh_core.jobs import Job, Jobs, Runner, Ticket
+from josh_core.export.bundle import content_key
+from josh_core.networks.weights import choose_tier
 from josh_core.page.config import Config
 from josh_core.page.inputs import Upload
 from josh_core.page.preview import FIRST_WINDOW, frames_of, look_at
@@ -29,9 +29,9 @@ from josh_core.page.rates import Rates
 from josh_core.page.shown import Shown, examples, shown_run
 from josh_core.page.words import duration, progress_card
 from josh_core.page.workshop import Workshop
+from josh_core.serving.jobs import Job, Jobs, Runner, Ticket
+from josh_core.serving.store import Store, link_or_copy
 from josh_core.settings import Settings
-from josh_core.store import Store, link_or_copy
-from josh_core.weights import choose_tier
 
 POLL = 0.4  # s between two looks at a running job
 LOOK_SECONDS = 8.0  # s that a guess may take

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from josh_core.page.shown import MODES, Shown, file_url
 from josh_core.page.words import card, size
-from josh_core.work import ARCHIVE, FORMATS, OVERLAY, PAIR
+from josh_core.serving.tasks import ARCHIVE, FORMATS, OVERLAY, PAIR
 
 _WORLD = "Metres, +Y up, floor at y = 0."
 

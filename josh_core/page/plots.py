@@ -11,8 +11,8 @@ from html import escape
 
 import numpy as np
 
-from josh_core.bundle import load_bundle
-from josh_core.colors import CAMERA_COLOR, person_color
+from josh_core.export.bundle import load_bundle
+from josh_core.export.colors import CAMERA_COLOR, person_color
 from josh_core.page.shown import Shown
 from josh_core.page.words import picture_png
 from josh_core.types import Float, Reconstruction, UInt8

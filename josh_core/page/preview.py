@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from josh_core.clip import MIN_FRAMES
-from josh_core.container import ClipInfo, probe
+from josh_core.clip.load import MIN_FRAMES
+from josh_core.clip.probe import ClipInfo, probe
 from josh_core.errors import ClipError
 from josh_core.page.rates import Rates
 from josh_core.page.words import card, duration, picture

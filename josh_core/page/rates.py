@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from josh_core.work import ARCHIVE, FORMATS, OVERLAY, PAIR
+from josh_core.serving.tasks import ARCHIVE, FORMATS, OVERLAY, PAIR
 
 # Before anything has been measured here: seconds per frame on two CPU cores.
 _SHARED = {

@@ -10,8 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from josh_core.metrics.quality import QUANTITIES, rows
 from josh_core.page.shown import MODES, Shown, rounded
-from josh_core.quality import QUANTITIES, rows
 
 LEAVING = "Keep this page open: closing it ends the run, and gives up a place in line."
 STAGES = {  # what a run does in each stage of its progress

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from josh_core.errors import ResultError
-from josh_core.jobs import Job, Jobs, Runner, Ticket
 from josh_core.page.files import offers
 from josh_core.page.rates import Rates
 from josh_core.page.shown import Shown, file_url
 from josh_core.page.words import duration
+from josh_core.serving.jobs import Job, Jobs, Runner, Ticket
+from josh_core.serving.store import Store, link_or_copy, move
+from josh_core.serving.tasks import ARCHIVE, CLIP, FORMATS, OVERLAY, PAIR
 from josh_core.settings import Settings
-from josh_core.store import Store, link_or_copy, move
-from josh_core.work import ARCHIVE, CLIP, FORMATS, OVERLAY, PAIR
 
 _LINE = 8  # files that may wait
 

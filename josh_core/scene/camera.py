@@ -8,10 +8,10 @@ import numpy as np
 
 from josh_core.geometry import interpolate_rigid, rigid
 from josh_core.progress import Progress
-from josh_core.scene.adjust import Rig, locate
+from josh_core.scene.bundle_adjustment import Rig, locate
 from josh_core.scene.lens import USUAL_DISTORTION, USUAL_FOCAL, USUAL_SPREAD, FocalPrior, Lens
-from josh_core.scene.moving import LITTLE_PARALLAX, KeyMap, solve_moving
-from josh_core.scene.rotation import PixelPairs, Turning, solve_turning
+from josh_core.scene.rotation_only import PixelPairs, Turning, solve_turning
+from josh_core.scene.sfm import LITTLE_PARALLAX, KeyMap, solve_moving
 from josh_core.scene.tracks import Sightings, Tracks, sightings_of
 from josh_core.settings import Settings
 from josh_core.types import CameraKind, CameraPath, Clip, Float, Int

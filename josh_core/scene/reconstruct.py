@@ -9,8 +9,8 @@ from josh_core.scene.camera import solve_camera
 from josh_core.scene.depth import empty_depths, estimate_depths
 from josh_core.scene.floor import fill_floor, fit_floor
 from josh_core.scene.lens import straighten
-from josh_core.scene.links import link
 from josh_core.scene.matches import keyframe_matches
+from josh_core.scene.relink import link
 from josh_core.scene.tracks import follow
 from josh_core.settings import Settings
 from josh_core.types import Clip, People, Scene

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from josh_core.progress import Progress
-from josh_core.scene.adjust import Adjusted, Noise, Rig, adjust, residuals, triangulate
+from josh_core.scene.bundle_adjustment import Adjusted, Noise, Rig, adjust, residuals, triangulate
 from josh_core.scene.lens import FocalPrior, Lens
 from josh_core.scene.mapper import MapperMap, MapperProblem, map_keyframes
-from josh_core.scene.rotation import Turning
+from josh_core.scene.rotation_only import Turning
 from josh_core.scene.tracks import Sightings, Tracks, sightings_of
 from josh_core.types import Float, Int
 

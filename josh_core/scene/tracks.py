@@ -176,7 +176,7 @@ def _flow(first: UInt8, second: UInt8, px: Float) -> tuple[Float, Bool]:
         None,
         winSize=(19, 19),
         maxLevel=4,
-        criteria=criteria,  # type: ignore[call-overload]
+        criteria=criteria,
     )
     return np.asarray(out[:, 0]), np.asarray(status[:, 0] > 0, np.bool_)
 

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from typing import Any
 
 from josh_core.errors import Cancelled, JobError, JoshError
-from josh_core.jobs import Job, Ticket, Work, fault
 from josh_core.progress import Progress
+from josh_core.serving.jobs import Job, Ticket, Work, fault
 
 _POLL = 0.1  # s between two looks at a process
 _REPORT_EVERY = 0.1  # s between two messages about the same stage

@@ -22,9 +22,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from josh_core.bundle import new_id
 from josh_core.errors import ResultError
-from josh_core.mirror import Mirror
+from josh_core.export.bundle import new_id
+from josh_core.serving.mirror import Mirror
 
 ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
 ENTRY = "entry.json"

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from josh_core.errors import ResultError
-from josh_core.jobs import Job
 from josh_core.progress import Progress
+from josh_core.serving.jobs import Job
 from josh_core.settings import Settings
 
 LOOKS = 3  # frames that a first look searches for people
@@ -48,7 +48,7 @@ def reconstruct(job: Job, progress: Progress) -> None:
     prepare()
     from josh_core import pipeline
     from josh_core.body import load_body
-    from josh_core.clip import load_clip
+    from josh_core.clip.load import load_clip
     from josh_core.export.archive import write_formats
     from josh_core.export.video import save_clip, save_overlay
 
@@ -72,8 +72,8 @@ def make_file(job: Job, progress: Progress) -> None:
     import cv2  # noqa: F401  first, as in `prepare`
 
     from josh_core.body import load_body
-    from josh_core.bundle import load_bundle
     from josh_core.export.archive import pack, write_formats
+    from josh_core.export.bundle import load_bundle
     from josh_core.export.video import read_clip, save_overlay, save_side_by_side
 
     source = job.clip.parent
@@ -103,8 +103,8 @@ def guess_people(path: Path, settings: Settings) -> int:
     import cv2
     import numpy as np
 
-    from josh_core.people.detect import Landmarker, Square, tiles
-    from josh_core.people.track import bodies
+    from josh_core.tracking.landmarker import Landmarker, Square, tiles
+    from josh_core.tracking.tracklet import bodies
 
     capture = cv2.VideoCapture(str(path))
     most = 0

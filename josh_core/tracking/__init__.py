@@ -1,5 +1,5 @@
 """The people of a clip: found and followed here (`find_people`)."""
 
-from josh_core.people.find import find_people
+from josh_core.tracking.tracker import find_people
 
 __all__ = ["find_people"]

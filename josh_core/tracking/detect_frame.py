@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 import cv2
 import numpy as np
 
-from josh_core.people.detect import Landmarker, Square, tiles
-from josh_core.people.detection import Detection, Mask, covered, landmark_distance, overlap, size_of
-from josh_core.people.masks import painted
-from josh_core.people.track import bodies
+from josh_core.tracking.detection import Detection, Mask, covered, landmark_distance, overlap, size_of
+from josh_core.tracking.landmarker import Landmarker, Square, tiles
+from josh_core.tracking.masks import painted
+from josh_core.tracking.tracklet import bodies
 from josh_core.types import Clip, UInt8
 
 MARGIN = 1.4  # side of the square in which a person is looked at, over the size of the person

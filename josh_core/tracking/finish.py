@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from josh_core.people.detection import (
+from josh_core.settings import Settings
+from josh_core.tracking.detection import (
     FEET,
     HIPS,
     LIMBS,
@@ -16,9 +17,8 @@ from josh_core.people.detection import (
     same_body,
     size_of,
 )
-from josh_core.people.masks import label_images
-from josh_core.people.track import BRIDGE_SECONDS, STEADY, Trail, lifetime
-from josh_core.settings import Settings
+from josh_core.tracking.masks import label_images
+from josh_core.tracking.tracklet import BRIDGE_SECONDS, STEADY, Trail, lifetime
 from josh_core.types import Clip, Float, Int, People, Track, UInt8
 
 GHOST_SECONDS = 0.5  # a shorter trail is no person

@@ -18,8 +18,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from josh_core.people.detection import Detection, Mask, colours_of, score_of
-from josh_core.people.masks import hide
+from josh_core.tracking.detection import Detection, Mask, colours_of, score_of
+from josh_core.tracking.masks import hide
 from josh_core.types import Float, UInt8
 
 MODEL = Path(__file__).parent / "assets" / "pose_landmarker_full.task"

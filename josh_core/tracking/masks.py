@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from josh_core.people.detection import Mask
+from josh_core.tracking.detection import Mask
 from josh_core.types import Float, UInt8
 
 COLOUR_BINS = 8  # per channel of the whole-body colours

@@ -13,14 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from josh_core.errors import ClipError
-from josh_core.people.clean import finish
-from josh_core.people.detect import Landmarker, Square
-from josh_core.people.detection import FEET, Detection, Mask, colour_distance, same_body, with_mask
-from josh_core.people.masks import Claim, divide, in_shade, painted
-from josh_core.people.search import MARGIN, SURE, Frame, clarity, search
-from josh_core.people.track import Expectation, Trail, assign, bodies, mismatch
 from josh_core.progress import Progress
 from josh_core.settings import Settings
+from josh_core.tracking.detect_frame import MARGIN, SURE, Frame, clarity, search
+from josh_core.tracking.detection import FEET, Detection, Mask, colour_distance, same_body, with_mask
+from josh_core.tracking.finish import finish
+from josh_core.tracking.landmarker import Landmarker, Square
+from josh_core.tracking.masks import Claim, divide, in_shade, painted
+from josh_core.tracking.tracklet import Expectation, Trail, assign, bodies, mismatch
 from josh_core.types import Clip, Float, People, UInt8
 
 LABEL_SIDE = 480  # px, longest side of the label images

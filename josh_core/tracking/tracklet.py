@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from josh_core.people.detection import (
+from josh_core.tracking.detection import (
     Detection,
     Mask,
     colour_distance,
@@ -17,7 +17,7 @@ from josh_core.people.detection import (
     same_body,
     size_of,
 )
-from josh_core.people.masks import body_colours
+from josh_core.tracking.masks import body_colours
 from josh_core.types import Float, UInt8
 
 BRIDGE_SECONDS = 0.5  # longest gap that is filled by interpolation

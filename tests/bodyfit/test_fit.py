@@ -8,11 +8,11 @@ import torch
 
 from josh_core.body.names import LANDMARKS
 from josh_core.body.posed import pose_points
+from josh_core.bodyfit.fit import HEIGHT, fit_bodies, refocus
+from josh_core.bodyfit.left_right import mirror_names
 from josh_core.errors import Cancelled
-from josh_core.evaluation import pa_mpjpe
 from josh_core.geometry import invert, rotmat_to_rotvec, transform
-from josh_core.people.fit import HEIGHT, fit_bodies, refocus
-from josh_core.people.sides import mirror_names
+from josh_core.metrics.accuracy import pa_mpjpe
 from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.types import CameraPath, Clip, People

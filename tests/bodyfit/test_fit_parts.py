@@ -8,16 +8,16 @@ import torch
 
 from josh_core.body import load_body
 from josh_core.body.names import JOINTS, LANDMARKS
+from josh_core.bodyfit.banded_solve import NormalEquations, step
+from josh_core.bodyfit.frame_terms import bones, pixels
+from josh_core.bodyfit.initial_pose import first_pose
+from josh_core.bodyfit.left_right import mirror_names, settle_sides
+from josh_core.bodyfit.objective import normal_equations, objective
+from josh_core.bodyfit.observations import BONE_FROM, BONE_TO, Evidence
+from josh_core.bodyfit.pose_prior import joint_habits
+from josh_core.bodyfit.rig import MOTION, Pose, Rig
+from josh_core.bodyfit.temporal_terms import smoothness
 from josh_core.geometry import rotmat_to_rotvec, rotvec_to_rotmat
-from josh_core.people.evidence import BONE_FROM, BONE_TO, Evidence
-from josh_core.people.habits import joint_habits
-from josh_core.people.objective import normal_equations, objective
-from josh_core.people.over_time import smoothness
-from josh_core.people.rig import MOTION, Pose, Rig
-from josh_core.people.sides import mirror_names, settle_sides
-from josh_core.people.solve import NormalEquations, step
-from josh_core.people.start import first_pose
-from josh_core.people.terms import bones, pixels
 from josh_core.types import Track
 
 N = 5

@@ -78,7 +78,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def examples_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tests.browser.example import write_example
+    from tests.browser.example_store import write_example
 
     folder = tmp_path_factory.mktemp("examples")
     write_example(folder)

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from josh_core.body import load_body
-from josh_core.bundle import save_bundle
+from josh_core.export.bundle import save_bundle
 from josh_core.export.glb import glb_bytes
 from josh_core.export.preview import render
 from josh_core.export.video import encode
-from josh_core.quality import measure
+from josh_core.metrics.quality import measure
 from josh_core.types import Reconstruction, UInt8
-from tests.made_up import made_up_result
+from tests.example_result import made_up_result
 
 FRAMES = 30
 SIZE = (480, 270)  # px of the clip

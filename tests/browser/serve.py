@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 from josh_core.errors import ClipError
-from josh_core.jobs import Job
 from josh_core.progress import Progress
+from josh_core.serving.jobs import Job
 
 STAGES = ("clip", "people", "cameras", "bodies", "contacts", "world")
 
@@ -42,10 +42,10 @@ def work(job: Job, progress: Progress) -> None:
 def main(port: str, store: str, examples: str) -> None:
     """Serve until killed."""
     import app
-    from josh_core import work as real
     from josh_core.page.config import Config
     from josh_core.page.desk import Desk
-    from josh_core.runners import ProcessRunner
+    from josh_core.serving import tasks as real
+    from josh_core.serving.runners import ProcessRunner
 
     os.environ["TEST_EXAMPLES"] = examples
     config = Config(store=Path(store), port=int(port), max_upload_mb=20, queue=4)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.browser.conftest import READY, ROOT, Server, Visitor, Watch, only, overlap, patience, picture
-from tests.browser.example import FRAMES, silhouette
+from tests.browser.example_store import FRAMES, silhouette
 
 STILL = "?example=courtyard&t=0.3&view=orbit"
 
@@ -92,9 +92,9 @@ def test_people_are_where_the_clip_shows_them(page: Any, frame: int) -> None:
 def test_log_sit_agrees_with_its_clip(page: Any) -> None:
     if not (ROOT / "examples/log_sit/result/refine/result.glb").is_file():
         pytest.skip("examples/log_sit has no stored result")
-    from josh_core.clip import load_clip
-    from josh_core.people.detect import Landmarker, Square
+    from josh_core.clip.load import load_clip
     from josh_core.settings import Settings
+    from josh_core.tracking.landmarker import Landmarker, Square
 
     frame = 60
     clip = load_clip(ROOT / "examples/log_sit/clip.mp4", Settings(seconds=4.0))

@@ -12,14 +12,14 @@ import cv2
 import numpy as np
 import pytest
 
-from josh_core.clip import load_clip
-from josh_core.container import probe
+from josh_core.clip.load import load_clip
+from josh_core.clip.probe import probe
+from josh_core.clip.shots import find_cuts
 from josh_core.errors import Cancelled, ClipError
 from josh_core.progress import Progress
 from josh_core.settings import Settings
-from josh_core.shots import find_cuts
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 WIDTH, HEIGHT = 160, 96
 
 

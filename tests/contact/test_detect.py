@@ -2,19 +2,19 @@
 
 import numpy as np
 
-from josh_core import contact
+from josh_core.contact import detect
 
 
 def test_short_and_weak_runs_are_pushed_under_one_half():
     p = np.array([0.1, 0.9, 0.1, 0.1, 0.5, 0.5, 0.5, 0.1, 0.1, 0.7, 0.9, 0.9, 0.8, 0.1])
-    out = contact._hysteresis(p, shortest=2, gap=1)
+    out = detect._hysteresis(p, shortest=2, gap=1)
     assert (out[:9] < 0.5).all()  # one frame alone, then a run that never passes 0.6
     assert (out[9:13] > 0.5).all()
 
 
 def test_a_hole_inside_a_contact_is_filled():
     p = np.array([0.9, 0.9, 0.9, 0.0, 0.8, 0.9, 0.9, 0.0, 0.0, 0.0, 0.9, 0.9, 0.9])
-    out = contact._hysteresis(p, shortest=1, gap=1)
+    out = detect._hysteresis(p, shortest=1, gap=1)
     assert out[3] == 0.8
     assert (out[7:10] == 0).all()
 
@@ -22,8 +22,8 @@ def test_a_hole_inside_a_contact_is_filled():
 def test_hysteresis_does_not_reach_across_missing_frames():
     p = np.full((6, 1), 0.9)
     frames = np.array([0, 1, 2, 9, 10, 11])
-    assert (contact._split_runs(p, frames, np.array([4.0])) < 0.5).all()
-    assert (contact._split_runs(p, np.arange(6), np.array([4.0])) > 0.5).all()
+    assert (detect._split_runs(p, frames, np.array([4.0])) < 0.5).all()
+    assert (detect._split_runs(p, np.arange(6), np.array([4.0])) > 0.5).all()
 
 
 def test_who_sits_has_level_thighs():
@@ -33,16 +33,16 @@ def test_who_sits_has_level_thighs():
     joints[0, [4, 5], 1] = 0.45
     joints[1, [4, 5]] = [0.0, 0.5, 0.45]
     joints[:, [7, 8]] = joints[:, [4, 5]] - [0.0, 0.45, 0.0]
-    standing, sitting = contact._seated(joints, up)
+    standing, sitting = detect._seated(joints, up)
     assert standing < 0.1 and sitting > 0.9
 
 
 def test_the_slower_side_counts_and_unknown_is_no_contact():
     speed = np.array([[0.1], [0.1], [3.0], [3.0], [np.nan]])
-    out = contact._both_sides(speed)
+    out = detect._both_sides(speed)
     assert (out[:2] < 0.2).all() and out[3] > 2 and np.isfinite(out).all()
 
 
 def test_names_tell_the_part():
-    assert contact.is_part("left_big_toe", contact.FEET)
-    assert not contact.is_part("left_seat", contact.FEET + contact.LIMBS)
+    assert detect.is_part("left_big_toe", detect.FEET)
+    assert not detect.is_part("left_seat", detect.FEET + detect.LIMBS)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from josh_core.stance import set_down
+from josh_core.contact.foot_lock import set_down
 
 NAMES = ("left_heel", "left_big_toe", "right_heel", "right_big_toe", "left_seat")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from josh_core.body.posed import PosedPoints
-from josh_core.gait import MOST_AGAINST, stance_odds
+from josh_core.contact.stance import MOST_AGAINST, stance_odds
 from josh_core.types import BodyTrack, CameraPath
 
 FRAMES, FPS, SPEED = 40, 20.0, 1.2

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up import made_up_result
 
-from josh_core import bundle
 from josh_core.body import load_body
-from josh_core.bundle import content_key, load_bundle, new_id, save_bundle
 from josh_core.errors import ResultError
+from josh_core.export import bundle
+from josh_core.export.bundle import content_key, load_bundle, new_id, save_bundle
 from josh_core.types import Reconstruction
+from tests.example_result import made_up_result
 
 
 @pytest.fixture(scope="module")

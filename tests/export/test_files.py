@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-from made_up import made_up_result
 
 from josh_core.body import BodyModel, load_body
 from josh_core.body.names import JOINTS
+from josh_core.body.posing import posed_points
 from josh_core.export.archive import write_formats
 from josh_core.export.bvh import save_bvh
 from josh_core.export.cameras import image_name, save_colmap, save_transforms
@@ -29,9 +29,9 @@ from josh_core.export.ply import save_ply
 from josh_core.export.smpl_npz import save_smpl
 from josh_core.export.table import save_table
 from josh_core.geometry import invert, project, rotvec_to_rotmat, transform
-from josh_core.motion import posed_points
-from josh_core.quality import measure, rows
+from josh_core.metrics.quality import measure, rows
 from josh_core.types import Float, PersonMotion, Reconstruction
+from tests.example_result import made_up_result
 
 
 @pytest.fixture(scope="module")

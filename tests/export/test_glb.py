@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 import trimesh
-from made_up import made_up_result
 
 from josh_core.body import BodyModel, load_body
-from josh_core.colors import linear
+from josh_core.body.posing import posed_points, posed_vertices
+from josh_core.export.colors import linear
 from josh_core.export.glb import glb_bytes, save_glb
 from josh_core.export.gltf import read_accessor, read_glb
 from josh_core.export.points import thin
 from josh_core.export.rig import quaternions, top_weights
 from josh_core.geometry import invert, project, transform
-from josh_core.motion import posed_points, posed_vertices
 from josh_core.types import Float, PointCloud, Reconstruction
+from tests.example_result import made_up_result
 
 
 @pytest.fixture(scope="module")

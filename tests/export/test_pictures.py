@@ -8,17 +8,17 @@ import av
 import cv2
 import numpy as np
 import pytest
-from made_up import made_up_result
 
 from josh_core.body import BodyModel, load_body
-from josh_core.colors import person_color, rgb
+from josh_core.body.posing import meshes_by_frame, posed_vertices
 from josh_core.errors import Cancelled
+from josh_core.export.colors import person_color, rgb
 from josh_core.export.preview import look_at, named_view, render
 from josh_core.export.raster import Canvas, View
 from josh_core.export.video import encode, overlay, save_clip, save_overlay, save_side_by_side
-from josh_core.motion import meshes_by_frame, posed_vertices
 from josh_core.progress import Progress
 from josh_core.types import Clip, Reconstruction
+from tests.example_result import made_up_result
 
 BLACK, RED, BLUE = (np.array(c, np.uint8) for c in ((0, 0, 0), (200, 0, 0), (0, 0, 200)))
 FACING = np.array([[0, 2, 1]])  # of TRIANGLE, wound so that it is seen from z = 0

@@ -8,11 +8,11 @@ import pytest
 from josh_core.body.model import load_body
 from josh_core.body.move import move_body
 from josh_core.geometry import invert, rigid, rotation_angle, rotvec_to_rotmat
-from josh_core.josh3r.chain import chain_cameras, every_frame, move_bodies, rotation_from_6d
-from josh_core.josh3r.motions import PairPlan, plan_pairs
-from josh_core.josh3r.run import Answers, Known, assemble
+from josh_core.hub.josh3r_chain import chain_cameras, every_frame, move_bodies, rotation_from_6d
+from josh_core.hub.josh3r_pairs import PairPlan, plan_pairs
+from josh_core.hub.josh3r_run import Answers, Known, assemble
 from josh_core.types import CameraKind, CameraPath, Clip, People
-from tests.josh3r.worlds import Truth, answers_of, fitted_bodies, make_clip, make_people, make_track, make_truth
+from tests.hub.worlds import Truth, answers_of, fitted_bodies, make_clip, make_people, make_track, make_truth
 
 PELVIS = np.array([0.01, -0.24, 0.03])
 BOX = np.array([250.0, 100, 400, 300])

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from josh_core import cache
 from josh_core.geometry import (
     intrinsics,
     invert,
@@ -20,14 +19,9 @@ from josh_core.geometry import (
     transform,
     unproject,
 )
-from josh_core.josh3r.frames import View
-from josh_core.josh3r.loading import WeightsSource
-from josh_core.josh3r.mast3r import Mast3r
-from josh_core.josh3r.rule_weights import TINY, fill_by_rule
-from josh_core.progress import Progress
-from josh_core.scene import mast3r
-from josh_core.scene.mast3r_graph import place_keyframes, spanning_tree, verified
-from josh_core.scene.mast3r_pairs import (
+from josh_core.hub import mast3r_scene
+from josh_core.hub.mast3r_graph import place_keyframes, spanning_tree, verified
+from josh_core.hub.mast3r_pairs import (
     Canonical,
     Keyframes,
     PairMatches,
@@ -36,6 +30,12 @@ from josh_core.scene.mast3r_pairs import (
     reciprocal,
     window_pairs,
 )
+from josh_core.networks import cache
+from josh_core.networks.frames import View
+from josh_core.networks.loading import WeightsSource
+from josh_core.networks.mast3r import Mast3r
+from josh_core.networks.rule_weights import TINY, fill_by_rule
+from josh_core.progress import Progress
 from josh_core.scene.tracks import Tracks
 from josh_core.settings import Settings
 from josh_core.types import CameraPath, Clip, Float, Int
@@ -270,7 +270,9 @@ def clip_of(frames: int) -> Clip:
 
 def test_scene_of_a_moving_camera(street: tuple) -> None:
     keyframes, _, unit, canonical, matches = street
-    scene = mast3r.assemble_scene(clip_of(FRAMES), follow_street(), keyframes, (matches, canonical), Settings(), None)
+    scene = mast3r_scene.assemble_scene(
+        clip_of(FRAMES), follow_street(), keyframes, (matches, canonical), Settings(), None
+    )
     metres, degrees = path_error(scene.cameras.world_from_cam, true_path())
     assert metres < 0.03
     assert degrees < 0.3
@@ -295,30 +297,30 @@ def test_a_steady_camera_is_kept(street: tuple) -> None:
     identity, everywhere = np.tile(np.eye(4), (FRAMES, 1, 1)), np.ones(FRAMES, bool)
     still = CameraPath("static", identity, 1.0, 0.3, np.arange(3), everywhere)
     answers = (matches, canonical)
-    scene = mast3r.assemble_scene(clip_of(FRAMES), follow_street(), keyframes, answers, Settings(), still)
+    scene = mast3r_scene.assemble_scene(clip_of(FRAMES), follow_street(), keyframes, answers, Settings(), still)
     assert np.array_equal(scene.cameras.world_from_cam, still.world_from_cam)
     assert scene.cameras.focal == pytest.approx(FOCAL)
     assert scene.cameras.keyframes.tolist() == keyframes.tolist()
     turning = replace(still, kind="rotating", focal=600.0, focal_sigma=0.01)
-    scene = mast3r.assemble_scene(clip_of(FRAMES), follow_street(), keyframes, answers, Settings(), turning)
+    scene = mast3r_scene.assemble_scene(clip_of(FRAMES), follow_street(), keyframes, answers, Settings(), turning)
     assert (scene.cameras.focal, scene.cameras.focal_sigma) == (600.0, 0.01)
 
 
 def test_frames_without_tracks_are_interpolated(street: tuple) -> None:
     keyframes, _, _, canonical, matches = street
     nothing = Tracks(np.zeros(FRAMES + 1, int), np.zeros(0, int), np.zeros((0, 2)), 0, SIZE, np.zeros(0, int), ())
-    scene = mast3r.assemble_scene(clip_of(FRAMES), nothing, keyframes, (matches, canonical), Settings(), None)
+    scene = mast3r_scene.assemble_scene(clip_of(FRAMES), nothing, keyframes, (matches, canonical), Settings(), None)
     assert np.flatnonzero(scene.cameras.registered).tolist() == keyframes.tolist()
     assert path_error(scene.cameras.world_from_cam, true_path())[0] < 0.05
     assert np.isfinite(scene.cameras.world_from_cam).all()
 
 
 @pytest.mark.parametrize(
-    ("frames", "fps", "count"), [(100, 30, 21), (2, 30, 2), (50, 5, 50), (1800, 30, mast3r.MOST_KEYFRAMES)]
+    ("frames", "fps", "count"), [(100, 30, 21), (2, 30, 2), (50, 5, 50), (1800, 30, mast3r_scene.MOST_KEYFRAMES)]
 )
 def test_keyframes_are_six_a_second(frames: int, fps: float, count: int) -> None:
     clip = Clip([b""] * frames, np.arange(frames) / fps, *SIZE, fps)
-    keyframes = mast3r.choose_keyframes(clip)
+    keyframes = mast3r_scene.choose_keyframes(clip)
     assert abs(len(keyframes) - count) <= 1
     assert (keyframes[0], keyframes[-1]) == (0, frames - 1)
 
@@ -363,14 +365,14 @@ def test_answers_are_cached_by_content(network: Mast3r, tmp_path: Path, monkeypa
         calls.append(1)
         return read_keyframes(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(mast3r, "read_keyframes", reading)
+    monkeypatch.setattr(mast3r_scene, "read_keyframes", reading)
     monkeypatch.setattr(network, "source", None)
     given = small_keyframes(2)
-    fresh = mast3r.recall_keyframes(network, given, Progress())
+    fresh = mast3r_scene.recall_keyframes(network, given, Progress())
     assert not cache.folder().exists() or not list(cache.folder().iterdir())  # weights from nowhere are not kept
     monkeypatch.setattr(network, "source", WeightsSource("tiny", "f00"))
     for _ in range(2):
-        recalled = mast3r.recall_keyframes(network, given, Progress())
+        recalled = mast3r_scene.recall_keyframes(network, given, Progress())
         assert np.array_equal(recalled[1].depth, fresh[1].depth)
         for a, b in zip(recalled[0], fresh[0], strict=True):
             assert (a.first, a.second) == (b.first, b.second)
@@ -380,12 +382,12 @@ def test_answers_are_cached_by_content(network: Mast3r, tmp_path: Path, monkeypa
     assert len(calls) == 2
     free = given.free.copy()
     free[0, 0, 0] = False
-    mast3r.recall_keyframes(network, replace(given, free=free), Progress())
+    mast3r_scene.recall_keyframes(network, replace(given, free=free), Progress())
     monkeypatch.setattr(network, "source", WeightsSource("tiny", "beef"))
-    mast3r.recall_keyframes(network, given, Progress())
+    mast3r_scene.recall_keyframes(network, given, Progress())
     assert len(calls) == 4
 
 
 def test_no_matches_survive_the_round_trip_too() -> None:
     canonical = Canonical(np.zeros((1, 2, 2), np.float32), np.zeros((1, 2, 2), np.float32), np.zeros(0))
-    assert mast3r._from_arrays(mast3r._to_arrays([], canonical))[0] == []
+    assert mast3r_scene._from_arrays(mast3r_scene._to_arrays([], canonical))[0] == []

@@ -11,17 +11,17 @@ import trimesh
 
 from josh_core.__main__ import main
 from josh_core.body.model import load_body
-from josh_core.bundle import load_bundle
-from josh_core.clip import load_clip
-from josh_core.josh3r import loaded
-from josh_core.josh3r.mast3r import Mast3r
-from josh_core.josh3r.network import Josh3r
-from josh_core.josh3r.rule_weights import write_rule_weights
-from josh_core.josh3r.stage import reconstruct_josh3r
-from josh_core.people.find import find_people
+from josh_core.clip.load import load_clip
+from josh_core.export.bundle import load_bundle
+from josh_core.hub.josh3r_stage import reconstruct_josh3r
+from josh_core.hub.mast3r_scene import reconstruct_scene_mast3r
+from josh_core.networks import loaded
+from josh_core.networks.josh3r import Josh3r
+from josh_core.networks.mast3r import Mast3r
+from josh_core.networks.rule_weights import write_rule_weights
 from josh_core.progress import Progress
-from josh_core.scene.mast3r import reconstruct_scene_mast3r
 from josh_core.settings import Settings
+from josh_core.tracking.tracker import find_people
 from josh_core.types import Clip, People, Scene
 
 CLIP = Path(__file__).parents[2] / "examples" / "log_sit" / "clip.mp4"
@@ -42,7 +42,7 @@ def seen(settings: Settings) -> tuple[Clip, People]:
 @pytest.fixture(autouse=True)
 def tiny_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiny weights where the variables point, small images, a cache of its own."""
-    monkeypatch.setattr("josh_core.josh3r.frames.LONGEST", 128)
+    monkeypatch.setattr("josh_core.networks.frames.LONGEST", 128)
     monkeypatch.setattr(loaded, "_networks", {})
     monkeypatch.setenv("JOSH_CACHE_DIR", str(tmp_path / "cache"))
     for variable, network in (("JOSH_MAST3R_WEIGHTS", Mast3r), ("JOSH_JOSH3R_WEIGHTS", Josh3r)):

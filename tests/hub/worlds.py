@@ -9,7 +9,7 @@ import numpy as np
 
 from josh_core.body.move import move_body
 from josh_core.geometry import invert, rigid, rotvec_to_rotmat
-from josh_core.josh3r.motions import PairMotions, PairPlan
+from josh_core.hub.josh3r_pairs import PairMotions, PairPlan
 from josh_core.types import BodyTrack, Clip, Float, Int, People, Track
 
 

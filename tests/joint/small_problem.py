@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from josh_core.joint import rotations as rot
-from josh_core.joint.kinematics import BodyTable
-from josh_core.joint.losses import second_difference
 from josh_core.joint.matches import Pixels, packed, whitened
 from josh_core.joint.prior import SharedSigmas, shared_prior, start_state
+from josh_core.joint.residual_blocks import posed
+from josh_core.joint.residuals import second_difference
 from josh_core.joint.robust import Cauchy, Geman
-from josh_core.joint.terms import posed
+from josh_core.joint.skinning import BodyTable
 from josh_core.joint.variables import (
     BODY,
     Cameras,

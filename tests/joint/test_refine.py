@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from josh_core import assembly
-from josh_core.assembly import Evidence
+from josh_core import modes
 from josh_core.errors import Cancelled
-from josh_core.evaluation import evaluate
 from josh_core.joint import JointResult, JointStart, chunks, refine
+from josh_core.metrics.accuracy import evaluate
+from josh_core.modes import Evidence
 from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.types import Reconstruction
@@ -21,7 +21,7 @@ SETTINGS = Settings(mode="refine")
 
 def start_of(e: Evidence) -> JointStart:
     """What mode refine hands to the solver."""
-    return assembly.joint_start(e)[1]
+    return modes.joint_start(e)[1]
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +48,9 @@ def error(result: Reconstruction, synthetic) -> dict:
 def test_a_walker_before_a_moving_camera(walk) -> None:
     evidence = evidence_of(walk)
     results = {
-        "baseline": assembly.baseline(evidence),
-        "fast": assembly.fast(evidence),
-        "refine": assembly.refined(evidence, SETTINGS, Progress()),
+        "baseline": modes.baseline(evidence),
+        "fast": modes.fast(evidence),
+        "refine": modes.refined(evidence, SETTINGS, Progress()),
     }
     errors = {mode: error(result, walk) for mode, result in results.items()}
     w = {mode: e["people"][0]["w_mpjpe_mm"] for mode, e in errors.items()}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from josh_core.joint.normal_equations import assemble, solve
+from josh_core.joint.residual_blocks import TERMS, Rows, global_rows, objective, pose_rows, posed, root_rows
 from josh_core.joint.solver import Joint
-from josh_core.joint.system import assemble, solve
-from josh_core.joint.terms import TERMS, Rows, global_rows, objective, pose_rows, posed, root_rows
 from josh_core.joint.variables import BODY, moved
-from tests.joint.little import little_problem, rand
+from tests.joint.small_problem import little_problem, rand
 
 ALL = {"shared": global_rows, "root": root_rows, "pose": pose_rows, **TERMS}
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from josh_core.bundle import save_bundle
-from josh_core.evaluation import (
+from josh_core.export.bundle import save_bundle
+from josh_core.export.preview import look_at
+from josh_core.geometry import invert, rigid, rotvec_to_rotmat
+from josh_core.metrics.accuracy import (
     align_cameras,
     camera_errors,
     evaluate,
@@ -23,9 +25,7 @@ from josh_core.evaluation import (
     w_mpjpe,
     wa_mpjpe,
 )
-from josh_core.export.preview import look_at
-from josh_core.geometry import invert, rigid, rotvec_to_rotmat
-from josh_core.truth import LIMBS, limb_rows, load_truth
+from josh_core.metrics.ground_truth import LIMBS, limb_rows, load_truth
 from josh_core.types import Float, PersonMotion, PointCloud, Reconstruction
 
 TURN = rotvec_to_rotmat(np.array([0.2, -1.1, 0.4]))
@@ -260,7 +260,7 @@ def test_named_joints_layout_with_z_up(tmp_path: Path) -> None:
 def test_command_prints_a_table_and_refuses_other_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     joints = _write_smpl_truth(tmp_path / "truth.npz", 10)
     save_bundle(_result(_cameras(10), (_person(0, np.arange(10), joints),)), tmp_path / "run")
-    script = Path(__file__).resolve().parents[1] / "benchmarks" / "evaluate.py"
+    script = Path(__file__).resolve().parents[2] / "benchmarks" / "evaluate.py"
     main = runpy.run_path(str(script))["main"]
     assert main(["evaluate.py", str(tmp_path / "truth.npz"), str(tmp_path / "run")]) == 0
     told = capsys.readouterr().out

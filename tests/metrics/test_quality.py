@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_up import made_up_result
 
 from josh_core.body import BodyModel, load_body
+from josh_core.body.posing import posed_points
 from josh_core.geometry import invert, project
-from josh_core.motion import posed_points
-from josh_core.quality import FEET, QUANTITIES, foot_slide, format_table, jitter, measure, rows, short
+from josh_core.metrics.quality import FEET, QUANTITIES, foot_slide, format_table, jitter, measure, rows, short
 from josh_core.types import People, PersonMotion, Reconstruction, Track
+from tests.example_result import made_up_result
 
 
 @pytest.fixture(scope="module")

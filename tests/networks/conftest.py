@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from josh_core.josh3r.network import Josh3r
-from josh_core.josh3r.rule_weights import TINY, fill_by_rule
+from josh_core.networks.josh3r import Josh3r
+from josh_core.networks.rule_weights import TINY, fill_by_rule
 
 
 @pytest.fixture(scope="session")

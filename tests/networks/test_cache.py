@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from josh_core import cache
 from josh_core.errors import SettingsError
+from josh_core.networks import cache
 
 
 @pytest.fixture(autouse=True)

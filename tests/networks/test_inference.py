@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from josh_core import gpu
 from josh_core.errors import Cancelled, ReconstructionError
-from josh_core.josh3r.focal import agree_on_focal, focal_from_points
-from josh_core.josh3r.frames import CENTRE_HALF, LONGEST, View, network_frame, network_images, view_of
-from josh_core.josh3r.motions import plan_pairs, read_pairs
-from josh_core.josh3r.network import Josh3r
-from josh_core.josh3r.pairs import PassCount, decode_pairs
-from josh_core.josh3r.run import ask_josh3r
+from josh_core.hub.josh3r_pairs import plan_pairs, read_pairs
+from josh_core.hub.josh3r_run import ask_josh3r
+from josh_core.networks import device
+from josh_core.networks.focal import agree_on_focal, focal_from_points
+from josh_core.networks.frames import CENTRE_HALF, LONGEST, View, network_frame, network_images, view_of
+from josh_core.networks.josh3r import Josh3r
+from josh_core.networks.pairs import PassCount, decode_pairs
 from josh_core.progress import Progress
 from josh_core.settings import Settings
-from tests.josh3r.worlds import make_clip, make_people, make_track
+from tests.hub.worlds import make_clip, make_people, make_track
 
 CPU = torch.device("cpu")
 SMALL = View(64, 48)
@@ -174,8 +174,8 @@ def test_answers_do_not_depend_on_batches(tiny: Josh3r, two_people: tuple, monke
     """All rows at once, pair by pair, and one direct call of the network are the same."""
     clip, _, plan = two_people
     one = read_pairs(clip, plan, tiny, Progress())
-    monkeypatch.setattr("josh_core.josh3r.pairs.pairs_at_once", lambda device, pixels: 2)
-    monkeypatch.setattr("josh_core.josh3r.motions.PAIRS_A_CALL", 3)
+    monkeypatch.setattr("josh_core.networks.pairs.pairs_at_once", lambda device, pixels: 2)
+    monkeypatch.setattr("josh_core.hub.josh3r_pairs.PAIRS_A_CALL", 3)
     several = read_pairs(clip, plan, tiny, Progress())
     for name in ("rel_rot", "rel_trans", "trans", "scale", "depth", "confidence", "focal"):
         assert np.allclose(getattr(one, name), getattr(several, name), atol=2e-5, equal_nan=True), name
@@ -206,7 +206,7 @@ def test_half_precision_is_close_and_finite(tiny: Josh3r) -> None:
     pairs = np.array([[0, 1]])
     exact = next(decode_pairs(tiny.mast3r, frames, pairs, SMALL))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("josh_core.josh3r.pairs.half_precision", lambda device: torch.autocast("cpu", torch.bfloat16))
+        patch.setattr("josh_core.networks.pairs.half_precision", lambda device: torch.autocast("cpu", torch.bfloat16))
         half = next(decode_pairs(tiny.mast3r, frames, pairs, SMALL))
     assert half.tokens1[-1].dtype == torch.float32
     difference = (half.tokens1[-1] - exact.tokens1[-1]).abs().max()
@@ -240,7 +240,7 @@ def test_focal_of_nothing_is_nan_and_then_a_guess() -> None:
 
 def test_answers_of_a_clip(tiny: Josh3r, two_people: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
     clip, people, _ = two_people
-    monkeypatch.setattr("josh_core.josh3r.frames.LONGEST", 64)
+    monkeypatch.setattr("josh_core.networks.frames.LONGEST", 64)
     answers = ask_josh3r(clip, people, tiny, Settings(focal_px=80.0))
     assert (answers.focal, answers.focal_sigma) == (80.0, 0.0)
     assert len(answers.motions.trans) == len(answers.plan.row_pair) > 0
@@ -258,10 +258,10 @@ def test_nobody_to_follow_is_said(tiny: Josh3r, two_people: tuple) -> None:
 
 
 def test_duration_grows_with_the_work_and_is_bounded() -> None:
-    short, long = gpu.gpu_seconds(34, 33, 1), gpu.gpu_seconds(34, 33, 4)
-    assert gpu.START_SECONDS < short < long < 20
-    assert gpu.gpu_seconds(60, 1100) == pytest.approx(122.4)
-    assert gpu.gpu_seconds(10**6, 10**6) == gpu.LONGEST_SECONDS
+    short, long = device.gpu_seconds(34, 33, 1), device.gpu_seconds(34, 33, 4)
+    assert device.START_SECONDS < short < long < 20
+    assert device.gpu_seconds(60, 1100) == pytest.approx(122.4)
+    assert device.gpu_seconds(10**6, 10**6) == device.LONGEST_SECONDS
 
 
 def test_decorator_changes_nothing_without_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,7 +272,7 @@ def test_decorator_changes_nothing_without_spaces(monkeypatch: pytest.MonkeyPatc
     def compute(n: int):  # noqa: ANN202
         yield from range(n)
 
-    assert gpu.on_gpu(float)(compute) is compute
+    assert device.on_gpu(float)(compute) is compute
 
 
 def test_decorator_asks_spaces_for_the_work_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,7 +293,7 @@ def test_decorator_asks_spaces_for_the_work_at_hand(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setitem(sys.modules, "spaces", SimpleNamespace(GPU=gpu_decorator))
 
-    @gpu.on_gpu(lambda n: 2.6 * n)
+    @device.on_gpu(lambda n: 2.6 * n)
     def compute(n: int):  # noqa: ANN202
         yield from range(n)
 
@@ -304,7 +304,7 @@ def test_decorator_asks_spaces_for_the_work_at_hand(monkeypatch: pytest.MonkeyPa
 def test_batches_fit_into_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (8 * 2**30, 16 * 2**30))
     cuda = torch.device("cuda")
-    assert gpu.pairs_at_once(cuda, 512 * 288) == int(0.6 * 8 * 2**30 / (gpu.BYTES_PER_PIXEL * 512 * 288))
+    assert device.pairs_at_once(cuda, 512 * 288) == int(0.6 * 8 * 2**30 / (device.BYTES_PER_PIXEL * 512 * 288))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**20, 2**34))
-    assert gpu.pairs_at_once(cuda, 512 * 288) == 1
-    assert gpu.pairs_at_once(CPU, 512 * 288) == 1
+    assert device.pairs_at_once(cuda, 512 * 288) == 1
+    assert device.pairs_at_once(CPU, 512 * 288) == 1

@@ -16,12 +16,12 @@ from safetensors.torch import load_file, save_file, save_model
 from torch import Tensor
 
 from josh_core.errors import WeightsError
-from josh_core.josh3r import hub
-from josh_core.josh3r.hub import HubFile, local_path, locate
-from josh_core.josh3r.loading import METADATA_KEY, load_strictly, read_tensors
-from josh_core.josh3r.mast3r import Mast3r
-from josh_core.josh3r.network import Josh3r
-from josh_core.josh3r.rule_weights import TINY, rule_state, write_rule_weights
+from josh_core.networks import hub_file
+from josh_core.networks.hub_file import HubFile, local_path, locate
+from josh_core.networks.josh3r import Josh3r
+from josh_core.networks.loading import METADATA_KEY, load_strictly, read_tensors
+from josh_core.networks.mast3r import Mast3r
+from josh_core.networks.rule_weights import TINY, rule_state, write_rule_weights
 from josh_core.progress import Progress
 
 METADATA = {METADATA_KEY: TINY.to_json()}
@@ -264,7 +264,10 @@ def test_what_is_in_the_cache_needs_no_network(monkeypatch: pytest.MonkeyPatch, 
 def test_download_progress_is_reported(silent: bool, tmp_path: Path) -> None:
     fractions: list[float] = []
     progress = Progress(report=lambda stage, fraction: fractions.append(fraction))
-    with (tmp_path / "bar").open("w") as file, hub._reporting_bar(progress)(total=4, disable=silent, file=file) as bar:
+    with (
+        (tmp_path / "bar").open("w") as file,
+        hub_file._reporting_bar(progress)(total=4, disable=silent, file=file) as bar,
+    ):
         bar.update(1)
         bar.update(3)
     assert fractions == [0.25, 1.0]

@@ -9,20 +9,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from josh_core import doctor, weights
 from josh_core.errors import WeightsError
-from josh_core.josh3r import hub, loaded
-from josh_core.josh3r.mast3r import Mast3r
-from josh_core.josh3r.rule_weights import write_rule_weights
+from josh_core.networks import doctor, hub_file, loaded, weights
+from josh_core.networks.mast3r import Mast3r
+from josh_core.networks.rule_weights import write_rule_weights
+from josh_core.networks.weights import JOSH3R, MAST3R, WEIGHTS, choose_tier, find, source_of
 from josh_core.settings import Settings
-from josh_core.weights import JOSH3R, MAST3R, WEIGHTS, choose_tier, find, source_of
 
 NOTHING: dict[str, str] = {}
 
 
 @pytest.fixture(autouse=True)
 def empty_hub_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub.HubFile, "cached", lambda self: None)
+    monkeypatch.setattr(hub_file.HubFile, "cached", lambda self: None)
 
 
 @pytest.fixture
@@ -54,7 +53,7 @@ def test_a_hub_id_counts_because_it_can_be_fetched() -> None:
 
 
 def test_the_published_mast3r_is_used_once_it_is_in_the_cache(monkeypatch: pytest.MonkeyPatch, file: Path) -> None:
-    monkeypatch.setattr(hub.HubFile, "cached", lambda self: file)
+    monkeypatch.setattr(hub_file.HubFile, "cached", lambda self: file)
     assert source_of(MAST3R, NOTHING) == MAST3R.hub_id
     assert not find(JOSH3R, NOTHING).present  # it has no Hub id to look under
 

@@ -6,20 +6,20 @@ import json
 from pathlib import Path
 
 import pytest
-from made_up import made_up_result
 
 from josh_core.body import load_body
-from josh_core.bundle import save_bundle
-from josh_core.container import ClipInfo
+from josh_core.clip.probe import ClipInfo
 from josh_core.errors import SettingsError
+from josh_core.export.bundle import save_bundle
+from josh_core.metrics.quality import QUANTITIES, measure
 from josh_core.page import words
 from josh_core.page.files import files_list, film, offers
 from josh_core.page.inputs import Upload, wanted
 from josh_core.page.preview import Look, cost_card, cuts
 from josh_core.page.rates import FIRST_GUESS, Rates
 from josh_core.page.shown import MODES, Shown, clean_view, examples, facts, rounded, viewer_value
-from josh_core.quality import QUANTITIES, measure
 from josh_core.settings import Settings
+from tests.example_result import made_up_result
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from josh_core.errors import ClipError, JoshError, ResultError
-from josh_core.jobs import Job
 from josh_core.page.rates import Rates
 from josh_core.page.shown import Shown, examples, shown_run
 from josh_core.page.workshop import Workshop
 from josh_core.progress import Progress
-from josh_core.runners import LocalRunner
-from josh_core.store import Store
+from josh_core.serving.jobs import Job
+from josh_core.serving.runners import LocalRunner
+from josh_core.serving.store import Store
 
 MANIFEST = {
     "format": "josh-result", "version": 1, "mode": "fast", "tier": "embedded", "fps": 30.0, "num_frames": 10,

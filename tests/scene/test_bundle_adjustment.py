@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from josh_core.geometry import rigid, rotation_angle, rotvec_to_rotmat, umeyama
-from josh_core.scene import adjust as module
-from josh_core.scene.adjust import Noise, Rig, adjust, locate, residuals, triangulate
+from josh_core.scene import bundle_adjustment as module
+from josh_core.scene.bundle_adjustment import Noise, Rig, adjust, locate, residuals, triangulate
 from josh_core.scene.lens import FocalPrior, Lens
 from josh_core.scene.tracks import Sightings, sightings_of
-from tests.scene.made_up import path, tracks_of
+from tests.scene.textured_plane import path, tracks_of
 
 LENS = Lens(520.0, -0.08)
 

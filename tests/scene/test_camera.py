@@ -10,14 +10,14 @@ import pytest
 from josh_core.errors import Cancelled
 from josh_core.geometry import rotation_angle, umeyama
 from josh_core.progress import Progress
-from josh_core.scene import mapper, moving
+from josh_core.scene import mapper, sfm
 from josh_core.scene.camera import choose_keyframes, solve_camera, steady_camera
 from josh_core.scene.lens import Lens
 from josh_core.scene.mapper import map_keyframes
 from josh_core.scene.matches import keyframe_matches
 from josh_core.scene.tracks import Tracks
 from josh_core.settings import Settings
-from tests.scene.made_up import SIZE, path, tracks_of
+from tests.scene.textured_plane import SIZE, path, tracks_of
 
 FRAMES = 40
 TIMES = np.arange(FRAMES) / 30
@@ -58,7 +58,7 @@ def test_a_turning_camera_turns_and_tells_its_focal() -> None:
 
 
 def steady_camera_kind(tracks: Tracks) -> str | None:
-    from tests.scene.made_up import clip_of
+    from tests.scene.textured_plane import clip_of
 
     clip = clip_of([np.zeros((SIZE[1], SIZE[0], 3), np.uint8)] * FRAMES)
     path = steady_camera(clip, tracks, Settings())
@@ -98,7 +98,7 @@ def test_the_same_tracks_give_the_same_cameras() -> None:
 
 
 def test_centimetres_of_travel_need_no_mapper(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moving, "map_keyframes", lambda *_: pytest.fail("a nearly still camera reached the mapper"))
+    monkeypatch.setattr(sfm, "map_keyframes", lambda *_: pytest.fail("a nearly still camera reached the mapper"))
     true = path(FRAMES, np.array([0.15, 0.02, 0.02]), 0.05)
     solution = solve_camera(tracks_of(true, Lens(500.0), noise=0.05), TIMES, Settings(focal_px=500.0), Progress())
     along, angle = path_error(solution.path.world_from_cam, true)
@@ -137,8 +137,8 @@ def test_very_few_frames(frames: int) -> None:
 
 
 def test_without_a_map_nothing_is_called_registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moving, "map_keyframes", lambda *_: None)
-    monkeypatch.setattr(moving, "_travels", lambda *_: False)
+    monkeypatch.setattr(sfm, "map_keyframes", lambda *_: None)
+    monkeypatch.setattr(sfm, "_travels", lambda *_: False)
     tracks = tracks_of(path(FRAMES, np.array([3.0, 0, 0.5]), 0.3), Lens(500.0))
     found = solve_camera(tracks, TIMES, Settings(), Progress()).path
     assert found.kind == "rotating"
@@ -167,11 +167,11 @@ def test_a_mapper_that_hangs_or_dies_is_survived(
     monkeypatch.setattr(mapper, "PROGRAM", script)
     monkeypatch.setattr(mapper, "GRACE", 0.3)
     tracks = tracks_of(path(FRAMES, np.array([2.0, 0, 0.5]), 0.2), Lens(500.0))
-    problem = moving.mapper_problem(tracks, tracks.frames, 0)
+    problem = sfm.mapper_problem(tracks, tracks.frames, 0)
     assert map_keyframes(replace(problem, time_limit=0.5), Progress()) is None
 
 
 def test_the_mapper_is_ended_on_cancel() -> None:
     tracks = tracks_of(path(FRAMES, np.array([2.0, 0, 0.5]), 0.2), Lens(500.0))
     with pytest.raises(Cancelled):
-        map_keyframes(moving.mapper_problem(tracks, tracks.frames, 0), Progress(cancelled=lambda: True))
+        map_keyframes(sfm.mapper_problem(tracks, tracks.frames, 0), Progress(cancelled=lambda: True))

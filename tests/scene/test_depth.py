@@ -9,11 +9,11 @@ import pytest
 
 from josh_core.geometry import rigid, rotvec_to_rotmat, transform
 from josh_core.progress import Progress
-from josh_core.scene.cloud import point_cloud
 from josh_core.scene.depth import MapGrid, blank_above, choose_neighbours, empty_depths, estimate_depths
 from josh_core.scene.floor import fill_floor, fit_floor, fit_plane, floor_depth, lay_floor
+from josh_core.scene.point_cloud import point_cloud
 from josh_core.types import CameraPath, Clip, DepthMaps, Float, Floor, Matches, People, Scene, Track
-from tests.scene.made_up import camera_path, clip_of, film_room, nobody, room_path
+from tests.scene.textured_plane import camera_path, clip_of, film_room, nobody, room_path
 
 FOCAL, SIZE, FRAMES = 240.0, (320, 192), 17
 NO_MATCHES = Matches(np.zeros((0, 2), int), np.zeros(1, int), np.zeros((0, 2, 2)), np.zeros(0))

@@ -8,7 +8,7 @@ import pytest
 
 from josh_core.scene.lens import Lens, distort, straighten, undistort
 from josh_core.types import CameraPath, People, Track
-from tests.scene.made_up import clip_of
+from tests.scene.textured_plane import clip_of
 
 
 @pytest.mark.parametrize("distortion", [-0.15, -0.02, 0.0, 0.1])

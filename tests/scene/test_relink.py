@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from josh_core.progress import Progress
-from josh_core.scene.links import _renamed, link
+from josh_core.scene.relink import _renamed, link
 from josh_core.scene.tracks import Tracks, follow
-from tests.scene.made_up import clip_of, nobody
 from tests.scene.test_features import texture
+from tests.scene.textured_plane import clip_of, nobody
 
 JUMP = 130  # px, beyond what flow follows
 

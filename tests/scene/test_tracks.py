@@ -9,8 +9,8 @@ from josh_core.errors import Cancelled
 from josh_core.progress import Progress
 from josh_core.scene.tracks import follow
 from josh_core.types import People
-from tests.scene.made_up import clip_of, nobody
 from tests.scene.test_features import texture
+from tests.scene.textured_plane import clip_of, nobody
 
 STEP = 3  # px a frame
 

@@ -7,8 +7,8 @@ import signal
 import time
 
 from josh_core.errors import ClipError
-from josh_core.jobs import Job
 from josh_core.progress import Progress
+from josh_core.serving.jobs import Job
 
 
 def write_pid(job: Job, progress: Progress) -> None:

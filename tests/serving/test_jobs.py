@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from josh_core.errors import Cancelled, ClipError, JobError
-from josh_core.jobs import Job, Jobs, Ticket
-from josh_core.runners import LocalRunner, ProcessRunner
+from josh_core.serving.jobs import Job, Jobs, Ticket
+from josh_core.serving.runners import LocalRunner, ProcessRunner
 from josh_core.settings import Settings
-from tests import fake_work
+from tests.serving import fake_tasks
 
 
 def job(name: str, out: Path | None = None, owner: str = "") -> Job:
@@ -28,7 +28,7 @@ def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
 
 @pytest.fixture(scope="module")
 def process() -> Iterator[ProcessRunner]:
-    runner = ProcessRunner(fake_work.by_name, device="cpu", grace=2.0)
+    runner = ProcessRunner(fake_tasks.by_name, device="cpu", grace=2.0)
     yield runner
     runner.close()
 
@@ -100,7 +100,7 @@ def test_a_refusal_comes_through_and_a_fault_tells_nothing_of_itself(jobs: Jobs)
 
 
 def test_a_run_that_takes_too_long_is_stopped() -> None:
-    runner = ProcessRunner(fake_work.by_name, device="cpu", longest=1.0)
+    runner = ProcessRunner(fake_tasks.by_name, device="cpu", longest=1.0)
     jobs = Jobs([runner])
     ticket = run(jobs, "stubborn")
     jobs.close()
@@ -126,7 +126,7 @@ def test_the_line_has_an_order_a_limit_and_a_share_for_everybody(jobs: Jobs) -> 
 
 
 def test_jobs_of_the_page_s_own_process(tmp_path: Path) -> None:
-    jobs = Jobs([LocalRunner(fake_work.by_name)])
+    jobs = Jobs([LocalRunner(fake_tasks.by_name)])
     import os
 
     assert run(jobs, "write_pid", tmp_path / "here").state == "done"

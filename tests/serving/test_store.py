@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from josh_core.errors import ResultError
-from josh_core.mirror import FolderMirror, HubMirror
-from josh_core.store import Entry, Limits, Store
+from josh_core.serving.mirror import FolderMirror, HubMirror
+from josh_core.serving.store import Entry, Limits, Store
 
 HOSTILE = [
     "", ".", "..", "../../etc/passwd", "..%2f..%2fetc", "a/b" * 8, "\0" * 20, "a" * 15 + "\0", "x" * 65, "é" * 20,
@@ -248,7 +248,7 @@ def test_a_hub_dataset_brings_shared_runs_back(tmp_path: Path) -> None:
 
 
 def test_a_failing_mirror_does_not_disturb_sharing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("josh_core.mirror._RETRY_AFTER", (0.0,))
+    monkeypatch.setattr("josh_core.serving.mirror._RETRY_AFTER", (0.0,))
     mirror = HubMirror("someone/results", api=object())
     store = Store(tmp_path, mirror=mirror)
     entry, _ = keep(store)

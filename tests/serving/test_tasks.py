@@ -9,17 +9,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from made_up import made_up_result
 
-from josh_core import work
 from josh_core.body import load_body
-from josh_core.bundle import load_bundle, save_bundle
 from josh_core.errors import Cancelled, ResultError
 from josh_core.export import archive
+from josh_core.export.bundle import load_bundle, save_bundle
 from josh_core.export.video import encode, read_clip
-from josh_core.jobs import Job
 from josh_core.progress import Progress
+from josh_core.serving import tasks
+from josh_core.serving.jobs import Job
 from josh_core.settings import Settings
+from tests.example_result import made_up_result
 
 FRAMES = 6
 
@@ -31,14 +31,14 @@ def stored(tmp_path: Path) -> Path:
     result = made_up_result(load_body(), frames=FRAMES, points=500)
     save_bundle(result, folder, files={"result.glb": b"glTF"})
     grey = (np.full((120, 160, 3), 20 * k, np.uint8) for k in range(FRAMES))
-    encode(grey, result.frame_times, folder / work.CLIP)
+    encode(grey, result.frame_times, folder / tasks.CLIP)
     (tmp_path / "out").mkdir()
     return folder
 
 
 def make(stored: Path, name: str, progress: Progress | None = None) -> Path:
     out = stored.parent / "out"
-    work.do(Job(stored / work.CLIP, Settings(), out, kind="file", name=name), progress or Progress())
+    tasks.do(Job(stored / tasks.CLIP, Settings(), out, kind="file", name=name), progress or Progress())
     return out
 
 
@@ -50,10 +50,10 @@ def frames_in(path: Path) -> int:
 
 
 def test_the_archive_makes_what_is_missing_and_holds_everything(stored: Path, tmp_path: Path) -> None:
-    (stored / work.OVERLAY).write_bytes(b"made before")
-    out = make(stored, work.ARCHIVE)
-    assert {path.name for path in out.iterdir()} == {work.ARCHIVE, work.PAIR, work.FORMATS}
-    with zipfile.ZipFile(out / work.ARCHIVE) as packed:
+    (stored / tasks.OVERLAY).write_bytes(b"made before")
+    out = make(stored, tasks.ARCHIVE)
+    assert {path.name for path in out.iterdir()} == {tasks.ARCHIVE, tasks.PAIR, tasks.FORMATS}
+    with zipfile.ZipFile(out / tasks.ARCHIVE) as packed:
         names = set(packed.namelist())
         packed.extractall(tmp_path / "unpacked")
     assert {
@@ -71,13 +71,13 @@ def test_the_archive_makes_what_is_missing_and_holds_everything(stored: Path, tm
 
 def test_one_file_alone(stored: Path) -> None:
     seen = []
-    out = make(stored, work.OVERLAY, Progress(report=lambda stage, fraction: seen.append(stage)))
-    assert [path.name for path in out.iterdir()] == [work.OVERLAY] and set(seen) == {work.OVERLAY}
-    assert frames_in(out / work.OVERLAY) == FRAMES
+    out = make(stored, tasks.OVERLAY, Progress(report=lambda stage, fraction: seen.append(stage)))
+    assert [path.name for path in out.iterdir()] == [tasks.OVERLAY] and set(seen) == {tasks.OVERLAY}
+    assert frames_in(out / tasks.OVERLAY) == FRAMES
 
 
 def test_half_an_archive_never_appears(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for part in (work.OVERLAY, work.PAIR):
+    for part in (tasks.OVERLAY, tasks.PAIR):
         (stored / part).write_bytes(b"video")
 
     def stop(*_args: object) -> None:
@@ -85,28 +85,28 @@ def test_half_an_archive_never_appears(stored: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(archive.zipfile.ZipFile, "write", stop)
     with pytest.raises(Cancelled):
-        make(stored, work.ARCHIVE)
-    assert [path.name for path in (stored.parent / "out").iterdir()] == [work.FORMATS]
+        make(stored, tasks.ARCHIVE)
+    assert [path.name for path in (stored.parent / "out").iterdir()] == [tasks.FORMATS]
 
 
 def test_another_body_is_refused(stored: Path) -> None:
     result = load_bundle(stored)
     glb = (stored / "result.glb").read_bytes()
     for path in stored.iterdir():
-        if path.name != work.CLIP:
+        if path.name != tasks.CLIP:
             path.unlink()
     other = stored.parent / "other"
     save_bundle(replace(result, body_model="smpl-neutral"), other, files={"result.glb": glb})
-    (stored / work.CLIP).rename(other / work.CLIP)
+    (stored / tasks.CLIP).rename(other / tasks.CLIP)
     with pytest.raises(ResultError, match="another body"):
-        make(other, work.OVERLAY)
+        make(other, tasks.OVERLAY)
 
 
 def test_a_clip_is_read_by_its_times(stored: Path) -> None:
     times = load_bundle(stored).frame_times
-    brightness = [read_clip(stored / work.CLIP, times).frame(k).mean() for k in range(FRAMES)]
+    brightness = [read_clip(stored / tasks.CLIP, times).frame(k).mean() for k in range(FRAMES)]
     np.testing.assert_allclose(brightness, 20 * np.arange(FRAMES), atol=6)
-    halved = read_clip(stored / work.CLIP, times[::2])  # a result that took every second frame
+    halved = read_clip(stored / tasks.CLIP, times[::2])  # a result that took every second frame
     np.testing.assert_allclose([halved.frame(k).mean() for k in range(3)], [0, 40, 80], atol=6)
     with pytest.raises(ResultError, match="does not have"):
-        read_clip(stored / work.CLIP, np.arange(FRAMES + 2) / 30)
+        read_clip(stored / tasks.CLIP, np.arange(FRAMES + 2) / 30)

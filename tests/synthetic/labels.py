@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from josh_core.body import BodyModel
+from josh_core.body.posing import meshes_by_frame
 from josh_core.export.raster import Canvas, View
 from josh_core.geometry import intrinsics
-from josh_core.motion import meshes_by_frame
 from josh_core.types import Int, Reconstruction, UInt8
 from tests.synthetic.room import Room
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from josh_core.body import BodyModel, move_body
+from josh_core.body.posing import posed_points, posed_vertices
 from josh_core.geometry import invert, project, rotvec_to_rotmat, transform
-from josh_core.motion import posed_points, posed_vertices
 from josh_core.types import BodyTrack, Contacts, Float, People, PersonMotion, Reconstruction, Track, UInt8
 from tests.synthetic.noise import Noise
 

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from josh_core.body import BodyModel, load_body, move_body
+from josh_core.body.posing import posed_points
 from josh_core.geometry import intrinsics, rigid, rotmat_to_rotvec, rotvec_to_rotmat, transform
-from josh_core.motion import posed_points
 from josh_core.types import (
     BodyTrack,
     CameraKind,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from josh_core.body.posed import pose_points
+from josh_core.body.posing import posed_points, posed_vertices
 from josh_core.geometry import intrinsics, invert, project, rotation_angle, transform, unproject
-from josh_core.motion import posed_points, posed_vertices
 from tests.synthetic import Noise, Synthetic, film, make_scene, render_clip
 
 CASES = [("walk", "moving"), ("sit", "static"), ("two_people", "rotating"), ("march", "moving")]

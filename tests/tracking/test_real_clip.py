@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from josh_core.clip import load_clip
+from josh_core.clip.load import load_clip
 from josh_core.errors import ClipError
-from josh_core.people import find_people
 from josh_core.settings import Settings
+from josh_core.tracking import find_people
 from josh_core.types import Clip, People
 
 CLIP = Path(__file__).parents[1] / "data" / "juggle_short.mp4"

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from josh_core.errors import Cancelled, ClipError
-from josh_core.people import find
-from josh_core.people.clean import _cast_by, finish
-from josh_core.people.detect import Square
-from josh_core.people.detection import MIRROR, Detection, Mask, colours_of, landmark_distance, score_of
-from josh_core.people.masks import Claim, divide
-from josh_core.people.search import Frame, search
-from josh_core.people.track import Trail
 from josh_core.progress import Progress
 from josh_core.settings import Settings
+from josh_core.tracking import tracker
+from josh_core.tracking.detect_frame import Frame, search
+from josh_core.tracking.detection import MIRROR, Detection, Mask, colours_of, landmark_distance, score_of
+from josh_core.tracking.finish import _cast_by, finish
+from josh_core.tracking.landmarker import Square
+from josh_core.tracking.masks import Claim, divide
+from josh_core.tracking.tracklet import Trail
 from josh_core.types import Clip, People
 
 WIDTH, HEIGHT, FRAMES, STEP = 480, 270, 60, 4  # STEP: grey levels by which a frame's corner tells its number
@@ -139,9 +139,9 @@ class MadeUpNetworks:
 
 def people_of(monkeypatch: pytest.MonkeyPatch, actors: Sequence[Actor], **network: object) -> People:
     """What is found in a film of the actors."""
-    monkeypatch.setattr(find, "Landmarker", lambda _: MadeUpNetworks(actors, **network))  # type: ignore[arg-type]
-    monkeypatch.setattr(find, "ThreadPoolExecutor", lambda _: ThreadPoolExecutor(1))
-    return find.find_people(film(actors), Settings())
+    monkeypatch.setattr(tracker, "Landmarker", lambda _: MadeUpNetworks(actors, **network))  # type: ignore[arg-type]
+    monkeypatch.setattr(tracker, "ThreadPoolExecutor", lambda _: ThreadPoolExecutor(1))
+    return tracker.find_people(film(actors), Settings())
 
 
 def offsets(people: People, actor: Actor) -> list[float]:
@@ -221,16 +221,16 @@ def test_nobody_is_an_error_that_says_where_it_looked(monkeypatch: pytest.Monkey
 def test_cancelling_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     actor = Actor(RED, lambda f: (100, 220))
     networks = MadeUpNetworks([actor])
-    monkeypatch.setattr(find, "Landmarker", lambda _: networks)
+    monkeypatch.setattr(tracker, "Landmarker", lambda _: networks)
     with pytest.raises(Cancelled):
-        find.find_people(film([actor]), Settings(), Progress(cancelled=lambda: len(networks.looks) > 20))
+        tracker.find_people(film([actor]), Settings(), Progress(cancelled=lambda: len(networks.looks) > 20))
     assert len(networks.looks) < 40
 
 
 def test_people_beyond_the_number_asked_for_are_masked_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     actors = [Actor(RED, lambda f: (100, 220)), Actor(BLUE, lambda f: (380, 220), height=90)]
-    monkeypatch.setattr(find, "Landmarker", lambda _: MadeUpNetworks(actors))
-    people = find.find_people(film(actors), Settings(people=1))
+    monkeypatch.setattr(tracker, "Landmarker", lambda _: MadeUpNetworks(actors))
+    people = tracker.find_people(film(actors), Settings(people=1))
     assert len(people.tracks) == 1 and set(np.unique(people.labels)) == {0, 1, 255}
 
 

@@ -1,0 +1,1 @@
+"""Numbers that say how good a result is: `quality` without ground truth, `accuracy` against it."""

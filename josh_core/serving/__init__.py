@@ -1,0 +1,1 @@
+"""Queue, processes, tasks and store behind the page; nothing of the method is here."""
