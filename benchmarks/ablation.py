@@ -35,10 +35,11 @@ import numpy as np
 from benchmarks.clips import QUALITY, clip_files, true_path
 from josh_core import modes, pipeline
 from josh_core.clip.load import load_clip
+from josh_core.evidence import Evidence
 from josh_core.metrics.accuracy import evaluate
 from josh_core.metrics.ground_truth import Truth, load_truth
 from josh_core.metrics.quality import measure, short
-from josh_core.modes import ASSUMED_SIGMA, Evidence
+from josh_core.modes import ASSUMED_SIGMA
 from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.types import Reconstruction

@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.clips import true_path
 from josh_core.body import load_body
 from josh_core.body.names import JOINTS, LANDMARKS
-from josh_core.body.posed import pose_points
+from josh_core.body.posing import pose_points
 from josh_core.bodyfit.fit import fit_bodies
 from josh_core.clip.load import load_clip
 from josh_core.geometry import invert, project, transform

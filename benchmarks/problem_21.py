@@ -9,14 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.chained_cameras import chained
 from benchmarks.published import Published
 from josh_core.geometry import umeyama
 from josh_core.joint.local_plane import inverse_depth_plane
-from josh_core.joint.matches import Pixels, chained, packed, thinned, whitened
+from josh_core.joint.matches import Pixels, packed, thinned, whitened
 from josh_core.joint.prior import SharedSigmas, shared_prior, start_state
 from josh_core.joint.residual_blocks import posed
 from josh_core.joint.robust import Cauchy, Geman
-from josh_core.joint.skinning import BodyTable, body_points, body_table
+from josh_core.joint.skinning import BodyTable, body_points
 from josh_core.joint.solver import Joint, Solution, minimise
 from josh_core.joint.variables import (
     Cameras,
@@ -148,7 +149,7 @@ def honest_problem(d: Arrays, body: Arrays, s: Honest = Honest()) -> tuple[Probl
     table = body_table(rest, parents, points)
     f0 = start_focal(d)
     pixels = thinned(correspondences(d, s.depth), s.thin)
-    rotation, centre, size = chained(pixels, f0, int(d["mst_root"]), tensor(d["mst_edges"]))
+    rotation, centre, size = chained(pixels, f0, tensor(d["mst_edges"]))
     first = rotation[0].T.clone()
     rotation, centre = first @ rotation, (centre - centre[0]) @ first.T
     identity = torch.arange(n)[:, None].expand(-1, 2)
@@ -302,3 +303,25 @@ def _slide(world: Float, d: Arrays) -> float:
     vertices = np.unique(np.concatenate([d["contact_scale_vertex"], d["contact_static_vertex"]]))
     at, point = d["contact_static_smpl_frame"], 24 + np.searchsorted(vertices, d["contact_static_vertex"])
     return float(np.linalg.norm(world[at, point] - world[at - 1, point], axis=-1).mean() * 1000)
+
+
+def body_table(rest: dict[str, Tensor], parents: tuple[int, ...], points: Tensor) -> BodyTable:
+    """Table of the joints followed by P chosen points.
+
+    rest: v_template [V,3], shapedirs [V,3,S], regressor [J,V], weights [V,J]; points: [P,V] rows that sum to one,
+    each point a weighted mean of vertices.
+    """
+    v, dirs, regressor, weights = (rest[k].double() for k in ("v_template", "shapedirs", "regressor", "weights"))
+    joints, joints_beta = regressor @ v, torch.einsum("jv,vcs->jcs", regressor, dirs)
+    n_joints, n_points = len(parents), len(points)
+    used = (points != 0).any(0)
+    w = points[:, used].double()[:, :, None] * weights[used]  # [P,V',J]
+    mass = w.sum(1)
+    moment = torch.einsum("pvb,vc->pbc", w, v[used]) - mass[..., None] * joints
+    moment_beta = torch.einsum("pvb,vcs->pbcs", w, dirs[used]) - mass[..., None, None] * joints_beta
+    zero = torch.zeros(n_joints, n_joints, 3, 1, dtype=torch.float64)
+    mass = torch.cat([torch.eye(n_joints, dtype=torch.float64), mass])
+    moment = torch.cat([zero[..., 0], moment])
+    moment_beta = torch.cat([zero.expand(-1, -1, -1, dirs.shape[-1]), moment_beta])
+    assert mass.shape == (n_joints + n_points, n_joints)
+    return BodyTable(parents, joints, joints_beta, mass, moment, moment_beta)

@@ -14,10 +14,10 @@ import roma
 import torch
 from torch import Tensor
 
+from benchmarks.published_norm import Gamma, rho
 from josh_core.joint import residuals
 from josh_core.joint.matches import Pixels, packed
 from josh_core.joint.residual_blocks import Posed, Rows, match_rows
-from josh_core.joint.robust import Gamma, rho
 from josh_core.joint.skinning import BodyPoints, BodyTable, body_points
 from josh_core.joint.solver import minimise
 from josh_core.joint.variables import Cameras, Layout, Problem, SharedPrior, StartTerm, State, camera_poses, moved

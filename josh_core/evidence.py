@@ -1,15 +1,41 @@
-"""From a scene and its people to everything the modes need: bodies, contacts, up and floor."""
+"""What the clip says before anything is metric: from a scene and its people to bodies, contacts, up and floor."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from josh_core.body.model import BodyModel
-from josh_core.body.posed import pose_points
+from josh_core.body.posing import PosedPoints, pose_points
 from josh_core.contact.detect import View, body_up, find_contacts
-from josh_core.modes import Evidence
 from josh_core.progress import Progress
 from josh_core.scene import fit_floor
-from josh_core.types import BodyTrack, Clip, People, Scene
+from josh_core.types import BodyTrack, Clip, Contacts, Float, Floor, People, ScaleSource, Scene
 from josh_core.world import standing_scale
+
+KNOWN_HEIGHT_SIGMA = 0.01  # relative: how far a height the user gave is off
+USUAL_HEIGHT_SIGMA = 0.04  # relative: spread of adults' heights about the fitted one
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the clip says before anything is put into one metric world."""
+
+    clip: Clip
+    people: People
+    scene: Scene
+    bodies: tuple[BodyTrack, ...]
+    points: list[PosedPoints]
+    contacts: tuple[Contacts, ...]
+    floor: Floor | None  # of a travelling camera; without travel the people tell it
+    up: Float  # [3] mean axis of standing bodies, in the CameraPath's world
+    body: BodyModel
+    tier: str = "embedded"
+    depth_tied: bool = True  # the keyframes' depths share one scale
+    height_sigma: float = USUAL_HEIGHT_SIGMA  # relative standard deviation of each person's height
+    scale: tuple[float, ScaleSource, float] | None = None  # where a network has said the scale already
+    licences: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    fast: Evidence | None = None  # of mode fast where a network of its own has looked at the clip (hub tier)
 
 
 def evidence_of(

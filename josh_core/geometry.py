@@ -78,6 +78,13 @@ def pixel_grid(width: int, height: int) -> Float:
     return np.stack([x, y], -1)
 
 
+def cross_matrix(v: Float) -> Float:
+    """[M,3,3] matrices with cross_matrix(v) @ u = v x u."""
+    out = np.zeros((len(v), 3, 3))
+    out[:, 0, 1], out[:, 0, 2], out[:, 1, 2] = -v[:, 2], v[:, 1], -v[:, 0]
+    return out - out.swapaxes(-1, -2)
+
+
 def rotmat_to_rotvec(rotation: Float) -> Float:
     """Axis-angle [...,3] of rotation matrices [...,3,3]."""
     return roma.rotmat_to_rotvec(torch.from_numpy(np.ascontiguousarray(rotation, np.float64))).numpy()

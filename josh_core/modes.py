@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from josh_core import world
-from josh_core.body.model import BodyModel
-from josh_core.body.posed import PosedPoints
 from josh_core.contact.foot_lock import set_down
+from josh_core.evidence import Evidence
 from josh_core.geometry import intrinsics, transform
 from josh_core.joint import JointResult, JointStart, refine
 from josh_core.progress import Progress
@@ -22,11 +21,7 @@ from josh_core.scene import lay_floor, point_cloud
 from josh_core.settings import Settings
 from josh_core.types import (
     BodyTrack,
-    Clip,
-    Contacts,
-    Float,
     Floor,
-    People,
     PersonMotion,
     PointCloud,
     Reconstruction,
@@ -35,30 +30,6 @@ from josh_core.types import (
 )
 
 ASSUMED_SIGMA = 0.3  # relative: how far an assumed camera height is off
-KNOWN_HEIGHT_SIGMA = 0.01  # relative: how far a height the user gave is off
-USUAL_HEIGHT_SIGMA = 0.04  # relative: spread of adults' heights about the fitted one
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """All that the clip says before anything is put into one metric world."""
-
-    clip: Clip
-    people: People
-    scene: Scene
-    bodies: tuple[BodyTrack, ...]
-    points: list[PosedPoints]
-    contacts: tuple[Contacts, ...]
-    floor: Floor | None  # of a travelling camera; without travel the people tell it
-    up: Float  # [3] mean axis of standing bodies, in the CameraPath's world
-    body: BodyModel
-    tier: str = "embedded"
-    depth_tied: bool = True  # the keyframes' depths share one scale
-    height_sigma: float = USUAL_HEIGHT_SIGMA  # relative standard deviation of each person's height
-    scale: tuple[float, ScaleSource, float] | None = None  # where a network has said the scale already
-    licences: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    fast: Evidence | None = None  # of mode fast where a network of its own has looked at the clip (hub tier)
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,10 @@ from josh_core import __version__, modes
 from josh_core.body.model import load_body
 from josh_core.bodyfit.fit import fit_bodies
 from josh_core.clip.load import load_clip
-from josh_core.evidence import evidence_of
+from josh_core.evidence import KNOWN_HEIGHT_SIGMA, Evidence, evidence_of
 from josh_core.export.bundle import save_bundle
 from josh_core.export.glb import glb_bytes
 from josh_core.metrics.quality import measure
-from josh_core.modes import Evidence
 from josh_core.networks.weights import LICENCES, choose_tier
 from josh_core.progress import Progress
 from josh_core.scene import reconstruct_scene, straighten
@@ -46,8 +45,8 @@ def gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
     evidence = _gather(clip, settings, progress)
     if settings.height_m is None:
         return evidence
-    own = evidence.fast and replace(evidence.fast, height_sigma=modes.KNOWN_HEIGHT_SIGMA)
-    return replace(evidence, height_sigma=modes.KNOWN_HEIGHT_SIGMA, fast=own)
+    own = evidence.fast and replace(evidence.fast, height_sigma=KNOWN_HEIGHT_SIGMA)
+    return replace(evidence, height_sigma=KNOWN_HEIGHT_SIGMA, fast=own)
 
 
 def _gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:

@@ -13,8 +13,8 @@ import torch
 
 from josh_core.body.model import BodyModel
 from josh_core.body.move import move_body
-from josh_core.body.posed import PosedPoints
-from josh_core.contact.detect import FEET, is_part
+from josh_core.body.names import FEET, is_part
+from josh_core.body.posing import PosedPoints
 from josh_core.geometry import intrinsics, project, rigid, rotation_between, rotmat_to_rotvec, transform
 from josh_core.types import BodyTrack, CameraPath, Contacts, Float, Floor, PersonMotion, ScaleSource, Scene
 

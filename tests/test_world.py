@@ -7,8 +7,9 @@ import torch
 from josh_core import world
 from josh_core.body.model import load_body
 from josh_core.body.move import move_body
-from josh_core.body.posed import pose_points
-from josh_core.contact.detect import FEET, body_up, is_part
+from josh_core.body.names import FEET, is_part
+from josh_core.body.posing import pose_points
+from josh_core.contact.detect import body_up
 from josh_core.geometry import invert, rigid, rotation_angle, rotvec_to_rotmat, transform
 from josh_core.types import BodyTrack, CameraPath, Contacts, DepthMaps, Floor, Matches, Scene
 

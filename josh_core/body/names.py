@@ -1,4 +1,4 @@
-"""Names and order of joints and landmarks: SMPL's 24 joints and BlazePose's 33 landmarks."""
+"""Names and order of SMPL's 24 joints and BlazePose's 33 landmarks; kinds of contact points by their names."""
 
 from __future__ import annotations
 
@@ -66,3 +66,12 @@ LANDMARKS = (
     "left_foot_index",
     "right_foot_index",
 )
+
+FEET = ("heel", "sole", "ball", "toe")
+LIMBS = ("hand", "knee", "shin", "elbow", "forearm")  # on the floor when low
+SEAT = ("seat", "thigh")  # bear weight on anything while sitting; all other points only when lying low
+
+
+def is_part(name: str, parts: tuple[str, ...]) -> bool:
+    """Whether a contact point such as "left_big_toe" belongs to one of the parts."""
+    return any(part in name for part in parts)

@@ -1,17 +1,37 @@
-"""Points of one person's motion as numpy arrays in the world: joints, contact points, landmarks, the whole mesh."""
+"""Posed bodies as numpy arrays, in a camera or in the world: joints, contact points, landmarks, the whole mesh."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from josh_core.body.model import BodyModel
 from josh_core.geometry import rotvec_to_rotmat
-from josh_core.types import Float, Int, PersonMotion, Reconstruction
+from josh_core.types import BodyTrack, Float, Int, PersonMotion, Reconstruction
 
 _BATCH = 32  # frames whose meshes are held at once
+
+
+@dataclass(frozen=True)
+class PosedPoints:
+    """Points of one person in the camera of each of its frames, m."""
+
+    joints: Float  # [n,24,3]
+    contacts: Float  # [n,C,3]
+
+
+def pose_points(track: BodyTrack, body: BodyModel) -> PosedPoints:
+    """Joints and contact points of a body track in its cameras."""
+    with torch.no_grad():
+        p = body.points(
+            torch.as_tensor(track.betas, dtype=torch.float32).expand(len(track.frames), -1),
+            torch.as_tensor(track.rotations, dtype=torch.float32),
+            torch.as_tensor(track.transl, dtype=torch.float32),
+        )
+    return PosedPoints(p.joints.double().numpy(), p.contacts.double().numpy())
 
 
 def posed_points(body: BodyModel, betas: Float, pose: Float, transl: Float) -> tuple[Float, Float, Float]:

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 
 from josh_core.body.model import BodyModel
-from josh_core.body.posed import PosedPoints, pose_points
+from josh_core.body.names import FEET, LIMBS, SEAT, is_part
+from josh_core.body.posing import PosedPoints, pose_points
 from josh_core.contact.stance import stance_odds
 from josh_core.geometry import intrinsics, project
 from josh_core.progress import Progress
@@ -27,9 +28,6 @@ LOW_HEIGHT = 0.09  # m over the lowest point of the body: a toe of a stance foot
 LOW_WIDTH = 0.02  # m
 SEAT_SECONDS = 2.5  # s, shortest rest of a seat: a squat is held for less
 SHORTEST = 0.1  # s, contacts and gaps shorter than this are noise
-FEET = ("heel", "sole", "ball", "toe")
-LIMBS = ("hand", "knee", "shin", "elbow", "forearm")  # on the floor when low
-SEAT = ("seat", "thigh")  # bear weight on anything while sitting; all other points only when lying low
 
 
 @dataclass(frozen=True)
@@ -181,11 +179,6 @@ def _probability(p: PosedPoints, up_cam: Float, speed: Float, names: tuple[str, 
         else:
             out[:, c] = long_still[:, c] * low[:, c]
     return out
-
-
-def is_part(name: str, parts: tuple[str, ...]) -> bool:
-    """Whether a contact point such as "left_big_toe" belongs to one of the parts."""
-    return any(part in name for part in parts)
 
 
 def _seated(joints: Float, up_cam: Float) -> Float:

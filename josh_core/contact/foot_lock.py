@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
-from josh_core.contact.detect import FEET, is_part
+from josh_core.body.names import FEET, is_part
 from josh_core.types import Float, Int
 
 FLOOR_SIGMA = 0.02  # m, how well a touching foot point lies on the floor plane

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from josh_core.body.posed import PosedPoints
+from josh_core.body.posing import PosedPoints
 from josh_core.geometry import transform
 from josh_core.types import BodyTrack, CameraPath, Float
 

@@ -6,10 +6,9 @@ from dataclasses import replace
 
 from josh_core.body.model import BodyModel
 from josh_core.bodyfit.fit import fit_bodies
-from josh_core.evidence import evidence_of
+from josh_core.evidence import Evidence, evidence_of
 from josh_core.hub.josh3r_stage import reconstruct_josh3r
 from josh_core.hub.mast3r_scene import reconstruct_scene_mast3r
-from josh_core.modes import Evidence
 from josh_core.networks.loaded import load_josh3r, load_mast3r
 from josh_core.networks.weights import JOSH3R, LICENCES, MAST3R, Weight, find
 from josh_core.progress import Progress

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from josh_core.body.model import BodyModel
-from josh_core.contact.detect import FEET, is_part
+from josh_core.body.names import FEET, is_part
 from josh_core.joint.skinning import BodyTable
 
 

@@ -52,32 +52,3 @@ class Geman:
 
     def slope(self, n2: Tensor) -> Tensor:
         return (self.c**2 / (self.c**2 + n2)) ** 2
-
-
-@dataclass(frozen=True)
-class Gamma:
-    """2 rho_gamma(|r|), the paper's norm (DESIGN section 8), rounded off within `eps` of zero for finite weights."""
-
-    gamma: float
-    eps: float = 1e-6
-
-    def value(self, n2: Tensor) -> Tensor:
-        return 2 * rho(self._length(n2), self.gamma)
-
-    def slope(self, n2: Tensor) -> Tensor:
-        d = self._length(n2)
-        return self.gamma * (d + offset(self.gamma)) ** (self.gamma - 1) / d
-
-    def _length(self, n2: Tensor) -> Tensor:
-        return (n2 + self.eps**2).sqrt()
-
-
-def offset(gamma: float) -> float:
-    """o = (1/gamma)^(1/(gamma-1)), which makes the slope of rho one at zero."""
-    return (1 / gamma) ** (1 / (gamma - 1))
-
-
-def rho(d: Tensor, gamma: float) -> Tensor:
-    """rho_gamma(d) = (d + o)^gamma - o^gamma for distances d >= 0."""
-    o = offset(gamma)
-    return (d + o) ** gamma - o**gamma

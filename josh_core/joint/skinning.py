@@ -56,28 +56,6 @@ class BodyPoints(NamedTuple):
     by_shape: Tensor | None  # [N,P,3,S]
 
 
-def body_table(rest: dict[str, Tensor], parents: tuple[int, ...], points: Tensor) -> BodyTable:
-    """Table of the joints followed by P chosen points.
-
-    rest: v_template [V,3], shapedirs [V,3,S], regressor [J,V], weights [V,J]; points: [P,V] rows that sum to one,
-    each point a weighted mean of vertices.
-    """
-    v, dirs, regressor, weights = (rest[k].double() for k in ("v_template", "shapedirs", "regressor", "weights"))
-    joints, joints_beta = regressor @ v, torch.einsum("jv,vcs->jcs", regressor, dirs)
-    n_joints, n_points = len(parents), len(points)
-    used = (points != 0).any(0)
-    w = points[:, used].double()[:, :, None] * weights[used]  # [P,V',J]
-    mass = w.sum(1)
-    moment = torch.einsum("pvb,vc->pbc", w, v[used]) - mass[..., None] * joints
-    moment_beta = torch.einsum("pvb,vcs->pbcs", w, dirs[used]) - mass[..., None, None] * joints_beta
-    zero = torch.zeros(n_joints, n_joints, 3, 1, dtype=torch.float64)
-    mass = torch.cat([torch.eye(n_joints, dtype=torch.float64), mass])
-    moment = torch.cat([zero[..., 0], moment])
-    moment_beta = torch.cat([zero.expand(-1, -1, -1, dirs.shape[-1]), moment_beta])
-    assert mass.shape == (n_joints + n_points, n_joints)
-    return BodyTable(parents, joints, joints_beta, mass, moment, moment_beta)
-
-
 def _posed_joints(table: BodyTable, rotations: Tensor, joints: Tensor) -> tuple[Tensor, Tensor]:
     """Global rotations [N,J,3,3] and positions [N,J,3] by walking the tree; joints: [N,J,3] at rest."""
     turned, placed = [rotations[:, 0]], [joints[:, 0]]

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from josh_core.body.model import BodyModel
+from josh_core.body.names import FEET, is_part
 from josh_core.body.posing import posed_points
 from josh_core.geometry import invert, project
 from josh_core.types import Float, People, PersonMotion, Reconstruction, Track
 
-FEET = ("heel", "sole", "ball", "toe")
 IN_CONTACT = 0.5  # probability from which a contact point counts as touching
 SEEN = 0.5  # visibility from which a landmark counts as seen
 BODY_LANDMARKS = [11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]  # shoulders, elbows, wrists, hips, knees, ankles
@@ -120,7 +120,7 @@ class _Pool:
 
 def _measure_person(result: Reconstruction, person: PersonMotion, body: BodyModel, track: Track | None) -> _Pool:
     joints, contacts, landmarks = posed_points(body, person.betas, person.pose, person.transl)
-    feet = [i for i, name in enumerate(result.contact_names) if any(part in name for part in FEET)]
+    feet = [i for i, name in enumerate(result.contact_names) if is_part(name, FEET)]
     sides = [[i for i, j in enumerate(feet) if result.contact_names[j].startswith(s)] for s in ("left", "right")]
     touching = person.contact[:, feet] > IN_CONTACT
     points = contacts[:, feet]

@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from josh_core.geometry import rotvec_to_rotmat
+from josh_core.geometry import cross_matrix, rotvec_to_rotmat
 from josh_core.scene.lens import FocalPrior, Lens, distort, undistort
-from josh_core.scene.rotation_only import cross_matrix
 from josh_core.scene.tracks import Sightings
 from josh_core.types import Float, Int
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from josh_core.geometry import rotvec_to_rotmat
+from josh_core.geometry import cross_matrix, rotvec_to_rotmat
 from josh_core.scene.lens import FocalPrior
 from josh_core.types import Float, Int
 
@@ -113,13 +113,6 @@ def _linearise(pairs: PixelPairs, state: Turning) -> tuple[Float, Float]:
     shrink = np.einsum("mij,mj->mi", second_from_first, ray * [-1.0, -1.0, 0.0])
     by_focal = np.einsum("mij,mj->mi", d_pixel, shrink) + state.focal * y[:, :2] / z[:, None]
     return residual, np.concatenate([by_first, by_second, by_focal[..., None]], -1)
-
-
-def cross_matrix(v: Float) -> Float:
-    """[M,3,3] matrices with cross_matrix(v) @ u = v x u."""
-    out = np.zeros((len(v), 3, 3))
-    out[:, 0, 1], out[:, 0, 2], out[:, 1, 2] = -v[:, 2], v[:, 1], -v[:, 0]
-    return out - out.swapaxes(-1, -2)
 
 
 def _assemble(pairs: PixelPairs, jacobian: Float, residual: Float, weight: Float, nodes: int) -> tuple[Float, Float]:

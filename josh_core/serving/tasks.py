@@ -5,19 +5,12 @@ Heavy rooms are imported inside, so that the page's own process never loads them
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from josh_core.errors import ResultError
 from josh_core.progress import Progress
 from josh_core.serving.jobs import Job
-from josh_core.settings import Settings
 
-LOOKS = 3  # frames that a first look searches for people
-LOOK_SIDE = 960  # px, longest side of a frame in a first look
 FORMATS, OVERLAY, PAIR, ARCHIVE = "files", "overlay.mp4", "side_by_side.mp4", "everything.zip"  # made from a result
 CLIP = "clip.mp4"
-TILE = 0.8  # side of a searched square over the picture's shorter side, beside the whole picture
-SURE = 0.75  # score from which a sighting counts
 
 
 def prepare() -> None:
@@ -32,6 +25,8 @@ def prepare() -> None:
 def do(job: Job, progress: Progress) -> None:
     """Do a job of any kind."""
     if job.kind == "look":
+        from josh_core.tracking.count import guess_people
+
         job.out.write_text(str(guess_people(job.clip, job.settings)), "utf-8")
     elif job.kind == "file":
         make_file(job, progress)
@@ -96,33 +91,3 @@ def make_file(job: Job, progress: Progress) -> None:
         with progress.stage(ARCHIVE):
             videos = {CLIP: job.clip, OVERLAY: place[OVERLAY], PAIR: place[PAIR]}
             pack(source, place[FORMATS], videos, job.out / ARCHIVE)
-
-
-def guess_people(path: Path, settings: Settings) -> int:
-    """How many people a few frames of the chosen part show at once, at most; a guess before the run."""
-    import cv2
-    import numpy as np
-
-    from josh_core.tracking.landmarker import Landmarker, Square, tiles
-    from josh_core.tracking.tracklet import bodies
-
-    capture = cv2.VideoCapture(str(path))
-    most = 0
-    try:
-        with Landmarker(1.0) as networks:
-            for k in range(LOOKS):
-                time = settings.start + (settings.seconds or 1.0) * (k + 0.5) / LOOKS
-                capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * time)
-                decoded, image = capture.read()
-                if not decoded:
-                    break
-                scale = LOOK_SIDE / max(image.shape[:2])
-                small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-                rgb = np.ascontiguousarray(small[..., ::-1])
-                whole = Square.around(np.array([0, 0, rgb.shape[1], rgb.shape[0]], float), 1.0)
-                parts = [whole, *tiles(rgb.shape[1], rgb.shape[0], TILE)]
-                seen = [d for part in parts for d in networks.search(rgb, part) if d.score >= SURE]
-                most = max(most, len(bodies(seen, 1.0)))
-    finally:
-        capture.release()
-    return most

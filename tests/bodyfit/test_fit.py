@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from josh_core.body.names import LANDMARKS
-from josh_core.body.posed import pose_points
+from josh_core.body.posing import pose_points
 from josh_core.bodyfit.fit import HEIGHT, fit_bodies, refocus
 from josh_core.bodyfit.left_right import mirror_names
 from josh_core.errors import Cancelled

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from josh_core.body.names import FEET, LIMBS, is_part
 from josh_core.contact import detect
 
 
@@ -44,5 +45,5 @@ def test_the_slower_side_counts_and_unknown_is_no_contact():
 
 
 def test_names_tell_the_part():
-    assert detect.is_part("left_big_toe", detect.FEET)
-    assert not detect.is_part("left_seat", detect.FEET + detect.LIMBS)
+    assert is_part("left_big_toe", FEET)
+    assert not is_part("left_seat", FEET + LIMBS)

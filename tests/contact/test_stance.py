@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from josh_core.body.posed import PosedPoints
+from josh_core.body.posing import PosedPoints
 from josh_core.contact.stance import MOST_AGAINST, stance_odds
 from josh_core.types import BodyTrack, CameraPath
 

@@ -7,9 +7,9 @@ import pytest
 
 from josh_core import modes
 from josh_core.errors import Cancelled
+from josh_core.evidence import Evidence
 from josh_core.joint import JointResult, JointStart, chunks, refine
 from josh_core.metrics.accuracy import evaluate
-from josh_core.modes import Evidence
 from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.types import Reconstruction

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from josh_core.body import BodyModel, load_body
+from josh_core.body.names import FEET, is_part
 from josh_core.body.posing import posed_points
 from josh_core.geometry import invert, project
-from josh_core.metrics.quality import FEET, QUANTITIES, foot_slide, format_table, jitter, measure, rows, short
+from josh_core.metrics.quality import QUANTITIES, foot_slide, format_table, jitter, measure, rows, short
 from josh_core.types import People, PersonMotion, Reconstruction, Track
 from tests.example_result import made_up_result
 
@@ -32,7 +33,7 @@ def _statue(result: Reconstruction, body: BodyModel, step: np.ndarray, height: f
     pose = np.repeat(person.pose[:1], n, 0)
     transl = person.transl[:1] + np.arange(n)[:, None] * step
     _, contacts, _ = posed_points(body, person.betas, pose, transl)
-    feet = [i for i, name in enumerate(body.contact_names) if any(part in name for part in FEET)]
+    feet = [i for i, name in enumerate(body.contact_names) if is_part(name, FEET)]
     lowest = contacts[0, feet, 1].min()
     transl[:, 1] += height - lowest
     joints, contacts, _ = posed_points(body, person.betas, pose, transl)

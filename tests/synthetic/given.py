@@ -8,10 +8,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from josh_core.body.posed import pose_points
+from josh_core.body.posing import pose_points
 from josh_core.contact.detect import body_up
+from josh_core.evidence import Evidence
 from josh_core.metrics.ground_truth import TruePerson, Truth, foot_rows, limb_rows
-from josh_core.modes import Evidence
 from josh_core.scene import fit_floor
 from josh_core.scene.depth import empty_depths
 from josh_core.types import Bool, CameraPath, Clip, DepthMaps, Float, Reconstruction, Scene

@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from josh_core.body.posed import pose_points
-from josh_core.body.posing import posed_points, posed_vertices
+from josh_core.body.posing import pose_points, posed_points, posed_vertices
 from josh_core.geometry import intrinsics, invert, project, rotation_angle, transform, unproject
 from tests.synthetic import Noise, Synthetic, film, make_scene, render_clip
 
