@@ -75,4 +75,4 @@ def chained(px: Pixels, focal: float, edges: Tensor) -> tuple[Tensor, Tensor, Te
 
 def _both_ends(px: Pixels, focal: Tensor) -> tuple[Tensor, Tensor]:
     depth = px.near + px.ratio
-    return residuals.lifted(px.px_a, depth[:, 0], focal), residuals.lifted(px.px_b, depth[:, 1], focal)
+    return residuals.backproject(px.px_a, depth[:, 0], focal), residuals.backproject(px.px_b, depth[:, 1], focal)

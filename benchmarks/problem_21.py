@@ -13,15 +13,15 @@ from benchmarks.chained_cameras import chained
 from benchmarks.published import Published
 from josh_core.geometry import umeyama
 from josh_core.joint.local_plane import inverse_depth_plane
-from josh_core.joint.matches import Pixels, packed, thinned, whitened
+from josh_core.joint.matches import Pixels, pack_matches, thin_matches, whiten_matches
 from josh_core.joint.prior import SharedSigmas, shared_prior, start_state
-from josh_core.joint.residual_blocks import posed
+from josh_core.joint.residual_blocks import evaluate_state
 from josh_core.joint.robust import Cauchy, Geman
-from josh_core.joint.skinning import BodyTable, body_points
-from josh_core.joint.solver import Joint, Solution, minimise
+from josh_core.joint.skinning import BodyTable, skinned_points
+from josh_core.joint.solver import JointModel, Solution, minimise
 from josh_core.joint.variables import (
     Cameras,
-    Layout,
+    GlobalsLayout,
     MatchTerm,
     Problem,
     SmoothTerm,
@@ -148,7 +148,7 @@ def honest_problem(d: Arrays, body: Arrays, s: Honest = Honest()) -> tuple[Probl
     points[np.arange(count), sole] = 1
     table = body_table(rest, parents, points)
     f0 = start_focal(d)
-    pixels = thinned(correspondences(d, s.depth), s.thin)
+    pixels = thin_matches(correspondences(d, s.depth), s.thin)
     rotation, centre, size = chained(pixels, f0, tensor(d["mst_edges"]))
     first = rotation[0].T.clone()
     rotation, centre = first @ rotation, (centre - centre[0]) @ first.T
@@ -168,7 +168,7 @@ def honest_problem(d: Arrays, body: Arrays, s: Honest = Honest()) -> tuple[Probl
     cameras = Cameras(rotation, centre * unit, identity, mix, frame, tensor(d["true_K"])[:2, 2], f0)
     joints = (table.joints[0] + table.joints_beta[0] @ start.betas[0])[None]
     state = replace(start_state(cameras, start, 1.0, joints, person, frame), log_size=(size * unit).log())
-    layout = Layout(1, n)
+    layout = GlobalsLayout(1, n)
     free = torch.ones(layout.size, dtype=torch.bool)
     free[layout.scale : layout.betas] = False  # each keyframe has its own depth scale; there is no floor term
     free[layout.cameras : layout.cameras + 6] = False  # the first camera is the world's origin
@@ -199,7 +199,7 @@ def _matches(pixels: Pixels, s: Honest) -> MatchTerm:
     """All matches; a pair together counts as `matches_per_pair` observations at most, for their errors are shared."""
     _, group, count = torch.unique(pixels.a * 1000 + pixels.b, return_inverse=True, return_counts=True)
     share = (s.matches_per_pair / (2.0 * count[group])).clamp(max=1.0)
-    return packed(replace(pixels, weight=pixels.weight.clamp(max=1.0) * share[:, None]), Cauchy(2.0))
+    return pack_matches(replace(pixels, weight=pixels.weight.clamp(max=1.0) * share[:, None]), Cauchy(2.0))
 
 
 def _surface(d: Arrays, vertices: np.ndarray, joints: int, s: Honest) -> SurfaceTerm:
@@ -218,7 +218,7 @@ def _static(d: Arrays, vertices: np.ndarray, joints: int, s: Honest) -> StaticTe
 def _metres_per_unit(table: BodyTable, start: StartTerm, surface: SurfaceTerm, size: Tensor, focal: float) -> float:
     """The scale that puts the touching points on the scene: the median over the contacts of the start bodies."""
     betas = start.betas.expand(len(start.transl), -1)
-    y = body_points(table, start.rotations, start.transl, betas).p[surface.body, surface.point]
+    y = skinned_points(table, start.rotations, start.transl, betas).p[surface.body, surface.point]
     normal = surface.plane * tensor(np.array([focal, focal, 1.0]))
     return float(((normal * y).sum(-1) / size[surface.knot]).median())
 
@@ -226,8 +226,8 @@ def _metres_per_unit(table: BodyTable, start: StartTerm, surface: SurfaceTerm, s
 def solve_honest(d: Arrays, body: Arrays, s: Honest = Honest(), steps: int = 12) -> tuple[Problem, Solution[State]]:
     """Our solver on the honest objective."""
     problem, state = honest_problem(d, body, s)
-    problem = replace(problem, matches=whitened(posed(problem, state, False), s.px))
-    return problem, minimise(Joint(problem), state, steps)
+    problem = replace(problem, matches=whiten_matches(evaluate_state(problem, state, False), s.px))
+    return problem, minimise(JointModel(problem), state, steps)
 
 
 def published_problem(d: Arrays, body: Arrays) -> Published:
@@ -269,7 +269,7 @@ def _point(d: Arrays, name: str) -> Tensor:
 def errors(problem: Problem, state: State, d: Arrays) -> dict[str, float]:
     """Errors against the truth, in the recorded report's metrics (mm, %, px)."""
     rotation, centre, _ = camera_poses(problem.cameras, state)
-    world = body_points(problem.table, state.rotations, state.transl, state.betas[problem.person]).p.numpy()
+    world = skinned_points(problem.table, state.rotations, state.transl, state.betas[problem.person]).p.numpy()
     scale = (state.log_scale + state.log_size).exp().numpy() * d["true_depth_scale"]
     return metrics(rotation.numpy(), centre.numpy(), world, scale, float(state.log_focal.exp()), d)
 

@@ -16,11 +16,20 @@ from torch import Tensor
 
 from benchmarks.published_norm import Gamma, rho
 from josh_core.joint import residuals
-from josh_core.joint.matches import Pixels, packed
-from josh_core.joint.residual_blocks import Posed, Rows, match_rows
-from josh_core.joint.skinning import BodyPoints, BodyTable, body_points
+from josh_core.joint.matches import Pixels, pack_matches
+from josh_core.joint.residual_blocks import EvaluatedState, ResidualBlock, match_block
+from josh_core.joint.skinning import BodyTable, SkinnedPoints, skinned_points
 from josh_core.joint.solver import minimise
-from josh_core.joint.variables import Cameras, Layout, Problem, SharedPrior, StartTerm, State, camera_poses, moved
+from josh_core.joint.variables import (
+    Cameras,
+    GlobalsLayout,
+    Problem,
+    SharedPrior,
+    StartTerm,
+    State,
+    camera_poses,
+    retract,
+)
 
 WEIGHTS = {"match": 1.0, "scale": 1.0, "static": 0.1, "prior": 100.0, "smooth": 0.1}
 COARSE, FINE = (500, 0.07), (200, 0.014)  # steps and learning rate
@@ -116,7 +125,7 @@ def bodies(problem: Published, x: Parameters) -> Tensor:
     """Joints and contact points [K,Q,3] in the cameras, at the start focal."""
     root = roma.unitquat_to_rotmat(roma.quat_wxyz_to_xyzw(x.root_quat / x.root_quat.norm(dim=-1, keepdim=True)))
     rotations = torch.cat([root[:, None], x.pose], 1)
-    return body_points(problem.table, rotations, x.transl, x.betas.expand(len(root), -1)).p
+    return skinned_points(problem.table, rotations, x.transl, x.betas.expand(len(root), -1)).p
 
 
 def objective(problem: Published, x: Parameters, fine: bool) -> Terms:
@@ -159,16 +168,16 @@ def _prior(problem: Published, x: Parameters) -> Tensor:
     return sum((_mean(rho(_norm(c), 1.1)) for c in changes), rho(_norm(x.betas - problem.betas), 1.1))
 
 
-def _lifted(px: Pixels, end: int, size: Tensor, focal: Tensor, ratio: Tensor) -> Tensor:
+def _backproject(px: Pixels, end: int, size: Tensor, focal: Tensor, ratio: Tensor) -> Tensor:
     """Points [M,3] in the camera of one end of each correspondence."""
     knot, ray = (px.a, px.px_a) if end == 0 else (px.b, px.px_b)
-    return residuals.lifted(ray, size[knot] * (px.near[:, end] + px.ratio[:, end] * ratio), focal)
+    return residuals.backproject(ray, size[knot] * (px.near[:, end] + px.ratio[:, end] * ratio), focal)
 
 
 def _match_3d(px: Pixels, rotation: Tensor, centre: Tensor, size: Tensor, focal: Tensor, ratio: Tensor) -> Tensor:
     """Confidence-weighted mean of rho_1.1 of the distance between both ends' points in the world."""
     ends = [
-        (rotation[k] @ _lifted(px, end, size, focal, ratio)[..., None])[..., 0] + centre[k]
+        (rotation[k] @ _backproject(px, end, size, focal, ratio)[..., None])[..., 0] + centre[k]
         for end, k in enumerate((px.a, px.b))
     ]
     c = px.weight[:, 0] / px.weight[:, 0].sum()
@@ -179,7 +188,7 @@ def _match_2d(px: Pixels, rotation: Tensor, centre: Tensor, size: Tensor, focal:
     """Confidence-weighted mean of rho_0.4 of the reprojection errors, both ways."""
     total = px.weight.new_zeros(())
     for end, (k, to, seen) in enumerate(((px.a, px.b, px.px_b), (px.b, px.a, px.px_a))):
-        p = (rotation[k] @ _lifted(px, end, size, focal, ratio)[..., None])[..., 0] + centre[k] - centre[to]
+        p = (rotation[k] @ _backproject(px, end, size, focal, ratio)[..., None])[..., 0] + centre[k] - centre[to]
         u, _ = residuals.pixel((rotation[to].mT @ p[..., None])[..., 0], focal)
         total = total + (px.weight[:, end] * rho(_norm(u - seen), 0.4)).sum()
     return total / px.weight.sum()
@@ -241,18 +250,26 @@ class FixedBody:
     def held(self) -> None:
         return None
 
-    def rows(self, state: State, jacobian: bool) -> list[Rows]:
+    def rows(self, state: State, jacobian: bool) -> list[ResidualBlock]:
         rotation, centre, turn = camera_poses(self.problem.cameras, state)
         nothing = rotation.new_zeros(0)
-        at = Posed(
-            self.problem, state, rotation, centre, turn, BodyPoints(self.p_cam, None, None), nothing, nothing, jacobian
+        at = EvaluatedState(
+            self.problem,
+            state,
+            rotation,
+            centre,
+            turn,
+            SkinnedPoints(self.p_cam, None, None),
+            nothing,
+            nothing,
+            jacobian,
         )
-        return [match_rows(at), *self._small(state, jacobian)]
+        return [match_block(at), *self._small(state, jacobian)]
 
-    def moved(self, state: State, step_globals: Tensor, step_bodies: Tensor) -> State:
-        return moved(self.problem, state, step_globals, step_bodies)
+    def retract(self, state: State, step_globals: Tensor, step_bodies: Tensor) -> State:
+        return retract(self.problem, state, step_globals, step_bodies)
 
-    def _small(self, state: State, jacobian: bool) -> list[Rows]:
+    def _small(self, state: State, jacobian: bool) -> list[ResidualBlock]:
         """Contact and smoothness terms, a few hundred rows, differentiated automatically."""
         g = len(self.free)
         zero = torch.zeros(g, dtype=torch.float64)
@@ -267,14 +284,14 @@ class FixedBody:
         slopes = torch.func.jacfwd(lambda x: self._vectors(state, x))(zero) if jacobian else (None,) * 3
         robust = Gamma(1.1, self.eps / 10)
         return [
-            Rows(r[None], w.double()[None], robust, columns, None if j is None else j[None])
+            ResidualBlock(r[None], w.double()[None], robust, columns, None if j is None else j[None])
             for r, w, j in zip(values, weights, slopes, strict=True)
         ]
 
     def _vectors(self, state: State, step: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Residual vectors [q,e] of contact scene, contact static and smoothness after a step of the globals."""
         d = self.published
-        at = moved(self.problem, state, step, torch.zeros(0, 75, dtype=torch.float64))
+        at = retract(self.problem, state, step, torch.zeros(0, 75, dtype=torch.float64))
         rotation, centre, _ = camera_poses(self.problem.cameras, at)
         ratio = at.log_focal.exp() / d.focal
         depth = at.log_size[d.scale_knot].exp() * (d.scale_near + d.scale_ratio * ratio)
@@ -289,7 +306,7 @@ class FixedBody:
 def fixed_body(published: Published, cameras: Cameras, eps: float) -> FixedBody:
     """The published fine objective over cameras, depth scales and focal, norms rounded off within `eps` of zero."""
     knots = len(published.median)
-    layout = Layout(1, knots)
+    layout = GlobalsLayout(1, knots)
     free = torch.zeros(layout.size, dtype=torch.bool)
     free[layout.focal] = True
     free[layout.cameras + 6 :] = True  # the first camera is the world's origin, only its depth scale moves
@@ -304,7 +321,7 @@ def fixed_body(published: Published, cameras: Cameras, eps: float) -> FixedBody:
         free=free,
         start=nobody,
         shared=SharedPrior(empty.view(0, layout.size), empty),
-        matches=packed(px, Gamma(0.4, eps)),
+        matches=pack_matches(px, Gamma(0.4, eps)),
     )
     p_cam = bodies(published, start_parameters(published))
     return FixedBody(published, problem, free, p_cam, eps)

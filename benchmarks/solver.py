@@ -3,7 +3,7 @@
     python -m benchmarks.solver [--repeat 5] [--threads 2] [--published-schedule]
 
 Without --published-schedule the published Adam run is quoted from its recording (700 steps, about 77 s on two quiet
-cores); with it, the reference schedule in josh_core/joint/published.py is run as well, which takes minutes.
+cores); with it, the reference schedule in benchmarks/published.py is run as well, which takes minutes.
 """
 
 from __future__ import annotations

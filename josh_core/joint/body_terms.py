@@ -1,4 +1,4 @@
-"""Everybody's frames as one sequence of body frames, and the terms that speak of bodies alone."""
+"""Everybody's frames as one list of body frames, and the terms that need bodies and cameras only."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from josh_core.bodyfit.observations import gather_evidence
 from josh_core.joint import residuals
 from josh_core.joint.body_points import PointIndex
 from josh_core.joint.interface import JointStart
-from josh_core.joint.residual_blocks import Posed, seen
+from josh_core.joint.residual_blocks import EvaluatedState, points_in_camera
 from josh_core.joint.robust import Cauchy, Geman
 from josh_core.joint.variables import LandmarkTerm, SmoothTerm, StartTerm, StaticTerm
 
 SWINGING = ("knee", "ankle", "foot", "elbow", "wrist", "hand")
-STIFF = ("foot", "hand", "collar")  # joints that the evidence hardly turns
+STIFF = ("foot", "hand", "collar")  # joints whose rotation the landmarks hardly show
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class BodySigmas:
 
 
 @dataclass(frozen=True)
-class Sequence:
+class BodyFrames:
     """N body frames, people one after the other, each in time order."""
 
     person: Tensor  # [N] int
@@ -48,7 +48,7 @@ class Sequence:
     independent: Tensor  # [N] how much of an independent observation one frame is
 
     @classmethod
-    def of(cls, start: JointStart, correlated: float) -> Sequence:
+    def of(cls, start: JointStart, correlated: float) -> BodyFrames:
         """All body frames of the start."""
         counts = [len(b.frames) for b in start.bodies]
         frame = np.concatenate([np.zeros(0, np.int64), *(b.frames for b in start.bodies)]).astype(np.int64)
@@ -64,8 +64,8 @@ class Sequence:
         return torch.from_numpy(np.ascontiguousarray(np.concatenate([empty, *parts]), np.float64))
 
 
-def start_term(start: JointStart, sequence: Sequence, with_landmarks: bool, s: BodySigmas) -> StartTerm:
-    """The start bodies at the cameras' focal, believed as far as their evidence goes."""
+def start_term(start: JointStart, sequence: BodyFrames, with_landmarks: bool, s: BodySigmas) -> StartTerm:
+    """The start bodies at the cameras' focal, each quantity with its standard deviation."""
     focal = start.scene.cameras.focal
     transl = [b.transl * [1.0, 1.0, focal / b.focal] for b in start.bodies]
     pose = torch.full((len(JOINTS),), s.pose, dtype=torch.float64)
@@ -86,7 +86,7 @@ def start_term(start: JointStart, sequence: Sequence, with_landmarks: bool, s: B
     )
 
 
-def smooth_term(sequence: Sequence, s: BodySigmas) -> SmoothTerm:
+def smooth_term(sequence: BodyFrames, s: BodySigmas) -> SmoothTerm:
     """Accelerations over three body frames of one person that are close in time."""
     n = len(sequence.frame)
     sigma = torch.full((len(JOINTS),), s.trunk, dtype=torch.float64)
@@ -103,17 +103,17 @@ def smooth_term(sequence: Sequence, s: BodySigmas) -> SmoothTerm:
     return SmoothTerm(stencil * usable[:, None], sigma, usable.double(), Cauchy(3.0))
 
 
-def static_term(sequence: Sequence, chance: Tensor, index: PointIndex, s: BodySigmas) -> StaticTerm:
-    """Contact points that touch in two consecutive frames of one person. chance: [N,C] contact probability."""
+def static_term(sequence: BodyFrames, probability: Tensor, index: PointIndex, s: BodySigmas) -> StaticTerm:
+    """Contact points that touch in two consecutive frames of one person. probability: [N,C] contact probability."""
     joined = (sequence.person[1:] == sequence.person[:-1]) & (sequence.frame[1:] - sequence.frame[:-1] == 1)
-    weight = chance[1:] * chance[:-1] * joined[:, None]
+    weight = probability[1:] * probability[:-1] * joined[:, None]
     step = float((sequence.time[1:] - sequence.time[:-1])[joined].median()) if bool(joined.any()) else 1.0
     weight = torch.where(weight > 0.25, weight, 0.0)
     ever = (weight > 0).any(0)
     return StaticTerm(index.contacts[ever], weight[:, ever], s.static * step, Geman(3.0))
 
 
-def landmark_term(start: JointStart, sequence: Sequence, index: PointIndex) -> LandmarkTerm:
+def landmark_term(start: JointStart, sequence: BodyFrames, index: PointIndex) -> LandmarkTerm:
     """2D landmarks of all body frames, as seen; what is missing or not a number weighs nothing."""
     cameras = start.scene.cameras
     rays, sigmas = [], []
@@ -131,15 +131,15 @@ def landmark_term(start: JointStart, sequence: Sequence, index: PointIndex) -> L
     return LandmarkTerm(index.landmarks, px, sigma, weight, Cauchy(2.0))
 
 
-def unbiased(term: LandmarkTerm, at: Posed, sigma_bias: float) -> LandmarkTerm:
-    """The landmarks freed from what is constant in their errors at a state.
+def remove_landmark_bias(term: LandmarkTerm, at: EvaluatedState, sigma_bias: float) -> LandmarkTerm:
+    """The landmarks freed from what is constant in their errors in a state.
 
     A landmark network puts each landmark a little off the body's own, always to the same side. The weighted mean error
-    in metres across the view, shrunk by its prior, is taken for that.
+    in metres across the line of sight, shrunk by its prior, is taken for that.
     """
     problem, focal = at.problem, at.state.log_focal.exp()
     n, people = len(problem.frame), len(at.state.betas)
-    y = seen(at, torch.arange(n), term.points).y
+    y = points_in_camera(at, torch.arange(n), term.points).y
     u, _ = residuals.pixel(y, focal)
     metres = (y[..., 2:] / focal).clamp(min=1e-6)  # m of a pixel at the person
     information = term.weight / (term.sigma * metres[..., 0]) ** 2

@@ -1,6 +1,6 @@
 """Long clips: overlapping chunks solved one after the other, so that memory is bounded by the chunk.
 
-1. Every chunk is solved alone. What all of them share (focal, scale, floor, shapes) is fused by their information.
+1. Every chunk is solved alone. What they all share (focal, scale, floor, shapes) is fused by their information.
 2. With that fixed, the chunks are solved again from first to last. What lies before a seam is held where the chunk
    before has put it, having looked a second beyond the seam itself: nothing jumps there.
 """
@@ -16,8 +16,8 @@ from torch import Tensor
 
 from josh_core.joint.interface import JointStart
 from josh_core.joint.schedule import STEPS, Outcome, Work, by_contact, prepare, round_problem, solve_rounds
-from josh_core.joint.solver import Joint, Solution, minimise
-from josh_core.joint.variables import CAMERA, Layout, State, bodies_in_cameras, globals_of, with_bodies
+from josh_core.joint.solver import JointModel, Solution, minimise
+from josh_core.joint.variables import CAMERA, GlobalsLayout, State, bodies_in_cameras, globals_of, with_bodies
 from josh_core.types import Clip, Int, Matches, Track
 
 MOST_BODIES = 1200  # body frames in a chunk, before its overlaps
@@ -82,12 +82,12 @@ def solve_chunks(work: Work, seams: list[int], tick: Callable[[], None]) -> Outc
     for part, (solution, _, _) in zip(parts, alone, strict=True):
         at = _carried(work, state, part, solution.state)
         again = replace(round_problem(part.work, at, 1.0, first=False), free=_unheld(part), held=_held(part))
-        again_solution = minimise(Joint(again), at, STEPS[-1], tick=tick)
-        before += minimise(Joint(again), part.work.state, 0).cost
+        again_solution = minimise(JointModel(again), at, STEPS[-1], tick=tick)
+        before += minimise(JointModel(again), part.work.state, 0).cost
         after += again_solution.cost
         iterations += again_solution.iterations
         state = _written(state, part, again_solution.state)
-    column = Layout.scale
+    column = GlobalsLayout.scale
     sigma = float(covariance[column, column].sqrt()) if bool(free[column]) else None
     return Outcome(state, before, (after,), iterations, sigma, any(by_contact(problem) for _, problem, _ in alone))
 

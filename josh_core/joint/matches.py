@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from josh_core.joint import residuals
-from josh_core.joint.residual_blocks import Posed
+from josh_core.joint.residual_blocks import EvaluatedState
 from josh_core.joint.robust import Robust
 from josh_core.joint.variables import MatchTerm
 
@@ -32,7 +32,7 @@ class Pixels:
     sigma_depth: Tensor  # [M,2] share, standard deviation of the depth
 
 
-def packed(px: Pixels, robust: Robust) -> MatchTerm:
+def pack_matches(px: Pixels, robust: Robust) -> MatchTerm:
     """Both directions of every correspondence, sorted by pair and packed in rows of ROW."""
     a, b = torch.cat([px.a, px.b]), torch.cat([px.b, px.a])
     order = torch.argsort(a * (int(torch.cat([a, b]).max()) + 1) + b, stable=True)
@@ -67,7 +67,7 @@ def packed(px: Pixels, robust: Robust) -> MatchTerm:
     )
 
 
-def whitened(at: Posed, sigma_px: float) -> MatchTerm:
+def whiten_matches(at: EvaluatedState, sigma_px: float) -> MatchTerm:
     """The match term with each residual's covariance sigma_px^2 I + sigma_depth^2 g g^T, g = du/d(log depth).
 
     The depth of each point is thereby eliminated: along the epipolar line a residual may be a depth error, across it
@@ -77,7 +77,7 @@ def whitened(at: Posed, sigma_px: float) -> MatchTerm:
     assert term is not None
     focal = at.state.log_focal.exp()
     size = (at.state.log_scale + at.state.log_size[term.a]).exp()[:, None]
-    y_a = residuals.lifted(term.ray, size * (term.near + term.ratio * focal / cameras.focal), focal)
+    y_a = residuals.backproject(term.ray, size * (term.near + term.ratio * focal / cameras.focal), focal)
     r_a, r_b = at.rotation[cameras.knot_frame[term.a]], at.rotation[cameras.knot_frame[term.b]]
     c = at.centre[cameras.knot_frame[term.a]] - at.centre[cameras.knot_frame[term.b]]
     turned = y_a @ (r_b.mT @ r_a).mT
@@ -91,7 +91,7 @@ def whitened(at: Posed, sigma_px: float) -> MatchTerm:
     return replace(term, whiten=identity / sigma_px + outer * (along - 1 / sigma_px)[..., None])
 
 
-def thinned(px: Pixels, per_pair: int) -> Pixels:
+def thin_matches(px: Pixels, per_pair: int) -> Pixels:
     """At most `per_pair` correspondences of each pair, evenly spread over their order; the same ones every time."""
     key = px.a * (int(px.b.max()) + 1) + px.b if len(px.b) else px.b
     order = torch.argsort(key, stable=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from josh_core.joint.residual_blocks import Rows
+from josh_core.joint.residual_blocks import ResidualBlock
 from josh_core.joint.variables import BODY
 
 PAIR = 2 * BODY
@@ -39,7 +39,7 @@ class Step:
     predicted: float  # decrease of the cost that the quadratic model promises
 
 
-def assemble(rows: list[Rows], n_globals: int, n_bodies: int, held: Tensor | None = None) -> Normal:
+def assemble(rows: list[ResidualBlock], n_globals: int, n_bodies: int, held: Tensor | None = None) -> Normal:
     """Add up J^T W J and J^T W r of all terms (iteratively reweighted: W holds the robust slopes).
 
     held: [N] bool, body frames whose step is to be nothing.
@@ -69,7 +69,7 @@ def _hold(out: Normal, held: Tensor) -> None:
     out.bb[held, 0] = torch.eye(BODY, dtype=out.bb.dtype)
 
 
-def _add(out: Normal, rows: Rows) -> None:
+def _add(out: Normal, rows: ResidualBlock) -> None:
     """Add one term to the normal equations in place."""
     assert rows.by_globals is not None and rows.columns is not None
     n_globals = len(out.g)

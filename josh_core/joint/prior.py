@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from josh_core.joint.variables import Cameras, Layout, SharedPrior, StartTerm, State
+from josh_core.joint.variables import Cameras, GlobalsLayout, SharedPrior, StartTerm, State
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class SharedSigmas:
     shift_step: float = 0.3  # units of the start world, between neighbouring knots' corrections
 
 
-def shared_prior(layout: Layout, state: State, sigmas: SharedSigmas) -> SharedPrior:
+def shared_prior(layout: GlobalsLayout, state: State, sigmas: SharedSigmas) -> SharedPrior:
     """Everything shared is near `state`; neighbouring knots are corrected alike."""
     eye = torch.eye(layout.size, dtype=torch.float64)
     knots = layout.knots

@@ -11,12 +11,12 @@ from torch import Tensor
 from josh_core.joint import residuals
 from josh_core.joint import rotations as rot
 from josh_core.joint.robust import Robust
-from josh_core.joint.skinning import BodyPoints, body_points, stature
+from josh_core.joint.skinning import SkinnedPoints, skinned_points, stature
 from josh_core.joint.variables import BODY, Problem, State, camera_poses, globals_of
 
 
 @dataclass(frozen=True)
-class Rows:
+class ResidualBlock:
     """M rows of q residual vectors of length e, one robust norm per vector.
 
     Jacobians are by the global columns `columns` and by the unknowns of body frames first, first + 1, ...
@@ -36,35 +36,35 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Posed:
-    """A state with its cameras and body points worked out; Jacobians of the points only where asked."""
+class EvaluatedState:
+    """A state with its cameras and body points computed; Jacobians of the points only where asked."""
 
     problem: Problem
     state: State
     rotation: Tensor  # [T,3,3] world_from_cam
     centre: Tensor  # [T,3] m
     turn: Tensor  # [T,3]
-    points: BodyPoints
+    points: SkinnedPoints
     growth: Tensor  # [N] stature over that of the start
     growth_by_shape: Tensor  # [N,S] derivative of log growth
     jacobian: bool
 
 
-def posed(problem: Problem, state: State, jacobian: bool) -> Posed:
+def evaluate_state(problem: Problem, state: State, jacobian: bool) -> EvaluatedState:
     """Cameras of all frames and points of all body frames."""
     rotation, centre, turn = camera_poses(problem.cameras, state)
     betas = state.betas[problem.person]
-    points = body_points(problem.table, state.rotations, state.transl, betas, jacobian)
+    points = skinned_points(problem.table, state.rotations, state.transl, betas, jacobian)
     tall, by_shape = stature(problem.table, betas)
     growth = tall / stature(problem.table, problem.start.betas[problem.person])[0]
-    return Posed(problem, state, rotation, centre, turn, points, growth, by_shape / tall[:, None], jacobian)
+    return EvaluatedState(problem, state, rotation, centre, turn, points, growth, by_shape / tall[:, None], jacobian)
 
 
-def grown(at: Posed, body: Tensor, r: Tensor, by_shape: Tensor) -> tuple[Tensor, Tensor]:
+def in_body_size(at: EvaluatedState, body: Tensor, r: Tensor, by_shape: Tensor) -> tuple[Tensor, Tensor]:
     """Lengths in the size of the body: r / growth, and its derivative by the shape from that of r (if not empty).
 
-    With lengths in metres every term that likes short ways would shrink people, cameras and scene together, which
-    only the weak prior on body height resists. body: [M] int, r: [M,q,e], by_shape: [M,q,e,S].
+    Measured in metres, every term that penalises a length could be lowered by shrinking people, cameras and scene
+    together; only the weak prior on body height would resist. body: [M] int, r: [M,q,e], by_shape: [M,q,e,S].
     """
     growth = at.growth[body][:, None, None]
     r = r / growth
@@ -74,7 +74,7 @@ def grown(at: Posed, body: Tensor, r: Tensor, by_shape: Tensor) -> tuple[Tensor,
 
 
 @dataclass(frozen=True)
-class View:
+class PointsInCamera:
     """Body points in their frame's camera, with derivatives by [two knots' turn and shift, scale, shape] and body."""
 
     y: Tensor  # [M,q,3] m
@@ -83,7 +83,7 @@ class View:
     by_bodies: Tensor  # [M,q,3,BODY]
 
 
-def seen(at: Posed, body: Tensor, points: Tensor) -> View:
+def points_in_camera(at: EvaluatedState, body: Tensor, points: Tensor) -> PointsInCamera:
     """y = R^T (p - c) of body frames [M] and their points [M,q] or [q]; derivatives empty unless asked."""
     problem, cameras, layout = at.problem, at.problem.cameras, at.problem.layout
     frame = problem.frame[body]
@@ -93,7 +93,7 @@ def seen(at: Posed, body: Tensor, points: Tensor) -> View:
     y = (p - c[:, None]) @ r_t.transpose(-1, -2)
     if not at.jacobian:
         empty = y.new_zeros(0)
-        return View(y, empty, empty, empty)
+        return PointsInCamera(y, empty, empty, empty)
     assert at.points.by_pose is not None and at.points.by_shape is not None
     knots, mix = cameras.knot[frame], cameras.mix[frame]
     turn = r_t[:, None] @ rot.hat(p - c[:, None]) @ rot.left_jacobian(at.turn[frame])[:, None]  # [M,q,3,3]
@@ -112,24 +112,24 @@ def seen(at: Posed, body: Tensor, points: Tensor) -> View:
         ],
         -1,
     )
-    return View(y, columns, by_globals, r_t[:, None] @ at.points.by_pose[body[:, None], points])
+    return PointsInCamera(y, columns, by_globals, r_t[:, None] @ at.points.by_pose[body[:, None], points])
 
 
-def match_rows(at: Posed) -> Rows:
+def match_block(at: EvaluatedState) -> ResidualBlock:
     """A point of knot a, lifted with its depth, lands on its pixel in knot b (2D match)."""
     term, cameras, layout = at.problem.matches, at.problem.cameras, at.problem.layout
     assert term is not None
     focal, frame_a, frame_b = at.state.log_focal.exp(), cameras.knot_frame[term.a], cameras.knot_frame[term.b]
     size = (at.state.log_scale + at.state.log_size[term.a]).exp()[:, None]
     far = size * term.ratio * focal / cameras.focal
-    y_a = residuals.lifted(term.ray, size * term.near + far, focal)  # [B,m,3]
+    y_a = residuals.backproject(term.ray, size * term.near + far, focal)  # [B,m,3]
     r_a, r_bt = at.rotation[frame_a], at.rotation[frame_b].transpose(-1, -2)
     turned = y_a @ (r_bt @ r_a).transpose(-1, -2)
     y_b = turned + (r_bt @ (at.centre[frame_a] - at.centre[frame_b])[..., None])[:, None, :, 0]
     u, du = residuals.pixel(y_b, focal)
     r = (term.whiten @ (u - term.px)[..., None])[..., 0]
     if not at.jacobian:
-        return Rows(r, term.weight, term.robust)
+        return ResidualBlock(r, term.weight, term.robust)
     du = term.whiten @ du  # from here on derivatives are whitened
     du_w = du @ r_bt[:, None]  # by a shift in the world
     lever_a, lever_b = y_a @ r_a.transpose(-1, -2), y_b @ r_bt
@@ -147,35 +147,39 @@ def match_rows(at: Posed) -> Rows:
     columns = torch.cat(
         [layout.knot(term.a, 0, 7), layout.knot(term.b, 0, 6), torch.full_like(term.a[:, None], layout.focal)], -1
     )
-    return Rows(r, term.weight, term.robust, columns, by_globals)
+    return ResidualBlock(r, term.weight, term.robust, columns, by_globals)
 
 
-def surface_rows(at: Posed) -> Rows:
+def surface_block(at: EvaluatedState) -> ResidualBlock:
     """Contact scene: a touching body point lies on the scene's surface beside its projection."""
     term, layout = at.problem.surface, at.problem.layout
     assert term is not None
-    view = seen(at, term.body, term.point[:, None])
-    y, sigma = view.y[:, 0], term.sigma[:, None]
+    in_camera = points_in_camera(at, term.body, term.point[:, None])
+    y, sigma = in_camera.y[:, 0], term.sigma[:, None]
     depth_scale = (at.state.log_scale + at.state.log_size[term.knot]).exp()
     r, normal, by_size, by_focal = residuals.surface_distance(y, term.plane, depth_scale, at.state.log_focal.exp())
     r = r + term.clearance
     weight = term.weight[:, None]
     if not at.jacobian:
-        return Rows(grown(at, term.body, (r[:, None] / sigma)[:, None], r.new_zeros(0))[0], weight, term.robust)
+        return ResidualBlock(
+            in_body_size(at, term.body, (r[:, None] / sigma)[:, None], r.new_zeros(0))[0], weight, term.robust
+        )
     n = normal[:, None]
-    by_view = (n @ view.by_globals[:, 0])[:, 0] / sigma  # [M,13 + S], shape last
-    r_white, by_shape = grown(at, term.body, (r[:, None] / sigma)[:, None], by_view[:, None, None, 13:])
+    by_shared = (n @ in_camera.by_globals[:, 0])[:, 0] / sigma  # [M,13 + S], shape last
+    r_white, by_shape = in_body_size(at, term.body, (r[:, None] / sigma)[:, None], by_shared[:, None, None, 13:])
     growth = at.growth[term.body][:, None]
     others = torch.stack([by_size, by_size, by_focal], -1) / sigma
-    by_globals = torch.cat([by_view[:, :13] / growth, by_shape[:, 0, 0], others / growth], -1)
+    by_globals = torch.cat([by_shared[:, :13] / growth, by_shape[:, 0, 0], others / growth], -1)
     knot = term.knot[:, None]
     shared = [torch.full_like(knot, layout.scale), layout.knot(term.knot, 6, 1), torch.full_like(knot, layout.focal)]
-    by_bodies = n @ view.by_bodies[:, 0] / (sigma * growth)[..., None]
-    columns = torch.cat([view.columns, *shared], -1)
-    return Rows(r_white, weight, term.robust, columns, by_globals[:, None, None], term.body, by_bodies[:, None])
+    by_bodies = n @ in_camera.by_bodies[:, 0] / (sigma * growth)[..., None]
+    columns = torch.cat([in_camera.columns, *shared], -1)
+    return ResidualBlock(
+        r_white, weight, term.robust, columns, by_globals[:, None, None], term.body, by_bodies[:, None]
+    )
 
 
-def floor_rows(at: Posed) -> Rows:
+def floor_block(at: EvaluatedState) -> ResidualBlock:
     """Contact floor: points that stand on the floor are at its height."""
     term, layout = at.problem.floor, at.problem.layout
     assert term is not None
@@ -185,10 +189,10 @@ def floor_rows(at: Posed) -> Rows:
     everyone = torch.arange(len(p))
     r = ((height - term.clearance) / term.sigma)[..., None]
     if not at.jacobian:
-        return Rows(grown(at, everyone, r, r.new_zeros(0))[0], term.weight, term.robust)
+        return ResidualBlock(in_body_size(at, everyone, r, r.new_zeros(0))[0], term.weight, term.robust)
     assert at.points.by_pose is not None and at.points.by_shape is not None
     by_shape = (normal[:, None] * at.points.by_shape[:, term.points]).sum(-2, keepdim=True) / term.sigma
-    r, by_shape = grown(at, everyone, r, by_shape)
+    r, by_shape = in_body_size(at, everyone, r, by_shape)
     scale = term.sigma * at.growth[:, None, None, None]
     by_scale = offset.expand(*p.shape[:2], 1)
     by_floor = torch.cat([by_scale, p @ term.axes.T, torch.ones_like(by_scale)], -1)[:, :, None] / scale
@@ -196,25 +200,27 @@ def floor_rows(at: Posed) -> Rows:
     columns = torch.cat([shared, layout.person(at.problem.person)], -1)
     by_bodies = (normal[:, None] * at.points.by_pose[:, term.points]).sum(-2, keepdim=True) / scale
     by_globals = torch.cat([by_floor, by_shape], -1)
-    return Rows(r, term.weight, term.robust, columns, by_globals, everyone, by_bodies)
+    return ResidualBlock(r, term.weight, term.robust, columns, by_globals, everyone, by_bodies)
 
 
-def static_rows(at: Posed) -> Rows:
+def static_block(at: EvaluatedState) -> ResidualBlock:
     """Contact static: a point that touches in two neighbouring body frames is at one world position."""
     term, layout = at.problem.static, at.problem.layout
     assert term is not None
     r = residuals.slide(at.points.p[:, term.points]) / term.sigma
     first = torch.arange(len(r))
     if not at.jacobian:
-        return Rows(grown(at, first, r, r.new_zeros(0))[0], term.weight, term.robust)
+        return ResidualBlock(in_body_size(at, first, r, r.new_zeros(0))[0], term.weight, term.robust)
     assert at.points.by_pose is not None and at.points.by_shape is not None
     by_pose, by_shape = at.points.by_pose[:, term.points] / term.sigma, at.points.by_shape[:, term.points] / term.sigma
-    r, by_globals = grown(at, first, r, by_shape[1:] - by_shape[:-1])
+    r, by_globals = in_body_size(at, first, r, by_shape[1:] - by_shape[:-1])
     by_bodies = torch.cat([-by_pose[:-1], by_pose[1:]], -1) / at.growth[:-1, None, None, None]
-    return Rows(r, term.weight, term.robust, layout.person(at.problem.person[:-1]), by_globals, first, by_bodies)
+    return ResidualBlock(
+        r, term.weight, term.robust, layout.person(at.problem.person[:-1]), by_globals, first, by_bodies
+    )
 
 
-def smooth_rows(at: Posed) -> Rows:
+def smooth_block(at: EvaluatedState) -> ResidualBlock:
     """Smooth: joints accelerate little."""
     term, layout = at.problem.smooth, at.problem.layout
     assert term is not None
@@ -223,55 +229,55 @@ def smooth_rows(at: Posed) -> Rows:
     r = residuals.acceleration(at.points.p[:, :joints], term.stencil) / sigma
     first, weight = torch.arange(len(r)), term.weight[:, None].expand(-1, joints)
     if not at.jacobian:
-        return Rows(grown(at, first, r, r.new_zeros(0))[0], weight, term.robust)
+        return ResidualBlock(in_body_size(at, first, r, r.new_zeros(0))[0], weight, term.robust)
     assert at.points.by_pose is not None and at.points.by_shape is not None
     by_pose, by_shape = (x[:, :joints] / sigma[..., None] for x in (at.points.by_pose, at.points.by_shape))
     s = term.stencil.T[:, :, None, None, None]
-    r, by_globals = grown(at, first, r, s[0] * by_shape[:-2] + s[1] * by_shape[1:-1] + s[2] * by_shape[2:])
+    r, by_globals = in_body_size(at, first, r, s[0] * by_shape[:-2] + s[1] * by_shape[1:-1] + s[2] * by_shape[2:])
     by_bodies = torch.cat([s[0] * by_pose[:-2], s[1] * by_pose[1:-1], s[2] * by_pose[2:]], -1)
     by_bodies = by_bodies / at.growth[first][:, None, None, None]
-    return Rows(r, weight, term.robust, layout.person(at.problem.person[first]), by_globals, first, by_bodies)
+    return ResidualBlock(r, weight, term.robust, layout.person(at.problem.person[first]), by_globals, first, by_bodies)
 
 
-def landmark_rows(at: Posed) -> Rows:
+def landmark_block(at: EvaluatedState) -> ResidualBlock:
     """2D landmarks: body points project onto what was seen."""
     term, layout = at.problem.landmarks, at.problem.layout
     assert term is not None
     n = len(at.problem.frame)
-    view = seen(at, torch.arange(n), term.points)
-    u, du = residuals.pixel(view.y, at.state.log_focal.exp())
+    in_camera = points_in_camera(at, torch.arange(n), term.points)
+    u, du = residuals.pixel(in_camera.y, at.state.log_focal.exp())
     sigma = term.sigma[..., None]
     r = (u - term.px) / sigma
     if not at.jacobian:
-        return Rows(r, term.weight, term.robust)
+        return ResidualBlock(r, term.weight, term.robust)
     du = du / sigma[..., None]
-    by_globals = torch.cat([du @ view.by_globals, (u / sigma)[..., None]], -1)
-    columns = torch.cat([view.columns, torch.full_like(view.columns[:, :1], layout.focal)], -1)
-    return Rows(r, term.weight, term.robust, columns, by_globals, torch.arange(n), du @ view.by_bodies)
+    by_globals = torch.cat([du @ in_camera.by_globals, (u / sigma)[..., None]], -1)
+    columns = torch.cat([in_camera.columns, torch.full_like(in_camera.columns[:, :1], layout.focal)], -1)
+    return ResidualBlock(r, term.weight, term.robust, columns, by_globals, torch.arange(n), du @ in_camera.by_bodies)
 
 
-def root_rows(at: Posed) -> Rows:
+def root_block(at: EvaluatedState) -> ResidualBlock:
     """Start of the root's place: along the ray as uncertain as its depth, tight across it."""
     start, layout = at.problem.start, at.problem.layout
     n = len(at.problem.frame)
-    view = seen(at, torch.arange(n), torch.zeros(1, dtype=torch.long))
+    in_camera = points_in_camera(at, torch.arange(n), torch.zeros(1, dtype=torch.long))
     table, betas = at.problem.table, start.betas[at.problem.person]
     y0 = start.transl + table.joints[0] + betas @ table.joints_beta[0].T
     ratio = at.state.log_focal.exp() / at.problem.cameras.focal
-    r, dy, by_focal = residuals.root_place(view.y[:, 0], y0, ratio)
+    r, dy, by_focal = residuals.root_place(in_camera.y[:, 0], y0, ratio)
     sigma = torch.stack([start.sigma_depth, *[torch.full_like(start.sigma_depth, start.sigma_across)] * 2], -1)
     weight = torch.ones(n, 1, dtype=r.dtype)
     r = (r / sigma)[:, None]
     if not at.jacobian:
-        return Rows(r, weight, at.problem.quadratic)
+        return ResidualBlock(r, weight, at.problem.quadratic)
     dy, by_focal = dy / sigma[..., None], by_focal / sigma
-    by_globals = torch.cat([dy @ view.by_globals[:, 0], by_focal[..., None]], -1)[:, None]
-    columns = torch.cat([view.columns, torch.full_like(view.columns[:, :1], layout.focal)], -1)
-    by_bodies = (dy @ view.by_bodies[:, 0])[:, None]
-    return Rows(r, weight, at.problem.quadratic, columns, by_globals, torch.arange(n), by_bodies)
+    by_globals = torch.cat([dy @ in_camera.by_globals[:, 0], by_focal[..., None]], -1)[:, None]
+    columns = torch.cat([in_camera.columns, torch.full_like(in_camera.columns[:, :1], layout.focal)], -1)
+    by_bodies = (dy @ in_camera.by_bodies[:, 0])[:, None]
+    return ResidualBlock(r, weight, at.problem.quadratic, columns, by_globals, torch.arange(n), by_bodies)
 
 
-def pose_rows(at: Posed) -> Rows:
+def pose_block(at: EvaluatedState) -> ResidualBlock:
     """Start of the pose: each joint's rotation, and the root's in the camera, near the start."""
     problem, start, layout = at.problem, at.problem.start, at.problem.layout
     n, joints = start.rotations.shape[:2]
@@ -282,7 +288,7 @@ def pose_rows(at: Posed) -> Rows:
     weight = torch.ones(n, joints, dtype=v.dtype)
     r = v / start.sigma_pose[:, None]
     if not at.jacobian:
-        return Rows(r, weight, problem.quadratic)
+        return ResidualBlock(r, weight, problem.quadratic)
     by_turn = rot.inverse_right_jacobian(v) / start.sigma_pose[:, None, None]  # [N,J,3,3]
     by_bodies = torch.zeros(n, joints, 3, BODY, dtype=v.dtype)
     j = torch.arange(joints)
@@ -292,30 +298,30 @@ def pose_rows(at: Posed) -> Rows:
     by_globals = torch.zeros(n, joints, 3, 6, dtype=v.dtype)
     by_globals[:, 0] = torch.cat([root * mix[:, :1, None], root * mix[:, 1:, None]], -1)
     columns = torch.cat([layout.knot(knots[:, 0], 0, 3), layout.knot(knots[:, 1], 0, 3)], -1)
-    return Rows(r, weight, problem.quadratic, columns, by_globals, torch.arange(n), by_bodies)
+    return ResidualBlock(r, weight, problem.quadratic, columns, by_globals, torch.arange(n), by_bodies)
 
 
-def global_rows(at: Posed) -> Rows:
+def global_block(at: EvaluatedState) -> ResidualBlock:
     """Start of everything shared: focal, scales, floor, shapes, heights and camera corrections (all linear)."""
     prior, x = at.problem.shared, globals_of(at.state)
     r = (prior.jacobian @ x - prior.target)[None, :, None]
     columns = torch.arange(len(x))[None]
-    return Rows(r, torch.ones_like(r[..., 0]), at.problem.quadratic, columns, prior.jacobian[None, :, None])
+    return ResidualBlock(r, torch.ones_like(r[..., 0]), at.problem.quadratic, columns, prior.jacobian[None, :, None])
 
 
-TERMS: dict[str, Callable[[Posed], Rows]] = {
-    "matches": match_rows,
-    "surface": surface_rows,
-    "floor": floor_rows,
-    "static": static_rows,
-    "smooth": smooth_rows,
-    "landmarks": landmark_rows,
+TERMS: dict[str, Callable[[EvaluatedState], ResidualBlock]] = {
+    "matches": match_block,
+    "surface": surface_block,
+    "floor": floor_block,
+    "static": static_block,
+    "smooth": smooth_block,
+    "landmarks": landmark_block,
 }
 
 
-def objective(at: Posed) -> list[Rows]:
+def objective(at: EvaluatedState) -> list[ResidualBlock]:
     """All terms that the problem has, in one fixed order."""
-    rows = [global_rows(at)]
+    rows = [global_block(at)]
     if len(at.problem.frame):
-        rows += [root_rows(at), pose_rows(at)]
+        rows += [root_block(at), pose_block(at)]
     return rows + [term(at) for name, term in TERMS.items() if getattr(at.problem, name) is not None]

@@ -1,8 +1,8 @@
 """The residuals of JOSH as pure functions of tensors, each with its equation and its derivatives.
 
 Every function gives r (not yet whitened) and, where it says so, the derivative of r by its arguments. The robust
-norms are in robust.py; the objective that adds the terms up is in terms.py. Pixels are measured from the principal
-point, cameras are OpenCV, `y` is always a point in a camera and `p` a point in the world.
+norms are in robust.py; the objective that adds the terms up is in residual_blocks.py. Pixels are measured from the
+principal point, cameras are OpenCV, `y` is always a point in a camera and `p` a point in the world.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def pixel(y: Tensor, focal: Tensor) -> tuple[Tensor, Tensor]:
     return u, du
 
 
-def lifted(ray: Tensor, depth: Tensor, focal: Tensor) -> Tensor:
+def backproject(ray: Tensor, depth: Tensor, focal: Tensor) -> Tensor:
     """y = depth (ray_x / f, ray_y / f, 1). ray: [...,2] px, depth: [...] -> [...,3]."""
     return torch.cat([ray / focal, torch.ones_like(ray[..., :1])], -1) * depth[..., None]
 

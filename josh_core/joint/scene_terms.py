@@ -1,4 +1,4 @@
-"""Where bodies touch the scene, as the depth maps and the floor have it, and the depths of the matches."""
+"""The terms that need the scene: contact with its depth maps and its floor, and matches with their depths."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor
 
 from josh_core.joint import residuals
 from josh_core.joint.body_points import PointIndex
-from josh_core.joint.body_terms import Sequence
+from josh_core.joint.body_terms import BodyFrames
 from josh_core.joint.interface import JointStart
 from josh_core.joint.local_plane import inverse_depth_plane
 from josh_core.joint.matches import Pixels
-from josh_core.joint.residual_blocks import Posed, seen
+from josh_core.joint.residual_blocks import EvaluatedState, points_in_camera
 from josh_core.joint.robust import Geman
 from josh_core.joint.variables import FloorTerm, SurfaceTerm
 from josh_core.types import Float, Floor
@@ -37,10 +37,12 @@ class SceneSigmas:
     per_pair: float = 150.0  # independent observations a pair is worth at most
 
 
-def surface_term(at: Posed, start: JointStart, chance: Tensor, index: PointIndex, s: SceneSigmas) -> SurfaceTerm | None:
+def surface_term(
+    at: EvaluatedState, start: JointStart, probability: Tensor, index: PointIndex, s: SceneSigmas
+) -> SurfaceTerm | None:
     """Contact points of keyframes beside confident scene depth, with the plane of that neighbourhood.
 
-    chance: [N,C] contact probability. None where there is no depth or nothing touches it.
+    probability: [N,C] contact probability. None where there is no depth or nothing touches it.
     """
     depths, frame_of = start.scene.depths, at.problem.cameras.knot_frame
     if not depths.depth.size or not bool((depths.confidence * ~depths.backdrop > CONFIDENT).any()):
@@ -48,11 +50,11 @@ def surface_term(at: Posed, start: JointStart, chance: Tensor, index: PointIndex
     knot_of = torch.full((len(start.clip),), -1, dtype=torch.long)
     knot_of[frame_of] = torch.arange(len(frame_of))
     knots = knot_of[at.problem.frame]
-    body, contact = ((chance > TOUCHING) & (knots >= 0)[:, None]).nonzero(as_tuple=True)
+    body, contact = ((probability > TOUCHING) & (knots >= 0)[:, None]).nonzero(as_tuple=True)
     if not len(body):
         return None
     point, knot = index.contacts[contact], knots[body]
-    y = seen(at, body, point[:, None]).y[:, 0]
+    y = points_in_camera(at, body, point[:, None]).y[:, 0]
     focal = at.state.log_focal.exp()
     u, _ = residuals.pixel(y, focal)
     px, inverse, weight = _neighbourhood(start, knot, u.numpy(), s.reach)
@@ -73,7 +75,7 @@ def surface_term(at: Posed, start: JointStart, chance: Tensor, index: PointIndex
         plane=plane[keep],
         clearance=index.clearance[contact][keep],
         sigma=sigma[keep],
-        weight=(trust * chance[body, contact])[keep],
+        weight=(trust * probability[body, contact])[keep],
         robust=Geman(3.0),
     )
 
@@ -103,17 +105,17 @@ def _neighbourhood(start: JointStart, knot: Tensor, u: Float, reach: float) -> t
 
 
 def floor_term(
-    at: Posed, floor: Floor, sequence: Sequence, chance: Tensor, index: PointIndex, s: SceneSigmas
+    at: EvaluatedState, floor: Floor, sequence: BodyFrames, probability: Tensor, index: PointIndex, s: SceneSigmas
 ) -> FloorTerm:
-    """Contact points near the floor so far are on it. chance: [N,C] contact probability."""
+    """Contact points near the floor so far are on it. probability: [N,C] contact probability."""
     normal = torch.tensor(np.asarray(floor.normal, np.float64))
     axes = tilt_axes(normal)
     offset = torch.tensor(float(floor.offset), dtype=torch.float64)
     height, _ = residuals.floor_height(
         at.points.p[:, index.contacts], normal, axes, at.state.log_scale.exp() * offset, at.state.floor
     )
-    near = ((height - index.clearance).abs() < s.floor_reach) & (chance > 0.25)
-    weight = chance * near * sequence.independent[:, None]
+    near = ((height - index.clearance).abs() < s.floor_reach) & (probability > 0.25)
+    weight = probability * near * sequence.independent[:, None]
     ever = (weight > 0).any(0)
     return FloorTerm(
         normal, axes, offset, index.contacts[ever], index.clearance[ever], weight[:, ever], s.floor, Geman(3.0)
@@ -129,7 +131,7 @@ def match_pixels(start: JointStart, s: SceneSigmas) -> Pixels:
     """The scene's correspondences with a depth at both ends.
 
     The depth is the dense map's where it is confident; elsewhere it is triangulated from the start cameras with so
-    large an uncertainty that only the epipolar distance speaks.
+    large an uncertainty that in effect only the distance from the epipolar line counts.
     """
     scene, matches = start.scene, start.scene.matches
     pair = np.repeat(np.arange(len(matches.pairs)), np.diff(matches.offsets))

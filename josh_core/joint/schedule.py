@@ -12,26 +12,30 @@ from torch import Tensor
 
 from josh_core.joint.body_points import PointIndex, model_table
 from josh_core.joint.body_terms import (
+    BodyFrames,
     BodySigmas,
-    Sequence,
     landmark_term,
+    remove_landmark_bias,
     smooth_term,
     start_term,
     static_term,
-    unbiased,
 )
-from josh_core.joint.contact_update import believed
+from josh_core.joint.contact_update import update_contact
 from josh_core.joint.interface import JointStart
-from josh_core.joint.matches import packed, thinned, whitened
+from josh_core.joint.matches import pack_matches, thin_matches, whiten_matches
 from josh_core.joint.prior import SharedSigmas, shared_prior, start_state
-from josh_core.joint.residual_blocks import posed
+from josh_core.joint.residual_blocks import evaluate_state
 from josh_core.joint.robust import Cauchy
 from josh_core.joint.scene_terms import SceneSigmas, floor_term, match_pixels, surface_term
-from josh_core.joint.solver import Joint, Solution, minimise
-from josh_core.joint.variables import Cameras, Layout, Problem, State
+from josh_core.joint.solver import JointModel, Solution, minimise
+from josh_core.joint.variables import Cameras, GlobalsLayout, Problem, State
 from josh_core.settings import Settings
 
-BLURS = (4.0, 2.0, 1.0)  # rounds: how much wider the contact terms are than in the end, so that far starts are caught
+CONTACT_WIDTHS = (
+    4.0,
+    2.0,
+    1.0,
+)  # sigma of the contact terms in each round over the final one: far starts are found first
 STEPS = (4, 4, 10)  # Gauss-Newton steps of each round
 
 
@@ -63,9 +67,9 @@ class Work:
     start: JointStart
     settings: Settings
     options: Options
-    sequence: Sequence
+    sequence: BodyFrames
     index: PointIndex
-    chance: Tensor  # [N,C] contact probability
+    probability: Tensor  # [N,C] contact probability
     problem: Problem  # without the terms that change from round to round
     state: State
 
@@ -73,10 +77,10 @@ class Work:
 def prepare(start: JointStart, settings: Settings, options: Options = Options()) -> Work:
     """The start as a problem: variables, priors and the terms that stay the same over the rounds."""
     table, index = model_table(start.body)
-    sequence = Sequence.of(start, options.bodies.correlated)
+    sequence = BodyFrames.of(start, options.bodies.correlated)
     bodies = start_term(start, sequence, settings.use_landmarks, options.bodies)
     cameras = _cameras(start)
-    layout = Layout(len(start.bodies), len(cameras.knot_frame))
+    layout = GlobalsLayout(len(start.bodies), len(cameras.knot_frame))
     roots = table.joints[0] + bodies.betas @ table.joints_beta[0].T
     state = start_state(cameras, bodies, start.scale, roots, sequence.person, sequence.frame)
     problem = Problem(
@@ -89,36 +93,36 @@ def prepare(start: JointStart, settings: Settings, options: Options = Options())
         shared=shared_prior(layout, state, _sigmas(start, options)),
     )
     if settings.use_match and start.scene.cameras.kind != "static" and len(start.scene.matches.px):
-        pixels = thinned(match_pixels(start, options.scene), 2 * int(options.scene.per_pair))
-        problem = replace(problem, matches=packed(pixels, Cauchy(2.0)))
+        pixels = thin_matches(match_pixels(start, options.scene), 2 * int(options.scene.per_pair))
+        problem = replace(problem, matches=pack_matches(pixels, Cauchy(2.0)))
     if settings.use_smooth:
         problem = replace(problem, smooth=smooth_term(sequence, options.bodies))
     if settings.use_landmarks and len(sequence.frame):
         problem = replace(problem, landmarks=landmark_term(start, sequence, index))
-    chance = sequence.stack([c.probability for c in start.contacts], (len(index.contacts),))
-    return Work(start, settings, options, sequence, index, chance, problem, state)
+    probability = sequence.stack([c.probability for c in start.contacts], (len(index.contacts),))
+    return Work(start, settings, options, sequence, index, probability, problem, state)
 
 
-def round_problem(work: Work, state: State, blur: float, first: bool) -> Problem:
-    """The problem around a state: contacts judged and matched to the scene anew, their terms `blur` times as wide."""
+def round_problem(work: Work, state: State, width: float, first: bool) -> Problem:
+    """The problem around a state: contacts updated and matched to the scene again, with `width` times their sigmas."""
     options, settings, problem = work.options, work.settings, work.problem
-    at = posed(problem, state, False)
+    at = evaluate_state(problem, state, False)
     if problem.matches is not None:
         px = options.scene.px * work.start.clip.width / 1000
-        problem = replace(problem, matches=whitened(at, px))
+        problem = replace(problem, matches=whiten_matches(at, px))
     if problem.landmarks is not None:
-        problem = replace(problem, landmarks=unbiased(problem.landmarks, at, options.bodies.bias))
-    floor, index, chance = work.start.floor, work.index, work.chance
+        problem = replace(problem, landmarks=remove_landmark_bias(problem.landmarks, at, options.bodies.bias))
+    floor, index, probability = work.start.floor, work.index, work.probability
     if not first:
-        chance = believed(at, work.sequence, chance, index, floor)
-    scene = replace(options.scene, surface=options.scene.surface * blur, floor=options.scene.floor * blur)
+        probability = update_contact(at, work.sequence, probability, index, floor)
+    scene = replace(options.scene, surface=options.scene.surface * width, floor=options.scene.floor * width)
     if settings.use_contact_scene:
-        problem = replace(problem, surface=surface_term(at, work.start, chance, index, scene))
-        if floor is not None and len(chance):
-            problem = replace(problem, floor=floor_term(at, floor, work.sequence, chance, index, scene))
-    if settings.use_contact_static and len(chance):
-        body = replace(options.bodies, static=options.bodies.static * blur)
-        problem = replace(problem, static=static_term(work.sequence, chance, index, body))
+        problem = replace(problem, surface=surface_term(at, work.start, probability, index, scene))
+        if floor is not None and len(probability):
+            problem = replace(problem, floor=floor_term(at, floor, work.sequence, probability, index, scene))
+    if settings.use_contact_static and len(probability):
+        body = replace(options.bodies, static=options.bodies.static * width)
+        problem = replace(problem, static=static_term(work.sequence, probability, index, body))
     return problem
 
 
@@ -136,9 +140,9 @@ def one_thread() -> Iterator[None]:
 def solve_rounds(work: Work, tick: Callable[[], None]) -> tuple[Solution[State], Problem, int]:
     """All rounds: solution and problem of the last one, and how many linear systems were solved."""
     state, iterations = work.state, 0
-    for blur, steps in zip(BLURS, STEPS, strict=True):
-        problem = round_problem(work, state, blur, first=blur == BLURS[0])
-        solution = minimise(Joint(problem), state, steps, tolerance=1e-3 if blur > 1 else 1e-4, tick=tick)
+    for width, steps in zip(CONTACT_WIDTHS, STEPS, strict=True):
+        problem = round_problem(work, state, width, first=width == CONTACT_WIDTHS[0])
+        solution = minimise(JointModel(problem), state, steps, tolerance=1e-3 if width > 1 else 1e-4, tick=tick)
         state, iterations = solution.state, iterations + solution.iterations
     return solution, problem, iterations
 
@@ -146,7 +150,7 @@ def solve_rounds(work: Work, tick: Callable[[], None]) -> tuple[Solution[State],
 def solve_whole(work: Work, tick: Callable[[], None]) -> Outcome:
     """A clip solved in one piece."""
     solution, problem, iterations = solve_rounds(work, tick)
-    before = minimise(Joint(problem), work.state, 0).cost
+    before = minimise(JointModel(problem), work.state, 0).cost
     sigma = None
     if bool(problem.free[problem.layout.scale]):
         column = int(problem.free[: problem.layout.scale].sum())
@@ -176,7 +180,7 @@ def _cameras(start: JointStart) -> Cameras:
     return Cameras(pose[:, :3, :3].clone(), pose[:, :3, 3].clone(), knot, mix, frames, principal, float(path.focal))
 
 
-def _free(start: JointStart, settings: Settings, layout: Layout) -> Tensor:
+def _free(start: JointStart, settings: Settings, layout: GlobalsLayout) -> Tensor:
     """Which shared unknowns may move: a camera that stands or only turns keeps to that exactly."""
     kind = start.scene.cameras.kind
     free = torch.ones(layout.size, dtype=torch.bool)
@@ -187,7 +191,7 @@ def _free(start: JointStart, settings: Settings, layout: Layout) -> Tensor:
     knots[:, :3] = kind != "static"
     knots[:, 3:6] = kind == "moving"
     knots[:, 6] = kind == "moving" and not start.depth_tied
-    knots[:1, :6] = False  # the first keyframe is where the world hangs
+    knots[:1, :6] = False  # the first keyframe's camera is fixed: it defines the world
     return free
 
 
@@ -206,7 +210,7 @@ def _sigmas(start: JointStart, options: Options) -> SharedSigmas:
         focal=float(np.clip(path.focal_sigma, 1e-3, options.focal_loose)),
         scale=0.5,
         tilt=np.radians(0.3 if path.kind == "moving" else 2.0),  # a floor seen in depth, or told by people alone
-        height=0.01 if path.kind == "moving" else 0.05,  # likewise: people do not wade in the scene's floor
+        height=0.01 if path.kind == "moving" else 0.05,  # m, likewise
         turn=np.radians(3.0),
         shift=max(2.0 * step, 1e-3),
         size=0.3,

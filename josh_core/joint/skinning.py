@@ -48,7 +48,7 @@ def stature(table: BodyTable, betas: Tensor) -> tuple[Tensor, Tensor]:
     return head - ankles + betas @ by_shape, by_shape
 
 
-class BodyPoints(NamedTuple):
+class SkinnedPoints(NamedTuple):
     """Points of N body frames and their derivatives, in the frame of the root rotation and translation."""
 
     p: Tensor  # [N,P,3] m
@@ -75,12 +75,12 @@ def _joints_by_shape(table: BodyTable, turned: Tensor) -> Tensor:
     return torch.stack(out, 1)
 
 
-def body_points(
+def skinned_points(
     table: BodyTable, rotations: Tensor, transl: Tensor, betas: Tensor, jacobian: bool = False
-) -> BodyPoints:
+) -> SkinnedPoints:
     """Joints and chosen points of posed bodies, with derivatives on demand.
 
-    rotations: [N,J,3,3] local (row 0 the root), transl: [N,3] m, betas: [N,S] -> BodyPoints with P = J + chosen.
+    rotations: [N,J,3,3] local (row 0 the root), transl: [N,3] m, betas: [N,S] -> SkinnedPoints with P = J + chosen.
     A right increment is R_j -> R_j exp(w_j).
     """
     n, n_joints = rotations.shape[:2]
@@ -91,7 +91,7 @@ def body_points(
     parts = (turned[:, None] @ moment[..., None])[..., 0] + table.mass[..., None] * placed[:, None]
     p = parts.sum(2) + transl[:, None]
     if not jacobian:
-        return BodyPoints(p, None, None)
+        return SkinnedPoints(p, None, None)
     below = table.descends
     lever = torch.einsum("jb,npbc->npjc", below, parts)  # carried by everything below joint j
     lever = lever - (table.mass @ below.T)[..., None] * placed[:, None]
@@ -102,4 +102,4 @@ def body_points(
     flat = turned.transpose(1, 2).reshape(n, 3, 3 * n_joints)
     by_moment = torch.einsum("nik,pks->npis", flat, table.moment_beta.flatten(1, 2))
     by_shape = by_moment + torch.einsum("pb,nbis->npis", table.mass, _joints_by_shape(table, turned))
-    return BodyPoints(p, torch.cat([by_rotation, identity], -1), by_shape)
+    return SkinnedPoints(p, torch.cat([by_rotation, identity], -1), by_shape)

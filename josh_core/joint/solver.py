@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from josh_core.joint.normal_equations import assemble, solve
-from josh_core.joint.residual_blocks import Rows, objective, posed
-from josh_core.joint.variables import Problem, State, moved
+from josh_core.joint.residual_blocks import ResidualBlock, evaluate_state, objective
+from josh_core.joint.variables import Problem, State, retract
 
 S = TypeVar("S")
 
@@ -29,13 +29,13 @@ class Model(Protocol[S]):
     @property
     def held(self) -> Tensor | None: ...  # [N] bool: body frames that do not move
 
-    def rows(self, state: S, jacobian: bool) -> list[Rows]: ...
+    def rows(self, state: S, jacobian: bool) -> list[ResidualBlock]: ...
 
-    def moved(self, state: S, step_globals: Tensor, step_bodies: Tensor) -> S: ...
+    def retract(self, state: S, step_globals: Tensor, step_bodies: Tensor) -> S: ...
 
 
 @dataclass(frozen=True)
-class Joint:
+class JointModel:
     """The whole objective of a Problem as a Model."""
 
     problem: Problem
@@ -52,11 +52,11 @@ class Joint:
     def held(self) -> Tensor | None:
         return self.problem.held
 
-    def rows(self, state: State, jacobian: bool) -> list[Rows]:
-        return objective(posed(self.problem, state, jacobian))
+    def rows(self, state: State, jacobian: bool) -> list[ResidualBlock]:
+        return objective(evaluate_state(self.problem, state, jacobian))
 
-    def moved(self, state: State, step_globals: Tensor, step_bodies: Tensor) -> State:
-        return moved(self.problem, state, step_globals, step_bodies)
+    def retract(self, state: State, step_globals: Tensor, step_bodies: Tensor) -> State:
+        return retract(self.problem, state, step_globals, step_bodies)
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def minimise(
             damping = max(damping, 1e-6) * 10
             continue
         covariance = step.covariance
-        candidate = model.moved(state, step.globals, step.bodies)
+        candidate = model.retract(state, step.globals, step.bodies)
         new = cost_of(model, candidate)
         if new < cost:
             gain = (cost - new) / max(step.predicted, 1e-12)

@@ -36,7 +36,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Layout:
+class GlobalsLayout:
     """Columns of the dense unknowns ("globals"): focal, scale, floor, shapes, then CAMERA per knot."""
 
     people: int
@@ -82,7 +82,7 @@ class Cameras:
 class MatchTerm:
     """Correspondences in rows of one pair and one direction each: a point of knot `a` seen in knot `b`.
 
-    Depth in `a` is exp(log_scale + log_size_a) (near + ratio f / f0). Rows are filled up with weight 0.
+    Depth in `a` is exp(log_scale + log_size_a) (near + ratio f / f0). ResidualBlock are filled up with weight 0.
     """
 
     a: Tensor  # [B] int knot
@@ -158,7 +158,7 @@ class LandmarkTerm:
 
 @dataclass(frozen=True)
 class StartTerm:
-    """The start bodies in camera space and how far they may be believed."""
+    """The start bodies in camera space and their standard deviations."""
 
     rotations: Tensor  # [N,J,3,3] root in camera axes
     transl: Tensor  # [N,3] m in the camera, at focal `Cameras.focal`
@@ -170,7 +170,7 @@ class StartTerm:
 
 @dataclass(frozen=True)
 class SharedPrior:
-    """Linear statements about the globals x (Layout's order): jacobian x - target is of unit standard deviation."""
+    """Linear statements about the globals x, in GlobalsLayout's order: jacobian x - target has unit variance."""
 
     jacobian: Tensor  # [R,G]
     target: Tensor  # [R]
@@ -184,7 +184,7 @@ class Problem:
     cameras: Cameras
     person: Tensor  # [N] int
     frame: Tensor  # [N] int clip frame
-    free: Tensor  # [G] bool: which globals may move (Layout's columns)
+    free: Tensor  # [G] bool: which globals may move (GlobalsLayout's columns)
     start: StartTerm
     shared: SharedPrior
     matches: MatchTerm | None = None
@@ -197,8 +197,8 @@ class Problem:
     quadratic: Robust = field(default_factory=Quadratic)
 
     @property
-    def layout(self) -> Layout:
-        return Layout(len(self.start.betas), len(self.cameras.knot_frame))
+    def layout(self) -> GlobalsLayout:
+        return GlobalsLayout(len(self.start.betas), len(self.cameras.knot_frame))
 
 
 def camera_poses(cameras: Cameras, state: State) -> tuple[Tensor, Tensor, Tensor]:
@@ -233,7 +233,7 @@ def _root_joints(problem: Problem, state: State) -> Tensor:
     return (table.joints[0] + state.betas @ table.joints_beta[0].T)[problem.person]
 
 
-def moved(problem: Problem, state: State, step_globals: Tensor, step_bodies: Tensor) -> State:
+def retract(problem: Problem, state: State, step_globals: Tensor, step_bodies: Tensor) -> State:
     """The state after a step. step_globals: [G], step_bodies: [N,BODY]; rotations turn on the right."""
     layout = problem.layout
     g = step_globals
@@ -254,7 +254,7 @@ def moved(problem: Problem, state: State, step_globals: Tensor, step_bodies: Ten
 
 
 def globals_of(state: State) -> Tensor:
-    """The globals [G] of a state in Layout's order."""
+    """The globals [G] of a state in GlobalsLayout's order."""
     knots = torch.cat([state.camera_turn, state.camera_shift, state.log_size[:, None]], -1)
     parts = [state.log_focal[None], state.log_scale[None], state.floor, state.betas.reshape(-1), knots.reshape(-1)]
     return torch.cat(parts)

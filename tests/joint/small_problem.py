@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from josh_core.joint import rotations as rot
-from josh_core.joint.matches import Pixels, packed, whitened
+from josh_core.joint.matches import Pixels, pack_matches, whiten_matches
 from josh_core.joint.prior import SharedSigmas, shared_prior, start_state
-from josh_core.joint.residual_blocks import posed
+from josh_core.joint.residual_blocks import evaluate_state
 from josh_core.joint.residuals import second_difference
 from josh_core.joint.robust import Cauchy, Geman
 from josh_core.joint.skinning import BodyTable
@@ -16,15 +16,15 @@ from josh_core.joint.variables import (
     BODY,
     Cameras,
     FloorTerm,
+    GlobalsLayout,
     LandmarkTerm,
-    Layout,
     Problem,
     SmoothTerm,
     StartTerm,
     State,
     StaticTerm,
     SurfaceTerm,
-    moved,
+    retract,
 )
 
 PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
@@ -78,18 +78,18 @@ def little_problem(seed: int = 0, counts: tuple[int, ...] = (6, 3)) -> tuple[Pro
     )
     roots = table.joints[0] + start.betas @ table.joints_beta[0].T
     state = start_state(cameras, start, 1.3, roots, person, frame)
-    layout = Layout(len(counts), KNOTS)
+    layout = GlobalsLayout(len(counts), KNOTS)
     prior = shared_prior(layout, state, SharedSigmas(torch.full((len(counts), 10), 0.3, dtype=torch.float64)))
     problem = Problem(table, cameras, person, frame, torch.ones(layout.size, dtype=torch.bool), start, prior)
     terms = _terms(gen, problem, counts)
     problem = Problem(**{**vars(problem), **terms})
     state = nudged(problem, state, gen, 0.03)
-    return Problem(**{**vars(problem), "matches": whitened(posed(problem, state, False), 1.5)}), state
+    return Problem(**{**vars(problem), "matches": whiten_matches(evaluate_state(problem, state, False), 1.5)}), state
 
 
 def nudged(problem: Problem, state: State, gen: torch.Generator, size: float) -> State:
     """The state after a random step."""
-    return moved(problem, state, size * rand(gen, problem.layout.size), size * rand(gen, len(problem.frame), BODY))
+    return retract(problem, state, size * rand(gen, problem.layout.size), size * rand(gen, len(problem.frame), BODY))
 
 
 def _terms(gen: torch.Generator, problem: Problem, counts: tuple[int, ...]) -> dict:
@@ -112,7 +112,7 @@ def _terms(gen: torch.Generator, problem: Problem, counts: tuple[int, ...]) -> d
     m = len(on_knots)
     plane = 0.0005 * rand(gen, m, 3) + torch.tensor([0.0, 0.0, 0.25], dtype=torch.float64)
     return {
-        "matches": packed(pixels, Cauchy(50.0)),
+        "matches": pack_matches(pixels, Cauchy(50.0)),
         "surface": SurfaceTerm(
             body=on_knots,
             point=torch.full((m,), 25),

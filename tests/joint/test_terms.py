@@ -6,12 +6,20 @@ import pytest
 import torch
 
 from josh_core.joint.normal_equations import assemble, solve
-from josh_core.joint.residual_blocks import TERMS, Rows, global_rows, objective, pose_rows, posed, root_rows
-from josh_core.joint.solver import Joint
-from josh_core.joint.variables import BODY, moved
+from josh_core.joint.residual_blocks import (
+    TERMS,
+    ResidualBlock,
+    evaluate_state,
+    global_block,
+    objective,
+    pose_block,
+    root_block,
+)
+from josh_core.joint.solver import JointModel
+from josh_core.joint.variables import BODY, retract
 from tests.joint.small_problem import little_problem, rand
 
-ALL = {"shared": global_rows, "root": root_rows, "pose": pose_rows, **TERMS}
+ALL = {"shared": global_block, "root": root_block, "pose": pose_block, **TERMS}
 
 
 @pytest.mark.parametrize("name", list(ALL))
@@ -22,11 +30,11 @@ def test_derivatives_match_finite_differences(name, seed):
     by_globals, by_bodies = rand(gen, problem.layout.size), rand(gen, len(problem.frame), BODY)
 
     def residual(t):
-        return ALL[name](posed(problem, moved(problem, state, t * by_globals, t * by_bodies), False)).r
+        return ALL[name](evaluate_state(problem, retract(problem, state, t * by_globals, t * by_bodies), False)).r
 
     h = 1e-6
     numeric = (residual(h) - residual(-h)) / (2 * h)
-    rows = ALL[name](posed(problem, state, True))
+    rows = ALL[name](evaluate_state(problem, state, True))
     analytic = torch.einsum("mqeg,mg->mqe", rows.by_globals, by_globals[rows.columns])
     if rows.by_bodies is not None:
         count = rows.by_bodies.shape[-1] // BODY
@@ -38,7 +46,7 @@ def test_derivatives_match_finite_differences(name, seed):
     assert ((numeric - analytic) * shown).abs().max() < 1e-6 * scale + 1e-7
 
 
-def _dense(rows: list[Rows], n_globals: int, n_bodies: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _dense(rows: list[ResidualBlock], n_globals: int, n_bodies: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Normal matrix and gradient entry by entry: a loop over rows, residual vectors and their components."""
     size = n_globals + n_bodies * BODY
     h, g = torch.zeros(size, size, dtype=torch.float64), torch.zeros(size, dtype=torch.float64)
@@ -64,7 +72,7 @@ def _dense(rows: list[Rows], n_globals: int, n_bodies: int) -> tuple[torch.Tenso
 def test_step_equals_dense_solution(counts):
     problem, state = little_problem(3, counts)
     problem = type(problem)(**{**vars(problem), "landmarks": None, "matches": None})  # keeps the loop short
-    rows = objective(posed(problem, state, True))
+    rows = objective(evaluate_state(problem, state, True))
     n = len(problem.frame)
     h, g = _dense(rows, problem.layout.size, n)
     normal = assemble(rows, problem.layout.size, n)
@@ -88,10 +96,10 @@ def test_gradient_is_that_of_the_cost():
     problem, state = little_problem(4)
     gen = torch.Generator().manual_seed(5)
     by_globals, by_bodies = rand(gen, problem.layout.size), rand(gen, len(problem.frame), BODY)
-    model = Joint(problem)
+    model = JointModel(problem)
 
     def cost(t):
-        return sum(rows.cost() for rows in model.rows(moved(problem, state, t * by_globals, t * by_bodies), False))
+        return sum(rows.cost() for rows in model.rows(retract(problem, state, t * by_globals, t * by_bodies), False))
 
     h = 1e-6
     normal = assemble(model.rows(state, True), problem.layout.size, len(problem.frame))
