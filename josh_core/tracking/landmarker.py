@@ -61,13 +61,13 @@ class Landmarker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for network in [*self._follows.values(), *self._idle]:
-            network.close()
+        networks: list[Any] = [*self._follows.values(), *self._idle, *([self._search] if self._search else [])]
+        with _quiet():
+            for network in networks:
+                network.close()
         self._follows.clear()
         self._idle.clear()
-        if self._search is not None:
-            self._search.close()
-            self._search = None
+        self._search = None
 
     def search(self, image: UInt8, square: Square, hidden: UInt8 | None = None) -> list[Detection]:
         """Everybody the detector sees in one square of an RGB image [H,W,3], except who is hidden.
@@ -224,7 +224,7 @@ _QUIET = threading.Lock()
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Send the process's stderr nowhere for a moment: the networks announce themselves there at start-up."""
+    """Send the process's stderr nowhere for a moment: the networks announce there that they start and that they end."""
     with _QUIET, open(os.devnull, "wb") as nowhere:
         kept = os.dup(2)
         try:
