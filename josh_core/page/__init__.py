@@ -1,1 +1,1 @@
-"""The page's building blocks: what a run looks like as text, tables and plots. Only app.py imports gradio."""
+"""The page: wiring (page.py, serve.py), what stands behind its buttons (desk.py), and its looks and words."""

@@ -11,14 +11,17 @@ from josh_core.errors import SettingsError
 from josh_core.serving.mirror import FolderMirror, HubMirror, Mirror
 from josh_core.serving.store import Limits
 
-_HERE = Path(__file__).resolve().parents[2]
+_PACKAGE = Path(__file__).resolve().parents[1]
+_CHECKOUT = _PACKAGE.parent if (_PACKAGE.parent / "pyproject.toml").is_file() else None  # None: installed
+EXAMPLES = (_CHECKOUT or _PACKAGE) / "examples"  # clips with results, which a wheel carries inside the package
+RUNS = _CHECKOUT / "runs" if _CHECKOUT else Path.home() / ".josh" / "runs"  # results, where nothing else is said
 
 
 @dataclass(frozen=True)
 class Config:
     """Each field is the environment variable JOSH_<FIELD IN CAPITALS>."""
 
-    store: Path = Path()  # where results are kept; default: /data/josh where a Space has that disk, else runs/
+    store: Path = Path()  # where results are kept; default: /data/josh where a Space has that disk, else RUNS
     store_dataset: str = ""  # "owner/name" of a Hub dataset that keeps shared results
     store_mount: str = ""  # a mounted bucket or folder that keeps shared results instead
     keep_hours: float = 24.0  # h, an unshared result (it also ends with the program)
@@ -42,7 +45,7 @@ class Config:
             text = environ.get(f"JOSH_{name.upper()}", "").strip()
             if text:
                 values[name] = _read(name, text, default)
-        values.setdefault("store", Path("/data/josh") if os.access("/data", os.W_OK) else _HERE / "runs")
+        values.setdefault("store", Path("/data/josh") if os.access("/data", os.W_OK) else RUNS)
         if environ.get("SPACES_ZERO_GPU"):
             values["in_process"] = True
         if environ.get("GRADIO_SERVER_NAME"):

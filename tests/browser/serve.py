@@ -41,9 +41,9 @@ def work(job: Job, progress: Progress) -> None:
 
 def main(port: str, store: str, examples: str) -> None:
     """Serve until killed."""
-    import app
     from josh_core.page.config import Config
     from josh_core.page.desk import Desk
+    from josh_core.page.page import Page
     from josh_core.serving import tasks as real
     from josh_core.serving.runners import ProcessRunner
 
@@ -52,7 +52,7 @@ def main(port: str, store: str, examples: str) -> None:
     files = ProcessRunner(real.do, "cpu", niceness=10)
     desk = Desk(config, [ProcessRunner(work, "cpu", grace=2)], files, Path(examples))
     try:
-        app.Page(desk).launch(quiet=True)
+        Page(desk).launch(quiet=True)
     finally:
         desk.close()
 

@@ -1,0 +1,257 @@
+"""The page: a clip goes in on the left, its 4D result plays on the right. No algorithm lives here, only wiring."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import gradio as gr
+
+from josh_core.errors import Cancelled, ClipError, JoshError
+from josh_core.page import words
+from josh_core.page.api import offer, refusal
+from josh_core.page.desk import Desk
+from josh_core.page.files import files_list, film
+from josh_core.page.inputs import Upload, chosen_clip, wanted
+from josh_core.page.layout import Layout
+from josh_core.page.parts import head, part
+from josh_core.page.plots import plots
+from josh_core.page.preview import cost_card
+from josh_core.page.shown import Shown, clean_view, viewer_value
+
+SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
+HIDDEN: Any = "hidden"  # in the page but not seen; visible=False would take the component out of it
+Updates = dict[Any, Any]
+
+
+class Page:
+    """Layout and wiring of one page on one desk."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        os.environ["GRADIO_TEMP_DIR"] = str(desk.uploads)  # where Gradio puts uploads and copies
+        title = "JOSH: people and places in 4D"
+        with gr.Blocks(title=title, analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)) as blocks:
+            self.blocks = blocks
+            self.ui = Layout(desk.config, desk.examples, self.ask)
+            self._wire()
+            offer(desk)
+
+    def _wire(self) -> None:
+        ui = self.ui
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        running = [ui.progress, ui.go, ui.stop, ui.cost, *ui.result]
+        self.blocks.load(self.open_link, outputs=ui.result, concurrency_limit=None, **quiet)
+        self.blocks.unload(self.leave)
+        chosen = [ui.clip, ui.upload, ui.cost, ui.go]
+        ui.clip.upload(self.take_upload, [ui.clip, *ui.options], chosen, **quiet)
+        ui.clip.clear(self.drop_upload, outputs=chosen, **quiet)
+        changed: list[Any] = [option.change for option in ui.options]  # type: ignore[attr-defined]  # made at run time
+        costs = [ui.clip.select, *changed]
+        gr.on(costs, self.show_cost, [ui.clip, ui.upload, *ui.options], ui.cost, **quiet)
+        ui.gallery.select(self.open_example, outputs=ui.result, concurrency_limit=None, **quiet)
+        ui.go.click(self.run, [ui.clip, ui.upload, *ui.options], running, concurrency_limit=None, **quiet)
+        ui.stop.click(self.cancel, outputs=ui.stop, concurrency_limit=None, **quiet)
+        told = [ui.query, ui.origin, ui.link_view]
+        js = "(query) => [query, location.origin + location.pathname, window.joshViewer?.link ?? '']"
+        ui.share.click(self.share_view, told, [ui.link, ui.notice], js=js, **quiet)
+        wake = "() => document.querySelector('#j-film [data-ask]')?.click()"
+        ui.film_tab.select(None, js=wake, **quiet)
+        ui.delete.click(self.delete_run, [ui.query, ui.delete_key], ui.result, **quiet)
+
+    # ---- results -------------------------------------------------------------------------------------------------
+
+    def present(self, shown: Shown, query: Mapping[str, str]) -> Iterator[Updates]:
+        """Updates that put a run on the page: first the viewer, then all of it.
+
+        Gradio's page can drop an update that another one follows at once, so the last says everything.
+        """
+        first = {
+            self.ui.viewer: viewer_value(shown, query),
+            self.ui.query: shown.query,
+            self.ui.share: gr.update(visible=True),
+            self.ui.link: gr.update(visible=HIDDEN),
+            self.ui.notice: "",
+            self.ui.quality: words.quality_table(shown),
+        }
+        yield first
+        yield first | {
+            self.ui.plots: plots(shown),
+            self.ui.film: film(shown),
+            self.ui.files: files_list(shown),
+            self.ui.details: words.details(shown),
+        }
+
+    def ask(self, wish: Any) -> dict[str, Any]:
+        """How far the file is that a button asks for (workshop.py), or {problem}."""
+        try:
+            return self.desk.ask(wish)
+        except JoshError as error:
+            return {"problem": str(error)}
+
+    def nothing(self, message: str) -> Updates:
+        """Updates that empty the result side and say why."""
+        empty = {part: "" for part in (self.ui.quality, self.ui.plots, self.ui.film, self.ui.files, self.ui.details)}
+        return empty | {
+            self.ui.viewer: {"message": message},
+            self.ui.query: "",
+            self.ui.share: gr.update(visible=HIDDEN),
+            self.ui.link: gr.update(visible=HIDDEN),
+        }
+
+    def open_link(self, request: gr.Request) -> Iterator[Updates]:
+        """What the page's address asks for, else the first example."""
+        query = dict(request.query_params)
+        try:
+            shown = self.desk.open(query)
+        except JoshError as error:
+            yield self.nothing(str(error))
+            return
+        shown = shown or next(iter(self.desk.examples.values()), None)
+        if shown is None:
+            yield self.nothing("Choose a clip on the left, and its people and place will appear here.")
+            return
+        yield from self.present(shown, query)
+
+    def open_example(self, event: gr.EventData) -> Iterator[Updates]:
+        """Show a stored example."""
+        try:
+            shown = self.desk.open({"example": str(event.example)})
+        except JoshError as error:
+            raise refusal(error) from None
+        assert shown is not None
+        yield from self.present(shown, {})
+
+    def share_view(self, query: str, origin: str, view: str, request: gr.Request) -> Updates:
+        """Keep the run and make a link to it as it is seen now."""
+        try:
+            shown = self.desk.open(dict(parse_qsl(query)))
+            if shown is None:
+                raise ClipError("There is nothing to share yet; open an example or run a clip.")
+            shown = self.desk.share(shown)
+        except JoshError as error:
+            raise refusal(error) from None
+        link = f"{origin}?{shown.query}&{urlencode(clean_view(dict(parse_qsl(view))), safe=',')}"
+        key = self.desk.visitor(str(request.session_hash)).delete_keys.get(shown.id)
+        said = [f"Only you can delete it, with this key: <code>{key}</code>"] if key else []
+        return {
+            self.ui.link: gr.update(value=link, visible=True),
+            self.ui.notice: words.card(said) if said else "",
+        }
+
+    def delete_run(self, query: str, key: str, request: gr.Request) -> Updates:
+        """Remove a run for its owner."""
+        try:
+            shown = self.desk.open(dict(parse_qsl(query)))
+            if shown is None:
+                raise ClipError("There is nothing to delete.")
+            own = self.desk.visitor(str(request.session_hash)).delete_keys.get(shown.id, "")
+            self.desk.delete(shown, key.strip() or own)
+        except JoshError as error:
+            raise refusal(error) from None
+        return self.nothing("The result is deleted.")
+
+    # ---- clip and cost -------------------------------------------------------------------------------------------
+
+    async def take_upload(self, request: gr.Request, clip: Any, *options: Any) -> AsyncIterator[Updates]:
+        """Look at what was uploaded: facts, strip, cost, then people; or say why it cannot be used."""
+        ui, sent = self.ui, (clip or {}).get("file") or {}
+        try:
+            upload = await asyncio.to_thread(self.desk.take, str(request.session_hash), sent.get("path"))
+        except JoshError as error:
+            yield {ui.clip: {"problem": str(error)}, ui.upload: None, ui.go: gr.update(interactive=False)}
+            raise refusal(error) from None
+        value = chosen_clip(upload, str((clip or {}).get("name")))
+        visitor = self.desk.visitor(str(request.session_hash))
+        visitor.chosen = upload.path
+        said: Updates = {ui.clip: value}
+        if not self.desk.jobs.tickets():  # a device is free to look for people, which takes a moment
+            yield said | {ui.cost: self.show_cost(value, upload, *options)}
+            upload, said = await self.desk.count(upload), {}
+        # Run is offered last: Gradio's page can lose an event that begins just as another one ends.
+        if visitor.chosen == upload.path:
+            cost = self.show_cost(value, upload, *options)
+            yield said | {ui.upload: upload, ui.cost: cost, ui.go: gr.update(interactive=True)}
+
+    def drop_upload(self, request: gr.Request) -> Updates:
+        """The visitor wants another clip."""
+        self.desk.visitor(str(request.session_hash)).chosen = None
+        return {self.ui.upload: None, self.ui.cost: "", self.ui.go: gr.update(interactive=False)}
+
+    def show_cost(self, clip: Any, upload: Upload | None, *options: Any) -> str:
+        """The card of what a run takes."""
+        if upload is None:
+            return ""
+        try:
+            settings = wanted(clip, upload, *options)
+        except JoshError as error:
+            return words.problem(str(error))
+        ahead = self.desk.waiting_time(self.desk.jobs.tickets())
+        return cost_card(upload.look, settings, self.desk.rates, ahead, upload.people)
+
+    # ---- running -------------------------------------------------------------------------------------------------
+
+    async def run(self, request: gr.Request, clip: Any, upload: Any, *options: Any) -> AsyncIterator[Updates]:
+        """Run the clip, telling how far it is, and show the result; or say why there is none."""
+        session = str(request.session_hash)
+        try:
+            if upload is None:
+                raise ClipError("Choose a clip first, or open an example.")
+            settings = wanted(clip, upload, *options)
+            order = await asyncio.to_thread(self.desk.order, session, upload, settings)
+            yield self.running(True)
+            async for card in self.desk.follow(order):
+                yield {self.ui.progress: card}
+            shown = self.desk.open({"run": order.found or self.desk.finish(session, order)})
+        except JoshError as error:
+            calm = words.card(["Cancelled; nothing was kept."])
+            said = calm if isinstance(error, Cancelled) else words.problem(str(error))
+            yield self.running(False) | {self.ui.progress: said}
+            if isinstance(error, Cancelled):
+                return
+            raise refusal(error) from None
+        assert shown is not None
+        *_, everything = await asyncio.to_thread(list, self.present(shown, {}))
+        yield self.running(False) | {self.ui.progress: ""} | everything
+
+    def running(self, on: bool) -> Updates:
+        """Run and Cancel change places."""
+        return {
+            self.ui.go: gr.update(visible=HIDDEN if on else True),
+            self.ui.stop: gr.update(visible=True if on else HIDDEN, interactive=on, value="Cancel"),
+        }
+
+    def cancel(self, request: gr.Request) -> Any:
+        """Ask the visitor's job to stop; `run` tells when it has."""
+        ticket = self.desk.visitor(str(request.session_hash)).ticket
+        if ticket is not None:
+            self.desk.jobs.cancel(ticket)
+        return gr.update(interactive=False, value="Stopping …")
+
+    def leave(self, request: gr.Request) -> None:
+        """The tab was closed."""
+        self.desk.leave(str(request.session_hash))
+
+    # ---- serving -------------------------------------------------------------------------------------------------
+
+    def launch(self, **options: Any) -> Any:
+        """Serve the page as its desk's configuration says."""
+        config = self.desk.config
+        theme = gr.themes.Base(font=SYSTEM_FONTS, font_mono=("ui-monospace", "monospace"), radius_size="lg")
+        self.blocks.queue(max_size=64, default_concurrency_limit=8)
+        return self.blocks.launch(
+            server_name=config.host,
+            server_port=config.port,
+            allowed_paths=[str(path) for path in self.desk.served],
+            max_file_size=int(config.max_upload_mb * 1e6),
+            mcp_server=config.mcp,
+            ssr_mode=False,
+            theme=theme,
+            css=part("page.css"),
+            head=head(),
+            footer_links=["api"],
+            **options,
+        )

@@ -1,0 +1,47 @@
+"""Starts the page: what `python app.py` and `josh app` do. config.py lists the environment variables."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# Read by these libraries when they are imported.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+from josh_core.errors import JoshError
+from josh_core.page.config import EXAMPLES, Config
+from josh_core.page.desk import Desk
+from josh_core.page.page import Page
+from josh_core.serving import tasks
+from josh_core.serving.runners import LocalRunner, ProcessRunner
+
+
+def open_desk(config: Config) -> Desk:
+    """The desk with the real work behind it: one process per device, or this one on ZeroGPU."""
+    if config.in_process:
+        return Desk(config, [LocalRunner(tasks.do)], LocalRunner(tasks.do), EXAMPLES)
+    longest = 60 * config.max_minutes
+    devices = [device.strip() for device in config.devices.split(",")]
+    # Runs stand back behind the page itself, and files made on demand behind the runs.
+    runners = [
+        ProcessRunner(tasks.do, device, longest=longest, prepare=tasks.prepare, niceness=5) for device in devices
+    ]
+    for runner in runners:
+        runner.warm()
+    files = ProcessRunner(tasks.do, "cpu", longest=longest, niceness=10)
+    return Desk(config, runners, files, EXAMPLES)
+
+
+def main() -> int:
+    """Serve the page until it is stopped."""
+    try:
+        desk = open_desk(Config.from_environment())
+    except JoshError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201  the only word to whoever starts the program
+        return 2
+    try:
+        Page(desk).launch()
+    finally:
+        desk.close()
+    return 0
