@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from josh_core.clip.probe import ClipInfo, open_video, probe, require
+from josh_core.clip.probe import ClipInfo, probe, require
 from josh_core.clip.shots import THUMB_SIDE, find_cuts
+from josh_core.clip.video import Video
 from josh_core.errors import ClipError
 from josh_core.progress import Progress
 from josh_core.settings import Settings
@@ -23,7 +23,6 @@ from josh_core.types import Clip, UInt8
 
 MIN_FRAMES = 8
 JPEG_QUALITY = 95
-SEEK_MARGIN = 2.0  # s decoded before `start`, because seeking lands on key frames
 
 
 def load_clip(path: str | os.PathLike[str], settings: Settings, progress: Progress | None = None) -> Clip:
@@ -66,17 +65,14 @@ class _Decoded:
     height: int = 0
     notes: list[str] = field(default_factory=list)
 
-    def add(self, image: UInt8, time: float, max_side: int) -> None:
-        """Keep one BGR frame of the source at `time` seconds of the file."""
-        small = _reduced(image, max_side)
+    def add(self, image: UInt8, time: float) -> None:
+        """Keep one BGR frame at `time` seconds of the film."""
         if not self.jpegs:
-            self.begin, (self.height, self.width) = time, small.shape[:2]
-        if small.shape[:2] != (self.height, self.width):  # a stream may change its size on the way
-            small = np.asarray(cv2.resize(image, (self.width, self.height), interpolation=cv2.INTER_AREA), np.uint8)
-        _, jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+            self.begin, (self.height, self.width) = time, image.shape[:2]
+        _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         self.jpegs.append(jpeg.tobytes())
         self.times.append(time - self.begin)
-        self.thumbs.append(_reduced(small, THUMB_SIDE))
+        self.thumbs.append(_reduced(image, THUMB_SIDE))
 
     def drop_last(self) -> None:
         """Forget the last frame."""
@@ -91,17 +87,19 @@ def _decode(path: Path, info: ClipInfo, settings: Settings, progress: Progress) 
         wanted = min(wanted, info.seconds - settings.start)
     thinning = _Thinning(info.fps, settings.max_fps)
     end = -1.0
-    for image, time in _frames(path, info, settings.start):
-        if out.jpegs and time - out.begin >= wanted - 0.25 / info.fps:
-            end = time
-            break
-        if thinning.keeps(time):
-            out.add(image(), time, settings.max_side)
-            if len(out.jpegs) % 8 == 0:
-                progress.update((time - out.begin) / max(wanted, 1e-6))
-        end = time
+    with Video(path, info.film) as video:
+        size = video.reduced(settings.max_side)
+        for picture in video.pictures(settings.start):
+            if out.jpegs and picture.time - out.begin >= wanted - 0.25 / info.fps:
+                end = picture.time
+                break
+            if thinning.keeps(picture.time):
+                out.add(picture(size), picture.time)
+                if len(out.jpegs) % 8 == 0:
+                    progress.update((picture.time - out.begin) / max(wanted, 1e-6))
+            end = picture.time
     missing = settings.start + wanted - end - 1.5 / info.fps
-    if out.jpegs and info.frames and missing > max(0.2, 2 / info.fps):
+    if out.jpegs and info.frames and (missing > max(0.2, 2 / info.fps) or not info.film.whole):
         out.drop_last()  # the last frame before a break is often half decoded
         out.notes.append(f"The file is incomplete: only what could be read, up to {end:.1f} s, was used.")
     return out
@@ -123,37 +121,6 @@ class _Thinning:
         # The next due time follows the grid, unless a gap in the timestamps has left the grid behind.
         self._due = max(self._due, time - self._slack) + self._step if np.isfinite(self._due) else time + self._step
         return True
-
-
-def _frames(path: Path, info: ClipInfo, start: float) -> Iterator[tuple[_Grabbed, float]]:
-    """Frames of the file from `start` seconds on, each as a function that decodes it, with its timestamp."""
-    capture = open_video(path)
-    try:
-        if start > SEEK_MARGIN:
-            capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * (start - SEEK_MARGIN))
-            if capture.grab() and capture.get(cv2.CAP_PROP_POS_MSEC) > 1000 * start:
-                capture.release()
-                capture = open_video(path)  # seeking overshot: read from the beginning
-        index, previous = 0, -np.inf
-        while capture.grab():
-            time = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            if index and time <= previous:  # no usable timestamps: count frames
-                time = previous + 1 / info.fps
-            index, previous = index + 1, time
-            if time >= start - 1e-3:
-                yield _Grabbed(capture), time
-    finally:
-        capture.release()
-
-
-@dataclass(frozen=True)
-class _Grabbed:
-    """The frame that a capture stands at; called, it is converted to BGR."""
-
-    capture: cv2.VideoCapture
-
-    def __call__(self) -> UInt8:
-        return np.asarray(self.capture.retrieve()[1], np.uint8)
 
 
 def _longest_shot(shot: _Decoded) -> tuple[int, int]:

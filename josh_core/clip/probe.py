@@ -6,18 +6,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-# FFmpeg writes its complaints about broken files to stderr; the refusals below say what a user needs to know.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-
-import cv2
-
+from josh_core.clip.video import Film, Video, film_of
 from josh_core.errors import ClipError
 
 MIN_SIDE, MAX_SIDE = 64, 8192  # px of the source
 MAX_BYTES = 2 * 2**30
 PLAUSIBLE_FPS = (1.0, 1000.0)  # what a container says outside this range is not a frame rate
 
-# Only these containers reach FFmpeg: text formats (playlists, concat scripts) could make it open other files.
+# How the containers begin that are read; all else is refused before FFmpeg sees it.
 _SIGNATURES = (
     *((4, box) for box in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")),  # MP4, MOV
     (0, b"\x1a\x45\xdf\xa3"),  # WebM, Matroska
@@ -27,8 +23,22 @@ _SIGNATURES = (
     (0, b"FLV\x01"),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),  # WMV
     (0, b"\x00\x00\x01\xba"),  # MPEG program stream
-    (0, b"G"),  # MPEG transport stream, 188-byte packets
+    (0, b"\x00\x00\x01\xb3"),  # MPEG video without a container
+    (0, b"\x00\x00\x00\x01"),  # H.264 or H.265 without a container
+    (0, b"\x06\x0e\x2b\x34"),  # MXF
+    (0, b"\x1f\x07\x00"),  # DV
+    (0, b"YUV4MPEG2"),
 )
+# Transport streams begin every packet with "G": packets of 188 bytes, or 192 with a time stamp of 4 before (AVCHD).
+_PACKETS = ((0, 188), (4, 192), (0, 204))
+# What people take for videos; FFmpeg knows no more of it than that.
+_NO_FILMS = {
+    b".RMF": "RealMedia",
+    b"\x89PNG": "a picture (PNG)",
+    b"\xff\xd8\xff": "a picture (JPEG)",
+    b"%PDF": "a PDF document",
+    b"PK\x03\x04": "a ZIP archive",
+}
 
 
 @dataclass(frozen=True)
@@ -41,51 +51,18 @@ class ClipInfo:
     frames: int  # 0 when the container does not say
     seconds: float  # 0 when the container does not say
     size_bytes: int
+    film: Film = Film()  # where in the file the film is
 
 
 def probe(path: str | os.PathLike[str]) -> ClipInfo:
     """Size, rate and length of a video file. Raises ClipError when it cannot be used at all."""
     size = _check_file(Path(path))
-    capture = open_video(Path(path))
-    try:
-        _check_size(int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
-        # OpenCV knows the upright size for certain only once a frame has been decoded.
-        decoded, image = capture.read()
-        require(decoded, "No frame of this file can be decoded: please export it again as MP4 (H.264).")
-        height, width = image.shape[:2]
-        rate = capture.get(cv2.CAP_PROP_FPS)
-        count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    finally:
-        capture.release()
+    film = film_of(Path(path))
+    with Video(Path(path), film) as video:
+        width, height = video.width, video.height
     _check_size(width, height)
-    fps = rate if PLAUSIBLE_FPS[0] <= rate <= PLAUSIBLE_FPS[1] else 30.0
-    frames = int(count) if 0 < count < 1e8 else 0
-    return ClipInfo(width, height, fps, frames, frames / fps, size)
-
-
-def open_video(path: Path) -> cv2.VideoCapture:
-    """The file opened at its first frame. Raises ClipError when it cannot be."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it would complain about broken files
-    try:
-        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    finally:
-        cv2.utils.logging.setLogLevel(level)
-    if not capture.isOpened():
-        require(not _only_sound(path), "This file holds sound but no picture: please use a video.")
-        raise ClipError("This video cannot be opened, it is damaged or incomplete: please copy or upload it again.")
-    return capture
-
-
-def _only_sound(path: Path) -> bool:
-    """Whether the file can be read and has no picture."""
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            return bool(container.streams.audio) and not container.streams.video
-    except av.FFmpegError:
-        return False
+    fps = film.fps if PLAUSIBLE_FPS[0] <= film.fps <= PLAUSIBLE_FPS[1] else 30.0
+    return ClipInfo(width, height, fps, film.frames, film.seconds, size, film)
 
 
 def _check_file(path: Path) -> int:
@@ -95,15 +72,15 @@ def _check_file(path: Path) -> int:
         require(path.is_file(), "The video file was not found: please check its path.")
         size = path.stat().st_size
         with path.open("rb") as file:
-            head = file.read(189)
+            head = file.read(256)
     except OSError as error:
         raise ClipError(f"The video file cannot be read ({error.strerror}): please check its path.") from None
     require(size > 0, "The file is empty: please copy or upload it again.")
     require(size <= MAX_BYTES, f"The file is larger than {MAX_BYTES / 2**30:.0f} GB: please cut or compress it first.")
     known = any(head[at : at + len(mark)] == mark for at, mark in _SIGNATURES)
-    if head[:1] == b"G" and head[:4] != b"GIF8":
-        known = head[188:189] == b"G"
-    require(known, "This file is not a video: please use an MP4, MOV, WebM or AVI file.")
+    known = known or any(head[at : at + 1] == head[at + step : at + step + 1] == b"G" for at, step in _PACKETS)
+    kind = next((f", it is {name}" for mark, name in _NO_FILMS.items() if head.startswith(mark)), "")
+    require(known, f"This file is not a video{kind}: please use an MP4, MOV, WebM or AVI file.")
     return size
 
 

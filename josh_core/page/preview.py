@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from josh_core.clip.load import MIN_FRAMES
 from josh_core.clip.probe import ClipInfo, probe
+from josh_core.clip.video import Video
 from josh_core.errors import ClipError
 from josh_core.page.rates import Rates
 from josh_core.page.words import card, duration, picture
 from josh_core.settings import Settings
-from josh_core.types import UInt8
 
 STRIP_PICTURES = 10
 STRIP_HEIGHT = 64  # px
@@ -45,34 +44,22 @@ def look_at(path: Path) -> Look:
 
 def strip(path: Path, info: ClipInfo) -> str:
     """Ten pictures of the clip side by side as one data URL."""
-    capture = cv2.VideoCapture(str(path))
-    pictures: list[UInt8] = []
-    width = max(8, round(STRIP_HEIGHT * info.width / info.height))
-    try:
-        for k in range(STRIP_PICTURES):
-            if info.seconds:
-                capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * info.seconds * (k + 0.5) / STRIP_PICTURES)
-            decoded, image = capture.read()
-            if decoded:
-                small = cv2.resize(image, (width, STRIP_HEIGHT), interpolation=cv2.INTER_AREA)
-                pictures.append(np.asarray(small[..., ::-1], np.uint8))
-    finally:
-        capture.release()
+    size = (max(8, round(STRIP_HEIGHT * info.width / info.height)), STRIP_HEIGHT)
+    with Video(path, info.film) as video:
+        times = [info.seconds * (k + 0.5) / STRIP_PICTURES for k in range(STRIP_PICTURES if info.seconds else 1)]
+        pictures = [image[..., ::-1] for time in times if (image := video.at(time, size)) is not None]
     return picture(np.concatenate(pictures, 1), 70) if pictures else ""
 
 
 def poster(path: Path, height: int = 180) -> str:
     """One picture from the middle of a clip as a data URL; "" if none can be read."""
-    capture = cv2.VideoCapture(str(path))
     try:
-        capture.set(cv2.CAP_PROP_POS_FRAMES, capture.get(cv2.CAP_PROP_FRAME_COUNT) // 2)
-        decoded, image = capture.read()
-    finally:
-        capture.release()
-    if not decoded:
+        info = probe(path)
+        with Video(path, info.film) as video:
+            image = video.at(info.seconds / 2, (round(height * info.width / info.height), height))
+    except ClipError:
         return ""
-    width = round(height * image.shape[1] / image.shape[0])
-    return picture(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)[..., ::-1])
+    return "" if image is None else picture(image[..., ::-1])
 
 
 def frames_of(look: Look, settings: Settings) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from josh_core.clip.probe import probe
+from josh_core.clip.video import Video
 from josh_core.settings import Settings
 from josh_core.tracking.landmarker import Landmarker, Square, tiles
 from josh_core.tracking.tracklet import bodies
@@ -19,23 +20,17 @@ SURE = 0.75  # score from which a sighting counts
 
 def guess_people(path: Path, settings: Settings) -> int:
     """How many people a few frames of the chosen part show at once, at most; a guess before the run."""
-    capture = cv2.VideoCapture(str(path))
+    info = probe(path)
+    span = min(settings.seconds or info.seconds, max(info.seconds - settings.start, 0.0))
     most = 0
-    try:
-        with Landmarker(1.0) as networks:
-            for k in range(LOOKS):
-                time = settings.start + (settings.seconds or 1.0) * (k + 0.5) / LOOKS
-                capture.set(cv2.CAP_PROP_POS_MSEC, 1000 * time)
-                decoded, image = capture.read()
-                if not decoded:
-                    break
-                scale = LOOK_SIDE / max(image.shape[:2])
-                small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-                rgb = np.ascontiguousarray(small[..., ::-1])
-                whole = Square.around(np.array([0, 0, rgb.shape[1], rgb.shape[0]], float), 1.0)
-                parts = [whole, *tiles(rgb.shape[1], rgb.shape[0], TILE)]
-                seen = [d for part in parts for d in networks.search(rgb, part) if d.score >= SURE]
-                most = max(most, len(bodies(seen, 1.0)))
-    finally:
-        capture.release()
+    with Landmarker(1.0) as networks, Video(path, info.film) as video:
+        for k in range(LOOKS):
+            image = video.at(settings.start + span * (k + 0.5) / LOOKS, video.reduced(LOOK_SIDE))
+            if image is None:
+                break
+            rgb = np.ascontiguousarray(image[..., ::-1])
+            whole = Square.around(np.array([0, 0, rgb.shape[1], rgb.shape[0]], float), 1.0)
+            parts = [whole, *tiles(rgb.shape[1], rgb.shape[0], TILE)]
+            seen = [d for part in parts for d in networks.search(rgb, part) if d.score >= SURE]
+            most = max(most, len(bodies(seen, 1.0)))
     return most

@@ -1,0 +1,237 @@
+"""The one reader of video files: which stream, from when to when, and its frames as a player shows them (PyAV).
+
+Times are seconds from the first frame that is shown, whatever the file's own time stamps begin with. Edit lists hold:
+what they leave out is not read.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from josh_core.clip.pixels import Shown, shown_by
+from josh_core.errors import ClipError
+from josh_core.types import UInt8
+
+# Only these reach FFmpeg's demuxers: text formats (playlists, concat scripts) could make it open other files.
+FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,ogg,gif,webp_pipe,webp,webp_anim,flv,asf,mpeg,mpegts,mpegvideo"
+FORMATS += ",mxf,dv,yuv4mpegpipe,h264,hevc"
+SCANNED = 20_000  # packets of the film that are counted; a longer file's length is what its container says
+STILL = 8  # a stream of fewer frames beside a longer one is a cover or a thumbnail
+SEEK_MARGIN = 0.05  # s by which a seek may land late and still be right
+
+
+@dataclass(frozen=True)
+class Film:
+    """The stream of a file that is its film, as counted from its packets without decoding."""
+
+    stream: int = 0  # index of the stream in the file
+    begin: float = 0.0  # s, time stamp of the first shown frame
+    frames: int = 0  # 0 when not counted
+    seconds: float = 0.0  # 0 when not known
+    fps: float = 0.0  # mean; 0 when not known
+    whole: bool = True  # False when the file ends before its container says
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded frame and its time; called, it becomes BGR."""
+
+    time: float  # s
+    _frame: Any
+    _shown: Shown
+
+    def __call__(self, size: tuple[int, int]) -> UInt8:
+        """BGR [h,w,3] u8 of upright `size` (width, height)."""
+        return self._shown.picture(self._frame, size)
+
+
+class Video:
+    """An opened film. Use it in a `with` statement; raises ClipError when it cannot be opened or decoded."""
+
+    def __init__(self, path: Path, film: Film) -> None:
+        self._path, self._film = path, film
+        self._open()
+        try:
+            first = next(self._decoded(), None)
+            if first is None:
+                raise ClipError("No frame of this file can be decoded: please export it again as MP4 (H.264).")
+            self._shown = shown_by(self._stream, first)
+            self.width, self.height = self._shown.size(first.width, first.height)  # px, upright, square
+        except BaseException:
+            self.close()
+            raise
+        self._fresh = False
+
+    def __enter__(self) -> Video:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._container.close()
+
+    def reduced(self, longest: int) -> tuple[int, int]:
+        """Size (width, height) with the longest side at most `longest` px."""
+        scale = min(1.0, longest / max(self.width, self.height))
+        return max(1, round(self.width * scale)), max(1, round(self.height * scale))
+
+    def pictures(self, start: float = 0.0) -> Iterator[Picture]:
+        """Frames shown from `start` seconds on, in order of time; what cannot be decoded is left out."""
+        frames = self._from(start)
+        step, previous = 1 / (self._film.fps or 30.0), -np.inf
+        for frame in frames:
+            time = previous + step if frame.pts is None else self._time(frame)
+            if not np.isfinite(time):
+                time = 0.0
+            if time <= previous:  # no usable time stamps: count frames
+                time = previous + step
+            previous = time
+            if time >= start - 1e-3:
+                yield Picture(time, frame, self._shown)
+
+    def at(self, time: float, size: tuple[int, int]) -> UInt8 | None:
+        """The picture shown at `time` seconds as BGR [h,w,3] of `size`; the last one after the end; None without."""
+        shown = None
+        for picture in self._pictures_about(time):
+            if shown is not None and picture.time > time:
+                break
+            shown = picture
+        return None if shown is None else shown(size)
+
+    def _pictures_about(self, time: float) -> Iterator[Picture]:
+        for frame in self._from(time):
+            yield Picture(self._time(frame), frame, self._shown)
+
+    def _time(self, frame: Any) -> float:
+        return float(frame.pts * frame.time_base) - self._film.begin if frame.pts is not None else 0.0
+
+    def _open(self) -> None:
+        self._container = open_container(self._path)
+        self._stream = self._container.streams[self._film.stream]
+        self._stream.thread_type = "AUTO"
+
+    def _from(self, start: float) -> Iterator[Any]:
+        """Decoded frames from the last key frame before `start`; from the beginning where seeking fails."""
+        if start > 0:
+            try:
+                ticks = int((self._film.begin + start) / self._stream.time_base)
+                self._container.seek(ticks, stream=self._stream, backward=True)
+                frames = self._decoded()
+                first = next(frames, None)
+                if first is not None and first.pts is not None and self._time(first) <= start + SEEK_MARGIN:
+                    return itertools.chain([first], frames)
+            except av.FFmpegError:
+                pass
+        self.close()
+        self._open()
+        return self._decoded()
+
+    def _decoded(self) -> Iterator[Any]:
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets)
+            except (StopIteration, av.FFmpegError):
+                return
+            try:
+                yield from packet.decode()
+            except av.FFmpegError:
+                continue  # a damaged packet; later ones may be whole
+
+
+def open_container(path: Path) -> Any:
+    """The file as PyAV's container. Raises ClipError when it cannot be opened."""
+    try:
+        # A file name may hold a colon, which FFmpeg would take for a protocol's.
+        name = "file:" + os.path.abspath(path)
+        return av.open(name, options={"protocol_whitelist": "file", "format_whitelist": FORMATS})
+    except (av.FFmpegError, UnicodeError):
+        raise ClipError(
+            "This video cannot be opened, it is damaged or incomplete: please copy or upload it again."
+        ) from None
+
+
+def film_of(path: Path) -> Film:
+    """The stream that is the film: the largest picture among those with more than a few frames.
+
+    Raises ClipError when nothing in the file is a film.
+    """
+    with open_container(path) as container:
+        if not container.streams.video:
+            sound = bool(container.streams.audio)
+            raise ClipError(
+                "This file holds sound but no picture: please use a video."
+                if sound
+                else "This file holds no picture: please use a video."
+            )
+        counted = _count(container)
+        stream = max(container.streams.video, key=lambda s: _worth(s, counted.stamps.get(s.index, [])))
+        return _film(container, stream, counted)
+
+
+@dataclass
+class _Counted:
+    """What the packets of a file say."""
+
+    stamps: dict[int, list[float]]  # per video stream, s of each shown packet
+    end: float = -np.inf  # s, latest of any stream
+    all: bool = True  # the file was read to its end
+
+
+def _count(container: Any) -> _Counted:
+    out = _Counted({s.index: [] for s in container.streams.video})
+    try:
+        for packet in container.demux():
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            if stamp is None or packet.is_discard:
+                continue
+            time = float(stamp * packet.time_base)
+            out.end = max(out.end, time + float((packet.duration or 0) * packet.time_base))
+            own = out.stamps.get(packet.stream_index)
+            if own is not None:
+                own.append(time)
+                if len(own) >= SCANNED:
+                    out.all = False
+                    break
+    except av.FFmpegError:
+        pass  # what came before the damage counts
+    return out
+
+
+def _worth(stream: Any, stamps: list[float]) -> tuple[bool, int, int]:
+    """Films before stills and covers, large ones before thumbnails, earlier ones before later ones."""
+    cover = bool(int(getattr(stream, "disposition", 0) or 0) & av.stream.Disposition.attached_pic)
+    size = (stream.codec_context.width or 0) * (stream.codec_context.height or 0)
+    return len(stamps) >= STILL and not cover, size, -stream.index
+
+
+def _film(container: Any, stream: Any, counted: _Counted) -> Film:
+    stamps = np.sort(np.array(counted.stamps[stream.index]))
+    says = float(container.duration / av.time_base) if container.duration else 0.0
+    start = float(container.start_time / av.time_base) if container.start_time else 0.0
+    if len(stamps) < 2:
+        rate = float(stream.average_rate or stream.guessed_rate or 0)
+        begin = float(stamps[0]) if len(stamps) else 0.0
+        return Film(stream.index, begin, len(stamps), len(stamps) / rate if rate else 0.0, rate, True)
+    step = float(np.median(np.diff(stamps)))
+    if step <= 0:  # no time stamps to speak of
+        step = 1 / float(stream.average_rate or stream.guessed_rate or 30)
+    if not counted.all:
+        fps = (len(stamps) - 1) / max(float(stamps[-1] - stamps[0]), step)
+        seconds = says or float(stamps[-1] - stamps[0])
+        return Film(stream.index, float(stamps[0]), round(seconds * fps), seconds, fps, True)
+    seconds = float(stamps[-1] - stamps[0]) + step
+    # Some containers count their length from zero, some from the first time stamp: the shorter is believed.
+    missing = min(says, start + says) - max(counted.end, float(stamps[-1]) + step)
+    whole = missing < max(0.5, 3 * step)
+    return Film(stream.index, float(stamps[0]), len(stamps), seconds, len(stamps) / seconds, whole)
