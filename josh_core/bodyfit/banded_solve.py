@@ -14,7 +14,7 @@ from scipy.linalg import cho_solve_banded, cholesky_banded
 
 from josh_core.types import Float
 
-FLOOR = 1e-6  # keeps unknowns that nothing speaks of in place
+MIN_DIAGONAL = 1e-6  # added to the diagonal: unknowns without any residual stay where they are
 REACH = 2  # frames that a second difference ties together
 
 
@@ -39,7 +39,7 @@ def step(normal: NormalEquations, damping: float) -> tuple[Float, Float]:
     border = normal.border.reshape(n * d, -1)
     sides = np.concatenate([normal.gradient.reshape(-1, 1), border], 1)
     solved = cho_solve_banded(factor, sides, check_finite=False)
-    corner = normal.corner + np.diag(damping * np.diag(normal.corner) + FLOOR)
+    corner = normal.corner + np.diag(damping * np.diag(normal.corner) + MIN_DIAGONAL)
     schur = corner - border.T @ solved[:, 1:]
     betas = np.linalg.solve(schur, normal.shape_gradient - border.T @ solved[:, 0])
     motion = solved[:, 0] - solved[:, 1:] @ betas
@@ -53,7 +53,7 @@ def _banded(bands: tuple[Float, ...], damping: float) -> Float:
     row, column = np.indices((d, d))
     main = bands[0].copy()
     main[:, np.arange(d), np.arange(d)] *= 1 + damping
-    main[:, np.arange(d), np.arange(d)] += FLOOR
+    main[:, np.arange(d), np.arange(d)] += MIN_DIAGONAL
     low = row >= column
     out[(row - column)[low], :, column[low]] = main[:, row[low], column[low]].T
     for k in range(1, REACH + 1):

@@ -1,7 +1,7 @@
 """Bodies from tracks: the SMPL motion and shape that best explain a person's landmarks, all frames at once.
 
-Residuals with honest standard deviations (objective.py) and a damped Gauss-Newton (solve.py) from the network's own 3D
-guess. Bones of constant length, a known focal length and smoothness mend what the guess has wrong. DESIGN section 6.3.
+Residuals over their standard deviations (objective.py), lowered by a damped Gauss-Newton (banded_solve.py) from the
+network's own 3D guess. Bones of constant length, a known focal length and smoothness correct the guess. DESIGN section 6.3.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import torch
 
 from josh_core.body import BodyModel
 from josh_core.bodyfit.banded_solve import step
-from josh_core.bodyfit.initial_pose import first_pose
+from josh_core.bodyfit.fit_body import FitBody, Pose
+from josh_core.bodyfit.initial_pose import initial_pose
 from josh_core.bodyfit.objective import normal_equations, objective
-from josh_core.bodyfit.observations import Evidence, gather_evidence
-from josh_core.bodyfit.rig import Pose, Rig
+from josh_core.bodyfit.observations import Observations, gather_observations
 from josh_core.bodyfit.temporal_terms import smoothness
 from josh_core.progress import Progress
 from josh_core.settings import Settings
@@ -26,7 +26,7 @@ HEIGHT = (1.67, 0.08)  # m, between adults worldwide (1.65, NCD-RisC 2016) and i
 KNOWN_HEIGHT_SIGMA = 0.01  # m, of a height that the user gave
 SIZE_SIGMA = 0.02  # relative error of a depth from the size in one picture
 STEPS = 30  # at most
-ENOUGH = 1e-4  # relative decrease of the objective below which the fit ends
+TOLERANCE = 1e-4  # relative decrease of the objective below which the fit ends
 WORST_DAMPING = 1e6
 
 
@@ -37,13 +37,13 @@ def fit_bodies(
 
     The height in the settings is that of the first person. The same input gives the same result.
     """
-    rig = Rig.of(body)
+    fit_body = FitBody.of(body)
     bodies = []
     for k, track in enumerate(people.tracks):
         progress.update(k / len(people.tracks))
         known = settings.height_m if k == 0 else None
         height, sigma = HEIGHT if known is None else (known, KNOWN_HEIGHT_SIGMA)
-        fitted = fit_evidence(rig, gather_evidence(track, cameras, clip, height))
+        fitted = fit_observations(fit_body, gather_observations(track, cameras, clip, height))
         sigma_depth = float(np.hypot(sigma / height, SIZE_SIGMA))
         bodies.append(_body_track(track, fitted.pose, cameras.focal, body, sigma_depth))
     return tuple(bodies)
@@ -65,17 +65,17 @@ class Fitted:
     objective: float  # twice the negative log posterior, up to a constant
 
 
-def fit_evidence(rig: Rig, e: Evidence) -> Fitted:
+def fit_observations(fit_body: FitBody, obs: Observations) -> Fitted:
     """The most probable pose given the evidence: Levenberg-Marquardt from the network's own guess."""
-    smooth = smoothness(e.times)
-    pose, damping = first_pose(rig, e), 1e-3
-    cost = objective(rig, pose, e, smooth)
+    smooth = smoothness(obs.times)
+    pose, damping = initial_pose(fit_body, obs), 1e-3
+    cost = objective(fit_body, pose, obs, smooth)
     for _ in range(STEPS):
-        normal = normal_equations(rig, pose, e, smooth)
+        normal = normal_equations(fit_body, pose, obs, smooth)
         before, better = cost, None
         while better is None and damping < WORST_DAMPING:
-            candidate = pose.moved(*step(normal, damping))
-            cost = objective(rig, candidate, e, smooth)
+            candidate = pose.retract(*step(normal, damping))
+            cost = objective(fit_body, candidate, obs, smooth)
             if cost < before:  # False for NaN as well
                 better, damping = candidate, max(damping / 5, 1e-6)
             else:
@@ -84,7 +84,7 @@ def fit_evidence(rig: Rig, e: Evidence) -> Fitted:
             cost = before
             break
         pose = better
-        if before - cost < ENOUGH * before:
+        if before - cost < TOLERANCE * before:
             break
     return Fitted(pose, cost)
 

@@ -8,33 +8,33 @@ from dataclasses import dataclass
 import numpy as np
 
 from josh_core.body.names import JOINTS
-from josh_core.bodyfit.observations import BONE_FROM, BONE_TO, Evidence
-from josh_core.bodyfit.pose_prior import joint_habits
-from josh_core.bodyfit.rig import FREE, MOTION, SHAPES, Pose, Posed, Rig
+from josh_core.bodyfit.fit_body import FREE, MOTION, SHAPES, FitBody, FitPoints, Pose
+from josh_core.bodyfit.observations import BONE_FROM, BONE_TO, Observations
+from josh_core.bodyfit.pose_prior import pose_prior
 from josh_core.geometry import rotmat_to_rotvec
 from josh_core.types import Float
 
 J = len(JOINTS)
 NEAR = 0.1  # m, depth at which the projection is held
-PIXEL_WIDTH = 3.0  # standard deviations from which a landmark is believed less
+PIXEL_WIDTH = 3.0  # standard deviations at which a landmark's weight falls to a half
 BONE_WIDTH = 2.5  # the same for bones of the 3D guess
 LIMIT_SIGMA = 0.05  # rad, how softly a joint limit gives way
-LOOK_SECONDS = 0.15  # errors of the network last this long, so a second is worth only so many looks at the person
-MOST_LOOKS = 10.0  # and where it puts a landmark on a body is off by the same for the whole clip
-HEIGHT_SIGMA = 0.005  # m: the height is held, since one camera tells it only by proportions, which is not at all
+LOOK_SECONDS = 0.15  # the network's errors are alike for this long: frames closer together count as one observation
+MOST_LOOKS = 10.0  # independent observations at most: its landmarks have a constant bias for the whole clip
+HEIGHT_SIGMA = 0.005  # m: the height is held near the given one, since one camera cannot measure it
 PROPORTION_SIGMA = 0.08  # of the bones' relative lengths in the 3D guess
-# Of the shape numbers; the first follows height. The others are narrower than people are: where the network's habits of
-# placing landmarks differ from ours they would pass for body mass, which landmarks do not show.
+# Of the betas; the first follows height. The others are narrower than among people: a difference between where the
+# network places a landmark and where we do would otherwise be fitted as body mass, which landmarks do not show.
 SHAPE_SIGMA = np.array([1.0] + [0.5] * (SHAPES - 1))
-HABITS = joint_habits()
+POSE_PRIOR = pose_prior()
 # Limbs whose relative lengths the 3D guess tells: joints of the left side; evidence bones of both.
 LIMB_JOINTS = np.array([(1, 4), (4, 7), (16, 18), (18, 20)])
 LIMB_LANDMARKS = np.array([(23, 25), (25, 27), (11, 13), (13, 15)])
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Residuals of one term, weighted by how far they are believed, and the term's part of the objective."""
+class FrameResiduals:
+    """Residuals of one term times the roots of their robust weights, and the term's part of the objective."""
 
     residual: Float  # [n,R]
     by_motion: Float  # [n,R,MOTION]
@@ -42,81 +42,83 @@ class Rows:
     cost: float
 
 
-def pixels(posed: Posed, e: Evidence) -> Rows:
+def pixels(posed: FitPoints, obs: Observations) -> FrameResiduals:
     """Landmarks lie on their pixels: (project(X) - u) / sigma, robust per landmark (Cauchy)."""
     p = posed.points[:, J:]
     z = np.maximum(p[..., 2:], NEAR)
-    residual = (p[..., :2] / z - e.rays) / e.ray_sigma[..., None]
-    belief, cost = _cauchy(residual, PIXEL_WIDTH)
-    scale = belief / (z[..., 0] * e.ray_sigma)
+    residual = (p[..., :2] / z - obs.rays) / obs.ray_sigma[..., None]
+    root_weight, cost = _cauchy(residual, PIXEL_WIDTH)
+    scale = root_weight / (z[..., 0] * obs.ray_sigma)
     turn = np.concatenate([np.broadcast_to(np.eye(2), (*z.shape[:2], 2, 2)), -(p[..., :2] / z)[..., None]], -1)
-    return _rows(posed, residual * belief[..., None], cost, lambda d: scale[..., None, None] * (turn @ d[:, J:]))
+    return _frame_residuals(
+        posed, residual * root_weight[..., None], cost, lambda d: scale[..., None, None] * (turn @ d[:, J:])
+    )
 
 
-def bones(posed: Posed, e: Evidence) -> Rows:
+def bones(posed: FitPoints, obs: Observations) -> FrameResiduals:
     """Bones point as in the 3D guess, whose bones are scaled to the body's own mean lengths; robust per bone."""
     p = posed.points[:, J:]
     bone = p[:, BONE_TO] - p[:, BONE_FROM]
-    length = np.median(np.linalg.norm(e.bones, axis=-1), axis=0)
+    length = np.median(np.linalg.norm(obs.bones, axis=-1), axis=0)
     scale = np.linalg.norm(bone, axis=-1).mean(0) / np.maximum(length, 1e-3)
-    residual = (bone - scale[:, None] * e.bones) @ e.sight / e.bone_sigma
-    belief, cost = _cauchy(residual, BONE_WIDTH)
-    across = e.sight.swapaxes(-1, -2)[:, None]
-    weight = (belief[..., None] / e.bone_sigma)[..., None]
-    return _rows(
+    residual = (bone - scale[:, None] * obs.bones) @ obs.sight / obs.bone_sigma
+    root_weight, cost = _cauchy(residual, BONE_WIDTH)
+    across = obs.sight.swapaxes(-1, -2)[:, None]
+    weight = (root_weight[..., None] / obs.bone_sigma)[..., None]
+    return _frame_residuals(
         posed,
-        residual * belief[..., None],
+        residual * root_weight[..., None],
         cost,
         lambda d: weight * (across @ (d[:, J + BONE_TO] - d[:, J + BONE_FROM])),
     )
 
 
-def habits(pose: Pose, derivatives: bool) -> Rows:
-    """Joints stand as people's do, and no joint turns beyond its limits (softly)."""
+def pose_prior_residuals(pose: Pose, derivatives: bool) -> FrameResiduals:
+    """Each joint's rotation near its usual one, and within the joint's limits (softly)."""
     turned = rotmat_to_rotvec(pose.rotations[:, FREE])  # [n,F,3]
-    usual = (turned - HABITS.mean[FREE]) / HABITS.sigma[FREE]
-    beyond = turned - np.clip(turned, HABITS.least[FREE], HABITS.most[FREE])
+    usual = (turned - POSE_PRIOR.mean[FREE]) / POSE_PRIOR.sigma[FREE]
+    beyond = turned - np.clip(turned, POSE_PRIOR.least[FREE], POSE_PRIOR.most[FREE])
     n = len(turned)
     residual = np.stack([usual, beyond / LIMIT_SIGMA], 2)  # [n,F,2,3]
     cost = float((residual**2).sum())
     if not derivatives:
-        return Rows(residual.reshape(n, -1), np.empty(0), np.empty(0), cost)
-    slope = np.stack([np.broadcast_to(1 / HABITS.sigma[FREE], usual.shape), (beyond != 0) / LIMIT_SIGMA], 2)
+        return FrameResiduals(residual.reshape(n, -1), np.empty(0), np.empty(0), cost)
+    slope = np.stack([np.broadcast_to(1 / POSE_PRIOR.sigma[FREE], usual.shape), (beyond != 0) / LIMIT_SIGMA], 2)
     by_turn = slope[..., None] * _log_derivative(turned)[:, :, None]  # [n,F,2,3,3]
     by_motion = np.zeros((n, len(FREE), 2, 3, MOTION))
     for f in range(len(FREE)):
         by_motion[:, f, :, :, 3 * f : 3 * f + 3] = by_turn[:, f]
     rows = residual[0].size
-    return Rows(residual.reshape(n, -1), by_motion.reshape(n, rows, -1), np.zeros((n, rows, SHAPES)), cost)
+    return FrameResiduals(residual.reshape(n, -1), by_motion.reshape(n, rows, -1), np.zeros((n, rows, SHAPES)), cost)
 
 
-def shape(pose: Pose, e: Evidence, rig: Rig) -> tuple[Float, Float]:
+def shape(pose: Pose, obs: Observations, fit_body: FitBody) -> tuple[Float, Float]:
     """Residuals [R] and derivatives [R,10] of the betas: everyday shapes, a given height, proportions of the guess."""
-    joints = rig.at(pose.betas)[0]
+    joints = fit_body.at(pose.betas)[0]
     bone = joints[LIMB_JOINTS[:, 1]] - joints[LIMB_JOINTS[:, 0]]  # [4,3]
     length = np.linalg.norm(bone, axis=-1)
-    by_beta = rig.joints[1:, LIMB_JOINTS[:, 1]] - rig.joints[1:, LIMB_JOINTS[:, 0]]  # [10,4,3]
+    by_beta = fit_body.joints[1:, LIMB_JOINTS[:, 1]] - fit_body.joints[1:, LIMB_JOINTS[:, 0]]  # [10,4,3]
     growth = np.einsum("kba,ba->bk", by_beta, bone) / length[:, None] ** 2
-    relative = np.log(length) - np.log(_guessed_limbs(e))
+    relative = np.log(length) - np.log(_guessed_limbs(obs))
     residual = np.concatenate(
         [
             pose.betas / SHAPE_SIGMA,
-            [(rig.stature[0] + rig.stature[1:] @ pose.betas - e.height) / HEIGHT_SIGMA],
+            [(fit_body.stature[0] + fit_body.stature[1:] @ pose.betas - obs.height) / HEIGHT_SIGMA],
             (relative - relative.mean()) / PROPORTION_SIGMA,
         ]
     )
     derivative = np.vstack(
-        [np.diag(1 / SHAPE_SIGMA), rig.stature[1:] / HEIGHT_SIGMA, (growth - growth.mean(0)) / PROPORTION_SIGMA]
+        [np.diag(1 / SHAPE_SIGMA), fit_body.stature[1:] / HEIGHT_SIGMA, (growth - growth.mean(0)) / PROPORTION_SIGMA]
     )
-    looks = min(len(e.times), 1 + float(e.times[-1] - e.times[0]) / LOOK_SECONDS, MOST_LOOKS)
-    weight = np.sqrt(len(e.times) / looks)
+    looks = min(len(obs.times), 1 + float(obs.times[-1] - obs.times[0]) / LOOK_SECONDS, MOST_LOOKS)
+    weight = np.sqrt(len(obs.times) / looks)
     return weight * residual, weight * derivative
 
 
-def _guessed_limbs(e: Evidence) -> Float:
+def _guessed_limbs(obs: Observations) -> Float:
     """Median lengths [4] m of the limbs of the 3D guess, both sides."""
     pairs = np.stack([LIMB_LANDMARKS, LIMB_LANDMARKS + 1])  # right is the next landmark
-    length = np.linalg.norm(e.guess[:, pairs[..., 1]] - e.guess[:, pairs[..., 0]], axis=-1)
+    length = np.linalg.norm(obs.guess[:, pairs[..., 1]] - obs.guess[:, pairs[..., 0]], axis=-1)
     return np.maximum(np.median(length, axis=(0, 1)), 1e-2)
 
 
@@ -126,14 +128,14 @@ def _cauchy(residual: Float, width: float) -> tuple[Float, float]:
     return 1 / np.sqrt(1 + square), float(width**2 * np.log1p(square).sum())
 
 
-def _rows(posed: Posed, residual: Float, cost: float, chain: Callable[[Float], Float]) -> Rows:
-    """Rows of a term on points; `chain` takes derivatives of all points [n,57,3,P] to those of the residual."""
+def _frame_residuals(posed: FitPoints, residual: Float, cost: float, chain: Callable[[Float], Float]) -> FrameResiduals:
+    """Residuals of a term on points; `chain` takes derivatives of all points [n,57,3,P] to those of the residual."""
     n = len(residual)
     residual = residual.reshape(n, -1)
     if not posed.by_motion.size:
-        return Rows(residual, np.empty(0), np.empty(0), cost)
+        return FrameResiduals(residual, np.empty(0), np.empty(0), cost)
     by_motion, by_shape = (chain(d).reshape(n, residual.shape[1], -1) for d in (posed.by_motion, posed.by_shape))
-    return Rows(residual, by_motion, by_shape, cost)
+    return FrameResiduals(residual, by_motion, by_shape, cost)
 
 
 def _log_derivative(rotvec: Float) -> Float:

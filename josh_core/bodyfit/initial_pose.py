@@ -1,12 +1,12 @@
-"""Where the body fit begins: torso and limbs turned as the network's 3D guess points, one frame at a time."""
+"""Start of the body fit: torso and limbs turned as in the network's 3D guess, one frame at a time."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from josh_core.body.names import JOINTS, LANDMARKS
-from josh_core.bodyfit.observations import NEAREST, Evidence
-from josh_core.bodyfit.rig import Pose, Rig
+from josh_core.bodyfit.fit_body import FitBody, Pose
+from josh_core.bodyfit.observations import NEAREST, Observations
 from josh_core.geometry import interpolate_rotations, rotvec_to_rotmat
 from josh_core.types import Float
 
@@ -14,28 +14,28 @@ LIMBS = (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist"))
 ANCHORS = [LANDMARKS.index(f"{s}_{x}") for s in ("left", "right") for x in ("shoulder", "hip", "knee")]
 
 
-def first_pose(rig: Rig, e: Evidence) -> Pose:
+def initial_pose(fit_body: FitBody, obs: Observations) -> Pose:
     """A body of the expected height whose bones point as in the guess, at the depth of its size, on its pixels."""
     betas = np.zeros(10)
-    betas[0] = (e.height - rig.stature[0]) / rig.stature[1]
-    rest = rig.at(betas)[0]
-    rotations = np.tile(np.eye(3), (len(e.times), len(JOINTS), 1, 1))
-    rotations[:, 0] = _torso(_of(e.guess, "left"), _of(e.guess, "right")) @ np.linalg.inv(
+    betas[0] = (obs.height - fit_body.stature[0]) / fit_body.stature[1]
+    rest = fit_body.at(betas)[0]
+    rotations = np.tile(np.eye(3), (len(obs.times), len(JOINTS), 1, 1))
+    rotations[:, 0] = _torso(_of(obs.guess, "left"), _of(obs.guess, "right")) @ np.linalg.inv(
         _torso(_joints_of(rest, "left"), _joints_of(rest, "right"))
     )
     for side in ("left", "right"):
         for names in LIMBS:
             a, b, c = (JOINTS.index(f"{side}_{n}") for n in names)
-            p, q, r = (e.guess[:, LANDMARKS.index(f"{side}_{n}")] for n in names)
+            p, q, r = (obs.guess[:, LANDMARKS.index(f"{side}_{n}")] for n in names)
             body = rotations[:, 0]
             rotations[:, a] = _swing(rest[b] - rest[a], _inside(body, q - p))
             rotations[:, b] = _swing(rest[c] - rest[b], _inside(body @ rotations[:, a], r - q))
-    sure = ~e.turned
+    sure = ~obs.turned
     if sure.any():
-        rotations = interpolate_rotations(rotations[sure], e.times[sure], e.times)
-    pose = Pose(rotations, np.zeros((len(e.times), 3)), betas)
-    landmarks = rig.posed(pose, derivatives=False).points[:, len(JOINTS) :]
-    return Pose(rotations, _place(landmarks[:, ANCHORS], e), betas)
+        rotations = interpolate_rotations(rotations[sure], obs.times[sure], obs.times)
+    pose = Pose(rotations, np.zeros((len(obs.times), 3)), betas)
+    landmarks = fit_body.evaluate(pose, derivatives=False).points[:, len(JOINTS) :]
+    return Pose(rotations, _place(landmarks[:, ANCHORS], obs), betas)
 
 
 def _of(landmarks: Float, side: str) -> Float:
@@ -73,11 +73,11 @@ def _unit(v: Float) -> Float:
     return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9)
 
 
-def _place(anchors: Float, e: Evidence) -> Float:
+def _place(anchors: Float, obs: Observations) -> Float:
     """Translations [n,3] that bring anchors [n,A,3] to their depth and, on average, onto their rays."""
-    weight = (1 / e.ray_sigma[:, ANCHORS])[..., None]
+    weight = (1 / obs.ray_sigma[:, ANCHORS])[..., None]
     weight = weight / weight.sum(1, keepdims=True)
-    z = np.maximum(e.depth - (weight[..., 0] * anchors[..., 2]).sum(1), NEAREST)
+    z = np.maximum(obs.depth - (weight[..., 0] * anchors[..., 2]).sum(1), NEAREST)
     depth = np.maximum(z[:, None] + anchors[..., 2], NEAREST)
-    across = (weight * (e.rays[:, ANCHORS] * depth[..., None] - anchors[..., :2])).sum(1)
+    across = (weight * (obs.rays[:, ANCHORS] * depth[..., None] - anchors[..., :2])).sum(1)
     return np.concatenate([across, z[:, None]], -1)

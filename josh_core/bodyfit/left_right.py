@@ -1,4 +1,4 @@
-"""Left and right: frames where the landmark network took the person for turned round are given their sides back.
+"""Left and right: frames where the landmark network exchanged the person's sides are found and put right.
 
 Seen from the front or from behind a person has nearly the same outline, so a network that looks at single frames now
 and then names all left landmarks right. Between neighbouring frames a hand or a foot cannot change places with the
@@ -20,9 +20,9 @@ LOWER = np.array([LANDMARKS.index(f"{s}_{x}") for s in ("left", "right") for x i
 FACE_AND_ARMS = np.arange(LANDMARKS.index("left_hip"))
 LEGS = np.arange(LANDMARKS.index("left_hip"), len(LANDMARKS))
 STATES = ((False, False), (True, True), (True, False), (False, True))  # exchanged: upper body, legs
-FAR = 0.2  # of the person's height: a longer way between two frames says no more than this one
-DOUBT = 0.02  # cost of a frame with exchanged sides, in ways over height
-DISCORD = 0.1  # cost of a frame where only one half is exchanged
+FAR = 0.2  # of the person's height: a step between two frames counts at most this
+EXCHANGED_COST = 0.02  # cost of a frame with exchanged sides, in the unit of the steps: distance in the image over the person's height
+HALF_EXCHANGED_COST = 0.1  # the same for a frame where only one half of the body is exchanged
 
 
 def mirror_names() -> Int:
@@ -32,7 +32,7 @@ def mirror_names() -> Int:
     return np.array([LANDMARKS.index(name) for name in names])
 
 
-def settle_sides(track: Track, height_px: float) -> tuple[Track, Bool]:
+def fix_left_right(track: Track, height_px: float) -> tuple[Track, Bool]:
     """The track with consistent sides, and [n,2] where upper body and legs had been exchanged.
 
     height_px: the person's size in the image.
@@ -44,15 +44,15 @@ def settle_sides(track: Track, height_px: float) -> tuple[Track, Bool]:
     swap[:, LEGS] = exchanged[:, 1:]
     mirror = mirror_names()
 
-    def settled(values: Float) -> Float:
+    def fixed(values: Float) -> Float:
         mask = swap.reshape(*swap.shape, *[1] * (values.ndim - 2))
         return np.where(mask, values[:, mirror], values)
 
     return replace(
         track,
-        landmarks_px=settled(track.landmarks_px),
-        landmarks_m=settled(track.landmarks_m),
-        visibility=settled(track.visibility),
+        landmarks_px=fixed(track.landmarks_px),
+        landmarks_m=fixed(track.landmarks_m),
+        visibility=fixed(track.visibility),
     ), exchanged
 
 
@@ -77,7 +77,7 @@ def _step_costs(track: Track, height_px: float) -> Float:
 
 def _shortest_path(costs: Float) -> Int:
     """State [n] of each frame that makes steps [n-1,4,4] and states together cheapest."""
-    own = np.array([DOUBT * sum(s) + DISCORD * (s[0] != s[1]) for s in STATES])
+    own = np.array([EXCHANGED_COST * sum(s) + HALF_EXCHANGED_COST * (s[0] != s[1]) for s in STATES])
     total, back = own, []
     for step in costs:
         way = total[:, None] + step + own

@@ -1,4 +1,4 @@
-"""The objective of the body fit, the whole list of its terms, and Gauss-Newton's equations of it."""
+"""The objective of the body fit: the list of its terms, its value and its Gauss-Newton equations."""
 
 from __future__ import annotations
 
@@ -6,39 +6,39 @@ import numpy as np
 from scipy import sparse
 
 from josh_core.bodyfit.banded_solve import REACH, NormalEquations
-from josh_core.bodyfit.frame_terms import bones, habits, pixels, shape
-from josh_core.bodyfit.observations import Evidence
-from josh_core.bodyfit.rig import Pose, Rig
-from josh_core.bodyfit.temporal_terms import Steps, paths, stance
+from josh_core.bodyfit.fit_body import FitBody, Pose
+from josh_core.bodyfit.frame_terms import bones, pixels, pose_prior_residuals, shape
+from josh_core.bodyfit.observations import Observations
+from josh_core.bodyfit.temporal_terms import StepResiduals, paths, stance
 from josh_core.types import Float
 
 
-def objective(rig: Rig, pose: Pose, e: Evidence, smooth: sparse.csr_matrix) -> float:
+def objective(fit_body: FitBody, pose: Pose, obs: Observations, smooth: sparse.csr_matrix) -> float:
     """Twice the negative log posterior of a pose, up to a constant."""
-    posed = rig.posed(pose, derivatives=False)
-    path = paths(posed, e)[0]
+    posed = fit_body.evaluate(pose, derivatives=False)
+    path = paths(posed, obs)[0]
     return (
-        pixels(posed, e).cost
-        + bones(posed, e).cost
-        + habits(pose, derivatives=False).cost
-        + float((shape(pose, e, rig)[0] ** 2).sum())
+        pixels(posed, obs).cost
+        + bones(posed, obs).cost
+        + pose_prior_residuals(pose, derivatives=False).cost
+        + float((shape(pose, obs, fit_body)[0] ** 2).sum())
         + float((path * (smooth @ path)).sum())
-        + stance(posed, e).cost
+        + stance(posed, obs).cost
     )
 
 
-def normal_equations(rig: Rig, pose: Pose, e: Evidence, smooth: sparse.csr_matrix) -> NormalEquations:
+def normal_equations(fit_body: FitBody, pose: Pose, obs: Observations, smooth: sparse.csr_matrix) -> NormalEquations:
     """Gauss-Newton's equations of the same objective."""
-    posed = rig.posed(pose)
+    posed = fit_body.evaluate(pose)
     n = len(posed.points)
-    terms = (pixels(posed, e), bones(posed, e), habits(pose, derivatives=True))
+    terms = (pixels(posed, obs), bones(posed, obs), pose_prior_residuals(pose, derivatives=True))
     residual = np.concatenate([t.residual for t in terms], 1)
     by_motion = np.concatenate([t.by_motion for t in terms], 1)
     by_shape = np.concatenate([t.by_shape for t in terms], 1)
-    path, path_by_motion, path_by_shape = paths(posed, e)
+    path, path_by_motion, path_by_shape = paths(posed, obs)
     stiff_path = smooth @ path
     stiff_shape = (smooth @ path_by_shape.reshape(n, -1)).reshape(path_by_shape.shape)
-    own, by_beta = shape(pose, e, rig)
+    own, by_beta = shape(pose, obs, fit_body)
 
     across = by_motion.swapaxes(-1, -2)
     path_across = path_by_motion.swapaxes(-1, -2)
@@ -52,11 +52,11 @@ def normal_equations(rig: Rig, pose: Pose, e: Evidence, smooth: sparse.csr_matri
         gradient=(across @ residual[..., None] + path_across @ stiff_path[..., None])[..., 0],
         shape_gradient=_over_frames(by_shape, residual) + _over_frames(path_by_shape, stiff_path) + by_beta.T @ own,
     )
-    _add_steps(normal, stance(posed, e))
+    _add_steps(normal, stance(posed, obs))
     return normal
 
 
-def _add_steps(normal: NormalEquations, s: Steps) -> None:
+def _add_steps(normal: NormalEquations, s: StepResiduals) -> None:
     """Adds residuals between neighbouring frames to the equations, in place."""
     before, after = s.before.swapaxes(-1, -2), s.after.swapaxes(-1, -2)
     normal.bands[0][:-1] += before @ s.before

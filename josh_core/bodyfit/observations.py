@@ -12,7 +12,7 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from josh_core.body.names import LANDMARKS
-from josh_core.bodyfit.left_right import LEGS, settle_sides
+from josh_core.bodyfit.left_right import LEGS, fix_left_right
 from josh_core.geometry import rotvec_to_rotmat
 from josh_core.types import Bool, CameraPath, Clip, Float, Track
 
@@ -57,7 +57,7 @@ ALONG = (0.02, 0.12)  # the same along it; better than across because the pixels
 UNSEEN = 0.05  # visibility below which nothing gets worse
 BRIDGED = 3.0  # times worse where a gap in the track was bridged
 OUTSIDE = 3.0  # times worse where a landmark is outside the picture
-TURNED = 6.0  # times worse the depths of a half that was taken for turned round
+TURNED = 6.0  # times worse the depths of a half whose sides had been exchanged
 NEAREST = 0.3  # m, nobody is nearer to the camera
 STEADY_SECONDS = 0.5  # the person's size in the image changes little in this time
 
@@ -75,8 +75,8 @@ LANDMARK_SIGMA = np.array(
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """One person's track, ready for the fit."""
+class Observations:
+    """One person's track as measurements, ready for the fit."""
 
     times: Float  # [n] s
     rays: Float  # [n,33,2] x/z and y/z of the landmarks in the camera
@@ -88,15 +88,15 @@ class Evidence:
     world_from_cam: Float  # [n,3,3] how the camera is turned
     camera_stays: bool  # it turns at most, so that what is still in turned axes is still in the world
     guess: Float  # [n,33,3] m, landmarks of the network in camera axes
-    turned: Bool  # [n] the network took the whole or half of the person for turned round
+    turned: Bool  # [n] the network had exchanged the sides of the whole or half of the person
     height: float  # m, standing height
 
 
-def gather_evidence(track: Track, cameras: CameraPath, clip: Clip, height: float) -> Evidence:
-    """Evidence of a track seen by cameras with a known focal length and an assumed standing height [m]."""
+def gather_observations(track: Track, cameras: CameraPath, clip: Clip, height: float) -> Observations:
+    """What a track says, seen by cameras with a known focal length and an assumed standing height [m]."""
     track = _finite(track)
     px_per_m = _size(track, clip.times[track.frames])
-    track, exchanged = settle_sides(track, 1.7 * float(np.median(px_per_m)))
+    track, exchanged = fix_left_right(track, 1.7 * float(np.median(px_per_m)))
     centre = np.array([clip.width, clip.height]) / 2
     rays = (track.landmarks_px - centre) / cameras.focal
     sight = _lines_of_sight(rays, track.visibility)
@@ -104,7 +104,7 @@ def gather_evidence(track: Track, cameras: CameraPath, clip: Clip, height: float
     worse = 1 / _trust(track.visibility)
     worse = worse * np.where(track.detected, 1.0, BRIDGED)[:, None]
     inside = ((track.landmarks_px > 0) & (track.landmarks_px < 2 * centre)).all(-1)
-    return Evidence(
+    return Observations(
         times=np.asarray(clip.times[track.frames], np.float64),
         rays=rays,
         ray_sigma=LANDMARK_SIGMA * worse * np.where(inside, 1.0, OUTSIDE) * (px_per_m / cameras.focal)[:, None],

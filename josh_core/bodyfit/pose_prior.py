@@ -1,4 +1,4 @@
-"""How people's joints usually stand and how far they turn: means, standard deviations and limits of rotation vectors.
+"""How people's joints are usually turned and how far they can: means, deviations and limits of rotation vectors.
 
 Rotation vectors (radians) of SMPL's local rotations against the rest pose (arms out, legs straight, palms down; x to
 the person's left, y up, z forward), for the left side; the right side is the mirror image. Knees and elbows are hinges:
@@ -21,7 +21,7 @@ NONE: Triple = (-9.0, -9.0, -9.0)
 
 
 @dataclass(frozen=True)
-class Habit:
+class JointPrior:
     """One joint, the left one of a pair."""
 
     mean: Triple = (0.0, 0.0, 0.0)
@@ -30,26 +30,26 @@ class Habit:
     most: Triple = ANY
 
 
-HABITS = {
-    "pelvis": Habit(sigma=(1e3, 1e3, 1e3)),  # people turn as they like
-    "hip": Habit((-0.25, 0.0, 0.05), (0.6, 0.3, 0.2), (-2.3, -0.9, -0.5), (0.6, 0.9, 1.0)),
-    "knee": Habit((0.35, 0.0, 0.0), (0.7, 0.12, 0.08), (0.0, -0.3, -0.2), (2.6, 0.3, 0.2)),
-    "ankle": Habit((0.0, 0.0, 0.0), (0.3, 0.2, 0.2), (-0.7, -0.6, -0.6), (0.9, 0.6, 0.6)),
-    "spine1": Habit((0.05, 0.0, 0.0), (0.22, 0.15, 0.12)),
-    "spine2": Habit((0.05, 0.0, 0.0), (0.22, 0.15, 0.12)),
-    "spine3": Habit((0.05, 0.0, 0.0), (0.22, 0.15, 0.12)),
-    "neck": Habit((0.0, 0.0, 0.0), (0.25, 0.25, 0.2)),
-    "head": Habit((0.0, 0.0, 0.0), (0.2, 0.25, 0.15)),
-    "collar": Habit((0.0, 0.0, 0.0), (0.08, 0.12, 0.12)),
-    "shoulder": Habit((0.0, -0.15, -1.2), (0.5, 0.6, 0.55), (-2.0, -2.2, -2.0), (2.0, 1.2, 1.6)),
-    "elbow": Habit((0.0, -0.4, 0.0), (0.5, 0.7, 0.12), (-1.6, -2.6, -0.3), (1.6, 0.0, 0.3)),
-    "wrist": Habit((0.0, 0.0, 0.0), (0.3, 0.4, 0.4)),
+JOINT_PRIORS = {
+    "pelvis": JointPrior(sigma=(1e3, 1e3, 1e3)),  # any direction is as likely
+    "hip": JointPrior((-0.25, 0.0, 0.05), (0.6, 0.3, 0.2), (-2.3, -0.9, -0.5), (0.6, 0.9, 1.0)),
+    "knee": JointPrior((0.35, 0.0, 0.0), (0.7, 0.12, 0.08), (0.0, -0.3, -0.2), (2.6, 0.3, 0.2)),
+    "ankle": JointPrior((0.0, 0.0, 0.0), (0.3, 0.2, 0.2), (-0.7, -0.6, -0.6), (0.9, 0.6, 0.6)),
+    "spine1": JointPrior((0.05, 0.0, 0.0), (0.22, 0.15, 0.12)),
+    "spine2": JointPrior((0.05, 0.0, 0.0), (0.22, 0.15, 0.12)),
+    "spine3": JointPrior((0.05, 0.0, 0.0), (0.22, 0.15, 0.12)),
+    "neck": JointPrior((0.0, 0.0, 0.0), (0.25, 0.25, 0.2)),
+    "head": JointPrior((0.0, 0.0, 0.0), (0.2, 0.25, 0.15)),
+    "collar": JointPrior((0.0, 0.0, 0.0), (0.08, 0.12, 0.12)),
+    "shoulder": JointPrior((0.0, -0.15, -1.2), (0.5, 0.6, 0.55), (-2.0, -2.2, -2.0), (2.0, 1.2, 1.6)),
+    "elbow": JointPrior((0.0, -0.4, 0.0), (0.5, 0.7, 0.12), (-1.6, -2.6, -0.3), (1.6, 0.0, 0.3)),
+    "wrist": JointPrior((0.0, 0.0, 0.0), (0.3, 0.4, 0.4)),
 }
 MIRROR = np.array([1.0, -1.0, -1.0])  # a rotation vector seen in the mirror of the y-z plane
 
 
 @dataclass(frozen=True)
-class JointHabits:
+class PosePrior:
     """The table above for all joints, radians."""
 
     mean: Float  # [24,3]
@@ -58,15 +58,15 @@ class JointHabits:
     most: Float  # [24,3]
 
 
-def joint_habits() -> JointHabits:
-    """Habits of the 24 joints; toes and fingers, which nothing turns, have the default."""
+def pose_prior() -> PosePrior:
+    """Priors of the 24 joints; toes and fingers, which nothing turns, have the default."""
     rows = []
     for joint in JOINTS:
         side, _, stem = joint.partition("_")
-        habit = HABITS.get(stem or joint, Habit())
-        mean, sigma, least, most = (np.array(v) for v in (habit.mean, habit.sigma, habit.least, habit.most))
+        prior = JOINT_PRIORS.get(stem or joint, JointPrior())
+        mean, sigma, least, most = (np.array(v) for v in (prior.mean, prior.sigma, prior.least, prior.most))
         if side == "right":
             mean, least, most = MIRROR * mean, MIRROR * least, MIRROR * most
             least, most = np.minimum(least, most), np.maximum(least, most)
         rows.append((mean, sigma, least, most))
-    return JointHabits(*(np.stack(column) for column in zip(*rows, strict=True)))
+    return PosePrior(*(np.stack(column) for column in zip(*rows, strict=True)))

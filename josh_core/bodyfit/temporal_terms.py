@@ -1,4 +1,4 @@
-"""Terms of the body fit between frames: smooth joints, a steady depth, feet that stand where they stand."""
+"""Terms of the body fit between frames: smooth joints, a smooth depth, standing feet that do not move."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 from scipy import sparse
 
 from josh_core.body.names import JOINTS
-from josh_core.bodyfit.observations import Evidence
-from josh_core.bodyfit.rig import Posed
+from josh_core.bodyfit.fit_body import FitPoints
+from josh_core.bodyfit.observations import Observations
 from josh_core.types import Float
 
 J = len(JOINTS)
 FRAME = 1 / 30  # s
 ACCELERATION = 27.0  # m/s^2 of a joint between frames 1/30 s apart: 30 mm per frame squared
 DEPTH_ACCELERATION = 6.0  # m/s^2 of the pelvis along the line of sight
-STILL_SPEED = 0.1  # m/s, a foot this slow may as well stand still
-FEET = np.arange(29, 33)  # landmarks: heels and toes
+STILL_SPEED = 0.1  # m/s, standard deviation of a standing foot's speed
+HEELS_AND_TOES = np.arange(29, 33)  # of BlazePose's landmarks
 
 
 def smoothness(times: Float) -> sparse.csr_matrix:
@@ -35,7 +35,7 @@ def smoothness(times: Float) -> sparse.csr_matrix:
     return sparse.csr_matrix(matrix.T @ matrix)
 
 
-def paths(posed: Posed, e: Evidence) -> tuple[Float, Float, Float]:
+def paths(posed: FitPoints, obs: Observations) -> tuple[Float, Float, Float]:
     """What moves smoothly [n,73], with its derivatives: joints as the turning camera leaves them, depth of the pelvis.
 
     The depth is scaled so that one precision serves all.
@@ -44,7 +44,7 @@ def paths(posed: Posed, e: Evidence) -> tuple[Float, Float, Float]:
 
     def path(points: Float) -> Float:  # [n,24,3,...]
         columns = points[:, :J].reshape(n, J, 3, -1)
-        turned = (e.world_from_cam[:, None] @ columns).reshape(n, 3 * J, -1)
+        turned = (obs.world_from_cam[:, None] @ columns).reshape(n, 3 * J, -1)
         return np.concatenate([turned, stiff * columns[:, 0, 2:]], 1)
 
     if not posed.by_motion.size:
@@ -53,7 +53,7 @@ def paths(posed: Posed, e: Evidence) -> tuple[Float, Float, Float]:
 
 
 @dataclass(frozen=True)
-class Steps:
+class StepResiduals:
     """Residuals between neighbouring frames and the term's part of the objective."""
 
     residual: Float  # [n-1,R]
@@ -63,26 +63,28 @@ class Steps:
     cost: float
 
 
-def stance(posed: Posed, e: Evidence) -> Steps:
+def stance(posed: FitPoints, obs: Observations) -> StepResiduals:
     """Feet stand still or clearly move: velocity over sigma, robust per foot point and step (Cauchy).
 
-    A camera that does not travel tells them apart, and then a foot that is still in the image has no depth to wander.
+    A camera that does not travel tells them apart, and then a foot that is still in the image cannot drift in depth.
     """
-    n, rows = len(posed.points), 3 * len(FEET)
-    span = np.diff(e.times)[:, None]  # [n-1,1] s
-    share = span / FRAME if e.camera_stays else np.zeros_like(span)  # the same speed counts for its time
+    n, rows = len(posed.points), 3 * len(HEELS_AND_TOES)
+    span = np.diff(obs.times)[:, None]  # [n-1,1] s
+    share = span / FRAME if obs.camera_stays else np.zeros_like(span)  # the same speed counts for its time
 
     def turned(d: Float) -> Float:  # [n,57,3,P] -> [n,12,P]
-        return (e.world_from_cam[:, None] @ d[:, J + FEET]).reshape(n, rows, d.shape[-1])
+        return (obs.world_from_cam[:, None] @ d[:, J + HEELS_AND_TOES]).reshape(n, rows, d.shape[-1])
 
-    velocity = np.diff(turned(posed.points[..., None])[..., 0], axis=0).reshape(n - 1, len(FEET), 3)
+    velocity = np.diff(turned(posed.points[..., None])[..., 0], axis=0).reshape(n - 1, len(HEELS_AND_TOES), 3)
     velocity = velocity / (span * STILL_SPEED)[..., None]
     square = (velocity**2).sum(-1)
-    belief = np.sqrt(share / (1 + square))[..., None]  # [n-1,4,1]
-    residual = (belief * velocity).reshape(n - 1, rows)
+    root_weight = np.sqrt(share / (1 + square))[..., None]  # [n-1,4,1]
+    residual = (root_weight * velocity).reshape(n - 1, rows)
     cost = float((share * np.log1p(square)).sum())
     if not posed.by_motion.size:
-        return Steps(residual, np.empty(0), np.empty(0), np.empty(0), cost)
-    scale = np.repeat(belief[..., 0] / (span * STILL_SPEED), 3, axis=1)[..., None]
+        return StepResiduals(residual, np.empty(0), np.empty(0), np.empty(0), cost)
+    scale = np.repeat(root_weight[..., 0] / (span * STILL_SPEED), 3, axis=1)[..., None]
     by_motion, by_shape = turned(posed.by_motion), turned(posed.by_shape)
-    return Steps(residual, -scale * by_motion[:-1], scale * by_motion[1:], scale * np.diff(by_shape, axis=0), cost)
+    return StepResiduals(
+        residual, -scale * by_motion[:-1], scale * by_motion[1:], scale * np.diff(by_shape, axis=0), cost
+    )

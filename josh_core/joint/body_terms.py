@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from josh_core.body.names import JOINTS
-from josh_core.bodyfit.observations import gather_evidence
+from josh_core.bodyfit.observations import gather_observations
 from josh_core.joint import residuals
 from josh_core.joint.body_points import PointIndex
 from josh_core.joint.interface import JointStart
@@ -118,7 +118,7 @@ def landmark_term(start: JointStart, sequence: BodyFrames, index: PointIndex) ->
     cameras = start.scene.cameras
     rays, sigmas = [], []
     for track, body in zip(start.tracks, start.bodies, strict=True):
-        evidence = gather_evidence(track, cameras, start.clip, body.height_m)
+        evidence = gather_observations(track, cameras, start.clip, body.height_m)
         _, of_body, of_track = np.intersect1d(body.frames, track.frames, return_indices=True)
         rays.append(np.full((len(body.frames), 33, 2), np.nan))
         sigmas.append(np.full((len(body.frames), 33), np.nan))

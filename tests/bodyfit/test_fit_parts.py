@@ -1,4 +1,4 @@
-"""Parts of the body fit: the rig against the body model, derivatives against differences, the solver, the sides."""
+"""Parts of the body fit: its points against the body model, derivatives against differences, the solver, the sides."""
 
 from dataclasses import replace
 
@@ -9,13 +9,13 @@ import torch
 from josh_core.body import load_body
 from josh_core.body.names import JOINTS, LANDMARKS
 from josh_core.bodyfit.banded_solve import NormalEquations, step
+from josh_core.bodyfit.fit_body import MOTION, FitBody, Pose
 from josh_core.bodyfit.frame_terms import bones, pixels
-from josh_core.bodyfit.initial_pose import first_pose
-from josh_core.bodyfit.left_right import mirror_names, settle_sides
+from josh_core.bodyfit.initial_pose import initial_pose
+from josh_core.bodyfit.left_right import fix_left_right, mirror_names
 from josh_core.bodyfit.objective import normal_equations, objective
-from josh_core.bodyfit.observations import BONE_FROM, BONE_TO, Evidence
-from josh_core.bodyfit.pose_prior import joint_habits
-from josh_core.bodyfit.rig import MOTION, Pose, Rig
+from josh_core.bodyfit.observations import BONE_FROM, BONE_TO, Observations
+from josh_core.bodyfit.pose_prior import pose_prior
 from josh_core.bodyfit.temporal_terms import smoothness
 from josh_core.geometry import rotmat_to_rotvec, rotvec_to_rotmat
 from josh_core.types import Track
@@ -24,8 +24,8 @@ N = 5
 
 
 @pytest.fixture(scope="module")
-def rig():
-    return Rig.of(load_body())
+def fit_body():
+    return FitBody.of(load_body())
 
 
 def some_pose(rng, n=N, size=0.4):
@@ -33,12 +33,12 @@ def some_pose(rng, n=N, size=0.4):
     return Pose(rotations, rng.normal(0, 0.2, (n, 3)) + [0, 0, 4.0], rng.normal(0, 1, 10))
 
 
-def evidence_of(rig, pose, rng, noise=0.01):
+def evidence_of(fit_body, pose, rng, noise=0.01):
     """What a camera at the origin would tell of a pose, with noise."""
     n = len(pose.transl)
-    p = rig.posed(pose, derivatives=False).points[:, len(JOINTS) :]
+    p = fit_body.evaluate(pose, derivatives=False).points[:, len(JOINTS) :]
     guess = p - p[:, [23, 24]].mean(1, keepdims=True) + rng.normal(0, noise, p.shape)
-    return Evidence(
+    return Observations(
         times=np.arange(n) / 25 + rng.uniform(0, 0.01, n),
         rays=p[..., :2] / p[..., 2:] + rng.normal(0, 0.2 * noise, p[..., :2].shape),
         ray_sigma=rng.uniform(0.004, 0.02, p.shape[:2]),
@@ -54,53 +54,53 @@ def evidence_of(rig, pose, rng, noise=0.01):
     )
 
 
-def test_rig_has_the_points_of_the_body(rig):
+def test_rig_has_the_points_of_the_body(fit_body):
     body, pose = load_body().double(), some_pose(np.random.default_rng(0), size=0.8)
     with torch.no_grad():
         p = body.points(torch.tensor(pose.betas).expand(N, -1), torch.tensor(pose.rotations), torch.tensor(pose.transl))
         height = body.height(torch.tensor(pose.betas)[None]).item()
-    mine = rig.posed(pose, derivatives=False).points
+    mine = fit_body.evaluate(pose, derivatives=False).points
     assert np.abs(mine[:, :24] - p.joints.numpy()).max() < 1e-6
     assert np.abs(mine[:, 24:] - p.landmarks.numpy()).max() < 1e-6
-    assert rig.stature[0] + rig.stature[1:] @ pose.betas == pytest.approx(height, abs=0.03)
+    assert fit_body.stature[0] + fit_body.stature[1:] @ pose.betas == pytest.approx(height, abs=0.03)
 
 
-def test_derivatives_of_the_points(rig):
+def test_derivatives_of_the_points(fit_body):
     rng = np.random.default_rng(1)
     pose, h = some_pose(rng, size=0.8), 1e-6
     motion, betas = rng.normal(size=(N, MOTION)), rng.normal(size=10)
-    posed = rig.posed(pose)
-    there = rig.posed(pose.moved(h * motion, h * betas), derivatives=False).points
-    back = rig.posed(pose.moved(-h * motion, -h * betas), derivatives=False).points
+    posed = fit_body.evaluate(pose)
+    there = fit_body.evaluate(pose.retract(h * motion, h * betas), derivatives=False).points
+    back = fit_body.evaluate(pose.retract(-h * motion, -h * betas), derivatives=False).points
     told = (posed.by_motion @ motion[:, None, :, None])[..., 0] + posed.by_shape @ betas
     assert np.abs((there - back) / (2 * h) - told).max() < 1e-6
 
 
-def test_gradient_of_the_whole_objective(rig):
+def test_gradient_of_the_whole_objective(fit_body):
     rng = np.random.default_rng(2)
-    e = evidence_of(rig, some_pose(rng), rng, noise=0.05)
-    pose, smooth = some_pose(rng), smoothness(e.times)
-    e = replace(e, bone_sigma=e.bone_sigma * 1e4)  # derivatives hold the scale of the guess
-    normal = normal_equations(rig, pose, e, smooth)
+    obs = evidence_of(fit_body, some_pose(rng), rng, noise=0.05)
+    pose, smooth = some_pose(rng), smoothness(obs.times)
+    obs = replace(obs, bone_sigma=obs.bone_sigma * 1e4)  # derivatives hold the scale of the guess
+    normal = normal_equations(fit_body, pose, obs, smooth)
     for _ in range(5):
         motion, betas, h = rng.normal(size=(N, MOTION)), rng.normal(size=10), 1e-6
-        ahead = objective(rig, pose.moved(h * motion, h * betas), e, smooth)
-        behind = objective(rig, pose.moved(-h * motion, -h * betas), e, smooth)
+        ahead = objective(fit_body, pose.retract(h * motion, h * betas), obs, smooth)
+        behind = objective(fit_body, pose.retract(-h * motion, -h * betas), obs, smooth)
         told = 2 * ((normal.gradient * motion).sum() + normal.shape_gradient @ betas)
         assert told == pytest.approx((ahead - behind) / (2 * h), rel=1e-4)
 
 
 @pytest.mark.parametrize("term", [pixels, bones])
-def test_rows_of_terms(rig, term):
+def test_rows_of_terms(fit_body, term):
     """Close to a good fit all beliefs are near one, and rows are plain derivatives of the residuals."""
     rng = np.random.default_rng(3)
     pose = some_pose(rng)
-    e = evidence_of(rig, pose, rng, noise=1e-7)
-    rows, h = term(rig.posed(pose), e), 1e-6
+    obs = evidence_of(fit_body, pose, rng, noise=1e-7)
+    rows, h = term(fit_body.evaluate(pose), obs), 1e-6
     motion = rng.normal(size=(N, MOTION))
     motion[:, :-3] *= 0.1
-    there = term(rig.posed(pose.moved(h * motion, np.zeros(10)), derivatives=False), e).residual
-    back = term(rig.posed(pose.moved(-h * motion, np.zeros(10)), derivatives=False), e).residual
+    there = term(fit_body.evaluate(pose.retract(h * motion, np.zeros(10)), derivatives=False), obs).residual
+    back = term(fit_body.evaluate(pose.retract(-h * motion, np.zeros(10)), derivatives=False), obs).residual
     told = (rows.by_motion @ motion[..., None])[..., 0]
     assert np.abs(told).max() > 1
     if term is bones:  # the scale of the guess follows the mean length of the bone, which joints hardly change
@@ -144,12 +144,12 @@ def test_smoothness_measures_acceleration_whatever_the_frame_rate():
     assert smoothness(np.array([0.0, 1.0])).nnz == 0
 
 
-def test_first_pose_points_its_bones_as_the_guess(rig):
+def test_initial_pose_points_its_bones_as_the_guess(fit_body):
     rng = np.random.default_rng(5)
     pose = some_pose(rng, size=0.3)
-    e = evidence_of(rig, pose, rng, noise=1e-6)
-    first = first_pose(rig, replace(e, height=1.75))
-    p, q = (rig.posed(x, derivatives=False).points for x in (pose, first))
+    obs = evidence_of(fit_body, pose, rng, noise=1e-6)
+    first = initial_pose(fit_body, replace(obs, height=1.75))
+    p, q = (fit_body.evaluate(x, derivatives=False).points for x in (pose, first))
     for a, b in ((1, 4), (4, 7), (16, 18), (18, 20), (2, 5), (17, 19)):
         u, v = p[:, b] - p[:, a], q[:, b] - q[:, a]
         cosine = (u * v).sum(-1) / np.linalg.norm(u, axis=-1) / np.linalg.norm(v, axis=-1)
@@ -157,8 +157,8 @@ def test_first_pose_points_its_bones_as_the_guess(rig):
     assert np.abs(q[:, 0, 2] - 4.0).max() < 0.2
 
 
-def test_right_habits_mirror_the_left():
-    h = joint_habits()
+def test_right_joints_mirror_the_left():
+    h = pose_prior()
     left, right = JOINTS.index("left_elbow"), JOINTS.index("right_elbow")
     assert h.least[left, 1] == -h.most[right, 1] == -2.6
     assert h.most[left, 1] == h.least[right, 1] == 0
@@ -195,10 +195,10 @@ def test_sides_are_settled_for_the_whole_body_and_for_the_legs_alone():
     px[10:14] = px[10:14][:, mirror]
     legs = np.arange(23, 33)
     px[np.ix_(range(20, 22), legs)] = track.landmarks_px[np.ix_(range(20, 22), mirror[legs])]
-    mended, exchanged = settle_sides(replace(track, landmarks_px=px), 350.0)
+    mended, exchanged = fix_left_right(replace(track, landmarks_px=px), 350.0)
     assert np.flatnonzero(exchanged[:, 0]).tolist() == [10, 11, 12, 13]
     assert np.flatnonzero(exchanged[:, 1]).tolist() == [10, 11, 12, 13, 20, 21]
     assert np.array_equal(mended.landmarks_px, track.landmarks_px)
-    same, nothing = settle_sides(track, 350.0)
+    same, nothing = fix_left_right(track, 350.0)
     assert not nothing.any()
     assert np.array_equal(same.landmarks_px, track.landmarks_px)

@@ -1,7 +1,7 @@
 """The body as the fit sees it: joints and landmarks with their derivatives by pose and shape, in numpy.
 
 Linear blend skinning makes each point a sum over joints of rigidly carried rest points, and those are linear in the
-betas. So one table of rest points serves positions and both derivatives exactly. Pose correctives, which the bundled
+betas. So one table of rest points gives positions and both derivatives exactly. Pose correctives, which the bundled
 body does not have, are left out.
 """
 
@@ -31,7 +31,7 @@ class Pose:
     transl: Float  # [n,3] m
     betas: Float  # [10]
 
-    def moved(self, motion: Float, betas: Float) -> Pose:
+    def retract(self, motion: Float, betas: Float) -> Pose:
         """The pose after a step: each free joint turns in its own axes by `motion` [n,MOTION], betas add up."""
         n = len(self.transl)
         turned = self.rotations.copy()
@@ -40,7 +40,7 @@ class Pose:
 
 
 @dataclass(frozen=True)
-class Posed:
+class FitPoints:
     """Points of a pose: the 24 joints, then the 33 landmarks; derivatives only where they were asked for."""
 
     points: Float  # [n,57,3] m, camera
@@ -49,7 +49,7 @@ class Posed:
 
 
 @dataclass(frozen=True)
-class Rig:
+class FitBody:
     """Rest joints and rest points of a body; the leading 11 are the mean body and its ten shape directions."""
 
     joints: Float  # [11,24,3]
@@ -58,8 +58,8 @@ class Rig:
     stature: Float  # [11] m, standing height
 
     @classmethod
-    def of(cls, body: BodyModel) -> Rig:
-        """The rig of a body model."""
+    def of(cls, body: BodyModel) -> FitBody:
+        """The points and shape directions of a body model."""
         joints = _with_directions(body.j_template, body.j_dirs)
         first = len(body.contact_names)  # the landmarks' vertices come after those of the contacts
         surface = _with_directions(body.p_template[first:], body.p_dirs[first:])  # [11,33,3]
@@ -75,15 +75,15 @@ class Rig:
         weights = np.concatenate([[1.0], betas])
         return np.tensordot(weights, self.joints, 1), np.tensordot(weights, self.carried, 1)
 
-    def posed(self, pose: Pose, derivatives: bool = True) -> Posed:
+    def evaluate(self, pose: Pose, derivatives: bool = True) -> FitPoints:
         """Points of a pose and, if wanted, their derivatives by motion (as in Pose.moved) and by betas."""
         joints, carried = self.at(pose.betas)
         turn, place = _chain(pose.rotations, joints)
         parts = self._parts(turn, place, joints, carried)  # [n,57,24,3]
         points = parts.sum(2) + pose.transl[:, None]
         if not derivatives:
-            return Posed(points, np.empty(0), np.empty(0))
-        return Posed(points, self._by_motion(turn, place, parts), self._by_shape(pose.rotations, turn))
+            return FitPoints(points, np.empty(0), np.empty(0))
+        return FitPoints(points, self._by_motion(turn, place, parts), self._by_shape(pose.rotations, turn))
 
     def _parts(self, turn: Float, place: Float, joints: Float, carried: Float) -> Float:
         """What each joint carries of each point [n,57,24,3]."""
