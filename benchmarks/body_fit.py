@@ -21,15 +21,15 @@ from josh_core.bodyfit.fit import fit_bodies
 from josh_core.clip.load import load_clip
 from josh_core.geometry import invert, project, transform
 from josh_core.metrics.accuracy import pa_mpjpe
-from josh_core.metrics.ground_truth import LIMBS, Truth, load_truth
+from josh_core.metrics.ground_truth import EVALUATED_JOINTS, Truth, load_truth
 from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.tracking import find_people
 from josh_core.types import CameraKind, CameraPath, Clip, Float, Track
 
 STANDS_STILL = 0.05  # m, a camera whose centres spread less than this only turns
-JOINT_ROWS = [JOINTS.index(name) for name in LIMBS]
-LANDMARK_ROWS = [LANDMARKS.index(name) for name in LIMBS]
+JOINT_ROWS = [JOINTS.index(name) for name in EVALUATED_JOINTS]
+LANDMARK_ROWS = [LANDMARKS.index(name) for name in EVALUATED_JOINTS]
 
 
 def main(argv: list[str]) -> int:

@@ -25,7 +25,7 @@ from josh_core.hub.mast3r_pairs import window_pairs
 from josh_core.hub.mast3r_scene import choose_keyframes
 from josh_core.networks.architecture import Architecture
 from josh_core.networks.device import place
-from josh_core.networks.frames import View
+from josh_core.networks.frames import NetworkCrop
 from josh_core.networks.josh3r import Josh3r
 from josh_core.networks.pairs import PassCount, decode_pairs
 from josh_core.networks.rule_weights import TINY, fill_by_rule
@@ -59,8 +59,8 @@ def time_parts(network: Josh3r, repeat: int) -> dict[str, tuple[float, float]]:
     parts: dict[str, Callable[[], object]] = {
         "encode one frame": lambda: mast3r.encode(images[:1]),
         "decode one pair": lambda: mast3r.decode(tokens[:1], tokens[1:], GRID),
-        "points of one view": lambda: heads[0].points(decoded[0], GRID),
-        "descriptors of one view": lambda: heads[0].descriptors(decoded[0], GRID),
+        "points of one image": lambda: heads[0].points(decoded[0], GRID),
+        "descriptors of one image": lambda: heads[0].descriptors(decoded[0], GRID),
         "one person in one pair": lambda: network.motion(decoded[0][-1], decoded[1][-1], boxes, GRID),
         "pair": lambda: _whole(network, images, boxes),
     }
@@ -98,7 +98,7 @@ def count_josh3r(network: Josh3r, frames: int) -> tuple[int, int, int]:
         0, np.arange(frames), np.tile([25.0, 10, 40, 40], (frames, 1)), zeros((frames, 33, 2)), zeros((frames, 33)),
         zeros((frames, 33, 3)), np.ones(frames, bool),
     )  # fmt: skip
-    plan = replace(plan_pairs(clip, People((track,), zeros((frames, 3, 4), np.uint8))), view=View(32, 32))
+    plan = replace(plan_pairs(clip, People((track,), zeros((frames, 3, 4), np.uint8))), crop=NetworkCrop(32, 32))
     encoder, decoder = read_pairs(clip, plan, network, Progress()).passes[0].tolist()
     return encoder, decoder, len(plan.row_pair)
 
@@ -108,7 +108,7 @@ def count_scene(network: Josh3r, frames: int) -> tuple[int, int]:
     keyframes = choose_keyframes(_grey_clip(frames))
     images = np.zeros((len(keyframes), 32, 32, 3), np.uint8)
     count = PassCount()
-    for _ in decode_pairs(network.mast3r, images, window_pairs(len(keyframes)), View(32, 32), count):
+    for _ in decode_pairs(network.mast3r, images, window_pairs(len(keyframes)), NetworkCrop(32, 32), count):
         pass
     return count.encoder, count.decoder
 
@@ -137,13 +137,13 @@ def main() -> None:
         print(f"published pair           {PUBLISHED_SECONDS:8.2f} s   ratio {seconds['pair'] / PUBLISHED_SECONDS:.2f}")
         print(f"peak memory              {peak:8.2f} GB  (published {PUBLISHED_GB})")
     encoder, decoder, people = count_josh3r(tiny, args.frames)
-    each = (seconds["encode one frame"], seconds["decode one pair"] + seconds["points of one view"])
+    each = (seconds["encode one frame"], seconds["decode one pair"] + seconds["points of one image"])
     total = encoder * each[0] + decoder * each[1] + people * seconds["one person in one pair"]
     print(f"\nJOSH3R, {args.frames} frames, pairs 3 frames apart, one person")
     print(f"encoder passes {encoder} (without reuse {2 * decoder}), decoder passes {decoder}: {total:.0f} s")
     print(f"the same by whole pairs: {decoder * seconds['pair']:.0f} s")
     encoder, decoder = count_scene(tiny, args.frames)
-    total = encoder * each[0] + decoder * (sum(each[1:]) + 2 * seconds["descriptors of one view"])
+    total = encoder * each[0] + decoder * (sum(each[1:]) + 2 * seconds["descriptors of one image"])
     print(f"\nMASt3R scene, {args.frames} frames, window of 10 keyframes")
     print(f"encoder passes {encoder} (without reuse {2 * decoder}), decoder passes {decoder}: {total:.0f} s")
 

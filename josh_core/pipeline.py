@@ -21,7 +21,7 @@ from josh_core.export.glb import glb_bytes
 from josh_core.metrics.quality import measure
 from josh_core.networks.weights import LICENCES, choose_tier
 from josh_core.progress import Progress
-from josh_core.scene import reconstruct_scene, straighten
+from josh_core.scene import reconstruct_scene, undistort_clip
 from josh_core.settings import Settings
 from josh_core.tracking.tracker import find_people
 from josh_core.types import Clip, Reconstruction
@@ -59,7 +59,7 @@ def _gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
         return gather_hub(clip, people, body, settings, progress, choice.reason)
     with progress.stage("cameras"):
         scene = reconstruct_scene(clip, people, settings, progress)
-        clip, people = straighten(clip, people, scene.cameras)
+        clip, people = undistort_clip(clip, people, scene.cameras)
     with progress.stage("bodies"):
         bodies = fit_bodies(people, scene.cameras, clip, body, settings, progress)
     return replace(evidence_of(clip, people, scene, bodies, body, progress), licences=LICENCES)

@@ -116,7 +116,7 @@ class CameraPath:
     focal_sigma: float  # relative standard deviation of the focal
     keyframes: Int  # [K] clip frames, ascending
     registered: Bool  # [T] False where the pose was only interpolated or held
-    distortion: float = 0.0  # k1 of OpenCV's model, taken out of all pixels that go with this path (scene.straighten)
+    distortion: float = 0.0  # k1 of OpenCV's model, already taken out of all pixels used with this path
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,11 @@ LANDMARKS = (
     "right_foot_index",
 )
 
+FOOT_LANDMARKS = tuple(
+    LANDMARKS.index(f"{side}_{x}") for x in ("ankle", "heel", "foot_index") for side in ("left", "right")
+)
+
+# Parts of the names of contact points.
 FEET = ("heel", "sole", "ball", "toe")
 LIMBS = ("hand", "knee", "shin", "elbow", "forearm")  # on the floor when low
 SEAT = ("seat", "thigh")  # bear weight on anything while sitting; all other points only when lying low

@@ -1,7 +1,8 @@
 """Bodies from tracks: the SMPL motion and shape that best explain a person's landmarks, all frames at once.
 
 Residuals over their standard deviations (objective.py), lowered by a damped Gauss-Newton (banded_solve.py) from the
-network's own 3D guess. Bones of constant length, a known focal length and smoothness correct the guess. DESIGN section 6.3.
+network's own 3D guess. Bones of constant length, a known focal length and smoothness correct the guess. DESIGN
+section 6.3.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ FACE_AND_ARMS = np.arange(LANDMARKS.index("left_hip"))
 LEGS = np.arange(LANDMARKS.index("left_hip"), len(LANDMARKS))
 STATES = ((False, False), (True, True), (True, False), (False, True))  # exchanged: upper body, legs
 FAR = 0.2  # of the person's height: a step between two frames counts at most this
-EXCHANGED_COST = 0.02  # cost of a frame with exchanged sides, in the unit of the steps: distance in the image over the person's height
+EXCHANGED_COST = 0.02  # cost of a frame with exchanged sides; steps cost their length over the person's height
 HALF_EXCHANGED_COST = 0.1  # the same for a frame where only one half of the body is exchanged
 
 

@@ -12,7 +12,7 @@ from josh_core.hub.mast3r_scene import reconstruct_scene_mast3r
 from josh_core.networks.loaded import load_josh3r, load_mast3r
 from josh_core.networks.weights import JOSH3R, LICENCES, MAST3R, Weight, find
 from josh_core.progress import Progress
-from josh_core.scene import straighten
+from josh_core.scene import undistort_clip
 from josh_core.settings import Settings
 from josh_core.types import Clip, People
 
@@ -43,7 +43,7 @@ def _by_mast3r(clip: Clip, people: People, body: BodyModel, settings: Settings, 
     network = load_mast3r(progress)
     with progress.stage("cameras"):
         scene = reconstruct_scene_mast3r(clip, people, network, settings, progress)
-        clip, people = straighten(clip, people, scene.cameras)
+        clip, people = undistort_clip(clip, people, scene.cameras)
     with progress.stage("bodies"):
         bodies = fit_bodies(people, scene.cameras, clip, body, settings, progress)
     evidence = evidence_of(clip, people, scene, bodies, body, progress)

@@ -105,10 +105,10 @@ def move_bodies(
     interpolated (held beyond the ends). A person about whom the network says nothing keeps the fit's translation.
     """
     transl = mean_translations(plan, motions, len(bodies))
-    return tuple(_moved(body, transl[i], plan.keyframes, focal, times) for i, body in enumerate(bodies))
+    return tuple(_retract(body, transl[i], plan.keyframes, focal, times) for i, body in enumerate(bodies))
 
 
-def _moved(body: BodyTrack, transl: Float, keyframes: Int, focal: float, times: Float) -> BodyTrack:
+def _retract(body: BodyTrack, transl: Float, keyframes: Int, focal: float, times: Float) -> BodyTrack:
     """transl: [K,3] of the network at the keyframes, NaN where it tells none."""
     fitted = body.transl * [1, 1, focal / body.focal]
     at = np.flatnonzero(np.isfinite(transl).all(-1) & np.isin(keyframes, body.frames))

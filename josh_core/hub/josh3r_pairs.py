@@ -11,7 +11,7 @@ from torch import Tensor
 
 from josh_core.networks.device import device_of, gpu_seconds, held, hold, on_gpu
 from josh_core.networks.focal import focal_from_points
-from josh_core.networks.frames import CENTRE_HALF, View, network_frame, view_of
+from josh_core.networks.frames import CENTRE_HALF, NetworkCrop, crop_of, network_frame
 from josh_core.networks.josh3r import Josh3r
 from josh_core.networks.pairs import DecodedPairs, PassCount, decode_pairs
 from josh_core.progress import Progress
@@ -27,12 +27,12 @@ PAIRS_A_CALL = 120  # pairs in one call to the GPU, so that its duration stays b
 class PairPlan:
     """Consecutive keyframes make the pairs; a row is one person in one pair."""
 
-    view: View
+    crop: NetworkCrop
     keyframes: Int  # [K] clip frames; pair e is (keyframes[e], keyframes[e+1]), K - 1 pairs
     row_pair: Int  # [R] pair
     row_person: Int  # [R] index into people.tracks
     row_inside: Float  # [R] share of the person's box that is seen, the lesser of both frames
-    row_boxes: Float  # [R,2,4] xyxy, shares of the view
+    row_boxes: Float  # [R,2,4] xyxy, shares of the crop
     depth_pairs: Int  # [D] pairs whose first frame's pointmap is kept
 
 
@@ -44,32 +44,32 @@ class PairMotions:
     rel_trans: Float  # [R,3]
     trans: Float  # [R,2,3] SMPL translation in the camera of both frames
     scale: Float  # [R,2] metres per unit of the pointmaps
-    depth: Float  # [D,height,width] z in camera of the view's pixels, in units of its pair
+    depth: Float  # [D,height,width] z in camera of the crop's pixels, in units of its pair
     confidence: Float  # [D,height,width] in [0, 1)
     focal: Float  # [D] px of the frame; NaN where a pointmap tells none
     passes: Int  # [1,2] images through the encoder, pairs through the decoders
 
 
 def plan_pairs(clip: Clip, people: People) -> PairPlan:
-    """Keyframes a tenth of a second apart, the last frame included; people where their box is in view.
+    """Keyframes a tenth of a second apart, the last frame included; people where their box is in crop.
 
     The network knows the middle half of each frame (its published inference cuts it out). If the best-tracked person
     is not there, it is given the whole frame instead.
     """
     gap = max(1, round(PAIR_SECONDS * clip.fps))
     keyframes = np.unique(np.append(np.arange(0, len(clip), gap), len(clip) - 1))
-    half, whole = view_of(clip, CENTRE_HALF), view_of(clip)
+    half, whole = crop_of(clip, CENTRE_HALF), crop_of(clip)
     best = people.tracks[0]
-    view = half if np.median(_share_inside(half.boxes(best.boxes, clip))) >= INSIDE else whole
+    crop = half if np.median(_share_inside(half.boxes(best.boxes, clip))) >= INSIDE else whole
     rows = [
         (pair, person, inside, boxes)
         for person, track in enumerate(people.tracks)
-        for pair, inside, boxes in _rows_of_track(track.frames, view.boxes(track.boxes, clip), keyframes)
+        for pair, inside, boxes in _rows_of_track(track.frames, crop.boxes(track.boxes, clip), keyframes)
     ]
     rows.sort(key=lambda row: row[:2])
     pairs = max(len(keyframes) - 1, 0)
     return PairPlan(
-        view=view,
+        crop=crop,
         keyframes=keyframes,
         row_pair=np.array([row[0] for row in rows], np.int64),
         row_person=np.array([row[1] for row in rows], np.int64),
@@ -93,7 +93,7 @@ def _rows_of_track(frames: Int, boxes: Float, keyframes: Int) -> Iterator[tuple[
 
 
 def _share_inside(boxes: Float) -> Float:
-    """Share of each box [n,4], in shares of the view, that lies in the view; 0 for a box without area."""
+    """Share of each box [n,4], in shares of the crop, that lies in the crop; 0 for a box without area."""
     seen = np.clip(boxes, 0, 1)
     area, seen_area = (np.prod(b[:, 2:] - b[:, :2], axis=-1) for b in (boxes, seen))
     return np.where(area > 0, seen_area / np.maximum(area, 1e-12), 0.0)
@@ -102,7 +102,7 @@ def _share_inside(boxes: Float) -> Float:
 def read_pairs(clip: Clip, plan: PairPlan, network: Josh3r, progress: Progress) -> PairMotions:
     """Run the network over the whole plan."""
     key, pairs = hold(network), len(plan.keyframes) - 1
-    answers = [_no_answer(plan.view)]
+    answers = [_no_answer(plan.crop)]
     for start in range(0, pairs, PAIRS_A_CALL):
         for answer in _compute(key, _request(clip, plan, start, min(start + PAIRS_A_CALL, pairs))):
             answers.append(answer)
@@ -119,7 +119,7 @@ class _Request:
     row_pair: Int  # [R]
     row_boxes: Float  # [R,2,4]
     depth_pairs: Int  # [D]
-    view: View
+    crop: NetworkCrop
     size: tuple[int, int]  # px, width and height of the clip's frames
 
 
@@ -127,11 +127,11 @@ def _request(clip: Clip, plan: PairPlan, start: int, stop: int) -> _Request:
     rows = (plan.row_pair >= start) & (plan.row_pair < stop)
     depths = plan.depth_pairs[(plan.depth_pairs >= start) & (plan.depth_pairs < stop)]
     return _Request(
-        frames=np.stack([network_frame(clip, int(f), plan.view) for f in plan.keyframes[start : stop + 1]]),
+        frames=np.stack([network_frame(clip, int(f), plan.crop) for f in plan.keyframes[start : stop + 1]]),
         row_pair=plan.row_pair[rows] - start,
         row_boxes=plan.row_boxes[rows],
         depth_pairs=depths - start,
-        view=plan.view,
+        crop=plan.crop,
         size=(clip.width, clip.height),
     )
 
@@ -147,7 +147,7 @@ def _compute(key: str, request: _Request) -> Iterator[PairMotions]:
     network: Josh3r = held(key)
     first = np.arange(len(request.frames) - 1)
     count, encoded = PassCount(), 0
-    for decoded in decode_pairs(network.mast3r, request.frames, np.stack([first, first + 1], 1), request.view, count):
+    for decoded in decode_pairs(network.mast3r, request.frames, np.stack([first, first + 1], 1), request.crop, count):
         motion = _people_of(network, decoded, request)
         points = _points_of(network, decoded, request)
         yield PairMotions(**motion, **points, passes=np.array([[count.encoder - encoded, len(decoded.rows)]]))
@@ -158,12 +158,12 @@ def _compute(key: str, request: _Request) -> Iterator[PairMotions]:
 def _people_of(network: Josh3r, decoded: DecodedPairs, request: _Request) -> dict[str, Float]:
     rows = np.flatnonzero(np.isin(request.row_pair, decoded.rows))
     if not len(rows):
-        empty = _no_answer(request.view)
+        empty = _no_answer(request.crop)
         return {name: getattr(empty, name) for name in ("rel_rot", "rel_trans", "trans", "scale")}
     device = device_of(network)
     batch = torch.from_numpy(request.row_pair[rows] - decoded.rows[0]).to(device)  # a row's pair within this batch
     boxes = torch.from_numpy(request.row_boxes[rows]).to(device)
-    motion = network.motion(decoded.tokens1[-1][batch], decoded.tokens2[-1][batch], boxes, request.view.grid)
+    motion = network.motion(decoded.tokens1[-1][batch], decoded.tokens2[-1][batch], boxes, request.crop.grid)
     return {
         "rel_rot": _numpy(motion.rel_rot),
         "rel_trans": _numpy(motion.rel_trans),
@@ -176,11 +176,11 @@ def _people_of(network: Josh3r, decoded: DecodedPairs, request: _Request) -> dic
 def _points_of(network: Josh3r, decoded: DecodedPairs, request: _Request) -> dict[str, Float]:
     wanted = np.flatnonzero(np.isin(decoded.rows, request.depth_pairs))
     if not len(wanted):
-        empty = _no_answer(request.view)
+        empty = _no_answer(request.crop)
         return {name: getattr(empty, name) for name in ("depth", "confidence", "focal")}
     tokens = [layer[wanted] for layer in decoded.tokens1]
-    points, confidence = network.mast3r.downstream_head1.points(tokens, request.view.grid)
-    pixels = torch.from_numpy(request.view.pixels(*request.size)).to(points)
+    points, confidence = network.mast3r.downstream_head1.points(tokens, request.crop.grid)
+    pixels = torch.from_numpy(request.crop.pixels(*request.size)).to(points)
     return {
         "depth": _numpy(points[..., 2]),
         "confidence": _numpy(1 - 1 / confidence),
@@ -192,7 +192,7 @@ def _numpy(value: Tensor) -> Float:
     return value.float().cpu().numpy()
 
 
-def _no_answer(view: View) -> PairMotions:
+def _no_answer(crop: NetworkCrop) -> PairMotions:
     def empty(*shape: int) -> Float:
         return np.zeros((0, *shape), np.float32)
 
@@ -201,8 +201,8 @@ def _no_answer(view: View) -> PairMotions:
         rel_trans=empty(3),
         trans=empty(2, 3),
         scale=empty(2),
-        depth=empty(view.height, view.width),
-        confidence=empty(view.height, view.width),
+        depth=empty(crop.height, crop.width),
+        confidence=empty(crop.height, crop.width),
         focal=empty(),
         passes=np.zeros((0, 2), np.int64),
     )

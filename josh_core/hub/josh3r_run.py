@@ -96,8 +96,8 @@ def metric_depths(known: Known, answers: Answers, lead: Int) -> DepthMaps:
     """
     plan, motions = answers.plan, answers.motions
     grid = MapGrid.of(known.clip, answers.focal)
-    depth = plan.view.on_whole_frame(motions.depth, grid.width, grid.height)
-    confidence = plan.view.on_whole_frame(motions.confidence, grid.width, grid.height)
+    depth = plan.crop.on_whole_frame(motions.depth, grid.width, grid.height)
+    confidence = plan.crop.on_whole_frame(motions.confidence, grid.width, grid.height)
     usual = float(np.median(motions.scale[:, 0])) if len(motions.scale) else 1.0
     for k, pair in enumerate(plan.depth_pairs):
         depth[k] *= motions.scale[lead[pair], 0] if lead[pair] >= 0 else usual

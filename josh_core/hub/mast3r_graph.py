@@ -20,7 +20,7 @@ TRUSTED = 0.2  # confidence that a depth needs to place a keyframe
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedKeyframes:
     """Keyframes in one world whose unit is about that of their depth maps."""
 
     world_from_cam: Float  # [K,4,4]
@@ -63,7 +63,7 @@ def spanning_tree(matches: list[PairMatches], count: int) -> Int:
     return np.array([(parent[child], child) for child in order[1:]], np.int64).reshape(-1, 2)
 
 
-def place_keyframes(matches: list[PairMatches], canonical: Canonical, k_network: Float, seed: int) -> Placed:
+def place_keyframes(matches: list[PairMatches], canonical: Canonical, k_network: Float, seed: int) -> PlacedKeyframes:
     """Poses and scales along the spanning tree, by resection of each child from its parent's depth.
 
     k_network: [3,3] intrinsics in px of the network's image (its pixels may be a little wider than high).
@@ -86,7 +86,7 @@ def place_keyframes(matches: list[PairMatches], canonical: Canonical, k_network:
         known[[parent, child]] = True
     unit = float(np.exp(np.median(np.log(scale))))
     world_from_cam[:, :3, 3] /= unit
-    return Placed(invert(world_from_cam[0]) @ world_from_cam, scale / unit, known)
+    return PlacedKeyframes(invert(world_from_cam[0]) @ world_from_cam, scale / unit, known)
 
 
 def _child_from_parent(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from josh_core.networks.device import gpu_seconds, held, hold, on_gpu
 from josh_core.networks.focal import focal_from_points
-from josh_core.networks.frames import View
+from josh_core.networks.frames import NetworkCrop
 from josh_core.networks.mast3r import Mast3r
 from josh_core.networks.pairs import DecodedPairs, decode_pairs
 from josh_core.progress import Progress
@@ -50,7 +50,7 @@ class Keyframes:
 
     frames: UInt8  # [K,height,width,3]
     free: Bool  # [K,height,width] True where no person is
-    view: View
+    crop: NetworkCrop
     size: tuple[int, int]  # px, width and height of the clip's frames
 
 
@@ -97,7 +97,7 @@ def _compute(key: str, given: Keyframes) -> Iterator[_Batch | Canonical]:
     network: Mast3r = held(key)
     pairs = window_pairs(len(given.frames))
     merged = _Merged(given)
-    for decoded in decode_pairs(network, given.frames, pairs, given.view):
+    for decoded in decode_pairs(network, given.frames, pairs, given.crop):
         merged.add(network, decoded, pairs[decoded.rows, 0])
         yield _Batch(len(decoded.rows), _matches_of(network, decoded, pairs[decoded.rows], given))
     yield merged.result()
@@ -106,26 +106,26 @@ def _compute(key: str, given: Keyframes) -> Iterator[_Batch | Canonical]:
 @torch.inference_mode()
 def _matches_of(network: Mast3r, decoded: DecodedPairs, pairs: Int, given: Keyframes) -> list[PairMatches]:
     """Matches of the pairs whose first keyframe comes first; the others only serve the depth maps."""
-    descriptors1, confidence1 = network.downstream_head1.descriptors(decoded.tokens1, given.view.grid)
-    descriptors2, confidence2 = network.downstream_head2.descriptors(decoded.tokens2, given.view.grid)
+    descriptors1, confidence1 = network.downstream_head1.descriptors(decoded.tokens1, given.crop.grid)
+    descriptors2, confidence2 = network.downstream_head2.descriptors(decoded.tokens2, given.crop.grid)
     free = torch.from_numpy(given.free).to(descriptors1.device).flatten(1)  # [K,N]
     found = []
     for b, (i, j) in enumerate(pairs.tolist()):
         if i > j:
             continue
-        seeds = _grid(given.view, free.device)
+        seeds = _grid(given.crop, free.device)
         at1, at2 = reciprocal(descriptors1[b].flatten(0, 1), descriptors2[b].flatten(0, 1), free[i], free[j], seeds)
         trust = (confidence1[b].flatten()[at1] * confidence2[b].flatten()[at2]).sqrt()
-        xy1, xy2 = (torch.stack([at % given.view.width, at // given.view.width], -1).cpu().numpy() for at in (at1, at2))
+        xy1, xy2 = (torch.stack([at % given.crop.width, at // given.crop.width], -1).cpu().numpy() for at in (at1, at2))
         found.append(PairMatches(i, j, xy1, xy2, (trust / (1 + trust)).cpu().numpy()))
     return found
 
 
-def _grid(view: View, device: torch.device) -> Tensor:
+def _grid(crop: NetworkCrop, device: torch.device) -> Tensor:
     """Flat indices of every STRIDE-th pixel."""
-    rows = torch.arange(STRIDE // 2, view.height, STRIDE, device=device)
-    columns = torch.arange(STRIDE // 2, view.width, STRIDE, device=device)
-    return (rows[:, None] * view.width + columns).flatten()
+    rows = torch.arange(STRIDE // 2, crop.height, STRIDE, device=device)
+    columns = torch.arange(STRIDE // 2, crop.width, STRIDE, device=device)
+    return (rows[:, None] * crop.width + columns).flatten()
 
 
 def reciprocal(
@@ -174,10 +174,10 @@ class _Merged:
 
     @torch.inference_mode()
     def add(self, network: Mast3r, decoded: DecodedPairs, firsts: Int) -> None:
-        """The first view's pointmap of every pair; firsts: [B] its keyframe."""
-        points, confidence = network.downstream_head1.points(decoded.tokens1, self.given.view.grid)
+        """The pointmap of every pair's first image; firsts: [B] its keyframe."""
+        points, confidence = network.downstream_head1.points(decoded.tokens1, self.given.crop.grid)
         free = torch.from_numpy(self.given.free[firsts]).to(points.device)
-        pixels = torch.from_numpy(self.given.view.pixels(*self.given.size)).to(points)
+        pixels = torch.from_numpy(self.given.crop.pixels(*self.given.size)).to(points)
         self.focal += focal_from_points(points, confidence * free, pixels).tolist()
         for b, k in enumerate(firsts.tolist()):
             self._add_one(k, points[b, ..., 2].double().cpu().numpy(), confidence[b].double().cpu().numpy())

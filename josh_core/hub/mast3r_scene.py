@@ -13,14 +13,14 @@ from dataclasses import replace
 import numpy as np
 
 from josh_core.geometry import interpolate_rigid, intrinsics, transform, unproject
-from josh_core.hub.mast3r_graph import TRUSTED, Placed, place_keyframes, verified
+from josh_core.hub.mast3r_graph import TRUSTED, PlacedKeyframes, place_keyframes, verified
 from josh_core.hub.mast3r_pairs import STRIDE, WINDOW, Canonical, Keyframes, PairMatches, read_keyframes
 from josh_core.networks import cache
 from josh_core.networks.focal import agree_on_focal
-from josh_core.networks.frames import View, network_frame, view_of
+from josh_core.networks.frames import NetworkCrop, crop_of, network_frame
 from josh_core.networks.mast3r import Mast3r
 from josh_core.progress import Progress
-from josh_core.scene.bundle_adjustment import Rig
+from josh_core.scene.bundle_adjustment import SparseModel
 from josh_core.scene.camera import every_frame, steady_camera
 from josh_core.scene.depth import MapGrid
 from josh_core.scene.lens import Lens
@@ -44,12 +44,12 @@ def reconstruct_scene_mast3r(
     is kept in the content cache, under the clip's images, the people's masks and the weights.
     """
     progress = progress or Progress()
-    view = view_of(clip)
+    crop = crop_of(clip)
     keyframes = choose_keyframes(clip)
     given = Keyframes(
-        frames=np.stack([network_frame(clip, int(f), view) for f in keyframes]),
-        free=np.stack([background(people, int(f), view.width, view.height) for f in keyframes]),
-        view=view,
+        frames=np.stack([network_frame(clip, int(f), crop) for f in keyframes]),
+        free=np.stack([background(people, int(f), crop.width, crop.height) for f in keyframes]),
+        crop=crop,
         size=(clip.width, clip.height),
     )
     matches, canonical = recall_keyframes(network, given, progress)
@@ -69,7 +69,7 @@ def recall_keyframes(network: Mast3r, given: Keyframes, progress: Progress) -> t
     """The network's answers, from the content cache where they are known. Only weights with a source are cached."""
     if network.source is None:
         return read_keyframes(network, given, progress)
-    settings = f"{CACHE_VERSION} {network.source.fingerprint} {WINDOW} {STRIDE} {given.size} {given.view}"
+    settings = f"{CACHE_VERSION} {network.source.fingerprint} {WINDOW} {STRIDE} {given.size} {given.crop}"
     key = cache.content_key([settings, given.frames, given.free])
     return _from_arrays(cache.recall(key, lambda: _to_arrays(*read_keyframes(network, given, progress))))
 
@@ -125,12 +125,12 @@ def assemble_scene(
     return Scene(cameras, in_frame_pixels(kept, to_network), depths)
 
 
-def _depth_maps(clip: Clip, canonical: Canonical, placed: Placed, focal: float) -> DepthMaps:
+def _depth_maps(clip: Clip, canonical: Canonical, placed: PlacedKeyframes, focal: float) -> DepthMaps:
     """The keyframes' depth in the world's unit, on the grid that the stages after this one use."""
     height, width = canonical.depth.shape[1:]
-    grid, view = MapGrid.of(clip, focal), View(width, height)
-    depth = view.on_whole_frame(canonical.depth, grid.width, grid.height)
-    confidence = view.on_whole_frame(canonical.confidence, grid.width, grid.height)
+    grid, crop = MapGrid.of(clip, focal), NetworkCrop(width, height)
+    depth = crop.on_whole_frame(canonical.depth, grid.width, grid.height)
+    confidence = crop.on_whole_frame(canonical.confidence, grid.width, grid.height)
     depth *= placed.scale[:, None, None].astype(np.float32)
     return DepthMaps(depth, confidence, np.zeros(depth.shape, np.bool_))
 
@@ -148,16 +148,16 @@ def in_frame_pixels(matches: list[PairMatches], to_network: Float) -> Matches:
 
 
 def _moving(
-    clip: Clip, tracks: Tracks, keyframes: Int, placed: Placed, depths: DepthMaps, focal: tuple[float, float]
+    clip: Clip, tracks: Tracks, keyframes: Int, placed: PlacedKeyframes, depths: DepthMaps, focal: tuple[float, float]
 ) -> CameraPath:
     """Poses of all frames, each from the tracked points that keyframes give a depth; without any, in between."""
     ids, points = _known_points(clip, tracks, keyframes, placed, depths, focal[0])
     if len(ids):
         distance = np.linalg.norm(points, axis=-1).clip(1e-6)
         rotations, centres = placed.world_from_cam[:, :3, :3], placed.world_from_cam[:, :3, 3]
-        rig = Rig(rotations, centres, Lens(focal[0]), points / distance[:, None], 1 / distance)
+        model = SparseModel(rotations, centres, Lens(focal[0]), points / distance[:, None], 1 / distance)
         noise = TRACK_NOISE * max(clip.width, clip.height)
-        path = every_frame(tracks, clip.times, KeyMap(keyframes, rig, ids, focal[1]), "moving", noise)
+        path = every_frame(tracks, clip.times, KeyMap(keyframes, model, ids, focal[1]), "moving", noise)
     else:
         between = interpolate_rigid(placed.world_from_cam, clip.times[keyframes], clip.times)
         path = CameraPath("moving", between, *focal, keyframes, np.zeros(len(clip), np.bool_))
@@ -167,7 +167,7 @@ def _moving(
 
 
 def _known_points(
-    clip: Clip, tracks: Tracks, keyframes: Int, placed: Placed, depths: DepthMaps, focal: float
+    clip: Clip, tracks: Tracks, keyframes: Int, placed: PlacedKeyframes, depths: DepthMaps, focal: float
 ) -> tuple[Int, Float]:
     """Tracks [P] that a keyframe sees at a trusted depth, and their world points [P,3], the mean over keyframes."""
     height, width = depths.depth.shape[1:]

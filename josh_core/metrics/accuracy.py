@@ -1,7 +1,8 @@
 """Errors of a result against ground truth, in the protocol of WHAM and TRAM: segments of 100 frames, rigid alignment.
 
-Lengths are metres, joints are the 12 limb joints of truth.LIMBS, the root is the midpoint of the hips (so no number
-depends on where a body model puts its pelvis). Only PA-MPJPE and the camera error "with scale" let a scale be fitted.
+Lengths are metres, joints are the 12 of ground_truth.EVALUATED_JOINTS, the root is the midpoint of the hips (so no
+number depends on where a body model puts its pelvis). Only PA-MPJPE and the camera error "with scale" let a scale be
+fitted.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from josh_core.types import Float, Int, PersonMotion, Reconstruction
 SEGMENT = 100  # frames between two alignments
 MOVING = 0.05  # m, a true camera whose centres spread less than this (RMS) has no scale
 FAR = 18.0  # m from the nearest true camera: scene points beyond are not compared
-HIPS = [0, 1]  # rows of LIMBS
+HIPS = [0, 1]  # rows of EVALUATED_JOINTS
 Similarity = tuple[float, Float, Float]
 
 

@@ -14,7 +14,7 @@ from josh_core.geometry import invert, rigid
 from josh_core.types import Bool, Float, Int
 
 # SMPL joints that every kind of ground truth has, whatever its body model (hips to wrists).
-LIMBS = tuple(
+EVALUATED_JOINTS = tuple(
     f"{side}_{joint}" for joint in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist") for side in ("left", "right")
 )
 _SHORT = {f"{side}_{part}": f"{side[0].upper()}{part.capitalize()}" for side in ("left", "right") for part in
@@ -26,7 +26,7 @@ class TruePerson:
     """One person's true joints in the truth's world."""
 
     frames: Int  # [n] frames of the truth at which the person is known
-    limbs: Float  # [n,12,3] m in the order of LIMBS
+    limbs: Float  # [n,12,3] m in the order of EVALUATED_JOINTS
     feet: Float | None = None  # [n,4,3] m: left ankle, left toe base, right ankle, right toe base
     foot_contact: Bool | None = None  # [n,2] left, right foot stands
 
@@ -63,8 +63,8 @@ def load_truth(path: Path) -> Truth:
 
 
 def limb_rows() -> list[int]:
-    """Rows of LIMBS among SMPL's 24 joints."""
-    return [JOINTS.index(name) for name in LIMBS]
+    """Rows of EVALUATED_JOINTS among SMPL's 24 joints."""
+    return [JOINTS.index(name) for name in EVALUATED_JOINTS]
 
 
 def foot_rows() -> list[int]:
@@ -106,7 +106,7 @@ def _named_joints(arrays: dict[str, Any]) -> Truth:
     """World +Z up, floor anywhere; one person with joints_world [T,J,3] named like "LHip"; no contact labels."""
     names = [str(name) for name in arrays["joint_names"]]
     joints = arrays["joints_world"].astype(np.float64)
-    limbs = joints[:, [names.index(_SHORT[name]) for name in LIMBS]]
+    limbs = joints[:, [names.index(_SHORT[name]) for name in EVALUATED_JOINTS]]
     frames = np.flatnonzero(np.isfinite(limbs).all((1, 2)))
     cam_from_world = rigid(arrays["R_world2cam"].astype(np.float64), arrays["t_world2cam"].astype(np.float64))
     return Truth(

@@ -23,7 +23,7 @@ CENTRE_HALF = (0.25, 0.25, 0.75, 0.75)
 
 
 @dataclass(frozen=True)
-class View:
+class NetworkCrop:
     """What part of a frame the network looks at, and in which size."""
 
     width: int  # px of the network's image
@@ -61,31 +61,31 @@ class View:
         return np.where(inside, values[(..., *held)], 0).astype(values.dtype)
 
 
-def view_of(clip: Clip, window: tuple[float, float, float, float] = WHOLE) -> View:
+def crop_of(clip: Clip, window: tuple[float, float, float, float] = WHOLE) -> NetworkCrop:
     """The network's image size for a clip: any aspect ratio, portrait or landscape."""
     longest = max(clip.width, clip.height)
     width, height = (max(PATCH, round(side * LONGEST / longest) // PATCH * PATCH) for side in (clip.width, clip.height))
-    return View(width, height, window)
+    return NetworkCrop(width, height, window)
 
 
-def network_frame(clip: Clip, frame: int, view: View) -> UInt8:
+def network_frame(clip: Clip, frame: int, crop: NetworkCrop) -> UInt8:
     """Frame as [height,width,3] u8 of the network's size; always the whole frame, whatever the window."""
     image = Image.fromarray(clip.frame(frame))
     shrinks = max(clip.width, clip.height) > LONGEST
     method = Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC
-    return np.asarray(image.resize((view.width, view.height), method), np.uint8)
+    return np.asarray(image.resize((crop.width, crop.height), method), np.uint8)
 
 
-def network_images(frames: UInt8, view: View, device: torch.device) -> Tensor:
+def network_images(frames: UInt8, crop: NetworkCrop, device: torch.device) -> Tensor:
     """Network input [n,3,height,width] from frames [n,height,width,3] u8.
 
     A window is cut from the resized frame and enlarged, as the published inference does: the network knows such images.
     """
     images = torch.from_numpy(frames).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
-    if view.window == WHOLE:
+    if crop.window == WHOLE:
         return images
-    x1, y1, x2, y2 = view.window
-    rows = slice(round(y1 * view.height), round(y2 * view.height))
-    columns = slice(round(x1 * view.width), round(x2 * view.width))
-    size = (view.height, view.width)
+    x1, y1, x2, y2 = crop.window
+    rows = slice(round(y1 * crop.height), round(y2 * crop.height))
+    columns = slice(round(x1 * crop.width), round(x2 * crop.width))
+    size = (crop.height, crop.width)
     return F.interpolate(images[:, :, rows, columns], size, mode="bilinear", antialias=True, align_corners=False)

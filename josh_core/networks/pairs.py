@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from josh_core.networks.device import device_of, half_precision, pairs_at_once
-from josh_core.networks.frames import View, network_images
+from josh_core.networks.frames import NetworkCrop, network_images
 from josh_core.networks.mast3r import Mast3r
 from josh_core.types import Int, UInt8
 
@@ -21,8 +21,8 @@ class DecodedPairs:
     """Decoder tokens of a batch of pairs."""
 
     rows: Int  # [B] rows of the pair list
-    tokens1: list[Tensor]  # 13 of [B,N,C], view 1
-    tokens2: list[Tensor]  # the same for view 2
+    tokens1: list[Tensor]  # 13 of [B,N,C], crop 1
+    tokens2: list[Tensor]  # the same for crop 2
 
 
 @dataclass
@@ -48,7 +48,7 @@ class _Features:
 
 
 def decode_pairs(
-    network: Mast3r, frames: UInt8, pairs: Int, view: View, count: PassCount | None = None
+    network: Mast3r, frames: UInt8, pairs: Int, crop: NetworkCrop, count: PassCount | None = None
 ) -> Iterator[DecodedPairs]:
     """Tokens of all pairs, batch by batch, in the order given.
 
@@ -56,7 +56,7 @@ def decode_pairs(
     to its last, so memory follows the pairs' reach and not the clip's length.
     """
     device = device_of(network)
-    batch = pairs_at_once(device, view.width * view.height)
+    batch = pairs_at_once(device, crop.width * crop.height)
     count = count if count is not None else PassCount()
     features = _Features(Counter(pairs.ravel().tolist()))
     for start in range(0, len(pairs), batch):
@@ -65,10 +65,10 @@ def decode_pairs(
         with torch.inference_mode(), half_precision(device):
             new = [frame for frame in dict.fromkeys(firsts + seconds) if frame not in features.tokens]
             for part in _parts(new, batch):
-                tokens = network.encode(network_images(frames[part], view, device))
+                tokens = network.encode(network_images(frames[part], crop, device))
                 features.tokens.update(zip(part, tokens, strict=True))
             tokens1, tokens2 = (torch.stack([features.tokens[f] for f in side]) for side in (firsts, seconds))
-            decoded = network.decode(tokens1, tokens2, view.grid)
+            decoded = network.decode(tokens1, tokens2, crop.grid)
         count.encoder += len(new)
         count.decoder += len(rows)
         features.release(firsts + seconds)

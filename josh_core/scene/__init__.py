@@ -1,8 +1,8 @@
 """Camera and scene from one clip: background tracks and matches, camera path, dense depth, floor, point cloud."""
 
 from josh_core.scene.floor import fit_floor, lay_floor
-from josh_core.scene.lens import straighten
+from josh_core.scene.lens import undistort_clip
 from josh_core.scene.point_cloud import point_cloud
 from josh_core.scene.reconstruct import reconstruct_scene
 
-__all__ = ["fit_floor", "lay_floor", "point_cloud", "reconstruct_scene", "straighten"]
+__all__ = ["fit_floor", "lay_floor", "point_cloud", "reconstruct_scene", "undistort_clip"]

@@ -23,7 +23,7 @@ SLAB = 500  # points eliminated at a time, which bounds the memory
 
 
 @dataclass(frozen=True)
-class Rig:
+class SparseModel:
     """Cameras and points."""
 
     rotations: Float  # [K,3,3] world_from_cam
@@ -37,7 +37,7 @@ class Rig:
         return self.rays / np.maximum(self.inverse, 1e-4)[:, None]
 
 
-def triangulate(rotations: Float, centres: Float, lens: Lens, sightings: Sightings, count: int) -> Rig:
+def triangulate(rotations: Float, centres: Float, lens: Lens, sightings: Sightings, count: int) -> SparseModel:
     """Points by linear least squares: each ray's cross distance, homogeneous, so that far points come out finite.
 
     rotations: [K,3,3] world_from_cam; centres: [K,3]; count: number of points.
@@ -53,7 +53,7 @@ def triangulate(rotations: Float, centres: Float, lens: Lens, sightings: Sightin
     # The sign of (m, rho) is free: the point must lie before the cameras that see it.
     sign = np.where((homogeneous[:, :3] * toward).sum(-1) < 0, -1.0, 1.0)
     directions = homogeneous[:, :3] * (sign / length)[:, None]
-    return Rig(rotations, centres, lens, directions, sign * homogeneous[:, 3] / length)
+    return SparseModel(rotations, centres, lens, directions, sign * homogeneous[:, 3] / length)
 
 
 def _world_rays(rotations: Float, lens: Lens, sightings: Sightings) -> Float:
@@ -69,34 +69,34 @@ def _sum_by(values: Float, index: Int, count: int) -> Float:
     return np.asarray(pick @ flat).reshape(count, *values.shape[1:])
 
 
-def residuals(rig: Rig, sightings: Sightings) -> Float:
+def residuals(model: SparseModel, sightings: Sightings) -> Float:
     """Reprojection errors [O,2] in px."""
-    y = _in_camera(rig, sightings)
-    return distort(rig.lens, rig.lens.focal * y[:, :2] / y[:, 2:]) - sightings.xy
+    y = _in_camera(model, sightings)
+    return distort(model.lens, model.lens.focal * y[:, :2] / y[:, 2:]) - sightings.xy
 
 
-def _in_camera(rig: Rig, sightings: Sightings) -> Float:
-    m = rig.rays[sightings.point] - rig.inverse[sightings.point, None] * rig.centres[sightings.camera]
-    y = np.einsum("oji,oj->oi", rig.rotations[sightings.camera], m)
+def _in_camera(model: SparseModel, sightings: Sightings) -> Float:
+    m = model.rays[sightings.point] - model.inverse[sightings.point, None] * model.centres[sightings.camera]
+    y = np.einsum("oji,oj->oi", model.rotations[sightings.camera], m)
     y[:, 2] = np.maximum(y[:, 2], MIN_Z * np.linalg.norm(m, axis=-1).clip(1e-6))
     return y
 
 
-def _derivatives(rig: Rig, sightings: Sightings) -> tuple[Float, Float, Float]:
+def _derivatives(model: SparseModel, sightings: Sightings) -> tuple[Float, Float, Float]:
     """Residuals [O,2], and derivatives [O,2,8] by camera (turn, centre, lens) and [O,2,3] by point (tangent, rho)."""
-    y = _in_camera(rig, sightings)
+    y = _in_camera(model, sightings)
     u = y[:, :2] / y[:, 2:]
     squared = (u**2).sum(-1)[:, None]
-    stretch = 1 + rig.lens.distortion * squared
-    pixel = rig.lens.focal * stretch * u
-    by_u = rig.lens.focal * (stretch[..., None] * np.eye(2) + 2 * rig.lens.distortion * u[:, :, None] * u[:, None])
+    stretch = 1 + model.lens.distortion * squared
+    pixel = model.lens.focal * stretch * u
+    by_u = model.lens.focal * (stretch[..., None] * np.eye(2) + 2 * model.lens.distortion * u[:, :, None] * u[:, None])
     by_y = np.concatenate([by_u, -by_u @ u[..., None]], -1) / y[:, 2:, None]
-    by_m = by_y @ rig.rotations[sightings.camera].swapaxes(-1, -2)
-    rho = rig.inverse[sightings.point, None, None]
-    by_lens = np.stack([pixel, rig.lens.focal * squared * u], -1)
+    by_m = by_y @ model.rotations[sightings.camera].swapaxes(-1, -2)
+    rho = model.inverse[sightings.point, None, None]
+    by_lens = np.stack([pixel, model.lens.focal * squared * u], -1)
     camera = np.concatenate([by_y @ cross_matrix(y), -rho * by_m, by_lens], -1)
-    tangent = by_m @ _tangents(rig.rays)[sightings.point]
-    by_rho = -by_m @ rig.centres[sightings.camera][..., None]
+    tangent = by_m @ _tangents(model.rays)[sightings.point]
+    by_rho = -by_m @ model.centres[sightings.camera][..., None]
     return pixel - sightings.xy, camera, np.concatenate([tangent, by_rho], -1)
 
 
@@ -125,41 +125,41 @@ class Noise:
 class Adjusted:
     """The result of a bundle adjustment."""
 
-    rig: Rig
+    model: SparseModel
     focal_sigma: float  # relative standard deviation of the focal, from the curvature
     residual: Float  # [O] px, length of each sighting's error
     cost: float  # what was minimised
 
 
-def adjust(rig: Rig, sightings: Sightings, prior: FocalPrior, noise: Noise, steps: int = 20) -> Adjusted:
+def adjust(model: SparseModel, sightings: Sightings, prior: FocalPrior, noise: Noise, steps: int = 20) -> Adjusted:
     """Cameras, points and lens that explain the sightings best; camera 0 stays where it is.
 
     The scale is free and only held by damping.
     """
     damping = 1e-4
-    cost = _cost(rig, sightings, prior, noise)
+    cost = _cost(model, sightings, prior, noise)
     for _ in range(steps):
-        system = _normal_equations(rig, sightings, prior, noise)
+        system = _normal_equations(model, sightings, prior, noise)
         before = cost
         for _ in range(5):
-            trial = _step(rig, system, damping)
+            trial = _step(model, system, damping)
             trial_cost = _cost(trial, sightings, prior, noise)
             if trial_cost < cost:
-                rig, cost, damping = trial, trial_cost, max(damping / 5, 1e-8)
+                model, cost, damping = trial, trial_cost, max(damping / 5, 1e-8)
                 break
             damping *= 10
         if before - cost < 1e-5 * before:
             break
     sigma = 0.0
     if prior.sigma > 0:
-        sigma = _focal_sigma(rig, _normal_equations(rig, sightings, prior, noise))
-    return Adjusted(rig, sigma, np.linalg.norm(residuals(rig, sightings), axis=-1), cost)
+        sigma = _focal_sigma(model, _normal_equations(model, sightings, prior, noise))
+    return Adjusted(model, sigma, np.linalg.norm(residuals(model, sightings), axis=-1), cost)
 
 
-def _cost(rig: Rig, sightings: Sightings, prior: FocalPrior, noise: Noise) -> float:
-    squared = (residuals(rig, sightings) ** 2).sum(-1)
+def _cost(model: SparseModel, sightings: Sightings, prior: FocalPrior, noise: Noise) -> float:
+    squared = (residuals(model, sightings) ** 2).sum(-1)
     data = (noise.width / noise.sigma) ** 2 * np.log1p(squared / noise.width**2).sum()
-    return float(data + (prior.precision() * prior.offset(rig.lens) ** 2).sum())
+    return float(data + (prior.precision() * prior.offset(model.lens) ** 2).sum())
 
 
 @dataclass(frozen=True)
@@ -175,25 +175,25 @@ class _System:
     right_points: Float  # [P,3]
 
 
-def _normal_equations(rig: Rig, sightings: Sightings, prior: FocalPrior, noise: Noise) -> _System:
-    residual, by_camera, by_point = _derivatives(rig, sightings)
+def _normal_equations(model: SparseModel, sightings: Sightings, prior: FocalPrior, noise: Noise) -> _System:
+    residual, by_camera, by_point = _derivatives(model, sightings)
     weight = 1 / (1 + (residual**2).sum(-1) / noise.width**2) / noise.sigma**2
     weighted = weight[:, None, None] * by_camera
-    cameras, right = _camera_equations(weighted, by_camera, residual, sightings, len(rig.centres))
+    cameras, right = _camera_equations(weighted, by_camera, residual, sightings, len(model.centres))
     lens = np.arange(len(right) - SHARED, len(right))
     cameras[lens, lens] += prior.precision()
-    right[lens] += prior.precision() * prior.offset(rig.lens)
-    cameras[:6, :6] += np.eye(6) * 1e12  # camera 0 is the world
+    right[lens] += prior.precision() * prior.offset(model.lens)
+    cameras[:6, :6] += np.eye(6) * 1e12  # camera 0 defines the world
     coupling = weighted.swapaxes(-1, -2) @ by_point
     weighted = (weight[:, None, None] * by_point).swapaxes(-1, -2)
     return _System(
         cameras=cameras,
-        points=_sum_by(weighted @ by_point, sightings.point, len(rig.rays)),
+        points=_sum_by(weighted @ by_point, sightings.point, len(model.rays)),
         coupling=coupling,
-        columns=_columns(sightings, len(rig.centres)),
+        columns=_columns(sightings, len(model.centres)),
         point=sightings.point,
         right_cameras=right,
-        right_points=_sum_by((weighted @ residual[..., None])[..., 0], sightings.point, len(rig.rays)),
+        right_points=_sum_by((weighted @ residual[..., None])[..., 0], sightings.point, len(model.rays)),
     )
 
 
@@ -241,41 +241,41 @@ def _reduce(system: _System, damping: float) -> tuple[Float, Float, Float]:
     return left, right, inverse
 
 
-def _step(rig: Rig, system: _System, damping: float) -> Rig:
+def _step(model: SparseModel, system: _System, damping: float) -> SparseModel:
     left, right, inverse = _reduce(system, damping)
     by_camera = -np.linalg.solve(left, right)
     pulled = np.einsum("oci,oc->oi", system.coupling, by_camera[system.columns])
-    rest = system.right_points + _sum_by(pulled, system.point, len(rig.rays))
+    rest = system.right_points + _sum_by(pulled, system.point, len(model.rays))
     by_point = -np.einsum("pij,pj->pi", inverse, rest)
     cameras = by_camera[:-SHARED].reshape(-1, 6)
-    rays = rig.rays + np.einsum("pij,pj->pi", _tangents(rig.rays), np.clip(by_point[:, :2], -0.3, 0.3))
+    rays = model.rays + np.einsum("pij,pj->pi", _tangents(model.rays), np.clip(by_point[:, :2], -0.3, 0.3))
     length = np.linalg.norm(rays, axis=-1)
-    return Rig(
-        rotations=rig.rotations @ rotvec_to_rotmat(np.clip(cameras[:, :3], -0.3, 0.3)),
-        centres=rig.centres + cameras[:, 3:],
-        lens=rig.lens.moved(by_camera[-SHARED:]),
+    return SparseModel(
+        rotations=model.rotations @ rotvec_to_rotmat(np.clip(cameras[:, :3], -0.3, 0.3)),
+        centres=model.centres + cameras[:, 3:],
+        lens=model.lens.retract(by_camera[-SHARED:]),
         rays=rays / length[:, None],
-        inverse=(rig.inverse + by_point[:, 2]) / length,
+        inverse=(model.inverse + by_point[:, 2]) / length,
     )
 
 
-def _focal_sigma(rig: Rig, system: _System) -> float:
+def _focal_sigma(model: SparseModel, system: _System) -> float:
     """Standard deviation of log focal: all else free but camera 0 and the scale."""
     left, _, _ = _reduce(system, 0.0)
-    spread = np.linalg.norm(rig.centres - rig.centres[0], axis=-1)
+    spread = np.linalg.norm(model.centres - model.centres[0], axis=-1)
     far = int(spread.argmax())
     if spread[far] > 0:
-        along = (rig.centres[far] - rig.centres[0]) / spread[far]
+        along = (model.centres[far] - model.centres[0]) / spread[far]
         rows = slice(6 * far + 3, 6 * far + 6)
         left[rows, rows] += 1e12 * np.outer(along, along)
     return float(np.sqrt(max(np.linalg.inv(left)[-SHARED, -SHARED], 0.0)))
 
 
-def locate(rig: Rig, sightings: Sightings, noise: float, steps: int = 12) -> tuple[Rig, Float]:
-    """Pose of every camera of `rig` on its own, points and focal fixed. Returns the rig and each residual [O] px."""
-    count = len(rig.centres)
+def locate(model: SparseModel, sightings: Sightings, noise: float, steps: int = 12) -> tuple[SparseModel, Float]:
+    """Pose of every camera of `model` on its own, points and focal fixed: the model and each residual [O] px."""
+    count = len(model.centres)
     for step in range(steps):
-        residual, by_camera, _ = _derivatives(rig, sightings)
+        residual, by_camera, _ = _derivatives(model, sightings)
         width = noise * max(2.0, 20.0 * 0.5**step)  # wide at first: the start is only interpolated
         weight = 1 / (1 + (residual**2).sum(-1) / width**2)
         jacobian = by_camera[:, :, :6]
@@ -283,11 +283,11 @@ def locate(rig: Rig, sightings: Sightings, noise: float, steps: int = 12) -> tup
         right = _sum_by(np.einsum("o,oki,ok->oi", weight, jacobian, residual), sightings.camera, count)
         damped = left + np.eye(6) * (1e-6 + 1e-6 * np.trace(left, axis1=1, axis2=2)[:, None, None])
         move = -np.linalg.solve(damped, right[..., None])[..., 0]
-        rig = replace(
-            rig,
-            rotations=rig.rotations @ rotvec_to_rotmat(np.clip(move[:, :3], -0.2, 0.2)),
-            centres=rig.centres + move[:, 3:],
+        model = replace(
+            model,
+            rotations=model.rotations @ rotvec_to_rotmat(np.clip(move[:, :3], -0.2, 0.2)),
+            centres=model.centres + move[:, 3:],
         )
         if step > 5 and np.abs(move).max() < 1e-7:
             break
-    return rig, np.linalg.norm(residuals(rig, sightings), axis=-1)
+    return model, np.linalg.norm(residuals(model, sightings), axis=-1)

@@ -8,9 +8,9 @@ import numpy as np
 
 from josh_core.geometry import interpolate_rigid, rigid
 from josh_core.progress import Progress
-from josh_core.scene.bundle_adjustment import Rig, locate
+from josh_core.scene.bundle_adjustment import SparseModel, locate
 from josh_core.scene.lens import USUAL_DISTORTION, USUAL_FOCAL, USUAL_SPREAD, FocalPrior, Lens
-from josh_core.scene.rotation_only import PixelPairs, Turning, solve_turning
+from josh_core.scene.rotation_only import PixelPairs, RotationSolution, solve_rotation_only
 from josh_core.scene.sfm import LITTLE_PARALLAX, KeyMap, solve_moving
 from josh_core.scene.tracks import Sightings, Tracks, sightings_of
 from josh_core.settings import Settings
@@ -45,14 +45,14 @@ def solve_camera(tracks: Tracks, times: Float, settings: Settings, progress: Pro
     pairs = pixel_pairs(tracks, keyframes, settings.seed)
     if len(pairs.first) == 0:
         return _unregistered(_still(times, keyframes, prior))
-    turning = solve_turning(pairs, len(keyframes), prior, tracks.noise)
+    turning = solve_rotation_only(pairs, len(keyframes), prior, tracks.noise)
     progress.update(0.1)
     leftover = _unexplained(pairs, turning, len(keyframes)) / tracks.unit
     if leftover > PARALLAX:
         key_map = solve_moving(tracks, keyframes, turning, prior, settings.seed, progress)
         if key_map is not None:
             path = replace(every_frame(tracks, times, key_map, "moving"), keyframes=keyframes)
-            return CameraSolution(path, key_map.rig.lens, key_map.ids, key_map.rig.points())
+            return CameraSolution(path, key_map.model.lens, key_map.ids, key_map.model.points())
     path = every_frame(tracks, times, _turning_map(tracks, keyframes, turning), "rotating")
     solution = CameraSolution(path, Lens(turning.focal), np.zeros(0, np.int64), np.zeros((0, 3)))
     return _unregistered(solution) if leftover > LITTLE_PARALLAX * tracks.noise / tracks.unit else solution
@@ -66,7 +66,7 @@ def steady_camera(clip: Clip, tracks: Tracks, settings: Settings) -> CameraPath 
     pairs = pixel_pairs(tracks, keyframes, settings.seed)
     if len(pairs.first) == 0:
         return None
-    turning = solve_turning(pairs, len(keyframes), prior, tracks.noise)
+    turning = solve_rotation_only(pairs, len(keyframes), prior, tracks.noise)
     if _unexplained(pairs, turning, len(keyframes)) / tracks.unit > PARALLAX:
         return None
     return every_frame(tracks, clip.times, _turning_map(tracks, keyframes, turning), "rotating")
@@ -125,7 +125,7 @@ def pixel_pairs(tracks: Tracks, keyframes: Int, seed: int, most: int = 150) -> P
     )
 
 
-def _unexplained(pairs: PixelPairs, turning: Turning, nodes: int) -> float:
+def _unexplained(pairs: PixelPairs, turning: RotationSolution, nodes: int) -> float:
     """What a turning camera cannot explain, px: the upper quartile within a pair, in the worst tenth of the pairs."""
     edge = pairs.first * nodes + pairs.second
     order = np.argsort(edge, kind="stable")
@@ -151,7 +151,7 @@ def _unregistered(solution: CameraSolution) -> CameraSolution:
     return replace(solution, path=replace(solution.path, registered=np.zeros(len(solution.path.registered), np.bool_)))
 
 
-def _turning_map(tracks: Tracks, keyframes: Int, turning: Turning) -> KeyMap:
+def _turning_map(tracks: Tracks, keyframes: Int, turning: RotationSolution) -> KeyMap:
     """Directions of the tracks that the keyframes of a turning camera see, as points at infinity."""
     lens = Lens(turning.focal)
     sightings, ids = sightings_of(tracks, keyframes, 2)
@@ -160,8 +160,8 @@ def _turning_map(tracks: Tracks, keyframes: Int, turning: Turning) -> KeyMap:
     rays = rays / np.linalg.norm(rays, axis=-1, keepdims=True)
     mean = np.stack([np.bincount(sightings.point, rays[:, i], len(ids)) for i in range(3)], -1)
     mean = mean / np.linalg.norm(mean, axis=-1, keepdims=True).clip(1e-9)
-    rig = Rig(turning.world_from_cam, np.zeros((len(keyframes), 3)), lens, mean, np.zeros(len(ids)))
-    return KeyMap(keyframes, rig, ids, turning.focal_sigma)
+    model = SparseModel(turning.world_from_cam, np.zeros((len(keyframes), 3)), lens, mean, np.zeros(len(ids)))
+    return KeyMap(keyframes, model, ids, turning.focal_sigma)
 
 
 def every_frame(
@@ -173,19 +173,19 @@ def every_frame(
     Frames that see too few of the points keep the interpolated pose and are marked as not registered.
     """
     keyframes, noise = key_map.frames, noise or tracks.noise
-    at_keys = rigid(key_map.rig.rotations, key_map.rig.centres)
+    at_keys = rigid(key_map.model.rotations, key_map.model.centres)
     start = interpolate_rigid(at_keys, times[keyframes], times)
     point_of = np.full(tracks.count, -1)
     point_of[key_map.ids] = np.arange(len(key_map.ids))
     point = point_of[tracks.ids]
     known = point >= 0
     sightings = Sightings(tracks.of_frames()[known], point[known], tracks.px[known] - tracks.centre)
-    rig, error = locate(replace(key_map.rig, rotations=start[:, :3, :3], centres=start[:, :3, 3]), sightings, noise)
+    model, error = locate(replace(key_map.model, rotations=start[:, :3, :3], centres=start[:, :3, 3]), sightings, noise)
     good = np.bincount(sightings.camera[error < 4 * noise], minlength=len(times)) >= FEW
-    own = rigid(rig.rotations, rig.centres)
+    own = rigid(model.rotations, model.centres)
     own[keyframes] = at_keys  # these were solved together, which is better
     if good.any():
         held = interpolate_rigid(own[good], times[good], times)
         own = np.where(good[:, None, None], own, held)
-    lens = key_map.rig.lens
+    lens = key_map.model.lens
     return CameraPath(kind, own, lens.focal, key_map.focal_sigma, keyframes, good, lens.distortion)

@@ -161,7 +161,7 @@ def _triangulate(
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     dis.setFinestScale(0)
     gray = frames.gray(frame)
-    clues = _Clues()
+    measurements = _FlowMeasurements()
     fused = np.zeros(gray.shape, np.float32)
     for neighbour in neighbours:
         near_from_cam = invert(cameras.world_from_cam[neighbour]) @ cameras.world_from_cam[frame]
@@ -172,8 +172,8 @@ def _triangulate(
         at = seen + np.array([grid.width / 2 - 0.5, grid.height / 2 - 0.5], np.float32)
         x, y = np.ascontiguousarray(at[..., 0]), np.ascontiguousarray(at[..., 1])
         shown = cv2.remap(visible, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
-        clues.add(seen * step[2] - np.float32(grid.focal) * step[:2], flow, (shown > 0).astype(np.float32))
-        fused, precision, agree = clues.fuse(rounds=1 if len(clues) < len(neighbours) else 3)
+        measurements.add(seen * step[2] - np.float32(grid.focal) * step[:2], flow, (shown > 0).astype(np.float32))
+        fused, precision, agree = measurements.fuse(rounds=1 if len(measurements) < len(neighbours) else 3)
     sigma = 1 / np.maximum(np.sqrt(precision) * np.abs(fused), 1e-9)  # relative
     confidence = agree / (1 + (sigma / ROUGH) ** 2) * _texture(gray)
     return fused, np.where(fused > 0, confidence, 0)
@@ -186,7 +186,7 @@ def _expected_flow(inverse: Float, step: Float, grid: MapGrid) -> Float:
     return np.float32(grid.focal) * (seen[..., :2] / np.maximum(seen[..., 2:], 0.2) - grid.rays[..., :2])
 
 
-class _Clues:
+class _FlowMeasurements:
     """What each neighbour says about inverse depth [h,w]: a value, its precision, and whether it keeps to the pose."""
 
     def __init__(self) -> None:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from josh_core.body.names import FOOT_LANDMARKS
 from josh_core.scene.depth import MapGrid, frame_pixels, keyframe_points
 from josh_core.scene.tracks import background
 from josh_core.types import Bool, CameraPath, Clip, DepthMaps, Float, Floor, People, Scene
 
-FEET = (27, 28, 29, 30, 31, 32)  # BlazePose: ankles, heels, toes
 LEVEL = 0.8  # cosine of the most that the floor may lean against the camera's own up
 THICKNESS = 0.015  # of the distance to the camera: how far floor points lie off their plane
 SAMPLES = 6000
 TRIALS = 600
 FURTHEST = 14.0  # camera heights to which the image is laid on the floor
 NEARBY = 4.0  # camera heights within which a stretch without anything trusted around it is taken for floor
-LAID = 0.3  # confidence of a depth that is only the plane
+PLANE_CONFIDENCE = 0.3  # confidence of a depth that is only the plane
 
 
 def fit_floor(scene: Scene, people: People, clip: Clip) -> Floor | None:
@@ -60,7 +60,7 @@ def _beside_feet(people: People, frame: int, clip: Clip, grid: MapGrid) -> Float
     for track in people.tracks:
         for row in np.nonzero(track.frames == frame)[0]:
             tall = max(4.0, float(np.ptp(track.boxes[row, 1::2])) * grid.height / clip.height)
-            for foot in frame_pixels(track.landmarks_px[row, FEET, :], clip, grid):
+            for foot in frame_pixels(track.landmarks_px[row, FOOT_LANDMARKS, :], clip, grid):
                 across, down = (x - foot[0]) / (0.3 * tall), (y - foot[1]) / (0.1 * tall)
                 out = np.maximum(out, np.exp(-0.5 * (across**2 + down**2)))
     return out
@@ -119,7 +119,7 @@ def fill_floor(depths: DepthMaps, cameras: CameraPath, clip: Clip, people: Peopl
         blank = (confidence[k] < 0.2) & (plane > 0) & background(people, int(frame), grid.width, grid.height)
         blank &= _amid_floor(depth[k], confidence[k], plane, NEARBY * height[k])
         depth[k][blank] = plane[blank]
-        confidence[k][blank] = np.maximum(confidence[k][blank], 0.6 * LAID)
+        confidence[k][blank] = np.maximum(confidence[k][blank], 0.6 * PLANE_CONFIDENCE)
     return DepthMaps(depth, confidence, depths.backdrop)
 
 
@@ -150,7 +150,7 @@ def lay_floor(cameras: CameraPath, clip: Clip, people: People, floor: Floor) -> 
         on_floor = (plane > 0) & (plane <= far)
         free = background(people, int(frame), grid.width, grid.height)
         depth[k] = np.where(free, np.where(on_floor, plane, far), 0)
-        confidence[k] = np.where(free & (depth[k] > 0), np.where(on_floor, LAID, 0.5 * LAID), 0)
+        confidence[k] = np.where(free & (depth[k] > 0), np.where(on_floor, PLANE_CONFIDENCE, 0.5 * PLANE_CONFIDENCE), 0)
         backdrop[k] = free & ~on_floor & (depth[k] > 0)
     return DepthMaps(depth, confidence, backdrop)
 
@@ -163,7 +163,7 @@ def _backdrop_distance(cameras: CameraPath, people: People, floor: Floor, clip: 
         plane = floor_depth(cameras, floor, int(k), grid)
         for track in people.tracks:
             for row in np.nonzero(track.frames == k)[0]:
-                at = frame_pixels(track.landmarks_px[row, FEET, :], clip, grid)
+                at = frame_pixels(track.landmarks_px[row, FOOT_LANDMARKS, :], clip, grid)
                 furthest = max(furthest, float(plane[at[:, 1], at[:, 0]].max()))
     return max(1.5 * furthest, 5.0 * height)
 

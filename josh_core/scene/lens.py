@@ -1,6 +1,6 @@
 """The lens that all frames share: a focal and one term of radial distortion, and what is known of them beforehand.
 
-Everything outside this room sees a pinhole: pixels are straightened first (see undistort).
+All other rooms assume a pinhole: pixels are undistorted first (undistort_clip).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ STRONGEST = 0.35  # of either sign
 
 @dataclass(frozen=True)
 class Lens:
-    """A pixel at q (px from the centre, straightened) is seen at q (1 + distortion |q / focal|^2)."""
+    """A pixel at q (px from the centre, undistorted) is seen at q (1 + distortion |q / focal|^2)."""
 
     focal: float  # px
     distortion: float = 0.0  # k1 of OpenCV's model
 
-    def moved(self, step: Float) -> Lens:
+    def retract(self, step: Float) -> Lens:
         """The lens after a step [2] in log focal and distortion, held within reason."""
         focal = self.focal * float(np.exp(np.clip(step[0], -0.2, 0.2)))
         return Lens(focal, float(np.clip(self.distortion + step[1], -STRONGEST, STRONGEST)))
@@ -51,7 +51,7 @@ class FocalPrior:
 
 
 def distort(lens: Lens, xy: Float) -> Float:
-    """Seen pixels [...,2] of straightened ones, both in px from the image centre."""
+    """Seen pixels [...,2] of undistorted ones, both in px from the image centre."""
     return xy * (1 + lens.distortion * (xy**2).sum(-1, keepdims=True) / lens.focal**2)
 
 
@@ -66,7 +66,7 @@ def undistort(lens: Lens, xy: Float) -> Float:
     return out
 
 
-def straighten(clip: Clip, people: People, cameras: CameraPath) -> tuple[Clip, People]:
+def undistort_clip(clip: Clip, people: People, cameras: CameraPath) -> tuple[Clip, People]:
     """Clip and people as a lens without distortion would show them; the same objects where there is none.
 
     This is what CameraPath, Matches and DepthMaps speak of.
@@ -74,10 +74,10 @@ def straighten(clip: Clip, people: People, cameras: CameraPath) -> tuple[Clip, P
     lens = Lens(cameras.focal, cameras.distortion)
     if lens.distortion == 0:
         return clip, people
-    return _straighten_clip(clip, lens), _straighten_people(people, clip, lens)
+    return _undistort_frames(clip, lens), _undistort_people(people, clip, lens)
 
 
-def _straighten_clip(clip: Clip, lens: Lens) -> Clip:
+def _undistort_frames(clip: Clip, lens: Lens) -> Clip:
     """The clip with its distortion taken out."""
     x, y = _table(lens, (clip.width, clip.height), clip.width, clip.height)
     jpegs = []
@@ -89,7 +89,7 @@ def _straighten_clip(clip: Clip, lens: Lens) -> Clip:
     return replace(clip, jpegs=jpegs)
 
 
-def _straighten_people(people: People, clip: Clip, lens: Lens) -> People:
+def _undistort_people(people: People, clip: Clip, lens: Lens) -> People:
     """Boxes, landmarks and masks as a lens without distortion would show them."""
     centre = np.array([clip.width, clip.height]) / 2
 

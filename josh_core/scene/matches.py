@@ -16,7 +16,7 @@ FEWEST = 15
 
 
 def keyframe_matches(tracks: Tracks, solution: CameraSolution, seed: int) -> Matches:
-    """Matches in straightened pixels; none for a static camera, whose frames all see the same."""
+    """Matches in undistorted pixels; none for a static camera, whose frames all see the same."""
     path, noise = solution.path, tracks.noise
     rng = np.random.default_rng(seed)
     pairs, pixels, confidences = [], [], []

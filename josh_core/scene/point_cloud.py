@@ -11,7 +11,7 @@ from josh_core.types import Bool, Clip, DepthMaps, Float, Int, People, Scene, UI
 
 LEAST_CONFIDENCE = 0.12
 CELL = 1.2  # pixels of the map that a cell measures at its distance
-STEEP = 0.08  # relative depth step to a neighbouring pixel: beyond it a point hangs between front and back
+STEEP = 0.08  # relative depth step to a neighbouring pixel: beyond it a point is between front and back
 MOST_POINTS = 300_000
 STILL_LOOKS = 15  # pictures of a camera that stands still
 
@@ -26,7 +26,7 @@ def point_cloud(clip: Clip, people: People, scene: Scene) -> tuple[Float, UInt8,
     for k, maps, rgb in _looks(clip, scene, grid):
         good = (maps.depth[k] > 0) & (maps.confidence[k] > LEAST_CONFIDENCE)
         if scene.cameras.kind == "moving":
-            good &= ~_hanging(maps.depth[k])
+            good &= ~_at_depth_jump(maps.depth[k])
         points.append(keyframe_points(maps, scene.cameras, grid, k, good))
         colors.append(rgb[good])
         confidence.append(maps.confidence[k][good])
@@ -66,7 +66,7 @@ def _one_look(clip: Clip, scene: Scene, side: int) -> tuple[int, DepthMaps, UInt
     return 0, DepthMaps(*best), np.nanmedian(rgb, axis=0).astype(np.uint8)
 
 
-def _hanging(depth: Float) -> Bool:
+def _at_depth_jump(depth: Float) -> Bool:
     """[h,w] True at a jump in depth."""
     step = np.zeros(depth.shape)
     for axis in (0, 1):

@@ -8,7 +8,7 @@ from josh_core.progress import Progress
 from josh_core.scene.camera import solve_camera
 from josh_core.scene.depth import empty_depths, estimate_depths
 from josh_core.scene.floor import fill_floor, fit_floor
-from josh_core.scene.lens import straighten
+from josh_core.scene.lens import undistort_clip
 from josh_core.scene.matches import keyframe_matches
 from josh_core.scene.relink import link
 from josh_core.scene.tracks import follow
@@ -20,7 +20,7 @@ def reconstruct_scene(clip: Clip, people: People, settings: Settings, progress: 
     """Cameras, matches and depth of a clip, in the scene's own world (first camera, some scale).
 
     The result is that of a lens without distortion: where `cameras.distortion` is not 0, everything that
-    follows must work on straighten(clip, people, cameras).
+    follows must work on undistort_clip(clip, people, cameras).
     """
     with progress.stage("tracks"):
         tracks = link(follow(clip, people, progress), progress)
@@ -31,7 +31,7 @@ def reconstruct_scene(clip: Clip, people: People, settings: Settings, progress: 
         cameras = solution.path
         if cameras.kind != "moving":
             return Scene(cameras, matches, empty_depths(cameras, clip))
-        clip, people = straighten(clip, people, cameras)
+        clip, people = undistort_clip(clip, people, cameras)
         scene = Scene(cameras, matches, estimate_depths(clip, people, cameras, solution.points, progress))
         floor = fit_floor(scene, people, clip)
         if floor is None:

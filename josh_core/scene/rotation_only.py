@@ -28,7 +28,7 @@ class PixelPairs:
 
 
 @dataclass(frozen=True)
-class Turning:
+class RotationSolution:
     """Rotations and focal that explain pairs as well as any camera without translation can."""
 
     world_from_cam: Float  # [K,3,3] rotations, first is the identity
@@ -37,23 +37,25 @@ class Turning:
     residual: Float  # [M] px, length of each correspondence's reprojection error
 
 
-def solve_turning(pairs: PixelPairs, nodes: int, prior: FocalPrior, noise: float, steps: int = 25) -> Turning:
+def solve_rotation_only(
+    pairs: PixelPairs, nodes: int, prior: FocalPrior, noise: float, steps: int = 25
+) -> RotationSolution:
     """Rotations of `nodes` cameras and their focal.
 
     noise: px, standard deviation of a correspondence; it scales the robust weights and the prior's influence.
     """
-    state = Turning(_chain(pairs, nodes, prior.focal), prior.focal, prior.sigma, np.zeros(0))
+    state = RotationSolution(_initial_rotations(pairs, nodes, prior.focal), prior.focal, prior.sigma, np.zeros(0))
     damping, cost = 1e-3, np.inf
     hessian = np.eye(1)
     for step in range(steps):
-        # Wide at first, so that a poor start is not taken for outliers.
+        # Wide at first, so that residuals of a poor start are not treated as outliers.
         width = noise * max(2.0, 30.0 * 0.6**step)
         residual, jacobian = _linearise(pairs, state)
         weight = 1 / (1 + (residual**2).sum(-1) / width**2) / noise**2
         hessian, gradient = _assemble(pairs, jacobian, residual, weight, nodes)
         _add_prior(hessian, gradient, state.focal, prior)
         for _ in range(6):
-            trial = _moved(state, -np.linalg.solve(hessian + damping * np.diag(np.diag(hessian)), gradient))
+            trial = _retract(state, -np.linalg.solve(hessian + damping * np.diag(np.diag(hessian)), gradient))
             trial_cost = _cost(pairs, trial, width, noise, prior)
             if trial_cost <= _cost(pairs, state, width, noise, prior):
                 break
@@ -69,7 +71,7 @@ def solve_turning(pairs: PixelPairs, nodes: int, prior: FocalPrior, noise: float
     return replace(state, residual=np.linalg.norm(residual, axis=-1), focal_sigma=sigma)
 
 
-def _chain(pairs: PixelPairs, nodes: int, focal: float) -> Float:
+def _initial_rotations(pairs: PixelPairs, nodes: int, focal: float) -> Float:
     """First rotations [K,3,3]: each node from the earlier one it shares most with (Kabsch on bearings)."""
     out = np.tile(np.eye(3), (nodes, 1, 1))
     for node in range(1, nodes):
@@ -93,14 +95,14 @@ def _bearings(xy: Float, focal: float) -> Float:
     return np.concatenate([xy / focal, np.ones((len(xy), 1))], -1)
 
 
-def _predict(pairs: PixelPairs, state: Turning) -> tuple[Float, Float, Float]:
+def _predict(pairs: PixelPairs, state: RotationSolution) -> tuple[Float, Float, Float]:
     """Bearings in first [M,3], the same rays in second [M,3], and second_from_first [M,3,3]."""
     second_from_first = state.world_from_cam[pairs.second].swapaxes(-1, -2) @ state.world_from_cam[pairs.first]
     ray = _bearings(pairs.xy_first, state.focal)
     return ray, np.einsum("mij,mj->mi", second_from_first, ray), second_from_first
 
 
-def _linearise(pairs: PixelPairs, state: Turning) -> tuple[Float, Float]:
+def _linearise(pairs: PixelPairs, state: RotationSolution) -> tuple[Float, Float]:
     """Residuals [M,2] px and their derivatives [M,2,7] by turns of first, of second, and by log focal."""
     ray, y, second_from_first = _predict(pairs, state)
     z = np.maximum(y[:, 2], 1e-3)
@@ -116,7 +118,7 @@ def _linearise(pairs: PixelPairs, state: Turning) -> tuple[Float, Float]:
 
 
 def _assemble(pairs: PixelPairs, jacobian: Float, residual: Float, weight: Float, nodes: int) -> tuple[Float, Float]:
-    """Normal equations of 3 K + 1 unknowns; node 0 is held by a stiff prior, which is the free turn of the world."""
+    """Normal equations of 3 K + 1 unknowns; node 0 is held by a stiff prior: it defines the world."""
     size = 3 * nodes + 1
     small = np.einsum("m,mki,mkj->mij", weight, jacobian, jacobian)  # [M,7,7]
     right = np.einsum("m,mki,mk->mi", weight, jacobian, residual)
@@ -142,13 +144,13 @@ def _add_prior(hessian: Float, gradient: Float, focal: float, prior: FocalPrior)
     gradient[-1] += precision * np.log(focal / prior.focal)
 
 
-def _moved(state: Turning, step: Float) -> Turning:
+def _retract(state: RotationSolution, step: Float) -> RotationSolution:
     turns = rotvec_to_rotmat(np.clip(step[:-1], -0.5, 0.5).reshape(-1, 3))
     focal = state.focal * float(np.exp(np.clip(step[-1], -0.3, 0.3)))
     return replace(state, world_from_cam=state.world_from_cam @ turns, focal=focal)
 
 
-def _cost(pairs: PixelPairs, state: Turning, width: float, noise: float, prior: FocalPrior) -> float:
+def _cost(pairs: PixelPairs, state: RotationSolution, width: float, noise: float, prior: FocalPrior) -> float:
     _, y, _ = _predict(pairs, state)
     residual = state.focal * y[:, :2] / np.maximum(y[:, 2:], 1e-3) - pairs.xy_second
     data = (width / noise) ** 2 * np.log1p((residual**2).sum(-1) / width**2).sum()

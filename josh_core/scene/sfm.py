@@ -8,16 +8,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from josh_core.progress import Progress
-from josh_core.scene.bundle_adjustment import Adjusted, Noise, Rig, adjust, residuals, triangulate
+from josh_core.scene.bundle_adjustment import Adjusted, Noise, SparseModel, adjust, residuals, triangulate
 from josh_core.scene.lens import FocalPrior, Lens
 from josh_core.scene.mapper import MapperMap, MapperProblem, map_keyframes
-from josh_core.scene.rotation_only import Turning
+from josh_core.scene.rotation_only import RotationSolution
 from josh_core.scene.tracks import Sightings, Tracks, sightings_of
 from josh_core.types import Float, Int
 
 GAPS = (1, 2, 3, 5, 8, 13, 21, 34)  # keyframes between the images of a pair
 MAPPED_POINTS = 300  # most keypoints of a keyframe that the mapper gets: enough to start from, and they cost time
-FOCALS = (0.8, 1.15, 0.55, 1.6)  # of the longest side: the mapper tries each, as a wrong one would trap it
+FOCALS = (
+    0.8,
+    1.15,
+    0.55,
+    1.6,
+)  # of the longest side: each is tried, as from a wrong one the map comes out wrong
 LITTLE_PARALLAX = 10.0  # noises: below it the mapper has nothing to start from
 ANCHORS = 400  # points of the first, quick adjustment
 WIDTHS = (32.0, 8.0, 2.0)  # noises: where the weight of a sighting falls to a half, from tolerant to strict
@@ -31,7 +36,7 @@ class KeyMap:
     """A map of keyframes: cameras and points, in the world of the first of them."""
 
     frames: Int  # [R] the keyframes in it, ascending
-    rig: Rig  # their cameras, and the points
+    model: SparseModel  # their cameras, and the points
     ids: Int  # [P] track of each point, ascending
     focal_sigma: float  # relative
 
@@ -47,7 +52,7 @@ class _Start:
 
 
 def solve_moving(
-    tracks: Tracks, keyframes: Int, turning: Turning, prior: FocalPrior, seed: int, progress: Progress
+    tracks: Tracks, keyframes: Int, turning: RotationSolution, prior: FocalPrior, seed: int, progress: Progress
 ) -> KeyMap | None:
     """Map of the keyframes, or None where no travel can be made out.
 
@@ -62,10 +67,10 @@ def solve_moving(
     sightings, ids = sightings_of(tracks, start.frames, 3)
     if len(ids) < 30:
         return None
-    rig = triangulate(start.rotations, start.centres, start.lens, sightings, len(ids))
+    model = triangulate(start.rotations, start.centres, start.lens, sightings, len(ids))
     if mapped is None:
-        rig = _all_at_one_distance(rig, sightings)
-    adjusted = _adjust_in_two(rig, sightings, prior, tracks.noise)
+        model = _all_at_one_distance(model, sightings)
+    adjusted = _adjust_in_two(model, sightings, prior, tracks.noise)
     if mapped is None and not _travels(adjusted, sightings, prior, tracks.noise):
         return None
     return _tidy(adjusted, sightings, start.frames, ids, tracks.noise)
@@ -80,8 +85,8 @@ def _best_map(tracks: Tracks, keyframes: Int, prior: FocalPrior, seed: int, prog
     best, least = None, np.inf
     for start in (_from_map(found, keyframes) for found in maps if found is not None):
         sightings, ids = sightings_of(tracks, start.frames, 3)
-        rig = triangulate(start.rotations, start.centres, start.lens, sightings, len(ids))
-        off = np.linalg.norm(residuals(rig, sightings), axis=-1) / tracks.noise
+        model = triangulate(start.rotations, start.centres, start.lens, sightings, len(ids))
+        off = np.linalg.norm(residuals(model, sightings), axis=-1) / tracks.noise
         cost = float(np.log1p((off / 8) ** 2).mean()) * (len(keyframes) / len(start.frames)) ** 2
         if cost < least:
             best, least = start, cost
@@ -127,54 +132,65 @@ def _from_map(found: MapperMap, keyframes: Int) -> _Start:
     return _Start(keyframes[found.images], first @ rotations, centres / max(size, 1e-12), Lens(found.focal))
 
 
-def _all_at_one_distance(rig: Rig, sightings: Sightings) -> Rig:
+def _all_at_one_distance(model: SparseModel, sightings: Sightings) -> SparseModel:
     """Points for cameras that do not move yet. (Structure from accidental motion starts so: Yu, Gallup, CVPR 2014.)"""
-    rays = np.concatenate([sightings.xy / rig.lens.focal, np.ones((len(sightings.xy), 1))], -1)
-    rays = np.einsum("oij,oj->oi", rig.rotations[sightings.camera], rays)
-    mean = np.stack([np.bincount(sightings.point, rays[:, i], len(rig.rays)) for i in range(3)], -1)
-    return replace(rig, rays=mean / np.linalg.norm(mean, axis=-1, keepdims=True), inverse=np.ones(len(rig.rays)))
+    rays = np.concatenate([sightings.xy / model.lens.focal, np.ones((len(sightings.xy), 1))], -1)
+    rays = np.einsum("oij,oj->oi", model.rotations[sightings.camera], rays)
+    mean = np.stack([np.bincount(sightings.point, rays[:, i], len(model.rays)) for i in range(3)], -1)
+    return replace(model, rays=mean / np.linalg.norm(mean, axis=-1, keepdims=True), inverse=np.ones(len(model.rays)))
 
 
-def _adjust_in_two(rig: Rig, sightings: Sightings, prior: FocalPrior, noise: float) -> Adjusted:
+def _adjust_in_two(model: SparseModel, sightings: Sightings, prior: FocalPrior, noise: float) -> Adjusted:
     """Cameras and lens from some of the points, with and without distortion; then everything."""
-    anchors = np.sort(np.random.default_rng(0).permutation(len(rig.rays))[:ANCHORS])
-    number = np.full(len(rig.rays), -1)
+    anchors = np.sort(np.random.default_rng(0).permutation(len(model.rays))[:ANCHORS])
+    number = np.full(len(model.rays), -1)
     number[anchors] = np.arange(len(anchors))
     few = sightings.where(number[sightings.point] >= 0)
     few = replace(few, point=number[few.point])
-    small = replace(rig, rays=rig.rays[anchors], inverse=rig.inverse[anchors])
+    small = replace(model, rays=model.rays[anchors], inverse=model.inverse[anchors])
     straight_prior = replace(prior, distortion_sigma=0.0)
-    straight = _settle(replace(small, lens=Lens(rig.lens.focal)), few, straight_prior, noise)
-    bent = _settle(straight.rig, few, prior, noise)
+    straight = _settle(replace(small, lens=Lens(model.lens.focal)), few, straight_prior, noise)
+    bent = _settle(straight.model, few, prior, noise)
     if bent.cost < BENT * straight.cost:
         best, kept = bent, prior
     else:
         best, kept = straight, straight_prior
-    full = triangulate(best.rig.rotations, best.rig.centres, best.rig.lens, sightings, len(rig.rays))
+    full = triangulate(
+        best.model.rotations,
+        best.model.centres,
+        best.model.lens,
+        sightings,
+        len(model.rays),
+    )
     return adjust(full, sightings, kept, Noise.usual(noise), 8)
 
 
-def _settle(rig: Rig, sightings: Sightings, prior: FocalPrior, noise: float) -> Adjusted:
-    """Adjustment that begins tolerant, so that a focal far off is not taken for outliers, and ends strict."""
+def _settle(model: SparseModel, sightings: Sightings, prior: FocalPrior, noise: float) -> Adjusted:
+    """Adjustment that begins tolerant, so that a focal far off does not make outliers of all, and ends strict."""
     for width in WIDTHS[:-1]:
-        rig = adjust(rig, sightings, prior, Noise(noise, width * noise), 12).rig
-    return adjust(rig, sightings, prior, Noise(noise, WIDTHS[-1] * noise), 20)
+        model = adjust(model, sightings, prior, Noise(noise, width * noise), 12).model
+    return adjust(model, sightings, prior, Noise(noise, WIDTHS[-1] * noise), 20)
 
 
 def _travels(adjusted: Adjusted, sightings: Sightings, prior: FocalPrior, noise: float) -> bool:
     """Whether travel explains the tracks much better than turning on the spot with the same lens."""
-    rig = adjusted.rig
-    still = replace(rig, centres=np.zeros_like(rig.centres), inverse=np.zeros_like(rig.inverse))
-    turned = adjust(still, sightings, replace(prior, focal=rig.lens.focal, sigma=0.0), Noise.usual(noise), 4)
+    model = adjusted.model
+    still = replace(model, centres=np.zeros_like(model.centres), inverse=np.zeros_like(model.inverse))
+    turned = adjust(still, sightings, replace(prior, focal=model.lens.focal, sigma=0.0), Noise.usual(noise), 4)
     return adjusted.cost < GAIN * turned.cost
 
 
 def _tidy(adjusted: Adjusted, sightings: Sightings, frames: Int, ids: Int, noise: float) -> KeyMap:
     """The map at a handy scale, with only the points that agree with their sightings."""
-    rig = adjusted.rig
+    model = adjusted.model
     good = np.bincount(sightings.point[adjusted.residual < 4 * noise], minlength=len(ids)) >= 3
-    good &= rig.inverse > -1e-3
-    depth = 1 / np.maximum(rig.inverse[good], 1e-4)
+    good &= model.inverse > -1e-3
+    depth = 1 / np.maximum(model.inverse[good], 1e-4)
     scale = USUAL_DEPTH / float(np.median(depth))
-    rig = replace(rig, centres=rig.centres * scale, rays=rig.rays[good], inverse=rig.inverse[good] / scale)
-    return KeyMap(frames, rig, ids[good], adjusted.focal_sigma)
+    model = replace(
+        model,
+        centres=model.centres * scale,
+        rays=model.rays[good],
+        inverse=model.inverse[good] / scale,
+    )
+    return KeyMap(frames, model, ids[good], adjusted.focal_sigma)

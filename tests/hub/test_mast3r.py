@@ -31,7 +31,7 @@ from josh_core.hub.mast3r_pairs import (
     window_pairs,
 )
 from josh_core.networks import cache
-from josh_core.networks.frames import View
+from josh_core.networks.frames import NetworkCrop
 from josh_core.networks.loading import WeightsSource
 from josh_core.networks.mast3r import Mast3r
 from josh_core.networks.rule_weights import TINY, fill_by_rule
@@ -209,7 +209,7 @@ def test_matching_somebody_who_fills_the_frame_finds_nothing() -> None:
 def merged(depths: list[Float], trust: list[float]) -> Canonical:
     free = np.ones((1, 4, 6), bool)
     free[0, :2, :2] = False
-    merging = _Merged(Keyframes(np.zeros((1, 4, 6, 3), np.uint8), free, View(6, 4), (6, 4)))
+    merging = _Merged(Keyframes(np.zeros((1, 4, 6, 3), np.uint8), free, NetworkCrop(6, 4), (6, 4)))
     for depth, confidence in zip(depths, trust, strict=True):
         merging._add_one(0, depth, np.full((4, 6), confidence))
     return merging.result()
@@ -337,7 +337,7 @@ def small_keyframes(count: int = 3) -> Keyframes:
     frames = np.random.default_rng(3).integers(0, 255, (count, 48, 64, 3), np.uint8)
     free = np.ones((count, 48, 64), bool)
     free[:, 20:, 20:40] = False
-    return Keyframes(frames, free, View(64, 48), SIZE)
+    return Keyframes(frames, free, NetworkCrop(64, 48), SIZE)
 
 
 def test_the_network_is_read_for_every_pair(network: Mast3r) -> None:

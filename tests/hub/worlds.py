@@ -74,7 +74,7 @@ def answers_of(truth: Truth, plan: PairPlan) -> PairMotions:
     moved = truth.transl[plan.row_person, second] - truth.transl[plan.row_person, first]
     in_camera = np.array([truth.in_camera(k)[1] for k in range(len(truth.rotations))])
     relative = rot_t @ truth.rotations[plan.row_person, second]
-    shape = (len(plan.depth_pairs), plan.view.height, plan.view.width)
+    shape = (len(plan.depth_pairs), plan.crop.height, plan.crop.width)
     return PairMotions(
         rel_rot=relative[:, :2].reshape(-1, 6),
         rel_trans=(rot_t @ moved[..., None])[..., 0],

@@ -25,7 +25,7 @@ from josh_core.metrics.accuracy import (
     w_mpjpe,
     wa_mpjpe,
 )
-from josh_core.metrics.ground_truth import LIMBS, limb_rows, load_truth
+from josh_core.metrics.ground_truth import EVALUATED_JOINTS, limb_rows, load_truth
 from josh_core.types import Float, PersonMotion, PointCloud, Reconstruction
 
 TURN = rotvec_to_rotmat(np.array([0.2, -1.1, 0.4]))
@@ -231,12 +231,12 @@ def test_named_joints_layout_with_z_up(tmp_path: Path) -> None:
     joints, cameras = _body(n), np.repeat(_cameras(1), n, 0)
     for i in range(n):
         cameras[i, :3, :3] = cameras[i, :3, :3] @ rotvec_to_rotmat(np.array([0, 0.01 * i, 0]))
-    rows = {name: i for i, name in enumerate(LIMBS)}
+    rows = {name: i for i, name in enumerate(EVALUATED_JOINTS)}
     names = [
         "Nose",
-        *(f"{'L' if n.startswith('left') else 'R'}{n.split('_')[1].capitalize()}" for n in reversed(LIMBS)),
+        *(f"{'L' if n.startswith('left') else 'R'}{n.split('_')[1].capitalize()}" for n in reversed(EVALUATED_JOINTS)),
     ]
-    limbs = joints[:, limb_rows()][:, [rows[name] for name in reversed(LIMBS)]] @ z_up_from_y_up.T
+    limbs = joints[:, limb_rows()][:, [rows[name] for name in reversed(EVALUATED_JOINTS)]] @ z_up_from_y_up.T
     cam_from_world = invert(rigid(z_up_from_y_up, np.zeros(3)) @ cameras)
     np.savez(
         tmp_path / "named.npz",

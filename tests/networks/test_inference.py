@@ -13,7 +13,7 @@ from josh_core.hub.josh3r_pairs import plan_pairs, read_pairs
 from josh_core.hub.josh3r_run import ask_josh3r
 from josh_core.networks import device
 from josh_core.networks.focal import agree_on_focal, focal_from_points
-from josh_core.networks.frames import CENTRE_HALF, LONGEST, View, network_frame, network_images, view_of
+from josh_core.networks.frames import CENTRE_HALF, LONGEST, NetworkCrop, crop_of, network_frame, network_images
 from josh_core.networks.josh3r import Josh3r
 from josh_core.networks.pairs import PassCount, decode_pairs
 from josh_core.progress import Progress
@@ -21,7 +21,7 @@ from josh_core.settings import Settings
 from tests.hub.worlds import make_clip, make_people, make_track
 
 CPU = torch.device("cpu")
-SMALL = View(64, 48)
+SMALL = NetworkCrop(64, 48)
 
 
 @pytest.mark.parametrize(
@@ -38,9 +38,9 @@ SMALL = View(64, 48)
 )
 def test_network_sizes_are_multiples_of_16(width: int, height: int, expected: tuple[int, int]) -> None:
     clip = make_clip(1, width, height)
-    view = view_of(clip)
-    assert (view.width, view.height) == expected
-    assert network_frame(clip, 0, view).shape == (expected[1], expected[0], 3)
+    crop = crop_of(clip)
+    assert (crop.width, crop.height) == expected
+    assert network_frame(clip, 0, crop).shape == (expected[1], expected[0], 3)
     assert max(expected) == LONGEST
 
 
@@ -61,22 +61,22 @@ def test_centre_half_is_enlarged() -> None:
 
 
 def test_boxes_and_pixels_agree_for_any_window() -> None:
-    """A box drawn around a pixel of the network's image, in px of the frame, has that pixel's shares of the view."""
+    """A box drawn around a pixel of the network's image, in px of the frame, has that pixel's shares of the crop."""
     clip = make_clip(1, 650, 360)
     for window in ((0.0, 0.0, 1.0, 1.0), CENTRE_HALF):
-        view = view_of(clip, window)
-        centre = view.pixels(clip.width, clip.height)[100, 200] + [clip.width / 2, clip.height / 2]
+        crop = crop_of(clip, window)
+        centre = crop.pixels(clip.width, clip.height)[100, 200] + [clip.width / 2, clip.height / 2]
         box = np.concatenate([centre, centre])
-        x, y = 200.5 / view.width, 100.5 / view.height
-        assert view.boxes(box, clip) == pytest.approx([x, y, x, y])
+        x, y = 200.5 / crop.width, 100.5 / crop.height
+        assert crop.boxes(box, clip) == pytest.approx([x, y, x, y])
 
 
 @pytest.mark.parametrize("window", [(0.0, 0.0, 1.0, 1.0), CENTRE_HALF])
 def test_values_go_back_to_the_pixels_they_came_from(window: tuple[float, float, float, float]) -> None:
     """Pixel coordinates, carried to an image of the whole frame, are those of its own pixels."""
-    view = View(64, 48, window)
-    x, y = np.moveaxis(view.pixels(448, 252), -1, 0) + np.array([224, 126])[:, None, None]
-    whole = view.on_whole_frame(np.stack([x, y]), 448, 252)
+    crop = NetworkCrop(64, 48, window)
+    x, y = np.moveaxis(crop.pixels(448, 252), -1, 0) + np.array([224, 126])[:, None, None]
+    whole = crop.on_whole_frame(np.stack([x, y]), 448, 252)
     want = np.stack(np.meshgrid(np.arange(448) + 0.5, np.arange(252) + 0.5))
     x1, y1, x2, y2 = window
     inside = (want[0] > 448 * x1) & (want[0] < 448 * x2) & (want[1] > 252 * y1) & (want[1] < 252 * y2)
@@ -103,7 +103,7 @@ def test_plan_takes_everybody_where_they_are_seen() -> None:
         make_track(k, frames, box) for k, (frames, box) in enumerate(zip(spans, (middle, middle, edge), strict=True))
     ]
     plan = plan_pairs(clip, make_people(clip, tracks))
-    assert plan.view.window == CENTRE_HALF
+    assert plan.crop.window == CENTRE_HALF
     pairs = [plan.row_pair[plan.row_person == k].tolist() for k in range(3)]
     assert pairs == [[0, 1, 2, 6, 7, 8, 9], [4, 5, 6, 7], []]
     assert (np.diff(plan.row_pair) >= 0).all()
@@ -113,7 +113,7 @@ def test_the_whole_frame_is_shown_when_the_best_person_is_at_its_edge() -> None:
     clip = make_clip(7, 640, 360)
     people = make_people(clip, [make_track(0, np.arange(7), np.array([20, 100, 120, 300]))])
     plan = plan_pairs(clip, people)
-    assert plan.view.window == (0, 0, 1, 1)
+    assert plan.crop.window == (0, 0, 1, 1)
     assert len(plan.row_pair) == 2
 
 
@@ -128,7 +128,7 @@ def test_very_short_clips_have_a_plan(frames: int) -> None:
 def test_a_hundred_frames_cost_34_images_and_33_pairs(tiny: Josh3r) -> None:
     clip = make_clip(100, 64, 48)
     people = make_people(clip, [make_track(0, np.arange(100), np.array([25, 10, 40, 40]))])
-    plan = replace(plan_pairs(clip, people), view=SMALL, depth_pairs=np.zeros(0, np.int64))
+    plan = replace(plan_pairs(clip, people), crop=SMALL, depth_pairs=np.zeros(0, np.int64))
     motions = read_pairs(clip, plan, tiny, Progress())
     assert motions.passes.tolist() == [[34, 33]]
     assert motions.rel_rot.shape == (33, 6)
@@ -167,7 +167,7 @@ def two_people() -> tuple:
         make_track(1, np.arange(3, 8), np.array([35, 15, 50, 50])),
     ]
     people = make_people(clip, tracks)
-    return clip, people, replace(plan_pairs(clip, people), view=SMALL)
+    return clip, people, replace(plan_pairs(clip, people), crop=SMALL)
 
 
 def test_answers_do_not_depend_on_batches(tiny: Josh3r, two_people: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,8 +217,8 @@ def test_half_precision_is_close_and_finite(tiny: Josh3r) -> None:
 
 
 def test_focal_of_a_pointmap_is_found_despite_outliers() -> None:
-    view = View(64, 48)
-    pixels = torch.from_numpy(view.pixels(640, 480))
+    crop = NetworkCrop(64, 48)
+    pixels = torch.from_numpy(crop.pixels(640, 480))
     random = torch.Generator().manual_seed(0)
     depth = 2 + torch.rand(2, 48, 64, generator=random, dtype=torch.float64)
     focal = torch.tensor([500.0, 900.0])

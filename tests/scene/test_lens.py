@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from josh_core.scene.lens import Lens, distort, straighten, undistort
+from josh_core.scene.lens import Lens, distort, undistort, undistort_clip
 from josh_core.types import CameraPath, People, Track
 from tests.scene.textured_plane import clip_of
 
@@ -37,7 +37,7 @@ def test_a_bent_clip_becomes_straight() -> None:
     bent = distort(lens, straight - [150, 100]) + [150, 100]
     picture = np.full((200, 300, 3), 40, np.uint8)
     cv2.circle(picture, (round(bent[0]), round(bent[1])), 4, (250, 250, 250), -1)
-    clip, people = straighten(clip_of([picture]), person(bent), cameras(-0.1))
+    clip, people = undistort_clip(clip_of([picture]), person(bent), cameras(-0.1))
     bright = np.argwhere(clip.frame(0)[..., 0] > 150)[:, ::-1].mean(0) + 0.5
     assert bright == pytest.approx(straight, abs=1.0)
     assert people.tracks[0].landmarks_px[0, 0] == pytest.approx(straight, abs=0.01)
@@ -47,4 +47,4 @@ def test_a_bent_clip_becomes_straight() -> None:
 
 def test_a_straight_clip_is_left_alone() -> None:
     clip, people = clip_of([np.zeros((200, 300, 3), np.uint8)]), person(np.array([100.0, 100.0]))
-    assert straighten(clip, people, cameras(0.0)) == (clip, people)
+    assert undistort_clip(clip, people, cameras(0.0)) == (clip, people)
