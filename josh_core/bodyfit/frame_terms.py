@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,6 +40,7 @@ class FrameResiduals:
     by_motion: Float  # [n,R,MOTION]
     by_shape: Float  # [n,R,10]
     cost: float
+    gradient: Float | float = 0.0  # [n,MOTION] by each frame's motion, of what it changes in other frames' residuals
 
 
 def pixels(posed: FitPoints, obs: Observations) -> FrameResiduals:
@@ -56,20 +57,42 @@ def pixels(posed: FitPoints, obs: Observations) -> FrameResiduals:
 
 
 def bones(posed: FitPoints, obs: Observations) -> FrameResiduals:
-    """Bones point as in the 3D guess, whose bones are scaled to the body's own mean lengths; robust per bone."""
+    """Bones point as in the 3D guess, whose bones are scaled to the body's own mean lengths; robust per bone.
+
+    The scale is a mean over all frames. Its derivative by the shape is in the rows. Its derivative by the motion, which
+    would tie every frame to every other, is in the gradient only: the normal matrix leaves it out (a bone's length
+    hardly changes with the pose), so steps are a little different, but where they end the whole gradient is zero.
+    """
     p = posed.points[:, J:]
     bone = p[:, BONE_TO] - p[:, BONE_FROM]
     length = np.median(np.linalg.norm(obs.bones, axis=-1), axis=0)
-    scale = np.linalg.norm(bone, axis=-1).mean(0) / np.maximum(length, 1e-3)
+    own = np.linalg.norm(bone, axis=-1)  # [n,B]
+    scale = own.mean(0) / np.maximum(length, 1e-3)
     residual = (bone - scale[:, None] * obs.bones) @ obs.sight / obs.bone_sigma
     root_weight, cost = _cauchy(residual, BONE_WIDTH)
     across = obs.sight.swapaxes(-1, -2)[:, None]
     weight = (root_weight[..., None] / obs.bone_sigma)[..., None]
-    return _frame_residuals(
+    weighted = residual * root_weight[..., None]
+    rows = _frame_residuals(
         posed,
-        residual * root_weight[..., None],
+        weighted,
         cost,
         lambda d: weight * (across @ (d[:, J + BONE_TO] - d[:, J + BONE_FROM])),
+    )
+    if not posed.by_motion.size:
+        return rows
+    stretched = -weight[..., 0] * (obs.bones @ obs.sight) / np.maximum(length, 1e-3)[:, None]  # [n,B,3] by mean length
+    along = (bone / np.maximum(own, 1e-6)[..., None])[..., None, :]  # [n,B,1,3]
+
+    def longer(d: Float) -> Float:  # [n,57,3,P] -> [n,B,P]
+        return (along @ (d[:, J + BONE_TO] - d[:, J + BONE_FROM]))[..., 0, :]
+
+    by_shape = stretched[..., None] * longer(posed.by_shape).mean(0)[:, None]
+    pull = (stretched * weighted).sum((0, 2)) / len(own)  # [B]
+    return replace(
+        rows,
+        by_shape=rows.by_shape + by_shape.reshape(rows.by_shape.shape),
+        gradient=np.einsum("b,nbp->np", pull, longer(posed.by_motion)),
     )
 
 

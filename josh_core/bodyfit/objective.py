@@ -49,7 +49,8 @@ def normal_equations(fit_body: FitBody, pose: Pose, obs: Observations, smooth: s
         bands=tuple(bands),
         border=across @ by_shape + path_across @ stiff_shape,
         corner=_over_frames(by_shape, by_shape) + _over_frames(path_by_shape, stiff_shape) + by_beta.T @ by_beta,
-        gradient=(across @ residual[..., None] + path_across @ stiff_path[..., None])[..., 0],
+        gradient=(across @ residual[..., None] + path_across @ stiff_path[..., None])[..., 0]
+        + sum(t.gradient for t in terms),
         shape_gradient=_over_frames(by_shape, residual) + _over_frames(path_by_shape, stiff_path) + by_beta.T @ own,
     )
     _add_steps(normal, stance(posed, obs))
