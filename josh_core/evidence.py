@@ -12,9 +12,6 @@ from josh_core.scene import fit_floor
 from josh_core.types import BodyTrack, Clip, Contacts, Float, Floor, People, ScaleSource, Scene
 from josh_core.world import standing_scale
 
-KNOWN_HEIGHT_SIGMA = 0.01  # relative: how far a height the user gave is off
-USUAL_HEIGHT_SIGMA = 0.04  # relative: spread of adults' heights about the fitted one
-
 
 @dataclass(frozen=True)
 class Evidence:
@@ -31,7 +28,6 @@ class Evidence:
     body: BodyModel
     tier: str = "embedded"
     depth_tied: bool = True  # the keyframes' depths share one scale
-    height_sigma: float = USUAL_HEIGHT_SIGMA  # relative standard deviation of each person's height
     scale: tuple[float, ScaleSource, float] | None = None  # where a network has said the scale already
     licences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

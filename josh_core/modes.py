@@ -20,6 +20,7 @@ from josh_core.progress import Progress
 from josh_core.scene import lay_floor, point_cloud
 from josh_core.settings import Settings
 from josh_core.types import (
+    USUAL_HEIGHT_SIGMA,
     BodyTrack,
     Floor,
     PersonMotion,
@@ -84,7 +85,6 @@ def joint_start(e: Evidence) -> tuple[Placed, JointStart]:
         scale=start.frame.scale,
         scale_source=start.frame.source,
         scale_sigma=start.frame.scale_sigma,
-        height_sigma=e.height_sigma,
         depth_tied=e.depth_tied,
     )
 
@@ -102,7 +102,8 @@ def _place_by_contact(e: Evidence) -> Placed:
 
 def _size_sigma(e: Evidence) -> float:
     """Relative standard deviation of everybody's size together: no scale that bodies give can be better."""
-    return e.height_sigma / max(len(e.bodies), 1) ** 0.5
+    sigmas = [body.height_sigma for body in e.bodies] or [USUAL_HEIGHT_SIGMA]
+    return float(sum(sigma**-2 for sigma in sigmas) ** -0.5)
 
 
 def _place_result(e: Evidence, start: Placed, result: JointResult) -> Placed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import os
 import platform
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from josh_core import __version__, modes
 from josh_core.body.model import load_body
 from josh_core.bodyfit.fit import fit_bodies
 from josh_core.clip.load import load_clip
-from josh_core.evidence import KNOWN_HEIGHT_SIGMA, Evidence, evidence_of
+from josh_core.errors import WeightsError
+from josh_core.evidence import Evidence, evidence_of
 from josh_core.export.bundle import save_bundle
 from josh_core.export.glb import glb_bytes
 from josh_core.metrics.quality import measure
@@ -27,6 +29,7 @@ from josh_core.tracking.tracker import find_people
 from josh_core.types import Clip, Reconstruction
 
 MODES = ("baseline", "fast", "refine")
+_log = logging.getLogger(__name__)
 
 
 def run(path: Path | str, settings: Settings, progress: Progress | None = None) -> dict[str, Reconstruction]:
@@ -42,14 +45,6 @@ def run(path: Path | str, settings: Settings, progress: Progress | None = None) 
 
 def gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
     """Everything up to the contacts, which all modes share."""
-    evidence = _gather(clip, settings, progress)
-    if settings.height_m is None:
-        return evidence
-    own = evidence.fast and replace(evidence.fast, height_sigma=KNOWN_HEIGHT_SIGMA)
-    return replace(evidence, height_sigma=KNOWN_HEIGHT_SIGMA, fast=own)
-
-
-def _gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
     body, choice = load_body(), choose_tier(settings)
     with progress.stage("people"):
         people = find_people(clip, settings, progress)
@@ -81,9 +76,20 @@ def assemble(evidence: Evidence, settings: Settings, progress: Progress) -> dict
 
 
 def warm_up() -> None:
-    """Load what every run needs, so that the first visitor does not wait for it."""
+    """Load what every run needs, so that the first visitor does not wait for it.
+
+    With CUDA these are also the hub tier's networks, which ZeroGPU wants on their device before it lends a GPU. Weights
+    that cannot be read are left to the run that needs them, which tells the visitor what is wrong.
+    """
     torch.set_num_threads(max(1, os.cpu_count() or 1))
     load_body()
+    if torch.cuda.is_available():
+        from josh_core.networks.loaded import load_present
+
+        try:
+            load_present()
+        except WeightsError as error:
+            _log.warning("%s", error)
 
 
 def write(results: dict[str, Reconstruction], out: Path, flat: bool = False, key: str = "") -> dict[str, Path]:

@@ -26,7 +26,7 @@ class Settings:
     max_side: int = 1280  # px, longest side of the decoded frame
     people: int | None = None  # most people to follow; None is up to `max_people`
     max_people: int = 8  # most people followed when `people` is None
-    height_m: float | None = None  # m, height of the (first) person when known; None is a 1.7 m prior
+    height_m: float | None = None  # m, height of the first person when known; all others are of usual height
     focal_px: float | None = None  # px of the decoded frame, when known; None estimates it
     static_camera: StaticCamera = "auto"  # on: the camera does not move at all; off: never assume so
     seed: int = 0  # every random choice in a run starts from it

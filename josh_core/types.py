@@ -82,6 +82,9 @@ class People:
         return np.asarray(soft > 0.5, np.bool_)
 
 
+USUAL_HEIGHT_SIGMA = 0.04  # relative spread of adults' heights within one population and sex (NCD-RisC 2016: 7 cm)
+
+
 @dataclass(frozen=True)
 class BodyTrack:
     """SMPL parameters of one person in camera space, for the focal length they were fitted with."""
@@ -94,6 +97,7 @@ class BodyTrack:
     focal: float  # px, focal length of the fit; at another focal f, z scales by f / focal
     height_m: float  # m, standing height of this shape
     sigma_depth: float = 0.05  # standard deviation of the depth along the ray, as a share of it
+    height_sigma: float = USUAL_HEIGHT_SIGMA  # standard deviation of height_m, as a share of it
 
 
 @dataclass(frozen=True)

@@ -90,3 +90,13 @@ def test_rotation_between_takes_one_direction_to_the_other(b):
     rotation = g.rotation_between(a, b)
     assert np.allclose(rotation @ a, b / np.linalg.norm(b), atol=1e-6)
     assert np.linalg.det(rotation) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("most", [3, 2**30])
+def test_row_keys_are_equal_exactly_where_rows_are(most):
+    rows = np.random.default_rng(0).integers(-most, most, (400, 4))
+    rows = np.concatenate([rows, rows[::3], rows[::7] + [0, 0, 0, 1]])
+    keys = g.row_keys(rows)
+    same = (rows[:, None] == rows).all(-1)
+    assert ((keys[:, None] == keys) == same).all()
+    assert len(g.row_keys(rows[:0])) == 0

@@ -21,10 +21,10 @@ from josh_core.bodyfit.observations import Observations, gather_observations
 from josh_core.bodyfit.temporal_terms import smoothness
 from josh_core.progress import Progress
 from josh_core.settings import Settings
-from josh_core.types import BodyTrack, CameraPath, Clip, People, Track
+from josh_core.types import USUAL_HEIGHT_SIGMA, BodyTrack, CameraPath, Clip, People, Track
 
-HEIGHT = (1.67, 0.08)  # m, between adults worldwide (1.65, NCD-RisC 2016) and in the West (1.70), and their spread
-KNOWN_HEIGHT_SIGMA = 0.01  # m, of a height that the user gave
+HEIGHT = 1.67  # m, between adults worldwide (1.65, NCD-RisC 2016) and in the West (1.70)
+KNOWN_HEIGHT_SIGMA = 0.01  # relative, of a height that the user gave: shoes, posture and rounding
 SIZE_SIGMA = 0.02  # relative error of a depth from the size in one picture
 STEPS = 30  # at most
 TOLERANCE = 1e-4  # relative decrease of the objective below which the fit ends
@@ -43,10 +43,9 @@ def fit_bodies(
     for k, track in enumerate(people.tracks):
         progress.update(k / len(people.tracks))
         known = settings.height_m if k == 0 else None
-        height, sigma = HEIGHT if known is None else (known, KNOWN_HEIGHT_SIGMA)
+        height, sigma = (HEIGHT, USUAL_HEIGHT_SIGMA) if known is None else (known, KNOWN_HEIGHT_SIGMA)
         fitted = fit_observations(fit_body, gather_observations(track, cameras, clip, height))
-        sigma_depth = float(np.hypot(sigma / height, SIZE_SIGMA))
-        bodies.append(_body_track(track, fitted.pose, cameras.focal, body, sigma_depth))
+        bodies.append(_body_track(track, fitted.pose, cameras.focal, body, sigma))
     return tuple(bodies)
 
 
@@ -90,7 +89,7 @@ def fit_observations(fit_body: FitBody, obs: Observations) -> Fitted:
     return Fitted(pose, cost)
 
 
-def _body_track(track: Track, pose: Pose, focal: float, body: BodyModel, sigma_depth: float) -> BodyTrack:
+def _body_track(track: Track, pose: Pose, focal: float, body: BodyModel, height_sigma: float) -> BodyTrack:
     return BodyTrack(
         id=track.id,
         frames=track.frames,
@@ -99,5 +98,6 @@ def _body_track(track: Track, pose: Pose, focal: float, body: BodyModel, sigma_d
         transl=pose.transl,
         focal=focal,
         height_m=body.height(torch.as_tensor(pose.betas, dtype=torch.float32)[None]).item(),
-        sigma_depth=sigma_depth,
+        sigma_depth=float(np.hypot(height_sigma, SIZE_SIGMA)),
+        height_sigma=height_sigma,
     )

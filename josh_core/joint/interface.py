@@ -32,7 +32,6 @@ class JointStart:
     scale: float  # m per unit of the CameraPath's world
     scale_source: ScaleSource
     scale_sigma: float = 0.3  # relative standard deviation of `scale`
-    height_sigma: float = 0.04  # relative standard deviation of each person's height; small when the user gave it
     depth_tied: bool = True  # the depth maps agree on one scale (multi-view); False: each has its own (pointmaps)
 
 

@@ -204,7 +204,7 @@ def _sigmas(start: JointStart, options: Options) -> SharedSigmas:
     betas = torch.full((len(start.bodies), 10), 0.3, dtype=torch.float64)
     per_beta = _height_per_beta(start)
     for i, track in enumerate(start.bodies):  # the first coefficient is the one that follows height
-        betas[i, 0] = start.height_sigma * track.height_m / per_beta
+        betas[i, 0] = track.height_sigma * track.height_m / per_beta
     return SharedSigmas(
         betas=betas,
         focal=float(np.clip(path.focal_sigma, 1e-3, options.focal_loose)),

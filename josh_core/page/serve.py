@@ -20,6 +20,7 @@ from josh_core.serving.runners import LocalRunner, ProcessRunner
 def open_desk(config: Config) -> Desk:
     """The desk with the real work behind it: one process per device, or this one on ZeroGPU."""
     if config.in_process:
+        tasks.prepare()  # ZeroGPU wants the networks in this process, on their device, before the first visitor
         return Desk(config, [LocalRunner(tasks.do)], LocalRunner(tasks.do), EXAMPLES)
     longest = 60 * config.max_minutes
     devices = [device.strip() for device in config.devices.split(",")]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from josh_core.geometry import row_keys
 from josh_core.scene.depth import MapGrid, keyframe_points
 from josh_core.types import Bool, Clip, DepthMaps, Float, Int, People, Scene, UInt8
 
@@ -87,8 +88,7 @@ def _one_per_cell(points: Float, sizes: Float, confidence: Float) -> Int:
     """Rows of the surest point of each cell; cells are cubes of about `sizes` [n], in steps of a half octave."""
     level = np.floor(2 * np.log2(np.maximum(sizes, 1e-9))).astype(np.int64)
     cell = np.floor(points / np.exp2(level / 2)[:, None]).astype(np.int64)
-    # One number per cell: large primes keep different cells apart, and sorting one number is quick.
-    key = cell[:, 0] * 73_856_093 + cell[:, 1] * 19_349_663_111 + cell[:, 2] * 83_492_791_000_003 + level * 7_919
+    key = row_keys(np.concatenate([cell, level[:, None]], 1))
     order = np.argsort(-confidence, kind="stable")
     _, first = np.unique(key[order], return_index=True)
     return np.sort(order[first])

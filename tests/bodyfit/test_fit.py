@@ -8,14 +8,14 @@ import torch
 
 from josh_core.body.names import LANDMARKS
 from josh_core.body.posing import pose_points
-from josh_core.bodyfit.fit import HEIGHT, fit_bodies, refocus
+from josh_core.bodyfit.fit import HEIGHT, KNOWN_HEIGHT_SIGMA, fit_bodies, refocus
 from josh_core.bodyfit.left_right import mirror_names
 from josh_core.errors import Cancelled
 from josh_core.geometry import invert, rotmat_to_rotvec, transform
 from josh_core.metrics.accuracy import pa_mpjpe
 from josh_core.progress import Progress
 from josh_core.settings import Settings
-from josh_core.types import CameraPath, Clip, People
+from josh_core.types import USUAL_HEIGHT_SIGMA, CameraPath, Clip, People
 from tests.synthetic import Noise, make_scene
 
 LIMBS = [1, 2, 4, 5, 7, 8, 16, 17, 18, 19, 20, 21]
@@ -98,21 +98,29 @@ def test_exact_landmarks_of_a_body_of_known_height_give_the_body_back():
 def test_depth_follows_the_height(walk):
     (track,) = fit(walk)
     true = true_joints(walk, track.frames)[:, 0, 2]
-    assert track.height_m == pytest.approx(HEIGHT[0], abs=0.01)
+    assert track.height_m == pytest.approx(HEIGHT, abs=0.01)
     depth = pose_points(track, walk.body).joints[:, 0, 2]
-    assert np.abs(depth / true - HEIGHT[0] / walk.truth.people[0].height_m).max() < 0.03
+    assert np.abs(depth / true - HEIGHT / walk.truth.people[0].height_m).max() < 0.03
     assert 0.04 < track.sigma_depth < 0.06
     (known,) = fit(walk, settings=Settings(height_m=1.9))
     assert known.height_m == pytest.approx(1.9, abs=0.01)
     assert known.sigma_depth < 0.025
-    assert np.median(known.transl[:, 2] / track.transl[:, 2]) == pytest.approx(1.9 / HEIGHT[0], abs=0.02)
+    assert np.median(known.transl[:, 2] / track.transl[:, 2]) == pytest.approx(1.9 / HEIGHT, abs=0.02)
+
+
+def test_the_height_of_one_person_says_nothing_of_others():
+    scene = make_scene("two_people", "static", frames=6, seed=2)
+    first, second = fit(scene, settings=Settings(height_m=1.9))
+    assert first.height_m == pytest.approx(1.9, abs=0.01) and second.height_m == pytest.approx(HEIGHT, abs=0.01)
+    assert first.height_sigma == KNOWN_HEIGHT_SIGMA and second.height_sigma == USUAL_HEIGHT_SIGMA
+    assert first.sigma_depth < second.sigma_depth
 
 
 def test_a_given_height_is_that_of_the_first_person_only():
     scene = make_scene("two_people", frames=12)
     first, second = fit(scene, settings=Settings(height_m=1.55))
     assert first.height_m == pytest.approx(1.55, abs=0.01)
-    assert second.height_m == pytest.approx(HEIGHT[0], abs=0.01)
+    assert second.height_m == pytest.approx(HEIGHT, abs=0.01)
 
 
 def test_knees_do_not_bend_the_wrong_way_when_the_landmarks_do(walk):
