@@ -11,13 +11,13 @@ from torch import Tensor
 
 from benchmarks.chained_cameras import chained
 from benchmarks.published import Published
+from josh_core.body.skinning import SkinningTable, skinned_points
 from josh_core.geometry import umeyama
 from josh_core.joint.local_plane import inverse_depth_plane
 from josh_core.joint.matches import Pixels, pack_matches, thin_matches, whiten_matches
 from josh_core.joint.prior import SharedSigmas, shared_prior, start_state
 from josh_core.joint.residual_blocks import evaluate_state
 from josh_core.joint.robust import Cauchy, Geman
-from josh_core.joint.skinning import BodyTable, skinned_points
 from josh_core.joint.solver import JointModel, Solution, minimise
 from josh_core.joint.variables import (
     Cameras,
@@ -215,7 +215,7 @@ def _static(d: Arrays, vertices: np.ndarray, joints: int, s: Honest) -> StaticTe
     return StaticTerm(torch.arange(len(vertices)) + joints, weight, s.static, Cauchy(3.0))
 
 
-def _metres_per_unit(table: BodyTable, start: StartTerm, surface: SurfaceTerm, size: Tensor, focal: float) -> float:
+def _metres_per_unit(table: SkinningTable, start: StartTerm, surface: SurfaceTerm, size: Tensor, focal: float) -> float:
     """The scale that puts the touching points on the scene: the median over the contacts of the start bodies."""
     betas = start.betas.expand(len(start.transl), -1)
     y = skinned_points(table, start.rotations, start.transl, betas).p[surface.body, surface.point]
@@ -305,7 +305,7 @@ def _slide(world: Float, d: Arrays) -> float:
     return float(np.linalg.norm(world[at, point] - world[at - 1, point], axis=-1).mean() * 1000)
 
 
-def body_table(rest: dict[str, Tensor], parents: tuple[int, ...], points: Tensor) -> BodyTable:
+def body_table(rest: dict[str, Tensor], parents: tuple[int, ...], points: Tensor) -> SkinningTable:
     """Table of the joints followed by P chosen points.
 
     rest: v_template [V,3], shapedirs [V,3,S], regressor [J,V], weights [V,J]; points: [P,V] rows that sum to one,
@@ -316,12 +316,12 @@ def body_table(rest: dict[str, Tensor], parents: tuple[int, ...], points: Tensor
     n_joints, n_points = len(parents), len(points)
     used = (points != 0).any(0)
     w = points[:, used].double()[:, :, None] * weights[used]  # [P,V',J]
-    mass = w.sum(1)
-    moment = torch.einsum("pvb,vc->pbc", w, v[used]) - mass[..., None] * joints
-    moment_beta = torch.einsum("pvb,vcs->pbcs", w, dirs[used]) - mass[..., None, None] * joints_beta
+    weights = w.sum(1)
+    offsets = torch.einsum("pvb,vc->pbc", w, v[used]) - weights[..., None] * joints
+    offsets_beta = torch.einsum("pvb,vcs->pbcs", w, dirs[used]) - weights[..., None, None] * joints_beta
     zero = torch.zeros(n_joints, n_joints, 3, 1, dtype=torch.float64)
-    mass = torch.cat([torch.eye(n_joints, dtype=torch.float64), mass])
-    moment = torch.cat([zero[..., 0], moment])
-    moment_beta = torch.cat([zero.expand(-1, -1, -1, dirs.shape[-1]), moment_beta])
-    assert mass.shape == (n_joints + n_points, n_joints)
-    return BodyTable(parents, joints, joints_beta, mass, moment, moment_beta)
+    weights = torch.cat([torch.eye(n_joints, dtype=torch.float64), weights])
+    offsets = torch.cat([zero[..., 0], offsets])
+    offsets_beta = torch.cat([zero.expand(-1, -1, -1, dirs.shape[-1]), offsets_beta])
+    assert weights.shape == (n_joints + n_points, n_joints)
+    return SkinningTable(parents, joints, joints_beta, weights, offsets, offsets_beta)

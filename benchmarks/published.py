@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.published_norm import Gamma, rho
+from josh_core.body.skinning import SkinnedPoints, SkinningTable, skinned_points
 from josh_core.joint import residuals
 from josh_core.joint.matches import Pixels, pack_matches
 from josh_core.joint.residual_blocks import EvaluatedState, ResidualBlock, match_block
-from josh_core.joint.skinning import BodyTable, SkinnedPoints, skinned_points
 from josh_core.joint.solver import minimise
 from josh_core.joint.variables import (
     Cameras,
@@ -44,7 +44,7 @@ class Published:
     edges: Tensor  # [K-1,2] int (parent, child), parents first
     root: int
     focal: float  # px, start
-    table: BodyTable
+    table: SkinningTable
     rotations: Tensor  # [K,24,3,3] start, root in the camera
     transl: Tensor  # [K,3] m start
     betas: Tensor  # [10] start

@@ -117,10 +117,10 @@ def pose_prior_residuals(pose: Pose, derivatives: bool) -> FrameResiduals:
 
 def shape(pose: Pose, obs: Observations, fit_body: FitBody) -> tuple[Float, Float]:
     """Residuals [R] and derivatives [R,10] of the betas: everyday shapes, a given height, proportions of the guess."""
-    joints = fit_body.at(pose.betas)[0]
+    joints = fit_body.rest_joints(pose.betas)
     bone = joints[LIMB_JOINTS[:, 1]] - joints[LIMB_JOINTS[:, 0]]  # [4,3]
     length = np.linalg.norm(bone, axis=-1)
-    by_beta = fit_body.joints[1:, LIMB_JOINTS[:, 1]] - fit_body.joints[1:, LIMB_JOINTS[:, 0]]  # [10,4,3]
+    by_beta = fit_body.joints_by_beta[:, LIMB_JOINTS[:, 1]] - fit_body.joints_by_beta[:, LIMB_JOINTS[:, 0]]  # [10,4,3]
     growth = np.einsum("kba,ba->bk", by_beta, bone) / length[:, None] ** 2
     relative = np.log(length) - np.log(_guessed_limbs(obs))
     residual = np.concatenate(

@@ -18,7 +18,7 @@ def initial_pose(fit_body: FitBody, obs: Observations) -> Pose:
     """A body of the expected height whose bones point as in the guess, at the depth of its size, on its pixels."""
     betas = np.zeros(10)
     betas[0] = (obs.height - fit_body.stature[0]) / fit_body.stature[1]
-    rest = fit_body.at(betas)[0]
+    rest = fit_body.rest_joints(betas)
     rotations = np.tile(np.eye(3), (len(obs.times), len(JOINTS), 1, 1))
     rotations[:, 0] = _torso(_of(obs.guess, "left"), _of(obs.guess, "right")) @ np.linalg.inv(
         _torso(_joints_of(rest, "left"), _joints_of(rest, "right"))

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from josh_core.body.skinning import SkinnedPoints, skinned_points, stature
 from josh_core.joint import residuals
 from josh_core.joint import rotations as rot
 from josh_core.joint.robust import Robust
-from josh_core.joint.skinning import SkinnedPoints, skinned_points, stature
 from josh_core.joint.variables import BODY, Problem, State, camera_poses, globals_of
 
 

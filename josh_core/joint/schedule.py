@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from josh_core.joint.body_points import PointIndex, model_table
+from josh_core.body.skinning import SkinningTable
+from josh_core.joint.body_points import PointIndex, point_index
 from josh_core.joint.body_terms import (
     BodyFrames,
     BodySigmas,
@@ -76,7 +77,7 @@ class Work:
 
 def prepare(start: JointStart, settings: Settings, options: Options = Options()) -> Work:
     """The start as a problem: variables, priors and the terms that stay the same over the rounds."""
-    table, index = model_table(start.body)
+    table, index = SkinningTable.of(start.body), point_index(start.body)
     sequence = BodyFrames.of(start, options.bodies.correlated)
     bodies = start_term(start, sequence, settings.use_landmarks, options.bodies)
     cameras = _cameras(start)

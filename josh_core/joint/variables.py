@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from josh_core.body.skinning import SkinningTable
 from josh_core.joint import rotations as rot
 from josh_core.joint.robust import Quadratic, Robust
-from josh_core.joint.skinning import BodyTable
 
 BODY = 75  # unknowns of one body frame: 24 joint rotations, then the translation
 CAMERA = 7  # unknowns of one knot: rotation vector, centre, log depth scale
@@ -180,7 +180,7 @@ class SharedPrior:
 class Problem:
     """Everything the solver is given. A term that is None does not take part."""
 
-    table: BodyTable
+    table: SkinningTable
     cameras: Cameras
     person: Tensor  # [N] int
     frame: Tensor  # [N] int clip frame

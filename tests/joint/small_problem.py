@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from josh_core.body.skinning import SkinningTable
 from josh_core.joint import rotations as rot
 from josh_core.joint.matches import Pixels, pack_matches, whiten_matches
 from josh_core.joint.prior import SharedSigmas, shared_prior, start_state
 from josh_core.joint.residual_blocks import evaluate_state
 from josh_core.joint.residuals import second_difference
 from josh_core.joint.robust import Cauchy, Geman
-from josh_core.joint.skinning import BodyTable
 from josh_core.joint.variables import (
     BODY,
     Cameras,
@@ -35,19 +35,19 @@ def rand(gen: torch.Generator, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=gen, dtype=torch.float64)
 
 
-def little_table(gen: torch.Generator) -> BodyTable:
+def little_table(gen: torch.Generator) -> SkinningTable:
     """A body of 24 joints with points that hang on several joints at once."""
     points = CONTACTS + LANDMARKS
     share = torch.rand(points, 24, generator=gen, dtype=torch.float64) ** 8
     share = share / share.sum(1, keepdim=True)
     eye, still = torch.eye(24, dtype=torch.float64), torch.zeros(24, 24, 3, dtype=torch.float64)
-    return BodyTable(
+    return SkinningTable(
         parents=PARENTS,
         joints=0.3 * rand(gen, 24, 3),
         joints_beta=0.02 * rand(gen, 24, 3, 10),
-        mass=torch.cat([eye, share]),
-        moment=torch.cat([still, 0.1 * rand(gen, points, 24, 3)]),
-        moment_beta=torch.cat([still[..., None].expand(-1, -1, -1, 10), 0.01 * rand(gen, points, 24, 3, 10)]),
+        weights=torch.cat([eye, share]),
+        offsets=torch.cat([still, 0.1 * rand(gen, points, 24, 3)]),
+        offsets_beta=torch.cat([still[..., None].expand(-1, -1, -1, 10), 0.01 * rand(gen, points, 24, 3, 10)]),
     )
 
 

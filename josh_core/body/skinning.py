@@ -1,4 +1,4 @@
-"""Partial skinning with analytic derivatives: the few body points the solver needs, never the whole mesh.
+"""Partial skinning with analytic derivatives: the few body points that the fit and the joint solver need, no mesh.
 
 Every point that is a fixed weighted sum of skinned vertices (a joint, a contact vertex, a landmark) is
     p = transl + sum_b (m_b t_b + G_b (U_b + Ub_b beta)),
@@ -8,26 +8,55 @@ Shapes: P points, J joints (24), S shape coefficients (10), N body frames, K peo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from josh_core.body.model import BodyModel
+
 
 @dataclass(frozen=True)
-class BodyTable:
+class SkinningTable:
     """Linear blend skinning of P points, reduced to joints. All float64; metres in the body's rest frame."""
 
     parents: tuple[int, ...]  # [J] parent joint, -1 for the root
     joints: Tensor  # [J,3] rest joints at beta = 0
     joints_beta: Tensor  # [J,3,S] their change with the shape
-    mass: Tensor  # [P,J] skinning weight of joint b on point p
-    moment: Tensor  # [P,J,3] sum of weighted rest offsets from joint b, at beta = 0
-    moment_beta: Tensor  # [P,J,3,S] their change with the shape
+    weights: Tensor  # [P,J] skinning weight of joint b on point p; the first J points are the joints themselves
+    offsets: Tensor  # [P,J,3] sum of weighted rest offsets from joint b, at beta = 0
+    offsets_beta: Tensor  # [P,J,3,S] their change with the shape
+
+    @classmethod
+    def of(cls, body: BodyModel) -> SkinningTable:
+        """Joints, contact points and landmarks of a body; without pose correctives, a few mm at feet and hands."""
+        joints, joints_beta = body.j_template.double(), body.j_dirs.double()
+        n_contacts, n_joints = len(body.contact_names), len(joints)
+        share = torch.cat([torch.ones(n_contacts, 1), body.landmark_skin]).double()
+        skin = share * body.p_weights.double()  # [P,J]
+        at_joints = torch.cat([torch.zeros(n_contacts, n_joints), body.landmark_joints]).double()
+        rest, rest_beta = body.p_template.double(), body.p_dirs.double()
+        offsets = skin[..., None] * (rest[:, None] - joints)
+        offsets_beta = skin[..., None, None] * (rest_beta[:, None] - joints_beta)
+        still = torch.zeros(n_joints, n_joints, 3, dtype=torch.float64)
+        return cls(
+            parents=tuple(body.parents),
+            joints=joints,
+            joints_beta=joints_beta,
+            weights=torch.cat([torch.eye(n_joints, dtype=torch.float64), skin + at_joints]),
+            offsets=torch.cat([still, offsets]),
+            offsets_beta=torch.cat([still[..., None].expand(-1, -1, -1, joints_beta.shape[-1]), offsets_beta]),
+        )
+
+    def only(self, points: Tensor) -> SkinningTable:
+        """The table of some of its points [P'] int."""
+        return replace(
+            self, weights=self.weights[points], offsets=self.offsets[points], offsets_beta=self.offsets_beta[points]
+        )
 
     @property
-    def descends(self) -> Tensor:
+    def descendants(self) -> Tensor:
         """[J,J] one where joint b (column) moves with joint j (row)."""
         out = torch.eye(len(self.parents), dtype=self.joints.dtype)
         for b in range(len(self.parents)):
@@ -38,7 +67,7 @@ class BodyTable:
         return out
 
 
-def stature(table: BodyTable, betas: Tensor) -> tuple[Tensor, Tensor]:
+def stature(table: SkinningTable, betas: Tensor) -> tuple[Tensor, Tensor]:
     """A length that grows with the body, ankles to head joint at rest, and its derivative by the shape.
 
     betas: [M,S] -> [M] m, [S].
@@ -56,7 +85,7 @@ class SkinnedPoints(NamedTuple):
     by_shape: Tensor | None  # [N,P,3,S]
 
 
-def _posed_joints(table: BodyTable, rotations: Tensor, joints: Tensor) -> tuple[Tensor, Tensor]:
+def _posed_joints(table: SkinningTable, rotations: Tensor, joints: Tensor) -> tuple[Tensor, Tensor]:
     """Global rotations [N,J,3,3] and positions [N,J,3] by walking the tree; joints: [N,J,3] at rest."""
     turned, placed = [rotations[:, 0]], [joints[:, 0]]
     for j in range(1, len(table.parents)):
@@ -66,7 +95,7 @@ def _posed_joints(table: BodyTable, rotations: Tensor, joints: Tensor) -> tuple[
     return torch.stack(turned, 1), torch.stack(placed, 1)
 
 
-def _joints_by_shape(table: BodyTable, turned: Tensor) -> Tensor:
+def _joints_by_shape(table: SkinningTable, turned: Tensor) -> Tensor:
     """Derivative [N,J,3,S] of the posed joints by the shape."""
     out = [table.joints_beta[0].expand(len(turned), -1, -1)]
     for j in range(1, len(table.parents)):
@@ -76,7 +105,7 @@ def _joints_by_shape(table: BodyTable, turned: Tensor) -> Tensor:
 
 
 def skinned_points(
-    table: BodyTable, rotations: Tensor, transl: Tensor, betas: Tensor, jacobian: bool = False
+    table: SkinningTable, rotations: Tensor, transl: Tensor, betas: Tensor, jacobian: bool = False
 ) -> SkinnedPoints:
     """Joints and chosen points of posed bodies, with derivatives on demand.
 
@@ -84,22 +113,24 @@ def skinned_points(
     A right increment is R_j -> R_j exp(w_j).
     """
     n, n_joints = rotations.shape[:2]
+    assert rotations.shape == (n, len(table.parents), 3, 3), "rotations: [N,J,3,3]"
+    assert transl.shape == (n, 3) and betas.shape == (n, table.joints_beta.shape[-1]), "transl: [N,3], betas: [N,S]"
     joints = table.joints + torch.einsum("jcs,ns->njc", table.joints_beta, betas)
     turned, placed = _posed_joints(table, rotations, joints)
-    moment = table.moment + torch.einsum("pbcs,ns->npbc", table.moment_beta, betas)
+    offsets = table.offsets + torch.einsum("pbcs,ns->npbc", table.offsets_beta, betas)
     # parts[n,p,b] is what joint b carries of point p
-    parts = (turned[:, None] @ moment[..., None])[..., 0] + table.mass[..., None] * placed[:, None]
+    parts = (turned[:, None] @ offsets[..., None])[..., 0] + table.weights[..., None] * placed[:, None]
     p = parts.sum(2) + transl[:, None]
     if not jacobian:
         return SkinnedPoints(p, None, None)
-    below = table.descends
+    below = table.descendants
     lever = torch.einsum("jb,npbc->npjc", below, parts)  # carried by everything below joint j
-    lever = lever - (table.mass @ below.T)[..., None] * placed[:, None]
+    lever = lever - (table.weights @ below.T)[..., None] * placed[:, None]
     # d p / d w_j = -[lever]x G_j, whose columns are G_j[:, k] x lever
     columns = torch.linalg.cross(turned.transpose(-1, -2)[:, None], lever[:, :, :, None, :])  # [N,P,J,3k,3]
     by_rotation = columns.permute(0, 1, 4, 2, 3).reshape(n, p.shape[1], 3, 3 * n_joints)
     identity = torch.eye(3, dtype=p.dtype).expand(n, p.shape[1], 3, 3)
     flat = turned.transpose(1, 2).reshape(n, 3, 3 * n_joints)
-    by_moment = torch.einsum("nik,pks->npis", flat, table.moment_beta.flatten(1, 2))
-    by_shape = by_moment + torch.einsum("pb,nbis->npis", table.mass, _joints_by_shape(table, turned))
+    by_offsets = torch.einsum("nik,pks->npis", flat, table.offsets_beta.flatten(1, 2))
+    by_shape = by_offsets + torch.einsum("pb,nbis->npis", table.weights, _joints_by_shape(table, turned))
     return SkinnedPoints(p, torch.cat([by_rotation, identity], -1), by_shape)
