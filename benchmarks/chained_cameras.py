@@ -7,7 +7,7 @@ from torch import Tensor
 
 from josh_core.joint import residuals
 from josh_core.joint.matches import Pixels
-from josh_core.joint.robust import Cauchy
+from josh_core.lsq.robust import Cauchy
 
 
 def similarity(source: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -17,8 +17,7 @@ from josh_core.joint.local_plane import inverse_depth_plane
 from josh_core.joint.matches import Pixels, pack_matches, thin_matches, whiten_matches
 from josh_core.joint.prior import SharedSigmas, shared_prior, start_state
 from josh_core.joint.residual_blocks import evaluate_state
-from josh_core.joint.robust import Cauchy, Geman
-from josh_core.joint.solver import JointModel, Solution, minimise
+from josh_core.joint.solver import JointModel, minimise
 from josh_core.joint.variables import (
     Cameras,
     GlobalsLayout,
@@ -31,6 +30,8 @@ from josh_core.joint.variables import (
     SurfaceTerm,
     camera_poses,
 )
+from josh_core.lsq.levenberg_marquardt import Solution
+from josh_core.lsq.robust import Cauchy, Geman
 from josh_core.types import Float
 
 DATA = Path(__file__).parent / "data"

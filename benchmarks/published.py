@@ -19,7 +19,7 @@ from josh_core.body.skinning import SkinnedPoints, SkinningTable, skinned_points
 from josh_core.joint import residuals
 from josh_core.joint.matches import Pixels, pack_matches
 from josh_core.joint.residual_blocks import EvaluatedState, ResidualBlock, match_block
-from josh_core.joint.solver import minimise
+from josh_core.joint.solver import BlockModel, minimise
 from josh_core.joint.variables import (
     Cameras,
     GlobalsLayout,
@@ -230,7 +230,7 @@ def adam(
 
 
 @dataclass(frozen=True)
-class FixedBody:
+class FixedBody(BlockModel):
     """The fine objective as a Model of our solver, with the body at its start, where the prior has its kink.
 
     There the prior is exactly zero and its slope 100 outweighs every other term, so nothing is lost by holding it.
@@ -238,19 +238,10 @@ class FixedBody:
 
     published: Published
     problem: Problem
-    free: Tensor
     p_cam: Tensor  # [K,Q,3] m
     eps: float  # px: how far the norms are rounded off at zero (a tenth of it in m)
 
-    @property
-    def bodies(self) -> int:
-        return 0
-
-    @property
-    def held(self) -> None:
-        return None
-
-    def rows(self, state: State, jacobian: bool) -> list[ResidualBlock]:
+    def blocks(self, state: State, jacobian: bool) -> list[ResidualBlock]:
         rotation, centre, turn = camera_poses(self.problem.cameras, state)
         nothing = rotation.new_zeros(0)
         at = EvaluatedState(
@@ -266,12 +257,9 @@ class FixedBody:
         )
         return [match_block(at), *self._small(state, jacobian)]
 
-    def retract(self, state: State, step_globals: Tensor, step_bodies: Tensor) -> State:
-        return retract(self.problem, state, step_globals, step_bodies)
-
     def _small(self, state: State, jacobian: bool) -> list[ResidualBlock]:
         """Contact and smoothness terms, a few hundred rows, differentiated automatically."""
-        g = len(self.free)
+        g = len(self.problem.free)
         zero = torch.zeros(g, dtype=torch.float64)
         columns = torch.arange(g)[None]
         d, joints = self.published, len(self.published.table.parents) * max(len(self.p_cam) - 2, 0)
@@ -324,7 +312,7 @@ def fixed_body(published: Published, cameras: Cameras, eps: float) -> FixedBody:
         matches=pack_matches(px, Gamma(0.4, eps)),
     )
     p_cam = bodies(published, start_parameters(published))
-    return FixedBody(published, problem, free, p_cam, eps)
+    return FixedBody(published, problem, p_cam, eps)
 
 
 def solve_published(published: Published, cameras: Cameras, state: State, steps: int = 15) -> tuple[State, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor
+from josh_core.geometry import Array
 
 
 @dataclass(frozen=True)
@@ -14,15 +14,15 @@ class Gamma:
     gamma: float
     eps: float = 1e-6
 
-    def value(self, n2: Tensor) -> Tensor:
+    def value(self, n2: Array) -> Array:
         return 2 * rho(self._length(n2), self.gamma)
 
-    def slope(self, n2: Tensor) -> Tensor:
+    def slope(self, n2: Array) -> Array:
         d = self._length(n2)
         return self.gamma * (d + offset(self.gamma)) ** (self.gamma - 1) / d
 
-    def _length(self, n2: Tensor) -> Tensor:
-        return (n2 + self.eps**2).sqrt()
+    def _length(self, n2: Array) -> Array:
+        return (n2 + self.eps**2) ** 0.5
 
 
 def offset(gamma: float) -> float:
@@ -30,7 +30,7 @@ def offset(gamma: float) -> float:
     return (1 / gamma) ** (1 / (gamma - 1))
 
 
-def rho(d: Tensor, gamma: float) -> Tensor:
+def rho(d: Array, gamma: float) -> Array:
     """rho_gamma(d) = (d + o)^gamma - o^gamma for distances d >= 0."""
     o = offset(gamma)
     return (d + o) ** gamma - o**gamma

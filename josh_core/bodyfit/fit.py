@@ -1,6 +1,6 @@
 """Bodies from tracks: the SMPL motion and shape that best explain a person's landmarks, all frames at once.
 
-Residuals over their standard deviations (objective.py), lowered by a damped Gauss-Newton (banded_solve.py) from the
+Residuals over their standard deviations (objective.py), lowered by a damped Gauss-Newton (lsq) from the
 network's own 3D guess. Bones of constant length, a known focal length and smoothness correct the guess. DESIGN
 section 6.3.
 """
@@ -11,14 +11,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy import sparse
 
 from josh_core.body import BodyModel
-from josh_core.bodyfit.banded_solve import step
-from josh_core.bodyfit.fit_body import FitBody, Pose
+from josh_core.bodyfit.fit_body import SHAPES, FitBody, Pose
 from josh_core.bodyfit.initial_pose import initial_pose
 from josh_core.bodyfit.objective import normal_equations, objective
 from josh_core.bodyfit.observations import Observations, gather_observations
 from josh_core.bodyfit.temporal_terms import smoothness
+from josh_core.lsq.arrow import ArrowSystem, solve
+from josh_core.lsq.levenberg_marquardt import Limits, Solution, Stepwise, Trial, minimise
 from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.types import USUAL_HEIGHT_SIGMA, BodyTrack, CameraPath, Clip, People, Track
@@ -26,9 +28,9 @@ from josh_core.types import USUAL_HEIGHT_SIGMA, BodyTrack, CameraPath, Clip, Peo
 HEIGHT = 1.67  # m, between adults worldwide (1.65, NCD-RisC 2016) and in the West (1.70)
 KNOWN_HEIGHT_SIGMA = 0.01  # relative, of a height that the user gave: shoes, posture and rounding
 SIZE_SIGMA = 0.02  # relative error of a depth from the size in one picture
-STEPS = 30  # at most
-TOLERANCE = 1e-4  # relative decrease of the objective below which the fit ends
-WORST_DAMPING = 1e6
+DAMPING = Stepwise(start=1e-3, least=1e-6, raised=1e-4)
+LIMITS = Limits(tolerance=1e-4, steps=30, damping=1e6)
+LEAST_DIAGONAL = 1e-6  # of the normal matrix: keeps what has no residual where it is
 
 
 def fit_bodies(
@@ -45,7 +47,7 @@ def fit_bodies(
         known = settings.height_m if k == 0 else None
         height, sigma = (HEIGHT, USUAL_HEIGHT_SIGMA) if known is None else (known, KNOWN_HEIGHT_SIGMA)
         fitted = fit_observations(fit_body, gather_observations(track, cameras, clip, height))
-        bodies.append(_body_track(track, fitted.pose, cameras.focal, body, sigma))
+        bodies.append(_body_track(track, fitted.state, cameras.focal, body, sigma))
     return tuple(bodies)
 
 
@@ -58,35 +60,31 @@ def refocus(track: BodyTrack, focal: float, body: BodyModel) -> BodyTrack:
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """Outcome of the fit of one track."""
+class FitModel:
+    """The objective of one track's fit as a model for lsq."""
 
-    pose: Pose
-    objective: float  # twice the negative log posterior, up to a constant
+    fit_body: FitBody
+    obs: Observations
+    smooth: sparse.csr_matrix
+
+    def cost(self, pose: Pose) -> float:
+        """Value of the objective."""
+        return objective(self.fit_body, pose, self.obs, self.smooth)
+
+    def linearise(self, pose: Pose) -> ArrowSystem:
+        """Normal equations at a pose; the betas are the dense unknowns."""
+        return normal_equations(self.fit_body, pose, self.obs, self.smooth)
+
+    def step(self, pose: Pose, system: ArrowSystem, damping: float) -> Trial[Pose]:
+        """The damped step; LEAST_DIAGONAL holds unknowns without any residual."""
+        step = solve(system, torch.ones(SHAPES, dtype=torch.bool), damping, LEAST_DIAGONAL)
+        return Trial(pose.retract(step.blocks.numpy(), step.dense.numpy()))
 
 
-def fit_observations(fit_body: FitBody, obs: Observations) -> Fitted:
-    """The most probable pose given the evidence: Levenberg-Marquardt from the network's own guess."""
-    smooth = smoothness(obs.times)
-    pose, damping = initial_pose(fit_body, obs), 1e-3
-    cost = objective(fit_body, pose, obs, smooth)
-    for _ in range(STEPS):
-        normal = normal_equations(fit_body, pose, obs, smooth)
-        before, better = cost, None
-        while better is None and damping < WORST_DAMPING:
-            candidate = pose.retract(*step(normal, damping))
-            cost = objective(fit_body, candidate, obs, smooth)
-            if cost < before:  # False for NaN as well
-                better, damping = candidate, max(damping / 5, 1e-6)
-            else:
-                damping = max(damping, 1e-4) * 10
-        if better is None:
-            cost = before
-            break
-        pose = better
-        if before - cost < TOLERANCE * before:
-            break
-    return Fitted(pose, cost)
+def fit_observations(fit_body: FitBody, obs: Observations) -> Solution[Pose]:
+    """The most probable pose given the observations: Levenberg-Marquardt from the network's own guess."""
+    model = FitModel(fit_body, obs, smoothness(obs.times))
+    return minimise(model, initial_pose(fit_body, obs), DAMPING, LIMITS)
 
 
 def _body_track(track: Track, pose: Pose, focal: float, body: BodyModel, height_sigma: float) -> BodyTrack:

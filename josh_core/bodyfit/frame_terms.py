@@ -12,6 +12,7 @@ from josh_core.bodyfit.fit_body import FREE, MOTION, SHAPES, FitBody, FitPoints,
 from josh_core.bodyfit.observations import BONE_FROM, BONE_TO, Observations
 from josh_core.bodyfit.pose_prior import pose_prior
 from josh_core.geometry import rotmat_to_rotvec
+from josh_core.lsq.robust import Cauchy
 from josh_core.types import Float
 
 J = len(JOINTS)
@@ -146,9 +147,9 @@ def _guessed_limbs(obs: Observations) -> Float:
 
 
 def _cauchy(residual: Float, width: float) -> tuple[Float, float]:
-    """Square roots of the weights [n,P] of vector residuals [n,P,C], and the robust cost w^2 log(1 + |r|^2/w^2)."""
-    square = (residual**2).sum(-1) / width**2
-    return 1 / np.sqrt(1 + square), float(width**2 * np.log1p(square).sum())
+    """Square roots of the robust weights [n,P] of vector residuals [n,P,C], and the robust cost."""
+    robust, square = Cauchy(width), (residual**2).sum(-1)
+    return np.sqrt(robust.slope(square)), float(robust.value(square).sum())
 
 
 def _frame_residuals(posed: FitPoints, residual: Float, cost: float, chain: Callable[[Float], Float]) -> FrameResiduals:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from scipy import sparse
 
-from josh_core.bodyfit.banded_solve import REACH, NormalEquations
 from josh_core.bodyfit.fit_body import FitBody, Pose
 from josh_core.bodyfit.frame_terms import bones, pixels, pose_prior_residuals, shape
 from josh_core.bodyfit.observations import Observations
 from josh_core.bodyfit.temporal_terms import StepResiduals, paths, stance
+from josh_core.lsq.arrow import REACH, ArrowSystem
 from josh_core.types import Float
 
 
@@ -27,7 +28,7 @@ def objective(fit_body: FitBody, pose: Pose, obs: Observations, smooth: sparse.c
     )
 
 
-def normal_equations(fit_body: FitBody, pose: Pose, obs: Observations, smooth: sparse.csr_matrix) -> NormalEquations:
+def normal_equations(fit_body: FitBody, pose: Pose, obs: Observations, smooth: sparse.csr_matrix) -> ArrowSystem:
     """Gauss-Newton's equations of the same objective."""
     posed = fit_body.evaluate(pose)
     n = len(posed.points)
@@ -42,33 +43,33 @@ def normal_equations(fit_body: FitBody, pose: Pose, obs: Observations, smooth: s
 
     across = by_motion.swapaxes(-1, -2)
     path_across = path_by_motion.swapaxes(-1, -2)
-    bands = [path_across[: max(n - k, 0)] @ path_by_motion[k:] for k in range(REACH + 1)]
-    bands = [_diagonal(smooth, k)[:, None, None] * band for k, band in enumerate(bands)]
-    bands[0] = bands[0] + across @ by_motion
-    normal = NormalEquations(
-        bands=tuple(bands),
-        border=across @ by_shape + path_across @ stiff_shape,
-        corner=_over_frames(by_shape, by_shape) + _over_frames(path_by_shape, stiff_shape) + by_beta.T @ by_beta,
-        gradient=(across @ residual[..., None] + path_across @ stiff_path[..., None])[..., 0]
-        + sum(t.gradient for t in terms),
-        shape_gradient=_over_frames(by_shape, residual) + _over_frames(path_by_shape, stiff_path) + by_beta.T @ own,
-    )
-    _add_steps(normal, stance(posed, obs))
-    return normal
+    bands = np.zeros((n, REACH + 1, *across.shape[1:2], by_motion.shape[-1]))
+    for k in range(min(REACH + 1, n)):
+        bands[: n - k, k] = _diagonal(smooth, k)[:, None, None] * (path_across[: n - k] @ path_by_motion[k:])
+    bands[:, 0] += across @ by_motion
+    border = across @ by_shape + path_across @ stiff_shape
+    corner = _over_frames(by_shape, by_shape) + _over_frames(path_by_shape, stiff_shape) + by_beta.T @ by_beta
+    gradient = (across @ residual[..., None] + path_across @ stiff_path[..., None])[..., 0]
+    gradient += sum(t.gradient for t in terms)
+    shape_gradient = _over_frames(by_shape, residual) + _over_frames(path_by_shape, stiff_path) + by_beta.T @ own
+    system = ArrowSystem(*(torch.from_numpy(x) for x in (corner, bands, border, shape_gradient, gradient)))
+    _add_steps(system, stance(posed, obs))
+    return system
 
 
-def _add_steps(normal: NormalEquations, s: StepResiduals) -> None:
+def _add_steps(system: ArrowSystem, s: StepResiduals) -> None:
     """Adds residuals between neighbouring frames to the equations, in place."""
     before, after = s.before.swapaxes(-1, -2), s.after.swapaxes(-1, -2)
-    normal.bands[0][:-1] += before @ s.before
-    normal.bands[0][1:] += after @ s.after
-    normal.bands[1][:] += before @ s.after
-    normal.border[:-1] += before @ s.by_shape
-    normal.border[1:] += after @ s.by_shape
-    normal.gradient[:-1] += (before @ s.residual[..., None])[..., 0]
-    normal.gradient[1:] += (after @ s.residual[..., None])[..., 0]
-    normal.corner[:] += _over_frames(s.by_shape, s.by_shape)
-    normal.shape_gradient[:] += _over_frames(s.by_shape, s.residual)
+    bands, border, gradient = system.bands.numpy(), system.border.numpy(), system.gradient.numpy()
+    bands[:-1, 0] += before @ s.before
+    bands[1:, 0] += after @ s.after
+    bands[:-1, 1] += before @ s.after
+    border[:-1] += before @ s.by_shape
+    border[1:] += after @ s.by_shape
+    gradient[:-1] += (before @ s.residual[..., None])[..., 0]
+    gradient[1:] += (after @ s.residual[..., None])[..., 0]
+    system.dense.numpy()[:] += _over_frames(s.by_shape, s.by_shape)
+    system.dense_gradient.numpy()[:] += _over_frames(s.by_shape, s.residual)
 
 
 def _diagonal(matrix: sparse.csr_matrix, k: int) -> Float:

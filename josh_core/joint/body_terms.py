@@ -14,8 +14,8 @@ from josh_core.joint import residuals
 from josh_core.joint.body_points import PointIndex
 from josh_core.joint.interface import JointStart
 from josh_core.joint.residual_blocks import EvaluatedState, points_in_camera
-from josh_core.joint.robust import Cauchy, Geman
 from josh_core.joint.variables import LandmarkTerm, SmoothTerm, StartTerm, StaticTerm
+from josh_core.lsq.robust import Cauchy, Geman
 
 SWINGING = ("knee", "ankle", "foot", "elbow", "wrist", "hand")
 STIFF = ("foot", "hand", "collar")  # joints whose rotation the landmarks hardly show

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from josh_core.joint.interface import JointStart
 from josh_core.joint.schedule import STEPS, Outcome, Work, by_contact, prepare, round_problem, solve_rounds
-from josh_core.joint.solver import JointModel, Solution, minimise
+from josh_core.joint.solver import JointModel, minimise
 from josh_core.joint.variables import CAMERA, GlobalsLayout, State, bodies_in_cameras, globals_of, with_bodies
+from josh_core.lsq.levenberg_marquardt import Solution
 from josh_core.types import Clip, Int, Matches, Track
 
 MOST_BODIES = 1200  # body frames in a chunk, before its overlaps

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from josh_core.joint import residuals
 from josh_core.joint.residual_blocks import EvaluatedState
-from josh_core.joint.robust import Robust
 from josh_core.joint.variables import MatchTerm
+from josh_core.lsq.robust import Robust
 
 ROW = 64  # correspondences in one packed row
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from josh_core.body.skinning import SkinnedPoints, skinned_points, stature
 from josh_core.joint import residuals
 from josh_core.joint import rotations as rot
-from josh_core.joint.robust import Robust
 from josh_core.joint.variables import BODY, Problem, State, camera_poses, globals_of
+from josh_core.lsq.robust import Robust
 
 
 @dataclass(frozen=True)

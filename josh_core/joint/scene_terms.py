@@ -15,8 +15,8 @@ from josh_core.joint.interface import JointStart
 from josh_core.joint.local_plane import inverse_depth_plane
 from josh_core.joint.matches import Pixels
 from josh_core.joint.residual_blocks import EvaluatedState, points_in_camera
-from josh_core.joint.robust import Geman
 from josh_core.joint.variables import FloorTerm, SurfaceTerm
+from josh_core.lsq.robust import Geman
 from josh_core.types import Float, Floor
 
 TOUCHING = 0.5  # probability from which a contact is held against the scene

@@ -26,10 +26,11 @@ from josh_core.joint.interface import JointStart
 from josh_core.joint.matches import pack_matches, thin_matches, whiten_matches
 from josh_core.joint.prior import SharedSigmas, shared_prior, start_state
 from josh_core.joint.residual_blocks import evaluate_state
-from josh_core.joint.robust import Cauchy
 from josh_core.joint.scene_terms import SceneSigmas, floor_term, match_pixels, surface_term
-from josh_core.joint.solver import JointModel, Solution, minimise
+from josh_core.joint.solver import JointModel, minimise
 from josh_core.joint.variables import Cameras, GlobalsLayout, Problem, State
+from josh_core.lsq.levenberg_marquardt import Solution
+from josh_core.lsq.robust import Cauchy
 from josh_core.settings import Settings
 
 CONTACT_WIDTHS = (

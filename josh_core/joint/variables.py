@@ -14,7 +14,7 @@ from torch import Tensor
 
 from josh_core.body.skinning import SkinningTable
 from josh_core.joint import rotations as rot
-from josh_core.joint.robust import Quadratic, Robust
+from josh_core.lsq.robust import Quadratic, Robust
 
 BODY = 75  # unknowns of one body frame: 24 joint rotations, then the translation
 CAMERA = 7  # unknowns of one knot: rotation vector, centre, log depth scale

@@ -13,12 +13,15 @@ import numpy as np
 from scipy import sparse
 
 from josh_core.geometry import cross_matrix, rotvec_to_rotmat
+from josh_core.lsq.levenberg_marquardt import Limits, Stepwise, Trial, minimise
+from josh_core.lsq.robust import Cauchy
 from josh_core.scene.lens import FocalPrior, Lens, distort, undistort
 from josh_core.scene.tracks import Sightings
 from josh_core.types import Float, Int
 
 MIN_Z = 0.02  # of the ray's length: a point is not allowed beside or behind the camera
 SHARED = 2  # unknowns of the lens: log focal and distortion
+DAMPING = Stepwise(start=1e-4, least=1e-8)
 SLAB = 500  # points eliminated at a time, which bounds the memory
 
 
@@ -120,6 +123,11 @@ class Noise:
         """Errors beyond two standard deviations count less and less."""
         return cls(sigma, 2 * sigma)
 
+    @property
+    def robust(self) -> Cauchy:
+        """The norm of errors over sigma."""
+        return Cauchy(self.width / self.sigma)
+
 
 @dataclass(frozen=True)
 class Adjusted:
@@ -131,35 +139,37 @@ class Adjusted:
     cost: float  # what was minimised
 
 
+@dataclass(frozen=True)
+class _Adjustment:
+    """The objective of a bundle adjustment as a model for lsq."""
+
+    sightings: Sightings
+    prior: FocalPrior
+    noise: Noise
+
+    def cost(self, model: SparseModel) -> float:
+        off = (residuals(model, self.sightings) ** 2).sum(-1) / self.noise.sigma**2
+        lens = (self.prior.precision() * self.prior.offset(model.lens) ** 2).sum()
+        return float(self.noise.robust.value(off).sum() + lens)
+
+    def linearise(self, model: SparseModel) -> _System:
+        return _normal_equations(model, self.sightings, self.prior, self.noise)
+
+    def step(self, model: SparseModel, system: _System, damping: float) -> Trial[SparseModel]:
+        return Trial(_step(model, system, damping))
+
+
 def adjust(model: SparseModel, sightings: Sightings, prior: FocalPrior, noise: Noise, steps: int = 20) -> Adjusted:
     """Cameras, points and lens that explain the sightings best; camera 0 stays where it is.
 
     The scale is free and only held by damping.
     """
-    damping = 1e-4
-    cost = _cost(model, sightings, prior, noise)
-    for _ in range(steps):
-        system = _normal_equations(model, sightings, prior, noise)
-        before = cost
-        for _ in range(5):
-            trial = _step(model, system, damping)
-            trial_cost = _cost(trial, sightings, prior, noise)
-            if trial_cost < cost:
-                model, cost, damping = trial, trial_cost, max(damping / 5, 1e-8)
-                break
-            damping *= 10
-        if before - cost < 1e-5 * before:
-            break
-    sigma = 0.0
+    limits = Limits(tolerance=1e-5, steps=steps, tries=5)
+    found = minimise(_Adjustment(sightings, prior, noise), model, DAMPING, limits)
+    model, sigma = found.state, 0.0
     if prior.sigma > 0:
         sigma = _focal_sigma(model, _normal_equations(model, sightings, prior, noise))
-    return Adjusted(model, sigma, np.linalg.norm(residuals(model, sightings), axis=-1), cost)
-
-
-def _cost(model: SparseModel, sightings: Sightings, prior: FocalPrior, noise: Noise) -> float:
-    squared = (residuals(model, sightings) ** 2).sum(-1)
-    data = (noise.width / noise.sigma) ** 2 * np.log1p(squared / noise.width**2).sum()
-    return float(data + (prior.precision() * prior.offset(model.lens) ** 2).sum())
+    return Adjusted(model, sigma, np.linalg.norm(residuals(model, sightings), axis=-1), found.cost)
 
 
 @dataclass(frozen=True)
@@ -177,7 +187,7 @@ class _System:
 
 def _normal_equations(model: SparseModel, sightings: Sightings, prior: FocalPrior, noise: Noise) -> _System:
     residual, by_camera, by_point = _derivatives(model, sightings)
-    weight = 1 / (1 + (residual**2).sum(-1) / noise.width**2) / noise.sigma**2
+    weight = noise.robust.slope((residual**2).sum(-1) / noise.sigma**2) / noise.sigma**2
     weighted = weight[:, None, None] * by_camera
     cameras, right = _camera_equations(weighted, by_camera, residual, sightings, len(model.centres))
     lens = np.arange(len(right) - SHARED, len(right))
@@ -277,7 +287,7 @@ def locate(model: SparseModel, sightings: Sightings, noise: float, steps: int = 
     for step in range(steps):
         residual, by_camera, _ = _derivatives(model, sightings)
         width = noise * max(2.0, 20.0 * 0.5**step)  # wide at first: the start is only interpolated
-        weight = 1 / (1 + (residual**2).sum(-1) / width**2)
+        weight = Cauchy(width).slope((residual**2).sum(-1))
         jacobian = by_camera[:, :, :6]
         left = _sum_by(np.einsum("o,oki,okj->oij", weight, jacobian, jacobian), sightings.camera, count)
         right = _sum_by(np.einsum("o,oki,ok->oi", weight, jacobian, residual), sightings.camera, count)

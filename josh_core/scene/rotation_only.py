@@ -11,9 +11,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from josh_core.geometry import cross_matrix, rotvec_to_rotmat
+from josh_core.lsq.levenberg_marquardt import Limits, Stepwise, Trial, minimise
+from josh_core.lsq.robust import Cauchy
 from josh_core.scene.lens import FocalPrior
 from josh_core.types import Float, Int
 
+WIDTH = 2.0  # standard deviations at which a correspondence's weight falls to a half in the end
+DAMPING = Stepwise(start=1e-3, least=1e-9, shrink=10)
 MIN_SHARED = 12  # correspondences that a pair needs to say anything
 
 
@@ -45,30 +49,50 @@ def solve_rotation_only(
     noise: px, standard deviation of a correspondence; it scales the robust weights and the prior's influence.
     """
     state = RotationSolution(_initial_rotations(pairs, nodes, prior.focal), prior.focal, prior.sigma, np.zeros(0))
-    damping, cost = 1e-3, np.inf
-    hessian = np.eye(1)
+    damping, cost, hessian = DAMPING, np.inf, np.eye(1)
     for step in range(steps):
         # Wide at first, so that residuals of a poor start are not treated as outliers.
-        width = noise * max(2.0, 30.0 * 0.6**step)
-        residual, jacobian = _linearise(pairs, state)
-        weight = 1 / (1 + (residual**2).sum(-1) / width**2) / noise**2
-        hessian, gradient = _assemble(pairs, jacobian, residual, weight, nodes)
-        _add_prior(hessian, gradient, state.focal, prior)
-        for _ in range(6):
-            trial = _retract(state, -np.linalg.solve(hessian + damping * np.diag(np.diag(hessian)), gradient))
-            trial_cost = _cost(pairs, trial, width, noise, prior)
-            if trial_cost <= _cost(pairs, state, width, noise, prior):
-                break
-            damping *= 10
-        else:
+        width = max(WIDTH, 30.0 * 0.6**step)
+        model = _RotationModel(pairs, nodes, prior, noise, Cauchy(width))
+        found = minimise(model, state, damping, Limits(tolerance=0.0, steps=1, tries=6))
+        hessian, _ = found.system
+        if not found.costs:
             break
-        settled = abs(cost - trial_cost) < 1e-6 * trial_cost and width <= noise * 2.0
-        state, cost, damping = trial, trial_cost, max(damping / 10, 1e-9)
+        settled = abs(cost - found.cost) < 1e-6 * found.cost and width <= WIDTH
+        state, cost, damping = found.state, found.cost, replace(damping, start=found.damping)
         if settled:
             break
     residual, _ = _linearise(pairs, state)
     sigma = float(np.sqrt(np.linalg.inv(hessian)[-1, -1])) if prior.sigma > 0 else 0.0
     return replace(state, residual=np.linalg.norm(residual, axis=-1), focal_sigma=sigma)
+
+
+@dataclass(frozen=True)
+class _RotationModel:
+    """The objective as a model for lsq."""
+
+    pairs: PixelPairs
+    nodes: int
+    prior: FocalPrior
+    noise: float  # px
+    robust: Cauchy
+
+    def cost(self, state: RotationSolution) -> float:
+        _, y, _ = _predict(self.pairs, state)
+        residual = state.focal * y[:, :2] / np.maximum(y[:, 2:], 1e-3) - self.pairs.xy_second
+        data = self.robust.value((residual**2).sum(-1) / self.noise**2).sum()
+        return float(data + (np.log(state.focal / self.prior.focal) / max(self.prior.sigma, 1e-6)) ** 2)
+
+    def linearise(self, state: RotationSolution) -> tuple[Float, Float]:
+        residual, jacobian = _linearise(self.pairs, state)
+        weight = self.robust.slope((residual**2).sum(-1) / self.noise**2) / self.noise**2
+        hessian, gradient = _assemble(self.pairs, jacobian, residual, weight, self.nodes)
+        _add_prior(hessian, gradient, state.focal, self.prior)
+        return hessian, gradient
+
+    def step(self, state: RotationSolution, system: tuple[Float, Float], damping: float) -> Trial[RotationSolution]:
+        hessian, gradient = system
+        return Trial(_retract(state, -np.linalg.solve(hessian + damping * np.diag(np.diag(hessian)), gradient)))
 
 
 def _initial_rotations(pairs: PixelPairs, nodes: int, focal: float) -> Float:
@@ -148,10 +172,3 @@ def _retract(state: RotationSolution, step: Float) -> RotationSolution:
     turns = rotvec_to_rotmat(np.clip(step[:-1], -0.5, 0.5).reshape(-1, 3))
     focal = state.focal * float(np.exp(np.clip(step[-1], -0.3, 0.3)))
     return replace(state, world_from_cam=state.world_from_cam @ turns, focal=focal)
-
-
-def _cost(pairs: PixelPairs, state: RotationSolution, width: float, noise: float, prior: FocalPrior) -> float:
-    _, y, _ = _predict(pairs, state)
-    residual = state.focal * y[:, :2] / np.maximum(y[:, 2:], 1e-3) - pairs.xy_second
-    data = (width / noise) ** 2 * np.log1p((residual**2).sum(-1) / width**2).sum()
-    return float(data + (np.log(state.focal / prior.focal) / max(prior.sigma, 1e-6)) ** 2)

@@ -11,7 +11,6 @@ from josh_core.joint.matches import Pixels, pack_matches, whiten_matches
 from josh_core.joint.prior import SharedSigmas, shared_prior, start_state
 from josh_core.joint.residual_blocks import evaluate_state
 from josh_core.joint.residuals import second_difference
-from josh_core.joint.robust import Cauchy, Geman
 from josh_core.joint.variables import (
     BODY,
     Cameras,
@@ -26,6 +25,7 @@ from josh_core.joint.variables import (
     SurfaceTerm,
     retract,
 )
+from josh_core.lsq.robust import Cauchy, Geman
 
 PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
 FRAMES, KNOTS, CONTACTS, LANDMARKS = 7, 3, 4, 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from josh_core.joint.normal_equations import assemble, solve
+from josh_core.joint.normal_equations import assemble
 from josh_core.joint.residual_blocks import (
     TERMS,
     ResidualBlock,
@@ -17,6 +17,7 @@ from josh_core.joint.residual_blocks import (
 )
 from josh_core.joint.solver import JointModel
 from josh_core.joint.variables import BODY, retract
+from josh_core.lsq.arrow import solve
 from tests.joint.small_problem import little_problem, rand
 
 ALL = {"shared": global_block, "root": root_block, "pose": pose_block, **TERMS}
@@ -84,7 +85,7 @@ def test_step_equals_dense_solution(counts):
     damped = h + torch.diag(damping * h.diagonal() + 1e-12)
     slow = torch.zeros(len(g), dtype=torch.float64)
     slow[keep] = -torch.linalg.solve(damped[keep][:, keep], g[keep])
-    fast = torch.cat([step.globals, step.bodies.reshape(-1)])
+    fast = torch.cat([step.dense, step.blocks.reshape(-1)])
     assert (fast - slow).abs().max() < 1e-7 * slow.abs().max()
     model_decrease = -(g @ slow + 0.5 * slow @ h @ slow)
     assert step.predicted == pytest.approx(float(model_decrease), rel=1e-6)
@@ -99,9 +100,9 @@ def test_gradient_is_that_of_the_cost():
     model = JointModel(problem)
 
     def cost(t):
-        return sum(rows.cost() for rows in model.rows(retract(problem, state, t * by_globals, t * by_bodies), False))
+        return sum(rows.cost() for rows in model.blocks(retract(problem, state, t * by_globals, t * by_bodies), False))
 
     h = 1e-6
-    normal = assemble(model.rows(state, True), problem.layout.size, len(problem.frame))
-    analytic = normal.g @ by_globals + (normal.b * by_bodies).sum()
+    normal = assemble(model.blocks(state, True), problem.layout.size, len(problem.frame))
+    analytic = normal.dense_gradient @ by_globals + (normal.gradient * by_bodies).sum()
     assert float((cost(h) - cost(-h)) / (2 * h)) == pytest.approx(float(analytic), rel=1e-6)

@@ -1,31 +1,36 @@
-"""Robust norms as functions of the squared length of a whitened residual: cost = 1/2 sum weight * value(n2)."""
+"""Robust norms as functions of the squared length of a whitened residual: cost = 1/2 sum weight * value(n2).
+
+They take numpy arrays or torch tensors alike.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
-from torch import Tensor
+
+from josh_core.geometry import Array
 
 
 class Robust(Protocol):
     """value(n2) is the cost of a residual of squared length n2 (n2 itself when quadratic), slope its derivative."""
 
-    def value(self, n2: Tensor) -> Tensor: ...
+    def value(self, n2: Array) -> Array: ...
 
-    def slope(self, n2: Tensor) -> Tensor: ...
+    def slope(self, n2: Array) -> Array: ...
 
 
 @dataclass(frozen=True)
 class Quadratic:
     """Plain least squares."""
 
-    def value(self, n2: Tensor) -> Tensor:
+    def value(self, n2: Array) -> Array:
         return n2
 
-    def slope(self, n2: Tensor) -> Tensor:
-        return torch.ones_like(n2)
+    def slope(self, n2: Array) -> Array:
+        return n2 * 0 + 1
 
 
 @dataclass(frozen=True)
@@ -34,10 +39,10 @@ class Cauchy:
 
     c: float = 2.0
 
-    def value(self, n2: Tensor) -> Tensor:
-        return self.c**2 * torch.log1p(n2 / self.c**2)
+    def value(self, n2: Array) -> Array:
+        return self.c**2 * _log1p(n2 / self.c**2)
 
-    def slope(self, n2: Tensor) -> Tensor:
+    def slope(self, n2: Array) -> Array:
         return 1 / (1 + n2 / self.c**2)
 
 
@@ -47,8 +52,12 @@ class Geman:
 
     c: float = 3.0
 
-    def value(self, n2: Tensor) -> Tensor:
+    def value(self, n2: Array) -> Array:
         return self.c**2 * n2 / (self.c**2 + n2)
 
-    def slope(self, n2: Tensor) -> Tensor:
+    def slope(self, n2: Array) -> Array:
         return (self.c**2 / (self.c**2 + n2)) ** 2
+
+
+def _log1p(x: Array) -> Array:
+    return torch.log1p(x) if isinstance(x, torch.Tensor) else np.log1p(x)
