@@ -199,6 +199,7 @@ class Reconstruction:
     contact_names: tuple[str, ...]  # [C]
     scale_source: ScaleSource
     body_model: str  # which body was used, for example "anny-neutral-1"
+    distortion: float = 0.0  # k1 of the lens (OpenCV's model) that was taken out of the clip before it was solved
     quality: dict[str, Any] = field(default_factory=dict)  # numbers of quality.py
     stages: tuple[tuple[str, float], ...] = ()  # (name, seconds)
     settings: dict[str, Any] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from pathlib import Path
 from josh_core.body.model import BodyModel
 from josh_core.export.bundle import ARRAYS, MANIFEST
 from josh_core.export.bvh import save_bvh
-from josh_core.export.cameras import save_colmap, save_transforms
+from josh_core.export.cameras import save_colmap, save_opencv, save_transforms
 from josh_core.export.ply import save_ply
 from josh_core.export.smpl_npz import save_smpl
 from josh_core.export.table import save_table
@@ -40,9 +40,13 @@ people/person_K.bvh      skeleton and motion: +Y up, metres, degrees, one pose f
 people/person_K_smpl.npz SMPL parameters under AMASS's names, but +Y up and only the frames in which the person is seen
 camera/transforms.json   cameras as nerfstudio reads them (OpenGL axes) and with OpenCV axes
 camera/colmap/           COLMAP text model: camera from world, OpenCV axes, quaternions w first
+camera/opencv.json       camera matrix and distortion in OpenCV's terms (first pixel's centre at 0)
+camera/original_lens/    the same cameras for the frames as they were filmed: SIMPLE_RADIAL for COLMAP, k1 for
+                         nerfstudio; only where the lens bends lines. All else here speaks of undistorted frames.
 scene.ply                scene points with colour (sRGB) and confidence
 quality.csv              what was measured on this result, with verdicts
-clip.mp4                 the clip as it was used: upright, trimmed, frame k is frame k of the result
+clip.mp4                 the clip as it was used: upright, trimmed, lens distortion taken out (k1 {k1:+.4f}); frame k is
+                         frame k of the result
 overlay.mp4              bodies over the clip
 side_by_side.mp4         the clip beside the world seen from outside
 
@@ -61,6 +65,11 @@ def write_formats(result: Reconstruction, body: BodyModel, folder: Path) -> None
         save_smpl(result, person, folder / "people" / f"person_{k}_smpl.npz")
     save_transforms(result, folder / "camera" / "transforms.json")
     save_colmap(result, folder / "camera" / "colmap")
+    save_opencv(result, folder / "camera" / "opencv.json")
+    if result.distortion:
+        original = folder / "camera" / "original_lens"
+        save_colmap(result, original / "colmap", lens=True)
+        save_transforms(result, original / "transforms.json", lens=True)
     save_ply(result, folder / "scene.ply")
     save_table(result, folder / "quality.csv")
     shutil.copyfile(_BLENDER_SCRIPT, folder / _BLENDER_SCRIPT.name)
@@ -95,5 +104,6 @@ def readme(result: Reconstruction) -> str:
         body=result.body_model,
         heights=", ".join(f"{person.height_m:.2f} m" for person in result.people) or "-",
         scale=result.scale_source,
+        k1=result.distortion,
         licences="LICENCES\n" + "\n".join(f"- {licence}" for licence in result.licences) if result.licences else "",
     )

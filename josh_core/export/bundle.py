@@ -132,6 +132,7 @@ def manifest_of(result: Reconstruction, key: str, result_id: str) -> dict[str, A
         "people": people,
         "contact_names": list(result.contact_names),
         "body_model": result.body_model,
+        "lens": {"k1": float(result.distortion), "frames": "undistorted"},
         "scale_source": result.scale_source,
         "quality": result.quality,
         "stages": [{"name": name, "seconds": float(seconds)} for name, seconds in result.stages],
@@ -207,6 +208,7 @@ def _result(manifest: dict[str, Any], take: _Shapes) -> Reconstruction:
         contact_names=tuple(manifest["contact_names"]),
         scale_source=manifest["scale_source"],
         body_model=manifest["body_model"],
+        distortion=float(manifest.get("lens", {}).get("k1", 0.0)),  # bundles before the lens was kept have none
         quality=manifest.get("quality", {}),
         stages=tuple((stage["name"], float(stage["seconds"])) for stage in manifest.get("stages", [])),
         settings=manifest.get("settings", {}),

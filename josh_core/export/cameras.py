@@ -1,4 +1,8 @@
-"""The camera's path for other tools: nerfstudio-style transforms.json, and a COLMAP text model with the scene."""
+"""The camera's path for other tools: nerfstudio-style transforms.json, OpenCV's numbers, a COLMAP text model.
+
+The clip that goes with a result has no lens distortion. For whoever puts these cameras behind the frames as they were
+filmed, the same files can be written with the lens (`lens=True`): k1 of OpenCV's model, COLMAP's SIMPLE_RADIAL.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +27,17 @@ def image_name(frame: int) -> str:
     return f"frame_{frame:05d}.jpg"
 
 
-def save_transforms(result: Reconstruction, path: Path) -> None:
-    """Write cameras as `path` (.json): each frame's pose both with OpenGL and with OpenCV camera axes."""
+def save_transforms(result: Reconstruction, path: Path, lens: bool = False) -> None:
+    """Write cameras as `path` (.json): each frame's pose both with OpenGL and with OpenCV camera axes.
+
+    lens: for the frames as they were filmed, with k1, instead of those of the undistorted clip.
+    """
     k = np.asarray(result.intrinsics, np.float64)
     world_from_cam = np.asarray(result.world_from_cam, np.float64)
+    distortion = {"k1": result.distortion, "k2": 0.0, "p1": 0.0, "p2": 0.0} if lens else {}
     document: dict[str, Any] = {
-        "camera_model": "PINHOLE",
+        "camera_model": "OPENCV" if lens else "PINHOLE",
+        **distortion,
         "w": result.width,
         "h": result.height,
         "fl_x": k[0, 0],
@@ -55,8 +64,25 @@ def save_transforms(result: Reconstruction, path: Path) -> None:
     Path(path).write_text(json.dumps(document, indent=1), encoding="utf-8")
 
 
-def save_colmap(result: Reconstruction, folder: Path) -> None:
-    """Write cameras.txt, images.txt and points3D.txt into `folder`: one PINHOLE camera, every frame, thinned scene.
+def save_opencv(result: Reconstruction, path: Path) -> None:
+    """Write `path` (.json) in OpenCV's terms: camera matrix, pixel centres at integers, and what the lens did."""
+    k = np.array(result.intrinsics, np.float64)
+    k[:2, 2] -= 0.5
+    document = {
+        "image_size": [result.width, result.height],
+        "camera_matrix": k.tolist(),
+        "dist_coeffs": [0.0] * 5,
+        "dist_coeffs_of_the_original_frames": [result.distortion, 0.0, 0.0, 0.0, 0.0],
+        "pixels": "x right, y down, the first pixel's centre at (0, 0) as OpenCV counts",
+        "order": "k1, k2, p1, p2, k3; the clip beside this result has its distortion taken out already",
+    }
+    Path(path).write_text(json.dumps(document, indent=1), encoding="utf-8")
+
+
+def save_colmap(result: Reconstruction, folder: Path, lens: bool = False) -> None:
+    """Write cameras.txt, images.txt and points3D.txt into `folder`: one camera, every frame, thinned scene.
+
+    lens: a SIMPLE_RADIAL camera for the frames as they were filmed, instead of a PINHOLE one for the undistorted clip.
 
     COLMAP's poses are camera from world with OpenCV axes; its pixel centres are at integer + 0.5 as ours. The world
     is the result's (+Y up, metres).
@@ -64,8 +90,11 @@ def save_colmap(result: Reconstruction, folder: Path) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     k = np.asarray(result.intrinsics, np.float64)
-    camera = f"1 PINHOLE {result.width} {result.height} {k[0, 0]:.9g} {k[1, 1]:.9g} {k[0, 2]:.9g} {k[1, 2]:.9g}"
-    (folder / "cameras.txt").write_text(f"# CAMERA_ID MODEL WIDTH HEIGHT fx fy cx cy (px)\n{camera}\n", "ascii")
+    model, numbers, meaning = "PINHOLE", (k[0, 0], k[1, 1], k[0, 2], k[1, 2]), "fx fy cx cy (px)"
+    if lens:
+        model, numbers, meaning = "SIMPLE_RADIAL", (k[0, 0], k[0, 2], k[1, 2], result.distortion), "f cx cy (px) k"
+    camera = f"1 {model} {result.width} {result.height} " + " ".join(f"{number:.9g}" for number in numbers)
+    (folder / "cameras.txt").write_text(f"# CAMERA_ID MODEL WIDTH HEIGHT {meaning}\n{camera}\n", "ascii")
     (folder / "images.txt").write_text("\n".join(_image_lines(result)) + "\n", "ascii")
     (folder / "points3D.txt").write_text("\n".join(_point_lines(result)) + "\n", "ascii")
 

@@ -37,8 +37,9 @@ def do(job: Job, progress: Progress) -> None:
 def reconstruct(job: Job, progress: Progress) -> None:
     """Run the pipeline and write `job.out`.
 
-    <mode>/ bundles with result.glb; clip.mp4, whose frame k is frame k of the results; and the best mode's overlay.mp4
-    and files/ in other formats. What else can be made from a result waits until somebody asks for it (make_file).
+    <mode>/ bundles with result.glb; clip.mp4, whose frame k is frame k of the results, its lens distortion taken out as
+    the results have it; and the best mode's overlay.mp4 and files/ in other formats. What else can be made from a
+    result waits until somebody asks for it (make_file).
     """
     prepare()
     from josh_core import pipeline
@@ -55,8 +56,8 @@ def reconstruct(job: Job, progress: Progress) -> None:
     best, body = list(results)[-1], load_body()
     with progress.stage("videos"):
         write_formats(results[best], body, folders[best] / FORMATS)
-        save_clip(clip, job.out / CLIP)
-        save_overlay(results[best], body, clip, folders[best] / OVERLAY, progress)
+        save_clip(evidence.clip, job.out / CLIP)
+        save_overlay(results[best], body, evidence.clip, folders[best] / OVERLAY, progress)
 
 
 def make_file(job: Job, progress: Progress) -> None:

@@ -20,7 +20,7 @@ from tests.example_result import made_up_result
 
 @pytest.fixture(scope="module")
 def result() -> Reconstruction:
-    return made_up_result(load_body(), frames=20, points=300)
+    return replace(made_up_result(load_body(), frames=20, points=300), distortion=-0.1)
 
 
 def test_round_trip_keeps_every_field(result: Reconstruction, tmp_path: Path) -> None:
@@ -50,6 +50,14 @@ def test_layout_is_the_published_one(result: Reconstruction, tmp_path: Path) -> 
         kinds = {name: arrays[name].dtype.str[1:] for name in arrays.files}
     assert kinds["frame_times"] == "f8" and kinds["scene_colors"] == "u1" and kinds["person1_frames"] == "i4"
     assert {kinds[f"person0_{name}"] for name in ("betas", "pose", "transl", "joints", "contact")} == {"f4"}
+
+
+def test_a_bundle_from_before_the_lens_was_kept_still_opens(result: Reconstruction, tmp_path: Path) -> None:
+    save_bundle(result, tmp_path / "run")
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text("utf-8"))
+    assert manifest.pop("lens")["k1"] == -0.1
+    (tmp_path / "run" / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    assert load_bundle(tmp_path / "run").distortion == 0.0
 
 
 def test_numbers_that_json_cannot_hold_become_null(result: Reconstruction, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from unittest import mock
 
 import bvhio
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -23,7 +24,7 @@ from josh_core.body.names import JOINTS
 from josh_core.body.posing import posed_points
 from josh_core.export.archive import write_formats
 from josh_core.export.bvh import save_bvh
-from josh_core.export.cameras import image_name, save_colmap, save_transforms
+from josh_core.export.cameras import image_name, save_colmap, save_opencv, save_transforms
 from josh_core.export.glb import save_glb
 from josh_core.export.ply import save_ply
 from josh_core.export.smpl_npz import save_smpl
@@ -142,6 +143,39 @@ def test_colmap_text_is_read_by_pycolmap(result: Reconstruction, tmp_path: Path)
     np.testing.assert_allclose(seen, _seen(result, 17, joints), atol=1e-3)
     np.testing.assert_allclose([p for _, p, _ in cloud], result.scene.points[:50], atol=1e-5)
     assert [c for _, _, c in cloud] == result.scene.colors[:50].tolist()
+
+
+def test_cameras_with_the_lens_find_points_on_the_frames_as_filmed(
+    result: Reconstruction, body: BodyModel, tmp_path: Path
+) -> None:
+    bent = replace(result, distortion=-0.2)
+    write_formats(bent, body, tmp_path)
+    p_cam = transform(invert(np.asarray(bent.world_from_cam[3], np.float64)), np.array([[-0.4, 1.2, -5.0]]))
+    k = np.asarray(bent.intrinsics, np.float64)
+    q = p_cam[0, :2] / p_cam[0, 2]
+    seen = k[0, 0] * q * (1 - 0.2 * (q @ q)) + k[:2, 2]
+    model, width, height, f, cx, cy, k1 = (
+        (tmp_path / "camera/original_lens/colmap/cameras.txt").read_text().splitlines()[1].split()[1:]
+    )
+    assert (model, int(width), int(height), float(k1)) == ("SIMPLE_RADIAL", bent.width, bent.height, -0.2)
+    assert np.allclose(float(f) * q * (1 + float(k1) * (q @ q)) + [float(cx), float(cy)], seen)
+    nerf = json.loads((tmp_path / "camera/original_lens/transforms.json").read_text())
+    assert (nerf["camera_model"], nerf["k1"], nerf["k2"]) == ("OPENCV", -0.2, 0.0)
+    stated = json.loads((tmp_path / "camera/opencv.json").read_text())
+    by_opencv, _ = cv2.projectPoints(
+        p_cam, np.zeros(3), np.zeros(3), np.array(stated["camera_matrix"]),
+        np.array(stated["dist_coeffs_of_the_original_frames"]),
+    )  # fmt: skip
+    assert np.allclose(by_opencv.ravel() + 0.5, seen, atol=1e-6)
+
+
+def test_a_straight_lens_needs_no_second_set_of_cameras(
+    result: Reconstruction, body: BodyModel, tmp_path: Path
+) -> None:
+    write_formats(result, body, tmp_path)
+    assert not (tmp_path / "camera" / "original_lens").exists()
+    save_opencv(result, tmp_path / "again.json")
+    assert json.loads((tmp_path / "again.json").read_text())["dist_coeffs"] == [0.0] * 5
 
 
 def test_ply_is_read_by_trimesh(result: Reconstruction, tmp_path: Path) -> None:

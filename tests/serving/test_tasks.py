@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -16,10 +17,13 @@ from josh_core.export import archive
 from josh_core.export.bundle import load_bundle, save_bundle
 from josh_core.export.video import encode, read_clip
 from josh_core.progress import Progress
+from josh_core.scene.lens import Lens, distort, undistort_clip
 from josh_core.serving import tasks
 from josh_core.serving.jobs import Job
 from josh_core.settings import Settings
+from josh_core.types import CameraPath
 from tests.example_result import made_up_result
+from tests.scene.textured_plane import clip_of, nobody
 
 FRAMES = 6
 
@@ -67,6 +71,31 @@ def test_the_archive_makes_what_is_missing_and_holds_everything(stored: Path, tm
     assert frames_in(tmp_path / "unpacked" / "side_by_side.mp4") == FRAMES
     joints = load_bundle(tmp_path / "unpacked" / "bundle").people[0].joints
     np.testing.assert_array_equal(joints, load_bundle(stored).people[0].joints)
+
+
+def test_the_clip_beside_a_result_is_the_one_that_was_solved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Filmed through a strong lens, a joint near the image's edge lies on the shown frame where its result puts it."""
+    result = replace(made_up_result(load_body(), frames=FRAMES, points=500), distortion=-0.25)
+    k, centre = result.intrinsics, np.array([result.width, result.height]) / 2
+    lens = Lens(float(k[0, 0]), result.distortion)
+    straight = np.array([0.92 * result.width, 0.15 * result.height])  # where the result has it
+    bent = distort(lens, straight - centre) + centre
+    assert np.linalg.norm(bent - straight) > 10  # px: the lens matters there
+    picture = np.full((result.height, result.width, 3), 40, np.uint8)
+    cv2.circle(picture, (round(bent[0]), round(bent[1])), 6, (250, 250, 250), -1)
+    path = CameraPath(
+        "moving", result.world_from_cam, lens.focal, 0.1, np.array([0]), np.ones(2, bool), lens.distortion
+    )
+    filmed = clip_of([picture] * FRAMES)
+    solved, _ = undistort_clip(filmed, nobody(filmed), path)
+    monkeypatch.setattr("josh_core.clip.load.load_clip", lambda *_: filmed)
+    monkeypatch.setattr("josh_core.pipeline.gather", lambda *_: SimpleNamespace(clip=solved))
+    monkeypatch.setattr("josh_core.pipeline.assemble", lambda *_: {"fast": result})
+    tasks.do(Job(tmp_path / "in.mp4", Settings(), tmp_path / "run"), Progress())
+    shown = read_clip(tmp_path / "run" / tasks.CLIP, result.frame_times).frame(0)
+    at = (np.argwhere(shown[..., 0] > 150)[:, ::-1].mean(0) + 0.5) * result.width / shown.shape[1]
+    assert np.linalg.norm(at - straight) < 0.01 * 0.5 * result.height  # 1 % of a person half the image high
+    assert load_bundle(tmp_path / "run" / "fast").distortion == result.distortion
 
 
 def test_one_file_alone(stored: Path) -> None:

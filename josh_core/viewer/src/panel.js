@@ -27,6 +27,7 @@ const MARKUP = `
       <div class="jv-tools">${button('home', 'Reset the view', 'R')}${button('clip', 'Place of the source clip', 'V')}${button('layers', 'Layers', 'L')}${button('photo', 'Save a picture', 'P')}${button('full', 'Full screen', 'F')}</div>
     </div>
     <div class="jv-layers" hidden role="group" aria-label="Layers"></div>
+    <label class="jv-opacity" hidden>Bodies<input type="range" min="0" max="100" value="60" aria-label="Opacity of the bodies over the clip, in percent"></label>
     <p class="jv-note" role="status"></p>
   </div>
 </div>
@@ -49,6 +50,8 @@ export class Panel {
     this.canvas = one('canvas');
     this.video = one('video');
     this.note = one('.jv-note');
+    this.opacity = one('.jv-opacity');
+    this.opacitySlider = one('.jv-opacity input');
     this.time = one('.jv-time');
     this.clock = one('.jv-clock');
     this.rate = one('.jv-rate');

@@ -75,6 +75,7 @@ class Viewer {
     this.results = new Map(); // by url, of the run on show, so that switching back and forth is instant
     this.hidden = new Set(['over']);
     this.pointSize = 20; // mm
+    this.bodyOpacity = 0.6; // of the bodies over the clip, through the camera
     this.token = 0; // only the newest of several loads under way may touch the scene
     this.shownFrame = -1;
     this.dirty = true;
@@ -204,14 +205,16 @@ class Viewer {
     this.shownFrame = -1;
     for (const result of this.results.values()) result.dispose();
     this.results.clear();
+    this.result?.root.removeFromParent();
     this.result = null;
+    this.setClip(null);
     this.views.choose('orbit', null, true);
     this.panel.modes.replaceChildren();
     this.panel.setFacts([]);
     this.panel.views.replaceChildren();
     this.panel.runs.replaceChildren();
     this.panel.layers.hidden = true;
-    this.redraw();
+    this.stage.render(this.views.camera, null); // what was on show is gone from the canvas too
   }
 
   // ---- what is shown -------------------------------------------------------------------------------------------
@@ -253,6 +256,7 @@ class Viewer {
   markView() {
     this.panel.mark(this.panel.views, this.views.kind);
     this.panel.host.dataset.view = this.views.kind;
+    this.panel.opacity.hidden = !this.views.throughCamera;
   }
 
   /** Apply the layer switches; looking through the camera, its own drawing is out of the way. */
@@ -264,8 +268,7 @@ class Viewer {
     for (const person of result.people) {
       person.mesh.visible = on(person.layer);
       person.markers.visible = on(person.layer) && on('contacts');
-      person.mesh.material.transparent = inside && on('clip');
-      person.mesh.material.opacity = inside && on('clip') ? 0.82 : 1;
+      setOpacity(person.mesh.material, inside && on('clip') ? this.bodyOpacity : 1);
     }
     for (const path of result.paths) path.group.visible = on('paths') && (!inside || Boolean(path.person));
     if (result.frustum) result.frustum.visible = on('camera') && !inside;
@@ -378,6 +381,10 @@ class Viewer {
       l: actions.layers, p: actions.photo, f: actions.full, v: actions.clip,
     };
     panel.time.addEventListener('input', () => this.goTo(Number(panel.time.value)));
+    panel.opacitySlider.addEventListener('input', () => {
+      this.bodyOpacity = Number(panel.opacitySlider.value) / 100;
+      this.redraw();
+    });
     panel.rate.addEventListener('change', () => clock.setRate(Number(panel.rate.value)));
     this.listen(panel.host, 'keydown', (event) => this.key(event));
     this.listen(panel.video, 'click', actions.play);
@@ -472,4 +479,12 @@ class Viewer {
 
 function megabytes(bytes) {
   return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+/** A material's shader is made for opaque or transparent drawing, so it has to be told when that changes. */
+function setOpacity(material, opacity) {
+  const transparent = opacity < 1;
+  if (material.transparent !== transparent) material.needsUpdate = true;
+  material.transparent = transparent;
+  material.opacity = opacity;
 }
