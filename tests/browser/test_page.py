@@ -144,6 +144,8 @@ def test_the_owner_deletes(visit: Visitor, clip: Path) -> None:
     page.get_by_role("button", name="Delete this result").click()
     page.click("#j-delete")
     page.get_by_text("The result is deleted").wait_for()
+    page.wait_for_function("joshViewer.result === null && !joshViewer.panel.video.hasAttribute('src')")
+    assert page.evaluate("joshViewer.stage.scene.children.every((child) => !child.getObjectByName('scene'))")
     page.goto(link)
     page.get_by_text("does not exist or has expired").first.wait_for()
 

@@ -114,6 +114,26 @@ def test_log_sit_agrees_with_its_clip(page: Any) -> None:
     assert overlap(seen, mask) > 0.6
 
 
+def test_bodies_over_the_clip_let_it_through(page: Any) -> None:
+    """The slider goes from the clip alone to solid bodies, also after other views drew the bodies opaque."""
+    only(page, "person0", "person1", "clip")
+    page.evaluate("joshViewer.setView('orbit')")
+    picture(page)  # the opaque shader is in use now
+    page.evaluate("joshViewer.setView('camera'); joshViewer.views.flight = null")
+    slider = page.locator(".jv-opacity input")
+    slider.wait_for(state="visible")
+
+    def at(percent: int) -> np.ndarray:
+        slider.fill(str(percent))
+        return picture(page)[..., :3].astype(int)
+
+    clip_only, half, solid = at(0), at(50), at(100)
+    changed = np.abs(solid - clip_only).sum(-1) > 60
+    assert changed.sum() > 500
+    between = (clip_only + solid) / 2
+    assert np.median(np.abs(half - between)[changed]) < 0.25 * np.median(np.abs(solid - clip_only)[changed])
+
+
 def test_timeline_keyboard_and_speed(page: Any) -> None:
     page.locator(".jv-time").evaluate("(e) => { e.value = 12; e.dispatchEvent(new Event('input')); }")
     assert frame_at(page) == 12
