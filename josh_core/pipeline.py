@@ -25,6 +25,7 @@ from josh_core.networks.weights import LICENCES, choose_tier
 from josh_core.progress import Progress
 from josh_core.scene import reconstruct_scene, undistort_clip
 from josh_core.settings import Settings
+from josh_core.tracking.masks import without_overlay
 from josh_core.tracking.tracker import find_people
 from josh_core.types import Clip, Reconstruction
 
@@ -47,7 +48,7 @@ def gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
     """Everything up to the contacts, which all modes share."""
     body, choice = load_body(), choose_tier(settings)
     with progress.stage("people"):
-        people = find_people(clip, settings, progress)
+        people = without_overlay(find_people(clip, settings, progress), clip.overlay)
     if choice.tier == "hub":
         from josh_core.hub.front_end import gather_hub
 

@@ -39,6 +39,7 @@ class Clip:
     start: float = 0.0  # s, where in the source file the used part begins
     source_seconds: float = 0.0  # s, length of the whole source file
     notes: tuple[str, ...] = ()  # what was cut or changed, one sentence each
+    overlay: Bool | None = None  # [h,w] True where something is printed on every frame, at any reduction of the frame
 
     def __len__(self) -> int:
         return len(self.jpegs)
@@ -72,7 +73,7 @@ class People:
     """Everybody in the clip. `labels` is a low-resolution label image per frame."""
 
     tracks: tuple[Track, ...]
-    labels: UInt8  # [T,h,w] 0 background, k + 1 = tracks[k]; 255 = a person who has no track
+    labels: UInt8  # [T,h,w] 0 background, k + 1 = tracks[k]; 255 = left out: a person without track, an overlay
 
     def mask(self, frame: int, width: int, height: int, track: int | None = None) -> Bool:
         """Mask [height,width] of everybody, or of tracks[track] alone."""

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from josh_core.clip.borders import LOOKS, find_borders, is_split
+from josh_core.clip.overlay import find_overlay
 from josh_core.clip.probe import ClipInfo, probe, require
 from josh_core.clip.shots import THUMB_SIDE, find_cuts
+from josh_core.clip.transitions import find_transitions
 from josh_core.clip.video import Video
 from josh_core.errors import ClipError
 from josh_core.progress import Progress
@@ -37,9 +40,10 @@ def load_clip(path: str | os.PathLike[str], settings: Settings, progress: Progre
     shot = _decode(path, info, settings, progress)
     source_seconds = max(info.seconds, shot.begin + shot.times[-1] + 1 / info.fps) if shot.times else info.seconds
     _check_decoded(shot, settings, source_seconds)
+    _cut_borders(shot)
     first, last = _longest_shot(shot)
     times = np.array(shot.times[first:last]) - shot.times[first]
-    return Clip(
+    clip = Clip(
         jpegs=tuple(shot.jpegs[first:last]),
         times=times,
         width=shot.width,
@@ -51,6 +55,21 @@ def load_clip(path: str | os.PathLike[str], settings: Settings, progress: Progre
         source_seconds=source_seconds,
         notes=tuple(shot.notes),
     )
+    return _looked_at(clip)
+
+
+def _looked_at(clip: Clip) -> Clip:
+    """The clip with its overlay. Raises ClipError for two pictures in one."""
+    require(
+        not is_split([clip.frame(int(t)) for t in np.linspace(0, len(clip) - 1, LOOKS)]),
+        "The picture is split: it shows two films side by side. Please crop the clip to one of them.",
+    )
+    overlay = find_overlay(clip)
+    if overlay is None:
+        return clip
+    share = max(1, round(100 * float(overlay.mean())))
+    note = f"Something stays in the image while the rest moves (a logo, a caption?): {share} % of it are left out."
+    return replace(clip, overlay=overlay, notes=(*clip.notes, note))
 
 
 @dataclass
@@ -69,10 +88,17 @@ class _Decoded:
         """Keep one BGR frame at `time` seconds of the film."""
         if not self.jpegs:
             self.begin, (self.height, self.width) = time, image.shape[:2]
-        _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        self.jpegs.append(jpeg.tobytes())
+        self.jpegs.append(_jpeg(image))
         self.times.append(time - self.begin)
         self.thumbs.append(_reduced(image, THUMB_SIDE))
+
+    def image(self, index: int) -> UInt8:
+        """A kept frame as BGR [h,w,3]."""
+        return np.asarray(cv2.imdecode(np.frombuffer(self.jpegs[index], np.uint8), cv2.IMREAD_COLOR), np.uint8)
+
+    def replace(self, index: int, image: UInt8) -> None:
+        """Keep another picture in the place of a kept frame."""
+        self.jpegs[index], self.thumbs[index] = _jpeg(image), _reduced(image, THUMB_SIDE)
 
     def drop_last(self) -> None:
         """Forget the last frame."""
@@ -123,16 +149,32 @@ class _Thinning:
         return True
 
 
+def _cut_borders(shot: _Decoded) -> None:
+    """Cut off borders of one colour around the picture, in place, and say so."""
+    few = [shot.image(int(i)) for i in np.linspace(0, len(shot.jpegs) - 1, LOOKS)]
+    left, top, right, bottom = find_borders(few)
+    if (left, top, right, bottom) == (0, 0, shot.width, shot.height):
+        return
+    for index in range(len(shot.jpegs)):
+        shot.replace(index, np.ascontiguousarray(shot.image(index)[top:bottom, left:right]))
+    shot.notes.append(f"Borders around the picture were cut off: {right - left} x {bottom - top} px are left.")
+    shot.width, shot.height = right - left, bottom - top
+
+
 def _longest_shot(shot: _Decoded) -> tuple[int, int]:
     """Frames [first, last) of the longest uncut part; says in the notes what was left out."""
-    bounds = [0, *find_cuts(shot.thumbs), len(shot.jpegs)]
-    first, last = max(zip(bounds[:-1], bounds[1:], strict=True), key=lambda part: part[1] - part[0])
-    if len(bounds) > 2:
-        cuts = ", ".join(f"{shot.begin + shot.times[i]:.1f}" for i in bounds[1:-1])
+    gradual = find_transitions(shot.thumbs, np.array(shot.times))
+    cuts = [i for i in find_cuts(shot.thumbs) if not any(first <= i < end for first, end in gradual)]
+    breaks = sorted([*gradual, *((i, i) for i in cuts)])
+    begins, ends = [0, *(end for _, end in breaks)], [*(first for first, _ in breaks), len(shot.jpegs)]
+    first, last = max(zip(begins, ends, strict=True), key=lambda part: part[1] - part[0])
+    if breaks:
+        at = ", ".join(f"{shot.begin + shot.times[i]:.1f}" for i, _ in breaks)
         begin, end = shot.begin + shot.times[first], shot.begin + shot.times[last - 1]
-        many = f"{len(bounds) - 2} cuts" if len(bounds) > 3 else "a cut"
+        one, more = ("a gradual change of scene", "changes of scene") if gradual else ("a cut", "cuts")
+        many = one if len(breaks) == 1 else f"{len(breaks)} {more}"
         shot.notes.append(
-            f"The clip has {many} (at {cuts} s): only the longest shot, {begin:.1f} to {end:.1f} s, was used."
+            f"The clip has {many} (at {at} s): only the longest shot, {begin:.1f} to {end:.1f} s, was used."
         )
         require(
             last - first >= MIN_FRAMES,
@@ -172,6 +214,10 @@ def _check_decoded(shot: _Decoded, settings: Settings, source_seconds: float) ->
         f"Only {count} frame{'s' * (count != 1)} can be used and at least {MIN_FRAMES} are needed: "
         "please use a longer clip" + (" or export it again, the file is incomplete." if shot.notes else "."),
     )
+
+
+def _jpeg(image: UInt8) -> bytes:
+    return bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes())
 
 
 def _reduced(image: UInt8, longest: int) -> UInt8:

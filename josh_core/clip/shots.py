@@ -68,16 +68,22 @@ def _flash(histograms: Sequence[Float], jumps: Float, index: int) -> bool:
 def _same_shot(thumbs: Sequence[UInt8], index: int) -> bool:
     """Whether enough features on both sides of `index` agree on one motion of the picture."""
     return any(
-        _agree(thumbs[before], thumbs[after])
+        alike(thumbs[before], thumbs[after])
         for before, after in ((index - 1, index), (index - 1, index + 1), (index - 2, index))
         if before >= 0 and after < len(thumbs)
     )
 
 
-def _agree(first: UInt8, second: UInt8) -> bool:
+def alike(first: UInt8, second: UInt8) -> bool:
+    """Whether features of two pictures agree on one motion, judged only where the picture changes.
+
+    What stays exactly as it is (a caption, a logo) may have been printed on two shots alike.
+    """
+    off = (cv2.absdiff(first, second).max(-1) > LEVELS).astype(np.uint8)
+    where = cv2.dilate(off, np.ones((9, 9), np.uint8))
     detector = cv2.ORB.create(nfeatures=500, fastThreshold=7)
     (points1, codes1), (points2, codes2) = (
-        detector.detectAndCompute(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), None) for image in (first, second)
+        detector.detectAndCompute(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), where) for image in (first, second)
     )
     if codes1 is None or codes2 is None:
         return False

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from josh_core.tracking.detection import Mask
-from josh_core.types import Float, UInt8
+from josh_core.types import Bool, Float, People, UInt8
 
 COLOUR_BINS = 8  # per channel of the whole-body colours
 RARE = 1e-3  # share of a colour that a person may show without having been seen with it
@@ -149,3 +149,12 @@ def label_images(
                 labels[frame, y0:y1, x0:x1][stronger] = label
                 strength[y0:y1, x0:x1][stronger] = mine[stronger]
     return labels
+
+
+def without_overlay(people: People, overlay: Bool | None) -> People:
+    """People whose label images mark an overlay [h,w] too, so that nothing is taken for background there."""
+    if overlay is None:
+        return people
+    height, width = people.labels.shape[1:]
+    mask = cv2.resize(overlay.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
+    return replace(people, labels=np.where((people.labels == 0) & mask, 255, people.labels).astype(np.uint8))

@@ -1,0 +1,96 @@
+"""Borders of one colour around the picture (letterbox, caption bands), and two pictures in one (split screen).
+
+A border is a band from the edge whose rows hold its colour and nothing else, texts between such rows included; it ends
+in a straight line, which a bright sky does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from josh_core.types import Float, UInt8
+
+LOOKS = 6  # frames that are compared
+SAME = 10  # levels of 255, by which compression changes a border's colour at most
+PURE = 0.98  # share of a border row that has the border's colour
+TEXT = 0.4  # the same where a caption runs through it
+ENDED = 0.6  # the same a few rows into the picture, at most
+STILL = 24  # levels by which a pixel of a caption changes over time at most
+LEAST, MOST = 0.015, 0.45  # of the side: how wide a border is
+PLACES = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4)  # where editors put the line between two pictures
+OFF_PLACE = 0.012  # of the side, how far the line may lie from there
+JUDGED = 200  # px: in smaller pictures the blocks of the compression make lines of their own
+SMOOTH = 0.5  # correlation of neighbouring columns from which a picture is smooth enough to judge
+APART, BELOW = 0.12, 0.2  # correlation of two columns across the line, at most: itself, and over that beside it
+
+
+def find_borders(frames: Sequence[UInt8]) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom (px, half open) of the picture within its borders, from frames [h,w,3]."""
+    stack = np.stack(frames)
+    height, width = stack.shape[1:3]
+    top, bottom = _band(stack), _band(stack[:, ::-1])
+    inner = stack[:, top : height - bottom].swapaxes(1, 2)
+    left, right = _band(inner), _band(inner[:, ::-1])
+    return left, top, width - right, height - bottom
+
+
+def _band(stack: UInt8) -> int:
+    """Rows of the border at the top of frames [n,h,w,3]; 0 without one."""
+    height = stack.shape[1]
+    colour = np.median(stack[:, :2].reshape(-1, 3), axis=0)
+    if (np.abs(stack[:, 0] - colour).max(-1) <= SAME).mean() < PURE:
+        return 0
+    part = stack[:, : int(MOST * height) + 4].astype(np.int16)
+    like = np.abs(part - colour).max(-1) <= SAME  # [n,r,w]
+    share = like.all(0).mean(-1)
+    still = (np.ptp(part, axis=0).max(-1) <= STILL).mean(-1) > 0.97
+    texts = still | (like.mean(-1).min(0) > TEXT)
+    end = 0
+    for row in range(len(share) - 4):
+        if share[row] >= PURE:
+            end = row + 1
+        elif not texts[row]:
+            break
+    straight = end > 0 and share[min(end + 3, len(share) - 1)] < ENDED
+    return end if straight and end >= max(2, LEAST * height) else 0
+
+
+def is_split(frames: Sequence[UInt8]) -> bool:
+    """Whether the frames [h,w,3] hold two pictures side by side or above each other.
+
+    Columns a few pixels apart are alike everywhere in a picture; across the line between two they are not, over the
+    whole height and all the time.
+    """
+    gray = np.stack([cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in frames]).astype(np.float32)
+    if min(gray.shape[1:]) < JUDGED:
+        return False
+    return _has_line(gray) or _has_line(gray.swapaxes(1, 2))
+
+
+def _has_line(gray: Float) -> bool:
+    width = gray.shape[2]
+    likeness = _likeness(gray)
+    for place in PLACES:
+        near = np.arange(width)[np.abs(np.arange(width) / width - place) < OFF_PLACE]
+        at = int(near[likeness[near].argmin()])
+        beside = np.concatenate([likeness[max(0, at - 16) : max(0, at - 4)], likeness[at + 5 : at + 17]])
+        around = np.percentile(beside, 25)
+        if around > SMOOTH and likeness[at] < min(APART, BELOW * around):
+            return True
+    return False
+
+
+def _likeness(gray: Float) -> Float:
+    """Correlation [w] of the columns on either side of each, over all rows and frames [n,h,w].
+
+    What is smooth along a column (a gradient of the light) is taken out first; it would be alike in any two pictures.
+    """
+    fine = gray - np.stack([cv2.blur(g, (1, max(3, gray.shape[1] // 6) | 1)) for g in gray])
+    columns = fine.transpose(2, 0, 1).reshape(gray.shape[2], -1)
+    columns = columns / np.maximum(np.linalg.norm(columns, axis=1, keepdims=True), 1e-6)
+    out = np.ones(len(columns))
+    out[1:-1] = (columns[:-2] * columns[2:]).sum(1)
+    return out

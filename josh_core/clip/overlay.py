@@ -1,0 +1,80 @@
+"""What stays in the image while the rest moves: logos, captions, timers, the frame of an app, a bonnet.
+
+Such pixels follow no camera, so features, flow and depth must leave them out. They are found by their gradients: an
+edge that is printed on the image keeps its gradient, one of the scene takes it along. An edge along the motion keeps
+its gradient too, so only corners count.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from josh_core.types import Bool, Clip, Float
+
+SIDE = 480  # px, longest side of the images that are looked at
+WINDOW_SECONDS = 1.0  # a caption stays at least this long
+LOOKS = 8  # frames of a window
+STRONG, FAINT = 6.0, 3.0  # grey levels a pixel: gradients that count, and where the scene has few of them
+MOVED = 0.55  # share of a strong gradient that stays at the median pixel, at most, where the picture moves
+STAYS = 0.9  # share that stays at a pixel of an overlay, at least
+CORNER = 2.5  # grey levels a pixel: smaller side of the structure around a pixel that stays
+GROWN, JOINED = 0.012, 0.02  # of the longest side: margin, and gap between letters
+LEAST, MOST = 1e-3, 0.6  # share of the image
+
+
+def find_overlay(clip: Clip) -> Bool | None:
+    """[h,w] True (h,w: the clip reduced to SIDE) on overlays; None without any, and where the picture hardly moves."""
+    edges = np.arange(0, max(float(clip.times[-1]), 1e-6), WINDOW_SECONDS)
+    votes, windows = None, 0
+    for begin in edges:
+        inside = np.flatnonzero((clip.times >= begin) & (clip.times < begin + WINDOW_SECONDS))
+        if len(inside) < 4:
+            continue
+        seen = _staying(clip, inside[np.unique(np.linspace(0, len(inside) - 1, LOOKS).astype(int))])
+        if seen is not None:
+            votes = seen.astype(int) if votes is None else votes + seen
+            windows += 1
+    if votes is None:
+        return None
+    mask = _grown(votes >= min(2, windows))
+    return mask if LEAST < mask.mean() < MOST else None
+
+
+def _staying(clip: Clip, frames: Float) -> Bool | None:
+    """[h,w] True at corners that stay through the frames; None where the picture does not move enough to tell."""
+    gradients = np.stack([_gradient(clip, int(t)) for t in frames])  # [n,h,w,2]
+    size = np.median(np.linalg.norm(gradients, axis=-1), axis=0)
+    median = np.median(gradients, axis=0)
+    strong = size > STRONG
+    share = np.linalg.norm(median, axis=-1) / np.maximum(size, 1e-6)
+    telling = size > np.clip(np.percentile(size, 80), FAINT, STRONG)
+    if telling.sum() < 100 or np.median(share[telling]) > MOVED:
+        return None
+    spread = np.median(np.linalg.norm(gradients - median, axis=-1), axis=0)
+    stays = strong & (share > STAYS) & (spread < (1 - MOVED) * size)
+    kept = (median * stays[..., None]).astype(np.float32)
+    a, b, c = (cv2.blur(p, (9, 9)) for p in (kept[..., 0] ** 2, kept[..., 1] ** 2, kept[..., 0] * kept[..., 1]))
+    smaller = (a + b) / 2 - np.sqrt(((a - b) / 2) ** 2 + c**2)
+    return np.asarray(stays & (smaller > CORNER**2), np.bool_)
+
+
+def _gradient(clip: Clip, t: int) -> Float:
+    gray = cv2.cvtColor(clip.frame(t, SIDE), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    return np.stack([cv2.Sobel(gray, cv2.CV_32F, 1, 0) / 8, cv2.Sobel(gray, cv2.CV_32F, 0, 1) / 8], -1)
+
+
+def _grown(seeds: Bool) -> Bool:
+    """Corners joined to texts and logos, with a margin; single ones are chance."""
+    longest = max(seeds.shape)
+    joined = cv2.dilate(seeds.astype(np.uint8), _disc(JOINED * longest))
+    count, labels, _, _ = cv2.connectedComponentsWithStats(joined)
+    corners = np.bincount(labels[seeds], minlength=count)
+    keep = (corners >= 12)[labels] & (labels > 0)
+    near = cv2.erode((joined * keep).astype(np.uint8), _disc((JOINED - GROWN) * longest))
+    return np.asarray(near > 0, np.bool_)
+
+
+def _disc(radius: float) -> Float:
+    size = 2 * max(1, round(radius)) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))

@@ -1,0 +1,124 @@
+"""Gradual changes from one shot to the next: dissolves, fades through a blank picture, slides and wipes.
+
+A dissolve is a mixture of the pictures before and after it, which no camera motion is; a slide or wipe has a line that
+crosses the picture from edge to edge. Both only count where the pictures before and after share no feature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from josh_core.clip.shots import LEVELS, alike
+from josh_core.types import Float, UInt8
+
+WINDOWS = (0.6, 1.2, 2.2)  # s: a dissolve lies within one of these
+TINY = (24, 16)  # px, so small that people and camera hardly move in it
+MIXED = 0.3  # what a mixture leaves unexplained of the change, at most
+BETWEEN = 3  # frames that are neither the one nor the other picture, at least: fewer are a cut
+BLANK = 6.0  # levels, standard deviation of a picture that shows nothing
+FADE_SECONDS = 1.0  # s, longest fade on either side of a blank picture
+LINE, STANDS_OUT = 14.0, 1.4  # levels across a wipe's line, at least, and over the clearest lines of its picture
+CROSSING_SECONDS = (0.25, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5)  # that a line takes from edge to edge
+
+
+def find_transitions(thumbs: Sequence[UInt8], times: Float) -> list[tuple[int, int]]:
+    """Frames [first, end) that belong to no shot, from small BGR pictures [h,w,3] at times [T] s."""
+    tiny = np.stack([cv2.resize(t, TINY, interpolation=cv2.INTER_AREA) for t in thumbs]).astype(np.float32)
+    found = [*_dissolves(thumbs, tiny, times), *_blanks(tiny, times), *_wipes(thumbs, times)]
+    apart = []
+    for first, end in _merged(found):
+        if first > 0 and end < len(thumbs) and not alike(thumbs[first - 1], thumbs[end]):
+            apart.append((first, end))
+    return apart
+
+
+def _dissolves(thumbs: Sequence[UInt8], tiny: Float, times: Float) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    flat = tiny.reshape(len(tiny), -1)
+    for seconds in WINDOWS:
+        for i in range(0, len(times), max(1, round(seconds / 8 / float(np.median(np.diff(times)))))):
+            j = int(np.searchsorted(times, times[i] + seconds))
+            if j >= len(times):
+                break
+            if any(first <= i + (j - i) // 2 < end for first, end in found):
+                continue
+            change = flat[j] - flat[i]
+            if j - i < BETWEEN + 2 or np.abs(change).mean() < 2 * LEVELS:
+                continue
+            rest = flat[i : j + 1] - flat[i]
+            share = rest @ change / (change @ change)
+            left = np.linalg.norm(rest - share[:, None] * change, axis=1) / np.linalg.norm(change)
+            middle = np.flatnonzero((share > 0.1) & (share < 0.9))
+            if len(middle) < BETWEEN or left[middle].max() > MIXED or np.diff(share).min() < -0.05:
+                continue
+            if middle[-1] - middle[0] + 1 != len(middle) or middle[0] < 2 or middle[-1] > j - i - 2:
+                continue  # the window must hold the pictures before and after, not only a part of the change
+            first, end = i + int(middle[0]) - 1, i + int(middle[-1]) + 2
+            if not alike(thumbs[first - 1], thumbs[min(end, len(thumbs) - 1)]):
+                found.append((first, end))
+    return found
+
+
+def _blanks(tiny: Float, times: Float) -> list[tuple[int, int]]:
+    """Stretches of pictures of one colour, with the fades on either side."""
+    contrast = tiny.std((1, 2)).max(-1)
+    found = []
+    for first, end in _runs(contrast < BLANK):
+        low, high = first, end
+        while low > 0 and contrast[low - 1] > 1.02 * contrast[low] and times[first] - times[low] < FADE_SECONDS:
+            low -= 1
+        while (
+            high < len(tiny)
+            and contrast[high] > 1.02 * contrast[high - 1]
+            and times[high] - times[end - 1] < FADE_SECONDS
+        ):
+            high += 1
+        found.append((low, high))
+    return found
+
+
+def _wipes(thumbs: Sequence[UInt8], times: Float) -> list[tuple[int, int]]:
+    gray = np.stack([cv2.cvtColor(t, cv2.COLOR_BGR2GRAY) for t in thumbs]).astype(np.float32)
+    return [*_crossings(gray, times), *_crossings(gray.swapaxes(1, 2), times)]
+
+
+def _crossings(gray: Float, times: Float) -> list[tuple[int, int]]:
+    """Stretches in which a line over the whole height crosses frames [T,h,w] evenly from side to side."""
+    width = gray.shape[2]
+    step = np.quantile(np.abs(gray[:, :, 2:] - gray[:, :, :-2]), 0.4, axis=1)  # [T,w-2] levels
+    least = np.maximum(LINE, STANDS_OUT * np.quantile(step, 0.98, axis=1))
+    found = []
+    frame = float(np.median(np.diff(times)))
+    for seconds in CROSSING_SECONDS:
+        reach = max(3, round(0.6 * width * frame / seconds))  # px that the line may be ahead of its time
+        clear = cv2.dilate(step.astype(np.float32), np.ones((1, 2 * reach + 1), np.uint8)) > least[:, None]
+        for i in range(len(times)):
+            j = int(np.searchsorted(times, times[i] + seconds - 1e-6))
+            if j >= len(times):
+                break
+            if j - i <= BETWEEN:
+                continue
+            rows = np.arange(i + 1, j)
+            way = np.round((times[rows] - times[i]) / (times[j] - times[i]) * (width - 3)).astype(int)
+            for columns in (way, width - 3 - way):
+                if clear[rows, columns].mean() > 0.8:
+                    found.append((i, j + 1))
+    return found
+
+
+def _runs(flag: Float) -> list[tuple[int, int]]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flag.astype(np.int8), [0]])))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _merged(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    out: list[tuple[int, int]] = []
+    for first, end in sorted(ranges):
+        if out and first <= out[-1][1]:
+            out[-1] = (out[-1][0], max(end, out[-1][1]))
+        else:
+            out.append((first, end))
+    return out

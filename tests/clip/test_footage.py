@@ -1,0 +1,127 @@
+"""What footage brings along: borders, captions, logos, dissolves, wipes, split screens; and plain clips without any."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from josh_core.clip.borders import find_borders, is_split
+from josh_core.clip.load import load_clip
+from josh_core.clip.overlay import find_overlay
+from josh_core.clip.shots import find_cuts
+from josh_core.clip.transitions import find_transitions
+from josh_core.errors import ClipError
+from josh_core.settings import Settings
+from josh_core.tracking.masks import without_overlay
+from josh_core.types import People
+from tests.clip.films import encode
+from tests.clip.test_load import pan
+
+SIZE = (480, 270)
+REAL = Path(__file__).parents[1] / "data" / "juggle_short.mp4"
+
+
+def smooth(seed: int, count: int, speed: float = 1.0) -> list[np.ndarray]:
+    """RGB frames of a pan over a picture with soft edges."""
+    return [cv2.blur(frame, (5, 5))[..., ::-1].copy() for frame in pan(seed, count, speed, SIZE)]
+
+
+def captioned(frames: list[np.ndarray]) -> list[np.ndarray]:
+    """The frames under a white band with a text, as memes are made."""
+    band = np.full((90, SIZE[0], 3), 255, np.uint8)
+    cv2.putText(band, "WHEN YOU WALK HOME", (20, 60), cv2.FONT_HERSHEY_DUPLEX, 1.2, (0, 0, 0), 2)
+    return [np.concatenate([band, frame]) for frame in frames]
+
+
+def test_caption_bands_are_cut_off_and_said(tmp_path: Path) -> None:
+    clip = load_clip(encode(tmp_path / "meme.mp4", captioned(smooth(1, 12))), Settings())
+    assert clip.width == SIZE[0] and abs(clip.height - SIZE[1]) <= 3
+    assert "Borders" in clip.notes[0]
+
+
+def test_letterbox_and_pillarbox_are_found_and_a_bright_sky_is_none() -> None:
+    frames = smooth(2, 6)
+    boxed = [cv2.copyMakeBorder(f, 20, 30, 40, 50, cv2.BORDER_CONSTANT) for f in frames]
+    assert find_borders(boxed) == (40, 20, 40 + SIZE[0], 20 + SIZE[1])
+    assert find_borders(frames) == (0, 0, *SIZE)
+    skyline = 40 + 30 * np.sin(np.arange(SIZE[0]) / 30)
+    sky = [np.where((np.arange(SIZE[1])[:, None] < skyline)[..., None], 255, f).astype(np.uint8) for f in frames]
+    assert find_borders(sky) == (0, 0, *SIZE)
+
+
+def test_a_cut_under_a_caption_that_stays_is_found() -> None:
+    frames = smooth(3, 12) + smooth(4, 12)
+    for frame in frames:
+        cv2.putText(frame, "PART ONE OF THE STORY", (20, 250), cv2.FONT_HERSHEY_DUPLEX, 1.1, (255, 255, 255), 2)
+    thumbs = [cv2.resize(f, (256, 144), interpolation=cv2.INTER_AREA) for f in frames]
+    assert find_cuts(thumbs) == [12]
+
+
+@pytest.mark.parametrize("speed", [0.0, 0.5])
+def test_a_dissolve_is_found_and_the_longest_shot_used(tmp_path: Path, speed: float) -> None:
+    a, b, length = smooth(5, 45, speed), smooth(6, 70, speed), 18
+    mixed = [
+        np.round((1 - t) * x + t * y).astype(np.uint8)
+        for t, x, y in zip(np.linspace(0.05, 0.95, length), a[-length:], b, strict=False)
+    ]
+    clip = load_clip(encode(tmp_path / "dissolve.mp4", a[:-length] + mixed + b[length:]), Settings())
+    assert clip.start >= 45 / 30 - 0.07 and len(clip) >= 40
+    assert "gradual change of scene" in clip.notes[0]
+
+
+def test_a_fade_through_black_is_found() -> None:
+    a, b = smooth(7, 30), smooth(8, 30)
+    dark = np.linspace(1, 0, 12)
+    out = [np.round(k * f).astype(np.uint8) for k, f in zip(dark, a[-12:], strict=True)]
+    back = [np.round(k * f).astype(np.uint8) for k, f in zip(dark[::-1], b[:12], strict=True)]
+    thumbs = [cv2.resize(f, (256, 144), interpolation=cv2.INTER_AREA) for f in a[:-12] + out + back + b[12:]]
+    ((first, end),) = find_transitions(thumbs, np.arange(len(thumbs)) / 30)
+    assert 16 <= first <= 27 and 33 <= end <= 44
+
+
+def test_a_wipe_is_found() -> None:
+    a, b = smooth(9, 40, 0.3), [np.clip(f.astype(int) + 70, 0, 255).astype(np.uint8) for f in smooth(10, 40, 0.3)]
+    frames = list(a[:15])
+    for i in range(15):
+        at = round((i + 0.5) / 15 * SIZE[0])
+        frames.append(np.concatenate([b[i][:, :at], a[15 + i][:, at:]], axis=1))
+    frames += b[15:35]
+    thumbs = [cv2.resize(f, (256, 144), interpolation=cv2.INTER_AREA) for f in frames]
+    ((first, end),) = find_transitions(thumbs, np.arange(len(thumbs)) / 30)
+    assert 12 <= first <= 17 and 28 <= end <= 33
+
+
+@pytest.mark.parametrize("speed", [0.5, 3.0, 12.0])
+def test_a_camera_that_pans_makes_no_transition(speed: float) -> None:
+    thumbs = [cv2.resize(f, (256, 144), interpolation=cv2.INTER_AREA) for f in smooth(11, 60, speed)]
+    assert find_transitions(thumbs, np.arange(60) / 30) == []
+
+
+def test_a_logo_on_a_moving_picture_is_masked_and_a_plain_pan_has_none(tmp_path: Path) -> None:
+    frames = smooth(12, 40, 4.0)
+    plain = load_clip(encode(tmp_path / "plain.mp4", frames), Settings())
+    assert plain.overlay is None and plain.notes == ()
+    for frame in frames:
+        cv2.putText(frame, "@somebody", (300, 40), cv2.FONT_HERSHEY_DUPLEX, 0.9, (255, 255, 255), 2)
+    clip = load_clip(encode(tmp_path / "logo.mp4", frames), Settings())
+    assert clip.overlay is not None and "stays in the image" in clip.notes[0]
+    mask = cv2.resize(clip.overlay.astype(np.uint8), SIZE)
+    assert mask[18:45, 305:440].mean() > 0.8 and mask[80:].mean() < 0.01
+    people = People((), np.zeros((40, 27, 48), np.uint8))
+    assert (without_overlay(people, clip.overlay).labels[:, 2:4, 32:43] == 255).mean() > 0.8
+
+
+def test_a_still_camera_has_no_overlay() -> None:
+    assert find_overlay(load_clip(REAL, Settings())) is None
+
+
+def test_two_films_in_one_picture_are_refused(tmp_path: Path) -> None:
+    left, right = smooth(13, 12, 1.0), smooth(14, 12, 2.0)
+    half = SIZE[0] // 2
+    both = [np.concatenate([a[:, :half], b[:, :half]], axis=1) for a, b in zip(left, right, strict=True)]
+    with pytest.raises(ClipError, match="two films"):
+        load_clip(encode(tmp_path / "split.mp4", both), Settings())
+    assert not is_split(left)
