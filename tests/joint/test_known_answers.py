@@ -1,0 +1,218 @@
+"""Terms of the joint solver on scenes without noise, where the right answer is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from josh_core import modes
+from josh_core.body.skinning import SkinnedPoints
+from josh_core.joint import JointStart, residuals
+from josh_core.joint.body_points import PointIndex
+from josh_core.joint.body_terms import BodyFrames, BodySigmas, remove_landmark_bias, static_term
+from josh_core.joint.contact_update import update_contact
+from josh_core.joint.local_plane import inverse_depth_plane
+from josh_core.joint.residual_blocks import EvaluatedState, evaluate_state, floor_block, points_in_camera, surface_block
+from josh_core.joint.scene_terms import SceneSigmas, floor_term, surface_term
+from josh_core.joint.schedule import Work, prepare
+from josh_core.joint.variables import State
+from josh_core.settings import Settings
+from josh_core.types import Floor
+from tests.synthetic import Noise, make_scene
+from tests.synthetic.given import evidence_of
+
+
+@pytest.fixture(scope="module")
+def start() -> JointStart:
+    """A walker before a moving camera, every stage exact, the scale too."""
+    synthetic = make_scene("walk", "moving", frames=16, seed=1, noise=Noise.none())
+    given = modes.joint_start(evidence_of(synthetic))[1]
+    return replace(given, floor=synthetic.floor, scale=1 / synthetic.scene_from_world.scale)
+
+
+@pytest.fixture(scope="module")
+def work(start: JointStart) -> Work:
+    return prepare(start, Settings(mode="refine"))
+
+
+def at_start(work: Work) -> EvaluatedState:
+    return evaluate_state(work.problem, work.state, False)
+
+
+def lifted(work: Work, metres: float) -> EvaluatedState:
+    """Everybody moved up."""
+    assert work.start.floor is not None
+    up = torch.from_numpy(np.asarray(work.start.floor.normal, np.float64))
+    return evaluate_state(work.problem, replace(work.state, transl=work.state.transl + metres * up), False)
+
+
+# The plane of inverse depth
+
+
+def planar_patch(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    """True planes [M,3], pixels [M,m,2] and inverse depths [M,m]."""
+    rng = np.random.default_rng(seed)
+    px = rng.uniform(-20, 20, (4, 80, 2)) + rng.uniform(-300, 300, (4, 1, 2))
+    plane = np.concatenate([rng.normal(0, 2e-5, (4, 2)), rng.uniform(0.15, 0.4, (4, 1))], -1)
+    inverse = (px * plane[:, None, :2]).sum(-1) + plane[:, None, 2]
+    return torch.from_numpy(plane), torch.from_numpy(px), torch.from_numpy(inverse)
+
+
+def test_a_plane_is_found_exactly_and_outliers_hardly_move_it() -> None:
+    plane, px, inverse = planar_patch()
+    found, spread = inverse_depth_plane(px, inverse, torch.ones_like(inverse))
+    assert torch.allclose(found, plane, rtol=1e-5, atol=1e-8) and spread.max() < 1e-6
+    behind = inverse.clone()
+    behind[:, ::8] *= 0.5  # seen past an edge
+    robust, _ = inverse_depth_plane(px, behind, torch.ones_like(inverse), rounds=12)
+    centre = px.mean(1)
+    at = (robust[:, :2] * centre).sum(-1) + robust[:, 2]
+    true = (plane[:, :2] * centre).sum(-1) + plane[:, 2]
+    assert (at / true - 1).abs().max() < 0.02
+    weighted, _ = inverse_depth_plane(px, behind, (behind == inverse).double())
+    assert torch.allclose(weighted, plane, rtol=1e-5, atol=1e-8)
+
+
+def test_a_plane_of_one_or_no_pixel_is_finite() -> None:
+    _, px, inverse = planar_patch()
+    one = torch.zeros_like(inverse)
+    one[:, 3] = 1.0
+    found, _ = inverse_depth_plane(px, inverse, one)
+    assert torch.allclose(found[:, 2], inverse[:, 3], rtol=1e-4) and found[:, :2].abs().max() < 1e-8
+    nothing, spread = inverse_depth_plane(px, inverse, torch.zeros_like(inverse))
+    assert torch.isfinite(nothing).all() and torch.isfinite(spread).all()
+
+
+# Contact with the scene and the floor
+
+
+def test_touching_points_of_exact_bodies_are_on_the_scene(start: JointStart, work: Work) -> None:
+    at = at_start(work)
+    term = surface_term(at, start, work.probability, work.index, SceneSigmas())
+    assert term is not None and len(term.body) > 20
+    y = points_in_camera(at, term.body, term.point[:, None]).y[:, 0]
+    scale = (at.state.log_scale + at.state.log_size[term.knot]).exp()
+    over, normal, *_ = residuals.surface_distance(y, term.plane, scale, at.state.log_focal.exp())
+    assert float((over + term.clearance).abs().median()) < 0.01  # m
+    assert start.floor is not None
+    up_cam = at.rotation[work.problem.frame[term.body]].mT @ torch.from_numpy(np.asarray(start.floor.normal))
+    assert float((normal * up_cam).sum(-1).abs().median()) > 0.99  # the plane is the ground
+    rows = surface_block(replace(at, problem=replace(work.problem, surface=term)))
+    assert float(rows.r.abs().median()) < 0.5
+    frames = set(work.problem.frame[term.body].tolist())
+    assert frames <= set(start.scene.cameras.keyframes.tolist())
+
+
+def test_no_surface_without_depth_or_without_contact(start: JointStart, work: Work) -> None:
+    at, depths = at_start(work), start.scene.depths
+    blind = replace(start, scene=replace(start.scene, depths=replace(depths, confidence=0 * depths.confidence)))
+    assert surface_term(at, blind, work.probability, work.index, SceneSigmas()) is None
+    assert surface_term(at, start, 0 * work.probability, work.index, SceneSigmas()) is None
+    assert surface_term(lifted(work, 0.8), start, work.probability, work.index, SceneSigmas()) is None  # far over it
+
+
+def test_standing_points_of_exact_bodies_are_at_the_floors_height(start: JointStart, work: Work) -> None:
+    at, floor = at_start(work), start.floor
+    assert floor is not None
+    term = floor_term(at, floor, work.sequence, work.probability, work.index, SceneSigmas())
+    assert torch.equal(term.weight > 0, (work.probability > 0.25)[:, torch.isin(work.index.contacts, term.points)])
+    rows = floor_block(replace(at, problem=replace(work.problem, floor=term)))
+    height = (rows.r[..., 0] * term.sigma)[term.weight > 0]
+    assert float(height.abs().median()) < 0.01
+    up = floor_block(replace(lifted(work, 0.05), problem=replace(work.problem, floor=term))).r[..., 0] * term.sigma
+    assert float((up - rows.r[..., 0] * term.sigma).mean()) == pytest.approx(0.05, abs=1e-6)
+
+
+def test_what_is_far_over_the_floor_touches_something_else(start: JointStart, work: Work) -> None:
+    assert start.floor is not None
+    term = floor_term(lifted(work, 0.6), start.floor, work.sequence, work.probability, work.index, SceneSigmas())
+    assert term.weight.numel() == 0
+
+
+# Contact that stays
+
+
+def frames_of(person: list[int], frame: list[int]) -> BodyFrames:
+    p, f = torch.tensor(person), torch.tensor(frame)
+    return BodyFrames(p, f, f.double() / 30, torch.ones(len(p), dtype=torch.float64))
+
+
+def test_static_contact_joins_neighbouring_frames_of_one_person() -> None:
+    sequence = frames_of([0, 0, 0, 1, 1], [4, 5, 8, 9, 10])
+    probability = torch.tensor([[0.9, 0.4, 0.0], [0.8, 0.5, 0.0], [1, 1, 0], [1, 1, 0], [0.5, 1, 0]]).double()
+    index = PointIndex(torch.tensor([24, 25, 26]), torch.zeros(0), torch.ones(3), torch.zeros(3))
+    term = static_term(sequence, probability, index, BodySigmas())
+    expected = torch.tensor([[0.72, 0.0], [0, 0], [0, 0], [0.5, 1.0]]).double()  # 0.4 x 0.5 is too little
+    assert torch.allclose(term.weight, expected) and term.points.tolist() == [24, 25]
+    assert term.sigma == pytest.approx(BodySigmas().static / 30)
+
+
+def moving_feet(speed: float, n: int = 9) -> EvaluatedState:
+    """A state whose first point moves and whose second rests on the floor y = 0; a third, no foot, moves too."""
+    t = torch.arange(n).double() / 30
+    p = torch.zeros(n, 3, 3, dtype=torch.float64)
+    p[:, 0, 0] = p[:, 2, 0] = speed * t
+    nothing = torch.zeros(0)
+    zero = torch.zeros((), dtype=torch.float64)
+    state = State(zero, zero, torch.zeros(3, dtype=torch.float64), *[zero] * 6)
+    return EvaluatedState(
+        None,  # type: ignore[arg-type]
+        state,
+        nothing,
+        nothing,
+        nothing,
+        SkinnedPoints(p, None, None),
+        nothing,
+        nothing,
+        False,
+    )
+
+
+def test_motion_decides_where_the_labels_do_not() -> None:
+    n, half = 9, 0.5
+    index = PointIndex(torch.tensor([0, 1, 2]), torch.zeros(0), torch.tensor([True, True, False]), torch.zeros(3))
+    sequence = frames_of([0] * n, list(range(n)))
+    labels = torch.full((n, 3), half, dtype=torch.float64)
+    floor = Floor(np.array([0.0, 1.0, 0.0]), 0.0, 1.0)
+    got = update_contact(moving_feet(2.0), sequence, labels, index, floor)
+    assert (got[:, 0] < got[:, 1]).all() and (got[:, 1] > 0.95).all()
+    assert (got[:, 2] == half).all()  # only feet are judged
+    by_speed = update_contact(moving_feet(2.0), sequence, labels, index, None)
+    assert (by_speed[:, 0] < 0.1).all() and (by_speed[:, 1] > 0.9).all()
+
+
+def test_a_label_is_never_certain_and_a_single_frame_keeps_it() -> None:
+    index = PointIndex(torch.tensor([0, 1, 2]), torch.zeros(0), torch.tensor([True, True, False]), torch.zeros(3))
+    wrong = torch.zeros(9, 3, dtype=torch.float64)
+    got = update_contact(moving_feet(2.0), frames_of([0] * 9, list(range(9))), wrong, index, None)
+    assert 0.1 < float(got[4, 1]) < 0.5  # it rests, against a sure label
+    one = torch.full((1, 3), 0.3, dtype=torch.float64)
+    assert update_contact(moving_feet(0.0, 1), frames_of([0], [0]), one, index, None) is one
+
+
+# The landmarks' constant errors
+
+
+def test_a_constant_error_of_a_landmark_is_found(start: JointStart, work: Work) -> None:
+    term, at = work.problem.landmarks, at_start(work)
+    assert term is not None
+    sure = replace(term, sigma=0 * term.sigma + 1.0, weight=0 * term.weight + 1.0)
+    y = points_in_camera(at, torch.arange(len(work.problem.frame)), term.points).y
+    u, _ = residuals.pixel(y, at.state.log_focal.exp())
+    off = 0.02 * at.state.log_focal.exp() / y[:, 7, 2]  # 2 cm to the right, in px
+    px = u.clone()
+    px[:, 7, 0] += off
+    clean = remove_landmark_bias(replace(sure, px=px), at, BodySigmas().bias)
+    # The constant shrinks by its prior: information of n frames against 1 / bias^2.
+    metre = y[:, 7, 2] / at.state.log_focal.exp()
+    slope = term.robust.slope(off**2)
+    information = float((slope / metre**2).sum())
+    left = 0.02 * (1 - information / (information + 1 / BodySigmas().bias ** 2))
+    assert ((clean.px - u)[:, 7, 0] * metre).numpy() == pytest.approx(left, abs=1e-9)
+    others = torch.ones(33, dtype=torch.bool)
+    others[7] = False
+    assert torch.allclose(clean.px[:, others], u[:, others])

@@ -1,0 +1,98 @@
+"""The house: which room may import which, and no circles among modules (imports inside functions are not counted)."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import josh_core
+
+ROOT = Path(josh_core.__file__).parent
+LANGUAGE = {"types", "errors", "settings", "progress", "geometry", "lsq", "josh_core"}  # what all rooms speak
+# The stages in the order of the data, then what uses them: a room may import the language and what stands beside it.
+MAY_IMPORT: dict[str, set[str]] = {
+    "types": set(),
+    "errors": set(),
+    "settings": {"errors"},
+    "progress": {"errors"},
+    "geometry": {"types"},
+    "lsq": {"geometry"},
+    "body": LANGUAGE,
+    "networks": LANGUAGE,
+    "clip": LANGUAGE,
+    "tracking": LANGUAGE | {"clip", "body"},
+    "scene": LANGUAGE | {"body"},
+    "bodyfit": LANGUAGE | {"body"},
+    "contact": LANGUAGE | {"body"},
+    "joint": LANGUAGE | {"body", "bodyfit", "contact"},
+    "world": LANGUAGE | {"body", "contact"},
+    "evidence": LANGUAGE | {"body", "scene", "contact", "world"},
+    "modes": LANGUAGE | {"body", "scene", "contact", "joint", "world", "evidence"},
+    "hub": LANGUAGE | {"body", "networks", "scene", "bodyfit", "contact", "world", "evidence"},
+    "student": LANGUAGE | {"body", "networks", "clip", "tracking", "scene", "bodyfit", "contact", "world", "evidence"},
+    "metrics": LANGUAGE | {"body", "world", "contact"},
+    "export": LANGUAGE | {"body", "metrics", "world"},
+    "serving": LANGUAGE | {"export"},
+    "viewer": LANGUAGE,
+    "page": LANGUAGE | {"clip", "export", "metrics", "networks", "serving", "viewer"},
+    "__main__": LANGUAGE,
+}
+METHOD = {"pipeline"}  # the whole method, which may import every stage
+NOT_METHOD = {"serving", "page", "viewer", "__main__"}
+
+
+def modules() -> dict[str, Path]:
+    named = {".".join(("josh_core", *f.relative_to(ROOT).with_suffix("").parts)): f for f in ROOT.rglob("*.py")}
+    return {name.removesuffix(".__init__"): f for name, f in named.items()}
+
+
+def imports(path: Path, known: set[str]) -> set[str]:
+    """Modules of josh_core that a file imports when it is imported itself."""
+    found: set[str] = set()
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found & known
+
+
+def graph() -> dict[str, set[str]]:
+    files = modules()
+    return {name: imports(path, set(files)) - {name} for name, path in files.items()}
+
+
+def room(module: str) -> str:
+    return module.split(".")[1] if "." in module else module
+
+
+def test_rooms_import_only_in_the_direction_of_the_data() -> None:
+    wrong = []
+    for module, targets in graph().items():
+        here = room(module)
+        for there in {room(t) for t in targets} - {here}:
+            allowed = there not in NOT_METHOD if here in METHOD else there in MAY_IMPORT.get(here, set())
+            if not allowed:
+                wrong.append(f"{module} imports {there}")
+    assert wrong == []
+
+
+def test_every_room_is_in_the_table() -> None:
+    rooms = {room(module) for module in modules()} - {"josh_core"}
+    assert rooms <= set(MAY_IMPORT) | METHOD
+    assert len([p for p in ROOT.iterdir() if p.is_dir() and p.name != "__pycache__"]) <= 20
+
+
+def test_no_circle_of_imports() -> None:
+    edges, done = graph(), set[str]()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " -> ".join((*path[path.index(module) :], module))
+        if module not in done:
+            for target in sorted(edges[module]):
+                if not module.startswith(f"{target}."):  # a package is imported before its own modules
+                    visit(target, (*path, module))
+            done.add(module)
+
+    for module in sorted(edges):
+        visit(module, ())
