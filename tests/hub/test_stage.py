@@ -12,7 +12,10 @@ import trimesh
 from josh_core.__main__ import main
 from josh_core.body.model import load_body
 from josh_core.clip.load import load_clip
+from josh_core.errors import WeightsError
+from josh_core.evidence import Evidence
 from josh_core.export.bundle import load_bundle
+from josh_core.hub.front_end import gather_hub
 from josh_core.hub.josh3r_stage import reconstruct_josh3r
 from josh_core.hub.mast3r_scene import reconstruct_scene_mast3r
 from josh_core.networks import loaded
@@ -100,3 +103,28 @@ def test_mast3r_stage(seen: tuple[Clip, People], settings: Settings) -> None:
     assert np.array_equal(scene.cameras.world_from_cam, again.cameras.world_from_cam)
     assert np.array_equal(scene.depths.depth, again.depths.depth)
     assert np.array_equal(scene.matches.px, again.matches.px)
+
+
+def gathered(seen: tuple[Clip, People], settings: Settings) -> Evidence:
+    return gather_hub(*seen, load_body(), settings, Progress(), "Because.")
+
+
+def test_each_network_gives_the_evidence_of_its_modes(
+    seen: tuple[Clip, People], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = gathered(seen, settings.with_options(mode="refine"))
+    assert both.fast is not None and both.fast.fast is None
+    for evidence, name in ((both, "MASt3R"), (both.fast, "JOSH3R")):
+        assert evidence.tier == "hub" and not evidence.depth_tied
+        assert evidence.notes[0] == "Because." and evidence.notes[1].startswith(f"{name} weights: ")
+        assert any(line.startswith(f"{name} weights: ") for line in evidence.licences)
+        assert [b.id for b in evidence.bodies] == [t.id for t in evidence.people.tracks]
+        assert len(evidence.points) == len(evidence.contacts) == len(evidence.bodies)
+    assert both.scale is None and both.fast.scale is not None  # only JOSH3R says metres
+    assert gathered(seen, settings.with_options(mode="baseline")).fast is None
+    monkeypatch.delenv("JOSH_MAST3R_WEIGHTS")
+    alone = gathered(seen, settings.with_options(mode="refine"))
+    assert alone.scale is not None and alone.fast is None  # all modes use JOSH3R's
+    monkeypatch.delenv("JOSH_JOSH3R_WEIGHTS")
+    with pytest.raises(WeightsError, match="JOSH_MAST3R_WEIGHTS"):
+        gathered(seen, settings)
