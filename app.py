@@ -2,6 +2,7 @@
 
 import sys
 
+import josh_core.page.zero_gpu  # noqa: F401  before all that imports torch
 from josh_core.page.serve import main
 
 if __name__ == "__main__":

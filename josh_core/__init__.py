@@ -6,4 +6,4 @@ import os
 # other jobs run beside it. Must be set before numpy is loaded; torch keeps its threads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -31,3 +31,7 @@ class JobError(JoshError):
 
 class Cancelled(JoshError):
     """The user stopped the job; nothing was kept."""
+
+
+class DeployError(JoshError):
+    """The page cannot be put up."""

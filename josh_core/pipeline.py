@@ -24,12 +24,11 @@ from josh_core.metrics.quality import measure
 from josh_core.networks.weights import LICENCES, choose_tier
 from josh_core.progress import Progress
 from josh_core.scene import reconstruct_scene, undistort_clip
-from josh_core.settings import Settings
+from josh_core.settings import MODES, Settings
 from josh_core.tracking.masks import without_overlay
 from josh_core.tracking.tracker import find_people
 from josh_core.types import Clip, Reconstruction
 
-MODES = ("baseline", "fast", "refine")
 _log = logging.getLogger(__name__)
 
 

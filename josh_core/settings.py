@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from josh_core.errors import SettingsError
 
 Mode = Literal["baseline", "fast", "refine"]
+MODES: tuple[Mode, ...] = get_args(Mode)  # a run gives every mode up to the one asked for
 Tier = Literal["auto", "embedded", "hub"]
 StaticCamera = Literal["auto", "on", "off"]
 
@@ -17,7 +18,7 @@ StaticCamera = Literal["auto", "on", "off"]
 class Settings:
     """Options of one run. Times in seconds, lengths in metres, focal in pixels of the decoded frame."""
 
-    mode: Mode = "fast"  # baseline: one stage after the other; fast: contact scale; refine: JOSH
+    mode: Mode = "refine"  # baseline: one stage after the other; fast: contact scale; refine: JOSH
     tier: Tier = "auto"  # auto picks hub when its weights and CUDA are there, else embedded
     start: float = 0.0  # s, where in the file to begin
     seconds: float | None = None  # s, how much to take; None is the rest of the clip

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from josh_core.body.model import BodyModel
 from josh_core.export.bundle import ARRAYS, MANIFEST
-from josh_core.export.bvh import save_bvh
-from josh_core.export.cameras import save_colmap, save_opencv, save_transforms
-from josh_core.export.ply import save_ply
-from josh_core.export.smpl_npz import save_smpl
-from josh_core.export.table import save_table
+from josh_core.export.formats import FORMATS
 from josh_core.types import Reconstruction
 
-_BLENDER_SCRIPT = Path(__file__).with_name("blender_import.py")
 _ALREADY_PACKED = {".npz", ".mp4"}  # compressing these again takes time and gains nothing
 
 _README = """{name}: 4D reconstruction, mode {mode}
@@ -56,23 +50,12 @@ _BUNDLE = (MANIFEST, ARRAYS)
 
 
 def write_formats(result: Reconstruction, body: BodyModel, folder: Path) -> None:
-    """Write the formats for other programs, with a README.txt, into `folder` (made if missing)."""
+    """Write the usual formats for other programs, with a README.txt, into `folder` (made if missing)."""
     folder = Path(folder)
-    for sub in ("people", "camera"):
-        (folder / sub).mkdir(parents=True, exist_ok=True)
-    for k, person in enumerate(result.people):
-        save_bvh(result, body, person, folder / "people" / f"person_{k}.bvh")
-        save_smpl(result, person, folder / "people" / f"person_{k}_smpl.npz")
-    save_transforms(result, folder / "camera" / "transforms.json")
-    save_colmap(result, folder / "camera" / "colmap")
-    save_opencv(result, folder / "camera" / "opencv.json")
-    if result.distortion:
-        original = folder / "camera" / "original_lens"
-        save_colmap(result, original / "colmap", lens=True)
-        save_transforms(result, original / "transforms.json", lens=True)
-    save_ply(result, folder / "scene.ply")
-    save_table(result, folder / "quality.csv")
-    shutil.copyfile(_BLENDER_SCRIPT, folder / _BLENDER_SCRIPT.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    for form in FORMATS:
+        if form.usual:
+            form.write(result, body, folder)
     (folder / "README.txt").write_text(readme(result), encoding="utf-8")
 
 

@@ -77,10 +77,9 @@ def save_bundle(
     return manifest
 
 
-def check_folder(folder: Path) -> None:
-    """Raises ResultError when a bundle could not be written as `folder`: asked before a long run, not after it."""
+def check_writable(folder: Path) -> None:
+    """Raises ResultError when `folder` could not be made: asked before a long run, not after it."""
     folder = Path(folder).resolve()
-    _refuse_foreign(folder, {MANIFEST, ARRAYS, "result.glb"})
     there = next(place for place in (folder.parent, *folder.parents) if place.exists())
     if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
         raise ResultError(f"The result cannot be written to {folder.name!r}; choose a folder that can be made.")

@@ -32,7 +32,7 @@ class Layout:
     def _inputs(self, config: Config, examples: Mapping[str, Shown]) -> None:
         self.clip = clip_input(config.max_upload_mb)
         choices = [(f"{label}: {short}", name) for name, (label, short, _) in MODES.items()]
-        self.mode = gr.Radio(choices, value="refine", label="Method", elem_id="j-mode")
+        self.mode = gr.Radio(choices, value=Settings.mode, label="Method", elem_id="j-mode")
         with gr.Accordion("Advanced", open=False):
             # 0 stands for "not known": Gradio makes it of an empty number. Without its limits: inputs.wanted judges.
             self.people = gr.Number(0, label="Most people to follow (0: all)", precision=0)

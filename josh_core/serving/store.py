@@ -25,10 +25,10 @@ from pathlib import Path
 from josh_core.errors import ResultError
 from josh_core.export.bundle import new_id
 from josh_core.serving.mirror import Mirror
+from josh_core.settings import MODES
 
 ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
 ENTRY = "entry.json"
-MODES = ("baseline", "fast", "refine")
 _USED_STEP = 60.0  # s between two notes of "used now"
 _log = logging.getLogger(__name__)
 

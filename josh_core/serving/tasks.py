@@ -5,7 +5,6 @@ Heavy rooms are imported inside, so that the page's own process never loads them
 
 from __future__ import annotations
 
-from josh_core.errors import ResultError
 from josh_core.progress import Progress
 from josh_core.serving.jobs import Job
 
@@ -70,12 +69,12 @@ def make_file(job: Job, progress: Progress) -> None:
     from josh_core.body import load_body
     from josh_core.export.archive import pack, write_formats
     from josh_core.export.bundle import load_bundle
+    from josh_core.export.formats import check_body
     from josh_core.export.video import read_clip, save_overlay, save_side_by_side
 
     source = job.clip.parent
     result, body = load_bundle(source), load_body()
-    if result.body_model != body.name:
-        raise ResultError(f"This result was made with another body ({result.body_model}); run the clip again.")
+    check_body(result, body)
     needed = (FORMATS, OVERLAY, PAIR) if job.name == ARCHIVE else (job.name,)
     place = {part: (source if (source / part).exists() else job.out) / part for part in needed}
     missing = [part for part in needed if place[part].parent == job.out]

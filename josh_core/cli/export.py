@@ -1,0 +1,98 @@
+"""`josh export`: a stored result becomes files for other programs."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from josh_core.errors import ResultError
+from josh_core.progress import Progress
+from josh_core.serving.jobs import Job
+from josh_core.serving.tasks import ARCHIVE, CLIP, OVERLAY, PAIR, make_file
+from josh_core.settings import MODES, Settings
+
+MADE = {"overlay": OVERLAY, "side-by-side": PAIR, "zip": ARCHIVE}  # what needs the clip too
+
+
+def add(commands: Any) -> None:
+    """Its options."""
+    parser = commands.add_parser("export", help="write a stored result in other formats")
+    parser.add_argument("result", type=Path, nargs="?", help="folder of a result")
+    parser.add_argument("formats", nargs="*", metavar="FORMAT", help="what to write; without any: list what there is")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: RESULT/export)")
+    parser.add_argument("--mode", choices=MODES, help="which mode of a run that holds several (default the last)")
+    parser.add_argument("--clip", type=Path, metavar="FILE", help="the run's clip.mp4, if not beside the result")
+    parser.set_defaults(action=_export)
+
+
+def _export(args: argparse.Namespace) -> int:
+    if not args.formats:
+        from josh_core.export.formats import FORMATS
+
+        rows = [(form.name, form.files, form.what) for form in FORMATS]
+        rows += [(name, file, f"needs the run's {CLIP}") for name, file in MADE.items()]
+        print("\n".join(f"{name:<14s} {files:<26s} {what}" for name, files, what in rows))
+        return 0
+    _write(args, bundle_of(args.result, args.mode))
+    return 0
+
+
+def bundle_of(folder: Path, mode: str | None) -> Path:
+    """The bundle folder in a result's or a run's folder. Raises ResultError where there is none."""
+    places = [folder / mode] if mode else [folder, *(folder / name for name in reversed(MODES))]
+    found = next((place for place in places if (place / "manifest.json").is_file()), None)
+    if found is None:
+        what = f"mode {mode}" if mode else "result"
+        raise ResultError(f"There is no {what} in {str(folder)!r}; name the folder that `josh run --out` wrote.")
+    return found
+
+
+def _write(args: argparse.Namespace, bundle: Path) -> None:
+    import cv2  # noqa: F401  before anything that loads pycolmap: the other order breaks image writing
+
+    from josh_core.body import load_body
+    from josh_core.cli.bars import bars
+    from josh_core.export.bundle import load_bundle
+    from josh_core.export.formats import check_body, chosen
+
+    forms = chosen([name for name in args.formats if name not in MADE])
+    made = [name for name in MADE if name in args.formats]
+    clip = _clip(args, bundle) if made else bundle
+    result, body = load_bundle(bundle), load_body()
+    check_body(result, body)
+    out = args.out or bundle / "export"
+    out.mkdir(parents=True, exist_ok=True)
+    for form in forms:
+        form.write(result, body, out)
+        print(f"wrote {out / form.files}")
+    with bars() as progress:
+        for name in made:
+            _make(MADE[name], bundle, clip, out, progress)
+            print(f"wrote {out / MADE[name]}")
+
+
+def _clip(args: argparse.Namespace, bundle: Path) -> Path:
+    """The clip whose frames are the result's. Raises ResultError."""
+    places = [args.clip] if args.clip else [bundle / CLIP, bundle.parent / CLIP]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise ResultError(f"The {CLIP} of the run is not beside the result; name it with --clip.")
+    return Path(found)
+
+
+def _make(file: str, bundle: Path, clip: Path, out: Path, progress: Progress) -> None:
+    """Make a file that needs the clip as the page makes it: from a folder that holds both."""
+    from josh_core.serving.store import link_or_copy
+
+    with tempfile.TemporaryDirectory(dir=out) as temporary:
+        source, made = Path(temporary, "source"), Path(temporary, "made")
+        source.mkdir()
+        made.mkdir()
+        for place in (clip, *(f for f in bundle.iterdir() if f.is_file() and f.name != CLIP)):
+            link_or_copy(place, source / (CLIP if place == clip else place.name))
+        make_file(Job(source / CLIP, Settings(), made, kind="file", name=file), progress)
+        ready = made / file if (made / file).exists() else source / file  # it may have lain beside the bundle
+        shutil.copyfile(ready, out / file)

@@ -1,0 +1,134 @@
+"""Every format that a result can be written in: its name, where it goes, what it is. A new one is one more line.
+
+The zip, the files of a run and `josh export` all read this list; videos, which need the clip's frames, are in video.py.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from josh_core.body.model import BodyModel
+from josh_core.errors import ResultError, SettingsError
+from josh_core.export.bvh import save_bvh
+from josh_core.export.cameras import save_colmap, save_opencv, save_transforms
+from josh_core.export.glb import glb_bytes
+from josh_core.export.ply import save_ply
+from josh_core.export.smpl_npz import save_smpl
+from josh_core.export.table import save_table
+from josh_core.types import Reconstruction
+
+_BLENDER_SCRIPT = Path(__file__).with_name("blender_import.py")
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a result becomes files in a folder."""
+
+    name: str  # for the command line
+    files: str  # what is written, relative to the folder
+    what: str  # for whom or what, in one line
+    write: Callable[[Reconstruction, BodyModel, Path], None]  # into an existing folder
+    usual: bool = True  # whether a run writes it by itself
+
+
+def _bvh(result: Reconstruction, body: BodyModel, folder: Path) -> None:
+    for k, person in enumerate(result.people):
+        save_bvh(result, body, person, _made(folder / "people") / f"person_{k}.bvh")
+
+
+def _smpl(result: Reconstruction, _: BodyModel, folder: Path) -> None:
+    for k, person in enumerate(result.people):
+        save_smpl(result, person, _made(folder / "people") / f"person_{k}_smpl.npz")
+
+
+def _original_lens(result: Reconstruction, _: BodyModel, folder: Path) -> None:
+    if result.distortion:
+        original = folder / "camera" / "original_lens"
+        save_colmap(result, _made(original / "colmap"), lens=True)
+        save_transforms(result, original / "transforms.json", lens=True)
+
+
+FORMATS = (
+    Format(
+        "glb",
+        "result.glb",
+        "animated scene for glTF viewers and Blender",
+        lambda result, body, folder: _write(folder / "result.glb", glb_bytes(result, body)),
+        usual=False,  # it lies beside every bundle
+    ),
+    Format("bvh", "people/person_K.bvh", "skeleton and motion for animation tools", _bvh),
+    Format("smpl", "people/person_K_smpl.npz", "SMPL parameters under AMASS's names", _smpl),
+    Format(
+        "nerfstudio",
+        "camera/transforms.json",
+        "cameras for nerfstudio, with OpenCV axes too",
+        lambda result, _, folder: save_transforms(result, _made(folder / "camera") / "transforms.json"),
+    ),
+    Format(
+        "colmap",
+        "camera/colmap/",
+        "cameras as a COLMAP text model",
+        lambda result, _, folder: save_colmap(result, _made(folder / "camera" / "colmap")),
+    ),
+    Format(
+        "opencv",
+        "camera/opencv.json",
+        "camera matrix and distortion in OpenCV's terms",
+        lambda result, _, folder: save_opencv(result, _made(folder / "camera") / "opencv.json"),
+    ),
+    Format(
+        "original-lens",
+        "camera/original_lens/",
+        "the same cameras for the frames as they were filmed, where the lens bends lines",
+        _original_lens,
+    ),
+    Format(
+        "ply",
+        "scene.ply",
+        "scene points with colour and confidence",
+        lambda result, _, folder: save_ply(result, folder / "scene.ply"),
+    ),
+    Format(
+        "csv",
+        "quality.csv",
+        "what was measured, with verdicts",
+        lambda result, _, folder: save_table(result, folder / "quality.csv"),
+    ),
+    Format(
+        "blender",
+        "blender_import.py",
+        "script that opens result.glb in Blender with the clip behind it",
+        lambda _, __, folder: _copy(_BLENDER_SCRIPT, folder),
+    ),
+)
+
+
+def chosen(names: Sequence[str]) -> list[Format]:
+    """Formats by name. Raises SettingsError for a name that is none."""
+    known = {form.name: form for form in FORMATS}
+    for name in names:
+        if name not in known:
+            raise SettingsError(f"{name!r} is no format; choose from: {', '.join(known)}.")
+    return [known[name] for name in dict.fromkeys(names)]
+
+
+def check_body(result: Reconstruction, body: BodyModel) -> None:
+    """Raises ResultError where a result was made with another body than the one at hand."""
+    if result.body_model != body.name:
+        raise ResultError(f"This result was made with another body ({result.body_model}); run the clip again.")
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+def _copy(source: Path, folder: Path) -> None:
+    shutil.copyfile(source, folder / source.name)

@@ -1,0 +1,32 @@
+"""The repository stays small: what it holds beside code is either an asset or little."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+RESULT = re.compile(r"examples/\w+/result/")  # examples/make.py keeps these small
+ROOT = Path(__file__).resolve().parents[1]
+ASSETS = {"josh_core/tracking/assets", "josh_core/scene/assets", "josh_core/body/assets", "josh_core/student/assets"}
+LARGEST, TREE = 5_000_000, 60_000_000  # bytes of a file that is no asset, and of all files together
+
+
+@pytest.fixture(scope="module")
+def sizes() -> dict[Path, int]:
+    """Bytes of every file under version control, by its path."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    files = [Path(name) for name in listed.stdout.split("\0") if name and not RESULT.match(name)]
+    return {file: (ROOT / file).stat().st_size for file in files if (ROOT / file).is_file()}
+
+
+def test_large_files_are_assets(sizes: dict[Path, int]) -> None:
+    assert [f for f, size in sizes.items() if size > LARGEST and f.parent.as_posix() not in ASSETS] == []
+
+
+def test_the_tree_is_small(sizes: dict[Path, int]) -> None:
+    assert sum(sizes.values()) < TREE
