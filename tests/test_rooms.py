@@ -35,10 +35,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "serving": LANGUAGE | {"export"},
     "viewer": LANGUAGE,
     "page": LANGUAGE | {"clip", "export", "metrics", "networks", "serving", "viewer"},
-    "__main__": LANGUAGE,
+    "cli": LANGUAGE | {"serving"},  # heavy rooms are imported inside its functions
+    "__main__": {"cli"},
 }
 METHOD = {"pipeline"}  # the whole method, which may import every stage
-NOT_METHOD = {"serving", "page", "viewer", "__main__"}
+NOT_METHOD = {"serving", "page", "viewer", "cli", "__main__"}
 
 
 def modules() -> dict[str, Path]:
