@@ -17,6 +17,9 @@ TRIALS = 600
 FURTHEST = 14.0  # camera heights to which the image is laid on the floor
 NEARBY = 4.0  # camera heights within which a stretch without anything trusted around it is taken for floor
 PLANE_CONFIDENCE = 0.3  # confidence of a depth that is only the plane
+HIDDEN_CONFIDENCE = (
+    0.13  # of the plane behind a person: shown (above point_cloud.LEAST_CONFIDENCE), and marked as filled
+)
 
 
 def fit_floor(scene: Scene, people: People, clip: Clip) -> Floor | None:
@@ -138,7 +141,8 @@ def lay_floor(cameras: CameraPath, clip: Clip, people: People, floor: Floor) -> 
     """Depth maps of a camera that does not travel: the floor, and behind it an upright backdrop.
 
     The image below the horizon lies on the plane up to FURTHEST camera heights, or up to the backdrop, which stands
-    half a body length behind the furthest feet seen (marked in DepthMaps.backdrop). People are left out.
+    half a body length behind the furthest feet seen (marked in DepthMaps.backdrop). People are left out, but for a
+    camera that stands still: there the plane is known behind them too, at the confidence HIDDEN_CONFIDENCE.
     """
     grid = MapGrid.of(clip, cameras.focal)
     shape = (len(cameras.keyframes), grid.height, grid.width)
@@ -149,9 +153,11 @@ def lay_floor(cameras: CameraPath, clip: Clip, people: People, floor: Floor) -> 
         far = _wall_depth(cameras, floor, int(frame), wall, grid)
         on_floor = (plane > 0) & (plane <= far)
         free = background(people, int(frame), grid.width, grid.height)
-        depth[k] = np.where(free, np.where(on_floor, plane, far), 0)
-        confidence[k] = np.where(free & (depth[k] > 0), np.where(on_floor, PLANE_CONFIDENCE, 0.5 * PLANE_CONFIDENCE), 0)
-        backdrop[k] = free & ~on_floor & (depth[k] > 0)
+        known = free | (cameras.kind == "static")
+        depth[k] = np.where(known, np.where(on_floor, plane, far), 0)
+        sure = np.where(free, np.where(on_floor, PLANE_CONFIDENCE, 0.5 * PLANE_CONFIDENCE), HIDDEN_CONFIDENCE)
+        confidence[k] = np.where(depth[k] > 0, sure, 0)
+        backdrop[k] = known & ~on_floor & (depth[k] > 0)
     return DepthMaps(depth, confidence, backdrop)
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 
 from josh_core.geometry import row_keys
 from josh_core.scene.depth import MapGrid, keyframe_points
+from josh_core.scene.tracks import background
 from josh_core.types import Bool, Clip, DepthMaps, Float, Int, People, Scene, UInt8
 
 LEAST_CONFIDENCE = 0.12
 CELL = 1.2  # pixels of the map that a cell measures at its distance
 STEEP = 0.08  # relative depth step to a neighbouring pixel: beyond it a point is between front and back
 MOST_POINTS = 300_000
-STILL_LOOKS = 15  # pictures of a camera that stands still
+STILL_LOOKS = 25  # pictures of a camera that stands still
+INPAINT_RADIUS = 5  # px of the reduced picture around a hole that tell its colours
 
 
 def point_cloud(clip: Clip, people: People, scene: Scene) -> tuple[Float, UInt8, Float]:
@@ -24,7 +27,7 @@ def point_cloud(clip: Clip, people: People, scene: Scene) -> tuple[Float, UInt8,
     """
     grid = MapGrid.of(clip, scene.cameras.focal)
     points, colors, confidence, sizes = [], [], [], []
-    for k, maps, rgb in _looks(clip, scene, grid):
+    for k, maps, rgb in _looks(clip, people, scene, grid):
         good = (maps.depth[k] > 0) & (maps.confidence[k] > LEAST_CONFIDENCE)
         if scene.cameras.kind == "moving":
             good &= ~_at_depth_jump(maps.depth[k])
@@ -40,31 +43,39 @@ def point_cloud(clip: Clip, people: People, scene: Scene) -> tuple[Float, UInt8,
     return p[kept].astype(np.float32), rgb[kept].astype(np.uint8), c[kept].astype(np.float32)
 
 
-def _looks(clip: Clip, scene: Scene, grid: MapGrid) -> Iterator[tuple[int, DepthMaps, UInt8]]:
+def _looks(clip: Clip, people: People, scene: Scene, grid: MapGrid) -> Iterator[tuple[int, DepthMaps, UInt8]]:
     """Row and depth maps of every look at the scene, and its picture [h,w,3]."""
     keyframes, side = scene.cameras.keyframes, max(grid.width, grid.height)
     if scene.cameras.kind == "static" and len(keyframes):
-        yield _one_look(clip, scene, side)
+        yield _one_look(clip, people, scene, side)
         return
     for k, frame in enumerate(keyframes):
         yield k, scene.depths, clip.frame(int(frame), side)
 
 
-def _one_look(clip: Clip, scene: Scene, side: int) -> tuple[int, DepthMaps, UInt8]:
-    """All looks of a camera that stands still as one: where people do not hide it, what most pictures show.
-
-    A ball in flight or a shoe that the mask has missed is gone with that.
-    """
-    count = len(scene.cameras.keyframes)
-    few = np.unique(np.linspace(0, count - 1, min(count, STILL_LOOKS)).round().astype(int))
-    rgb = np.stack([clip.frame(int(frame), side) for frame in scene.cameras.keyframes[few]]).astype(np.float32)
+def _one_look(clip: Clip, people: People, scene: Scene, side: int) -> tuple[int, DepthMaps, UInt8]:
+    """All looks of a camera that stands still as one, with the clean plate as its picture."""
     depths = scene.depths
-    seen = depths.depth[few] > 0
-    rgb[~seen] = np.nan
-    rgb[:, ~seen.any(0)] = 0
-    surest = depths.confidence[few].argmax(0)[None]
-    best = [np.take_along_axis(a[few], surest, 0) for a in (depths.depth, depths.confidence, depths.backdrop)]
-    return 0, DepthMaps(*best), np.nanmedian(rgb, axis=0).astype(np.uint8)
+    surest = depths.confidence.argmax(0)[None]
+    best = [np.take_along_axis(a, surest, 0) for a in (depths.depth, depths.confidence, depths.backdrop)]
+    return 0, DepthMaps(*best), clean_plate(clip, people, side)
+
+
+def clean_plate(clip: Clip, people: People, side: int) -> UInt8:
+    """The picture [h,w,3] sRGB behind the people of a camera that stands still; longest side `side` px.
+
+    Each pixel is the median of the frames in which nobody covers it, so a ball in flight or a shoe that the mask has
+    missed is gone too. What is covered in every frame is painted in from its surroundings.
+    """
+    few = np.unique(np.linspace(0, len(clip) - 1, min(len(clip), STILL_LOOKS)).round().astype(int))
+    rgb = np.stack([clip.frame(int(frame), side) for frame in few]).astype(np.float32)
+    height, width = rgb.shape[1:3]
+    covered = ~np.stack([background(people, int(frame), width, height) for frame in few])
+    never = covered.all(0)
+    rgb[covered] = np.nan
+    rgb[:, never] = 0
+    plate = np.nanmedian(rgb, axis=0).astype(np.uint8)
+    return np.asarray(cv2.inpaint(plate, never.astype(np.uint8), INPAINT_RADIUS, cv2.INPAINT_TELEA), np.uint8)
 
 
 def _at_depth_jump(depth: Float) -> Bool:
