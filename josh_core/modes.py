@@ -22,6 +22,7 @@ from josh_core.settings import Settings
 from josh_core.types import (
     USUAL_HEIGHT_SIGMA,
     BodyTrack,
+    CameraPath,
     Floor,
     PersonMotion,
     PointCloud,

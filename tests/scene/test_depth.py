@@ -10,7 +10,7 @@ import pytest
 from josh_core.geometry import rigid, rotvec_to_rotmat, transform
 from josh_core.progress import Progress
 from josh_core.scene.depth import MapGrid, blank_above, choose_neighbours, empty_depths, estimate_depths
-from josh_core.scene.floor import fill_floor, fit_floor, fit_plane, floor_depth, lay_floor
+from josh_core.scene.floor import HIDDEN_CONFIDENCE, fill_floor, fit_floor, fit_plane, floor_depth, lay_floor
 from josh_core.scene.point_cloud import point_cloud
 from josh_core.types import CameraPath, Clip, DepthMaps, Float, Floor, Matches, People, Scene, Track
 from tests.scene.textured_plane import camera_path, clip_of, film_room, nobody, room_path
@@ -175,7 +175,11 @@ def test_floor_laid_under_a_camera_that_stays(kind: str) -> None:
     assert laid.sum() > 1000
     assert p_world @ floor.normal + floor.offset == pytest.approx(0, abs=1e-4)
     assert maps.backdrop[1][:115, 200:].all()  # above the horizon
-    assert (maps.depth[:, 110:190, 105:135] == 0).all()  # the person
+    person = maps.depth[:, 110:190, 105:135], maps.confidence[:, 110:190, 105:135]
+    if kind == "static":  # the plane is known behind the person as well, and marked as filled
+        assert (person[0] > 0).all() and (person[1] == np.float32(HIDDEN_CONFIDENCE)).all()
+    else:
+        assert (person[0] == 0).all()
     standing = maps.backdrop[1]
     behind = transform(cameras.world_from_cam[7], grid.rays[standing] * maps.depth[1][standing][:, None])
     assert np.ptp(np.linalg.norm(behind[:, [0, 2]], axis=-1)) < 0.01  # upright
@@ -223,6 +227,9 @@ def test_a_still_camera_sees_through_what_passes() -> None:
         picture[10:20, 7 * i : 7 * i + 7] = 255  # a ball flies past, nobody's mask knows it
         picture[30:40, 20:30] = rng.integers(0, 50)  # somebody stands here; seen without them in one picture
     pictures[4][30:40, 20:30] = 120
+    labels = np.zeros((9, 48, 64), np.uint8)
+    labels[:, 30:40, 20:30] = 1
+    labels[4] = 0
     clip = clip_of(pictures)
     cameras = CameraPath("static", np.tile(np.eye(4), (9, 1, 1)), 60.0, 0.1, np.arange(9), np.ones(9, bool))
     depth = np.full((9, 48, 64), 4.0, np.float32)
@@ -230,6 +237,6 @@ def test_a_still_camera_sees_through_what_passes() -> None:
     depth[4, 30:40, 20:30] = 4.0
     depth[:, :5, :5] = 0  # hidden throughout
     maps = DepthMaps(depth, np.where(depth > 0, np.float32(0.9), np.float32(0)), np.zeros(depth.shape, bool))
-    points, colors, _ = point_cloud(clip, nobody(clip), Scene(cameras, NO_MATCHES, maps))
+    points, colors, _ = point_cloud(clip, People((), labels), Scene(cameras, NO_MATCHES, maps))
     assert 0.8 * 48 * 64 < len(points) < 48 * 64 - 20
     assert np.abs(colors.astype(int) - 120).max() < 12
