@@ -74,8 +74,9 @@ def clean_plate(clip: Clip, people: People, side: int) -> UInt8:
     never = covered.all(0)
     rgb[covered] = np.nan
     rgb[:, never] = 0
-    plate = np.nanmedian(rgb, axis=0).astype(np.uint8)
-    return np.asarray(cv2.inpaint(plate, never.astype(np.uint8), INPAINT_RADIUS, cv2.INPAINT_TELEA), np.uint8)
+    plate = np.asarray(np.nanmedian(rgb, axis=0), np.uint8)
+    hole = np.asarray(never, np.uint8)
+    return np.asarray(cv2.inpaint(plate, hole, INPAINT_RADIUS, cv2.INPAINT_TELEA), np.uint8)
 
 
 def _at_depth_jump(depth: Float) -> Bool:
