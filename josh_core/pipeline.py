@@ -24,9 +24,11 @@ from josh_core.metrics.quality import measure
 from josh_core.networks.weights import LICENCES, choose_tier
 from josh_core.progress import Progress
 from josh_core.scene import reconstruct_scene, undistort_clip
+from josh_core.scene.zoom import zoom_notes
 from josh_core.settings import MODES, Settings
 from josh_core.tracking.masks import without_overlay
 from josh_core.tracking.tracker import find_people
+from josh_core.tracking.unseen import unseen_notes
 from josh_core.types import Clip, Reconstruction
 
 _log = logging.getLogger(__name__)
@@ -48,12 +50,14 @@ def gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
     body, choice = load_body(), choose_tier(settings)
     with progress.stage("people"):
         people = without_overlay(find_people(clip, settings, progress), clip.overlay)
+        clip = replace(clip, notes=(*clip.notes, *unseen_notes(people, clip)))
     if choice.tier == "hub":
         from josh_core.hub.front_end import gather_hub
 
         return gather_hub(clip, people, body, settings, progress, choice.reason)
     with progress.stage("cameras"):
         scene = reconstruct_scene(clip, people, settings, progress)
+        clip = replace(clip, notes=(*clip.notes, *zoom_notes(scene.cameras)))
         clip, people = undistort_clip(clip, people, scene.cameras)
     with progress.stage("bodies"):
         bodies = fit_bodies(people, scene.cameras, clip, body, settings, progress)

@@ -122,6 +122,7 @@ class CameraPath:
     keyframes: Int  # [K] clip frames, ascending
     registered: Bool  # [T] False where the pose was only interpolated or held
     distortion: float = 0.0  # k1 of OpenCV's model, already taken out of all pixels used with this path
+    zoom: float = 1.0  # how many times larger a zoom made the image, which the path does not follow; 1 without
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from josh_core.types import Float, UInt8
 WINDOWS = (0.6, 1.2, 2.2)  # s: a dissolve lies within one of these
 TINY = (24, 16)  # px, so small that people and camera hardly move in it
 MIXED = 0.3  # what a mixture leaves unexplained of the change, at most
+WHOLE = 0.5  # share of the picture that a dissolve changes, at least
 BETWEEN = 3  # frames that are neither the one nor the other picture, at least: fewer are a cut
 BLANK = 6.0  # levels, standard deviation of a picture that shows nothing
 FADE_SECONDS = 1.0  # s, longest fade on either side of a blank picture
@@ -28,9 +29,16 @@ def find_transitions(thumbs: Sequence[UInt8], times: Float) -> list[tuple[int, i
     """Frames [first, end) that belong to no shot, from small BGR pictures [h,w,3] at times [T] s."""
     tiny = np.stack([cv2.resize(t, TINY, interpolation=cv2.INTER_AREA) for t in thumbs]).astype(np.float32)
     found = [*_dissolves(thumbs, tiny, times), *_blanks(tiny, times), *_wipes(thumbs, times)]
+    shows = tiny.std((1, 2)).max(-1) >= BLANK
     apart = []
     for first, end in _merged(found):
-        if first > 0 and end < len(thumbs) and not alike(thumbs[first - 1], thumbs[end]):
+        if (
+            first > 0
+            and end < len(thumbs)
+            and shows[first - 1]
+            and shows[end]
+            and not alike(thumbs[first - 1], thumbs[end])
+        ):
             apart.append((first, end))
     return apart
 
@@ -46,7 +54,8 @@ def _dissolves(thumbs: Sequence[UInt8], tiny: Float, times: Float) -> list[tuple
             if any(first <= i + (j - i) // 2 < end for first, end in found):
                 continue
             change = flat[j] - flat[i]
-            if j - i < BETWEEN + 2 or np.abs(change).mean() < 2 * LEVELS:
+            everywhere = (np.abs(change) > LEVELS).mean() > WHOLE
+            if j - i < BETWEEN + 2 or np.abs(change).mean() < 2 * LEVELS or not everywhere:
                 continue
             rest = flat[i : j + 1] - flat[i]
             share = rest @ change / (change @ change)
@@ -57,7 +66,8 @@ def _dissolves(thumbs: Sequence[UInt8], tiny: Float, times: Float) -> list[tuple
             if middle[-1] - middle[0] + 1 != len(middle) or middle[0] < 2 or middle[-1] > j - i - 2:
                 continue  # the window must hold the pictures before and after, not only a part of the change
             first, end = i + int(middle[0]) - 1, i + int(middle[-1]) + 2
-            if not alike(thumbs[first - 1], thumbs[min(end, len(thumbs) - 1)]):
+            shows = min(tiny[k].std((0, 1)).max() for k in (first - 1, min(end, len(tiny) - 1))) >= BLANK
+            if shows and not alike(thumbs[first - 1], thumbs[min(end, len(thumbs) - 1)]):
                 found.append((first, end))
     return found
 

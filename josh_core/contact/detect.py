@@ -133,7 +133,8 @@ def _relative_motion(flow: Float, own: Bool, behind: Motion, steps: tuple[Float,
     on_body = _masked_mean(flow, own, max(3, round(size * 0.03)), at)
     by_flow = np.linalg.norm(on_body - background, axis=-1)
     by_flow = np.where(np.isfinite(by_flow), by_flow, by_fit)
-    return np.nan_to_num((by_fit + by_flow) / 2, nan=FASTEST)
+    inside = ((here * scale >= 0) & (here * scale < [w, h])).all(-1)  # what is not in the picture is not seen to rest
+    return np.where(inside, np.nan_to_num((by_fit + by_flow) / 2, nan=FASTEST), FASTEST)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from josh_core.scene.lens import USUAL_DISTORTION, USUAL_FOCAL, USUAL_SPREAD, Fo
 from josh_core.scene.rotation_only import PixelPairs, RotationSolution, solve_rotation_only
 from josh_core.scene.sfm import LITTLE_PARALLAX, KeyMap, solve_moving
 from josh_core.scene.tracks import Sightings, Tracks, sightings_of
+from josh_core.scene.zoom import zoom_of
 from josh_core.settings import Settings
 from josh_core.types import CameraKind, CameraPath, Clip, Float, Int
 
@@ -48,6 +49,10 @@ def solve_camera(tracks: Tracks, times: Float, settings: Settings, progress: Pro
     turning = solve_rotation_only(pairs, len(keyframes), prior, tracks.noise)
     progress.update(0.1)
     leftover = _unexplained(pairs, turning, len(keyframes)) / tracks.unit
+    zoom = zoom_of(pairs, len(keyframes), tracks.unit) if leftover > PARALLAX else None
+    if zoom is not None:
+        still = _still(times, keyframes, prior)
+        return replace(still, path=replace(still.path, zoom=zoom))
     if leftover > PARALLAX:
         key_map = solve_moving(tracks, keyframes, turning, prior, settings.seed, progress)
         if key_map is not None:

@@ -24,6 +24,7 @@ from josh_core.types import Clip, Float, Int, People, Track, UInt8
 GHOST_SECONDS = 0.5  # a shorter trail is no person
 GHOST_SCORE = 0.6  # nor is one of a lower mean score
 GHOST_SHAKE = 0.035  # nor one whose torso shakes by more than this, in sizes of the person, and more than it moves
+SURE_SCORE, SURE_SECONDS, SURE_SHARE = 0.8, 1.0, 0.9  # who is seen so surely, so long and so steadily is no ghost
 TILT = 45.0  # degrees from which a shadow lies otherwise than its owner
 TOUCH = 0.2  # distance of a shadow from its owner's feet, in sizes of the owner
 HIDDEN_VISIBILITY = 0.3  # factor for a landmark that lies on somebody else
@@ -50,8 +51,12 @@ def _is_person(trail: Trail, times: Float) -> bool:
     """Whether a trail lasts, is sure, is there most of the time and moves like a body."""
     frames, scores = sorted(trail.seen), [d.score for d in trail.seen.values()]
     lasting = len(frames) >= 3 and lifetime(frames, times) >= min(GHOST_SECONDS, 0.5 * float(times[-1]))
-    steady = len(frames) > STEADY * (frames[-1] - frames[0])
-    return lasting and steady and float(np.mean(scores)) >= GHOST_SCORE and not _shakes(trail)
+    share = len(frames) / max(frames[-1] - frames[0], 1)
+    if not lasting or share <= STEADY or float(np.mean(scores)) < GHOST_SCORE:
+        return False
+    # A camera that jolts shakes everybody in the image: it must not make ghosts of those who are seen all the time.
+    sure = float(np.mean(scores)) >= SURE_SCORE and share >= SURE_SHARE
+    return (sure and lifetime(frames, times) >= SURE_SECONDS) or not _shakes(trail)
 
 
 def _shakes(trail: Trail) -> bool:

@@ -49,10 +49,22 @@ def find_people(clip: Clip, settings: Settings, progress: Progress | None = None
         raise ClipError(
             f"Nobody was found in this clip ({len(looked)} pictures were searched, among them those at "
             + ", ".join(f"{clip.start + clip.times[i]:.1f}" for i in shown)
-            + " s): please use a clip that shows somebody from head to foot."
+            + f" s): {_glimpses(chase.trails)}please use a clip that shows somebody from head to foot."
             + "".join(f" {note}" for note in clip.notes)  # such as that only one shot was looked at
         )
     return people
+
+
+def _glimpses(trails: Iterable[Trail]) -> str:
+    """What was seen although nobody could be followed, as the beginning of a sentence."""
+    best = max(trails, key=lambda t: len(t.seen), default=None)
+    if best is None:
+        return ""
+    score = max(d.score for d in best.seen.values())
+    return (
+        f"what may be a person was seen in {len(best.seen)} frames ({100 * score:.0f} % sure at most), "
+        "too shortly or too unsteadily to follow; "
+    )
 
 
 class _Chase:

@@ -1,0 +1,45 @@
+"""A lens that zooms: the image grows about one point, near and far alike, which no travelling camera does."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from josh_core.scene.rotation_only import PixelPairs
+from josh_core.types import CameraPath
+
+LEAST_ZOOM = 1.08  # largest over smallest image; less is within what a turning camera explains
+EXPLAINED = 1.5  # px of an image 1280 px long: what growing and shifting leaves of the motion, at most
+
+
+def zoom_of(pairs: PixelPairs, nodes: int, unit: float) -> float | None:
+    """How many times larger the image is made between two keyframes, at most; None where the lens does not zoom.
+
+    Correspondences of every pair are explained by one similarity of the image. unit: px of the frame per px of an
+    image 1280 px long.
+    """
+    edge = pairs.first * nodes + pairs.second
+    scales, left = [], []
+    for key in np.unique(edge):
+        rows = edge == key
+        a, b = pairs.xy_first[rows].astype(np.float32), pairs.xy_second[rows].astype(np.float32)
+        cv2.setRNGSeed(0)
+        matrix, _ = cv2.estimateAffinePartial2D(a, b, ransacReprojThreshold=2 * EXPLAINED * unit)
+        if matrix is None:
+            continue
+        scales.append(float(np.hypot(matrix[0, 0], matrix[1, 0])))
+        left.append(np.percentile(np.linalg.norm(a @ matrix[:, :2].T + matrix[:, 2] - b, axis=-1), 75) / unit)
+    if not scales:
+        return None
+    most = float(np.exp(np.abs(np.log(scales)).max()))
+    return most if most > LEAST_ZOOM and np.percentile(left, 90) < EXPLAINED else None
+
+
+def zoom_notes(cameras: CameraPath) -> tuple[str, ...]:
+    """A sentence where the lens zooms, whose path is taken to stand still."""
+    if cameras.zoom <= LEAST_ZOOM:
+        return ()
+    return (
+        f"The lens zooms ({cameras.zoom:.1f} times): the camera is taken to stand still, and people seem to come "
+        "nearer or go away while it zooms. Film without zoom, or take a part before or after it.",
+    )

@@ -1,0 +1,30 @@
+"""What of the people the clip never shows, as sentences for its notes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from josh_core.tracking.detection import FEET
+from josh_core.types import Clip, People, Track
+
+MOSTLY = 0.8  # share of a person's frames
+
+
+def unseen_notes(people: People, clip: Clip) -> tuple[str, ...]:
+    """One sentence for those whose feet are outside the picture most of the time; none where all are seen."""
+    without = [track.id + 1 for track in people.tracks if _feet_outside(track, clip) > MOSTLY]
+    if not without:
+        return ()
+    who = f"Person {without[0]}" if len(without) == 1 else f"{len(without)} people"
+    feet = "has no feet" if len(without) == 1 else "have no feet"
+    return (
+        f"{who} {feet} in the picture: legs, contact with the ground and the floor are guessed. "
+        "Film people from head to foot.",
+    )
+
+
+def _feet_outside(track: Track, clip: Clip) -> float:
+    """Share of the frames in which no landmark of a foot lies in the picture."""
+    px = track.landmarks_px[:, list(FEET)]
+    inside = np.all((px >= 0) & (px < np.array([clip.width, clip.height])), axis=-1)  # [n,6]
+    return float(np.mean(~np.any(inside, axis=1)))

@@ -1,0 +1,42 @@
+"""Who is kept of what was followed: people in a jolting picture are; and feet that were never seen are said."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from josh_core.clip.load import load_clip
+from josh_core.settings import Settings
+from josh_core.tracking.detection import Detection, Mask
+from josh_core.tracking.finish import _is_person
+from josh_core.tracking.tracklet import Trail
+from josh_core.tracking.unseen import unseen_notes
+from josh_core.types import People, Track
+from tests.tracking.test_real_clip import CLIP
+from tests.tracking.test_tracking import skeleton
+
+
+def jolting(score: float, count: int = 36) -> Trail:
+    """A person at one place while the picture jumps by a tenth of their size from frame to frame."""
+    trail = Trail(0)
+    for t in range(count):
+        px = 200 * skeleton()[:, :2] / np.ptp(skeleton()[:, 1]) + [300 + 20 * (t % 2), 200]
+        mask, ones = Mask(0, 0, np.zeros((4, 4), np.uint8)), np.ones(33)
+        trail.add(t, Detection(px, ones, np.zeros((33, 3)), mask, np.zeros((2, 216)), score))
+    return trail
+
+
+def test_who_is_seen_all_the_time_is_kept_though_the_camera_jolts() -> None:
+    times = np.arange(40) / 24
+    assert _is_person(jolting(0.95), times)
+    assert not _is_person(jolting(0.65), times)  # unsure and jumping: a chance find
+    assert not _is_person(jolting(0.95, 15), times)  # too short to be trusted
+
+
+def test_feet_outside_the_picture_are_said() -> None:
+    clip = load_clip(CLIP, Settings())
+    px = np.full((4, 33, 2), 100.0)
+    track = Track(0, np.arange(4), np.zeros((4, 4)), px, np.ones((4, 33)), np.zeros((4, 33, 3)), np.ones(4, bool))
+    people = People((track,), np.zeros((len(clip), 9, 16), np.uint8))
+    assert unseen_notes(people, clip) == ()
+    px[:, 27:33, 1] = clip.height + 50
+    assert "feet" in unseen_notes(people, clip)[0]
