@@ -37,7 +37,7 @@ def tripod(frames: int, eye: Float, target: Float, roll: float = 0.0) -> Float:
 
 
 def hand_held(rng: np.random.Generator, eye: Float, target: Float, fps: float, steps: float = 0.0) -> Float:
-    """A camera carried along eye [T,3] and aimed at target [T,3]; `steps` is how many steps a second the bearer takes."""
+    """A camera carried along eye [T,3], aimed at target [T,3]; its bearer takes `steps` steps a second."""
     frames = len(eye)
     t = np.arange(frames) / fps
     eye = eye + HAND * wander(rng, frames, 0.35, fps)

@@ -52,7 +52,8 @@ class View:
         """OpenGL's projection [4,4]; the picture's centre is the principal point."""
         (w, h), f = self.size, self.focal
         lens = np.array([[2 * f / w, 0, 0, 0], [0, -2 * f / h, 0, 0],
-                         [0, 0, (FAR + NEAR) / (FAR - NEAR), -2 * FAR * NEAR / (FAR - NEAR)], [0, 0, 1, 0]])  # fmt: skip
+                         [0, 0, (FAR + NEAR) / (FAR - NEAR), -2 * FAR * NEAR / (FAR - NEAR)],
+                         [0, 0, 1, 0]])  # fmt: skip
         return np.asarray(lens @ np.linalg.inv(self.world_from_cam))
 
 
@@ -117,6 +118,7 @@ class Stage:
     def _shadow_map(self, side: int) -> tuple[Any, Any]:
         texture = self._gl.depth_texture((side, side))
         texture.compare_func = "<="
+        texture.filter = (self._gl.LINEAR, self._gl.LINEAR)
         texture.repeat_x = texture.repeat_y = False
         return texture, self._gl.framebuffer([], texture)
 
@@ -232,7 +234,7 @@ def open_context() -> Any:
     try:
         import moderngl
 
-        return moderngl.create_standalone_context(backend="egl")
+        return moderngl.create_context(standalone=True, **{"backend": "egl"})  # type: ignore[arg-type]
     except Exception as error:  # the library raises bare exceptions for every missing piece
         raise JoshError(
             "Rendering needs OpenGL without a window: pip install moderngl, and on Debian libegl1 and libgl1-mesa-dri."

@@ -57,7 +57,11 @@ class Set:
     def actor(self, course: Course, height: float | None = None, **style: object) -> Motion:
         """Somebody new on a course."""
         person = make_person(self._body, self.rng, height)
-        style = {"seed": int(self.rng.integers(1 << 30)), "arms": self.among(0.3, 0.55), "lean": self.among(0, 0.08)} | style
+        style = {
+            "seed": int(self.rng.integers(1 << 30)),
+            "arms": self.among(0.3, 0.55),
+            "lean": self.among(0, 0.08),
+        } | style
         return move(person, course, self.frames, self.fps, Style(**style))  # type: ignore[arg-type]
 
     def walk(self, start: tuple[float, float], heading: float, speed: float | None = None, **more: object) -> Course:
@@ -223,7 +227,9 @@ def truncation(s: Set) -> Shot:
 
 def turn_on_spot(s: Set) -> Shot:
     """Turning on the spot by small steps while the camera moves sideways."""
-    actor = s.actor(on_the_spot((0.0, 0.0), s.among(-1, 1), s.side() * s.among(0.9, 1.3), cycle=1.1, phase=s.among(0, 1)))
+    actor = s.actor(
+        on_the_spot((0.0, 0.0), s.among(-1, 1), s.side() * s.among(0.9, 1.3), cycle=1.1, phase=s.among(0, 1))
+    )
     turn = s.side()
     eye = np.array([-0.7 * turn, 1.4, 3.4]) + np.linspace(0, 1, s.frames)[:, None] * [1.5 * turn, 0, 0.1]
     path = cameras.hand_held(s.rng, eye, np.tile([0.0, 0.9, 0.0], (s.frames, 1)), s.fps, steps=1.6)

@@ -176,8 +176,10 @@ def _dress(bare: Float, joints: Float, owner: Int, faces: Int, colors: Colors) -
     mean_of = sparse.diags(1 / np.maximum(np.asarray(beside.sum(1)).ravel(), 1)) @ beside
     vertices = bare.copy()
     cloth = (trunk | legs).astype(float)[:, None]
-    for _ in range(6):  # cloth spans the hollows of the body
-        vertices += 0.5 * cloth * (mean_of @ vertices - vertices)
+    for _ in range(6):  # cloth spans the hollows of the body; it does not creep along it
+        normals = vertex_normals(around, faces, vertices)
+        away = ((mean_of @ vertices - vertices) * normals).sum(1, keepdims=True)
+        vertices += 0.5 * cloth * away * normals
     ankle, knee = joints[7, 1], joints[4, 1]
     low = np.clip((knee - bare[:, 1]) / (knee - ankle), 0, 1)
     amount = CLOTH * (trunk | legs) + HAIR * scalp + SHOE * shoe + (LOOSE * low * legs if colors.leg > 0 else 0.0)

@@ -43,11 +43,13 @@ def main() -> None:
         shot = KINDS[kind](Set(kind, args.seed, body))
         write(shot, args.seed, args.out / f"{kind}_{args.seed}.mp4", args.sheet)
         spent = time.process_time() - begin
-        print(f"{kind}_{args.seed}: {len(shot.cameras)} frames, {spent / len(shot.cameras):.2f} CPU s a frame", flush=True)
+        print(
+            f"{kind}_{args.seed}: {len(shot.cameras)} frames, {spent / len(shot.cameras):.2f} CPU s a frame", flush=True
+        )
 
 
 def shot_of(kind: str, seed: int, body: BodyModel, frames: int | None = None) -> Shot:
-    """The clip of a kind and a seed, or its first frames."""
+    """The clip of a kind and a seed, or one that does the same things in fewer frames."""
     return KINDS[kind](Set(kind, seed, body, frames))
 
 

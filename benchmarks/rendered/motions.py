@@ -214,9 +214,7 @@ def _two_bones(rest: Float, start: Float, end: Float, front: Float) -> tuple[Flo
     return thigh, shin
 
 
-def _finish(
-    person: Person, rotations: Float, root: Float, feet: list[FootPath], frame: Float, seated: Bool
-) -> Motion:
+def _finish(person: Person, rotations: Float, root: Float, feet: list[FootPath], frame: Float, seated: Bool) -> Motion:
     turns, joints = posed_joints(person, rotations, root)
     touches = np.stack([f.touches[frame] for f in feet], 1)
     return Motion(
@@ -233,9 +231,7 @@ def _finish(
     )
 
 
-def _on_seat(
-    motion: Motion, seat: Seat, rotations: Float, feet: list[FootPath], frame: Float, down: Float
-) -> Motion:
+def _on_seat(motion: Motion, seat: Seat, rotations: Float, feet: list[FootPath], frame: Float, down: Float) -> Motion:
     """The motion with the seated pelvis at the height where the buttocks just meet the seat."""
     person, at = motion.person, int(np.argmax(motion.seated))
     for _ in range(4):
@@ -286,4 +282,3 @@ def _about(axis: int, angle: Float) -> Float:
 def _smooth(s: Float) -> Float:
     s = np.clip(s, 0, 1)
     return s * s * (3 - 2 * s)
-

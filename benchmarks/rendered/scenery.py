@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.rendered.grounds import Flat
 from benchmarks.rendered.pieces import Pieces, Texture
-from benchmarks.rendered.textures import GROUNDS, facade, leaves, planks, sky, WALLS
+from benchmarks.rendered.textures import GROUNDS, WALLS, facade, leaves, planks, sky
 from josh_core.types import Float
 
 GROUND_SIZE, GROUND_PPM = 9.6, 160.0  # m and pixels a metre of the ground's picture

@@ -9,9 +9,9 @@ float lookup(sampler2DShadow map, mat4 from_world, vec3 p, float texel, float bi
     vec3 s = (from_world * vec4(p, 1.0)).xyz * 0.5 + 0.5;
     if (any(lessThan(s, vec3(0.0))) || any(greaterThan(s, vec3(1.0)))) return 1.0;
     float sum = 0.0;
-    for (int i = -1; i <= 1; i++) for (int j = -1; j <= 1; j++)
-        sum += texture(map, vec3(s.xy + vec2(i, j) * texel, s.z - bias));
-    return sum / 9.0;
+    for (int i = 0; i < 2; i++) for (int j = 0; j < 2; j++)
+        sum += texture(map, vec3(s.xy + (vec2(i, j) - 0.5) * 1.5 * texel, s.z - bias));
+    return sum / 4.0;
 }
 float sunlit(vec3 p) {
     return lookup(still_shadow, still_from_world, p, 1.0 / 2048.0, 0.0015)
@@ -62,16 +62,22 @@ void main() { p = position; n = normal; q = rest; gl_Position = clip_from_world 
 PERSON_FRAGMENT = (
     """#version 330
 in vec3 p; in vec3 n; in vec3 q; out vec4 color; uniform vec3 eye;
-uniform vec3 skin; uniform vec3 hair; uniform vec3 shirt; uniform vec3 printed; uniform vec3 trousers; uniform vec3 shoes;
+uniform vec3 skin; uniform vec3 hair; uniform vec3 shirt; uniform vec3 printed;
+uniform vec3 trousers; uniform vec3 shoes;
 uniform float neck; uniform float waist; uniform float trouser_end; uniform float shoe_top; uniform float sleeve_end;
 uniform float hairline; uniform float pattern; uniform vec3 chest; uniform vec3 marks[4];
 """
     + _LIGHT
     + """
-float hash(vec3 v) { v = fract(v * vec3(0.1031, 0.1137, 0.1379)); v += dot(v, v.yzx + 19.19); return fract((v.x + v.y) * v.z); }
+float hash(vec3 v) {
+    v = fract(v * vec3(0.1031, 0.1137, 0.1379));
+    v += dot(v, v.yzx + 19.19);
+    return fract((v.x + v.y) * v.z);
+}
 float grain(vec3 v) {
     vec3 i = floor(v), f = fract(v); f = f * f * (3.0 - 2.0 * f);
-    return mix(mix(mix(hash(i), hash(i + vec3(1,0,0)), f.x), mix(hash(i + vec3(0,1,0)), hash(i + vec3(1,1,0)), f.x), f.y),
+    return mix(mix(mix(hash(i), hash(i + vec3(1,0,0)), f.x),
+                   mix(hash(i + vec3(0,1,0)), hash(i + vec3(1,1,0)), f.x), f.y),
                mix(mix(hash(i + vec3(0,0,1)), hash(i + vec3(1,0,1)), f.x),
                    mix(hash(i + vec3(0,1,1)), hash(i + vec3(1,1,1)), f.x), f.y), f.z);
 }
@@ -83,12 +89,16 @@ vec3 worn(out float cloth) {
         vec3 r = q - 0.5 * (marks[0] + marks[1]);
         float back = -r.z;
         float line = back < 0.035 ? 0.052 : back < 0.075 ? 0.03 : back < 0.10 ? -0.01 : -0.07 - hairline;
-        if (r.y > line + edge) { cloth = 0.5; return hair * (0.6 + 0.8 * grain(vec3(q.x * 170.0, q.y * 25.0, q.z * 170.0))); }
+        if (r.y > line + edge) {
+            cloth = 0.5;
+            return hair * (0.6 + 0.8 * grain(vec3(q.x * 170.0, q.y * 25.0, q.z * 170.0)));
+        }
         for (int i = 0; i < 2; i++) {
             vec3 e = q - marks[i];
             if (length(e * vec3(1.0, 1.9, 0.6)) < 0.0155) c = vec3(0.92);
             if (length(e * vec3(1.0, 1.0, 0.6)) < 0.0075) c = vec3(0.1, 0.07, 0.06);
-            if (abs(e.x) < 0.022 && abs(e.y - 0.019 + 4.0 * e.x * e.x) < 0.0045 && e.z > -0.03) c = mix(skin, hair, 0.75);
+            bool brow = abs(e.x) < 0.022 && abs(e.y - 0.019 + 4.0 * e.x * e.x) < 0.0045;
+            if (brow && e.z > -0.03) c = mix(skin, hair, 0.75);
         }
         vec3 m = q - marks[3];
         if (length(m * vec3(0.42, 1.2, 0.3)) < 0.0105 && m.z > -0.03) c = mix(skin, vec3(0.62, 0.2, 0.2), 0.6);
@@ -97,11 +107,15 @@ vec3 worn(out float cloth) {
         if (length((abs(o) - vec3(0.009, 0.011, 0.0)) * vec3(1.0, 1.4, 0.3)) < 0.0042 && o.y < 0.0) c *= 0.5;
         return c;
     }
-    if (q.y < shoe_top + edge) { cloth = 1.0; return q.y < 0.022 ? mix(shoes, vec3(0.35), 0.6) : shoes; }
+    if (q.y < shoe_top + edge) {
+        cloth = 1.0;
+        return q.y < 0.022 ? mix(shoes, vec3(0.35), 0.6) : shoes;
+    }
     if (q.y < waist + edge && abs(q.x) < 0.35) {
         if (q.y < trouser_end + edge) return c;
         cloth = 1.0;
-        return q.y > waist - 0.035 ? 0.4 * trousers : trousers * (1.0 + 0.12 * (grain(q * vec3(160.0, 40.0, 160.0)) - 0.5));
+        if (q.y > waist - 0.035) return 0.4 * trousers;  // belt
+        return trousers * (1.0 + 0.12 * (grain(q * vec3(160.0, 40.0, 160.0)) - 0.5));
     }
     if (abs(q.x) > sleeve_end + edge || (q.y > neck - 0.03 && abs(q.x) < 0.07)) return c;
     cloth = 1.0;
@@ -118,7 +132,8 @@ void main() {
     vec3 m = normalize(n);
     if (!gl_FrontFacing) m = -m;
     if (cloth > 0.9) {  // folds
-        float a = grain(vec3(q.x * 15.0, q.y * 9.0, q.z * 15.0) + 3.0) - 0.5, b = grain(q * vec3(33.0, 18.0, 33.0)) - 0.5;
+        float a = grain(vec3(q.x * 15.0, q.y * 9.0, q.z * 15.0) + 3.0) - 0.5;
+        float b = grain(q * vec3(33.0, 18.0, 33.0)) - 0.5;
         m = normalize(m + 0.4 * vec3(a, 0.6 * b, -a) + 0.22 * vec3(-b, 0.0, b));
     }
     vec3 v = normalize(eye - p);
@@ -137,7 +152,8 @@ SKY_FRAGMENT = """#version 330
 in vec2 c; uniform mat3 world_from_cam; uniform vec3 lens; uniform sampler2D picture; out vec4 color;
 void main() {  // lens: half width and half height over the focal length
     vec3 d = normalize(world_from_cam * vec3(c.x * lens.x, -c.y * lens.y, 1.0));
-    color = vec4(texture(picture, vec2(atan(d.x, d.z) / 6.2831853 + 0.5, acos(clamp(d.y, -1.0, 1.0)) / 3.14159265)).rgb, 1.0);
+    vec2 t = vec2(atan(d.x, d.z) / 6.2831853 + 0.5, acos(clamp(d.y, -1.0, 1.0)) / 3.14159265);
+    color = vec4(texture(picture, t).rgb, 1.0);
 }
 """
 

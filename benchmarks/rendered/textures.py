@@ -45,7 +45,9 @@ def _blotches(rng: Rng, image: Float, count: int, largest: int) -> Float:
 def _specks(rng: Rng, image: Float, count: int) -> Float:
     """Small stones, leaves and chewing gum."""
     height, width = image.shape[:2]
-    for x, y, r in zip(rng.integers(0, width, count), rng.integers(0, height, count), rng.integers(1, 4, count)):
+    for x, y, r in zip(
+        rng.integers(0, width, count), rng.integers(0, height, count), rng.integers(1, 4, count), strict=True
+    ):
         color = rng.uniform(0.12, 0.85) * rng.uniform(0.8, 1.0, 3)
         cv2.circle(image, (int(x), int(y)), int(r), color.tolist(), -1, cv2.LINE_AA)
     return image
@@ -55,7 +57,10 @@ def _cracks(rng: Rng, image: Float, count: int, stride: float) -> Float:
     height, width = image.shape[:2]
     for _ in range(count):
         turns = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, 0.5, int(rng.integers(6, 25))))
-        way = np.cumsum(stride * np.stack([np.cos(turns), np.sin(turns)], 1), 0) + rng.uniform(0, 1, 2) * (width, height)
+        way = np.cumsum(stride * np.stack([np.cos(turns), np.sin(turns)], 1), 0) + rng.uniform(0, 1, 2) * (
+            width,
+            height,
+        )
         cv2.polylines(image, [way.astype(np.int32)], False, (0.16, 0.15, 0.14), 1, cv2.LINE_AA)
     return image
 
@@ -91,7 +96,7 @@ def asphalt(rng: Rng, width_m: float, height_m: float, ppm: float) -> Float:
     for _ in range(int(0.06 * width_m * height_m) + 1):
         spot = ((rng.uniform(0, w), rng.uniform(0, h)), tuple(rng.uniform(0.5, 1.6, 2) * ppm), rng.uniform(-9, 9))
         patch = np.zeros((h, w), np.float32)
-        corners = cv2.boxPoints(spot).astype(np.int32)  # type: ignore[arg-type]
+        corners = cv2.boxPoints(spot).astype(np.int32)
         cv2.fillPoly(patch, [corners], (1.0,))
         image *= (1 - rng.uniform(0.1, 0.25) * patch)[..., None]
         cv2.polylines(image, [corners], True, (0.15, 0.15, 0.15), 2, cv2.LINE_AA)
@@ -108,7 +113,9 @@ def planks(rng: Rng, width_m: float, height_m: float, ppm: float) -> Float:
     image = _tinted(tone, 0.14 * shade + 0.13 * grain + 0.06 * noise(rng, h, w, 150, 4)) * (0.35 + 0.65 * on)[..., None]
     for _ in range(int(5 * width_m * height_m)):
         centre = (int(rng.integers(w)), int(rng.integers(h)))
-        cv2.ellipse(image, centre, (int(0.02 * ppm), int(0.01 * ppm)), 0, 0, 360, (0.4 * tone).tolist(), -1, cv2.LINE_AA)
+        cv2.ellipse(
+            image, centre, (int(0.02 * ppm), int(0.01 * ppm)), 0, 0, 360, (0.4 * tone).tolist(), -1, cv2.LINE_AA
+        )
     return np.clip(image, 0, 1)
 
 
@@ -166,7 +173,11 @@ GROUNDS: dict[str, Callable[[Rng, float, float, float], Float]] = {
     "grass": grass,
     "concrete": concrete,
 }
-WALLS: dict[str, Callable[[Rng, float, float, float], Float]] = {"brick": brick, "plaster": plaster, "concrete": concrete}
+WALLS: dict[str, Callable[[Rng, float, float, float], Float]] = {
+    "brick": brick,
+    "plaster": plaster,
+    "concrete": concrete,
+}
 
 
 def facade(rng: Rng, width_m: float, height_m: float, ppm: float) -> Float:
@@ -196,8 +207,8 @@ def _opening(rng: Rng, image: Float, box: tuple[float, float, float, float], ppm
     if door:
         inside = _tinted(rng.uniform(0.1, 0.5, 3), 0.2 * noise(rng, high, wide, 6, 2))
         for k in range(3):
-            cv2.rectangle(inside, (wide // 6, int(high * (0.06 + 0.31 * k))),
-                          (wide * 5 // 6, int(high * (0.3 + 0.31 * k))), rng.uniform(0.1, 0.5, 3).tolist(), 2)  # fmt: skip
+            panel = (wide // 6, int(high * (0.06 + 0.31 * k))), (wide * 5 // 6, int(high * (0.3 + 0.31 * k)))
+            cv2.rectangle(inside, *panel, rng.uniform(0.1, 0.5, 3).tolist(), 2)
     else:
         inside = _tinted(np.array([0.18, 0.21, 0.25]), 0.35 * noise(rng, high, wide, 40, 4))
         for _ in range(4):

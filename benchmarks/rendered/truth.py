@@ -84,7 +84,7 @@ class Record:
         for k, motion in enumerate(shot.motions):
             seen = np.array(self.seen)[:, k]
             arrays |= {f"person{k}_{name}": value for name, value in _person(shot, motion, seen).items()}
-        np.savez_compressed(path, **arrays)
+        np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
 
 def _person(shot: Shot, motion: Motion, seen: Int) -> dict[str, Float]:
@@ -111,8 +111,11 @@ def _person(shot: Shot, motion: Motion, seen: Int) -> dict[str, Float]:
 
 def foot_gaps(shot: Shot, motion: Motion) -> Float:
     """Lowest point of each shoe over the ground [T,2], m."""
-    soles = [np.flatnonzero((motion.person.weights[:, [7 + s, 10 + s]].sum(1) > 0.5) & (motion.person.dressed[:, 1] < 1e-6))
-             for s in (0, 1)]  # fmt: skip
+    person = motion.person
+    soles = [
+        np.flatnonzero((person.weights[:, [7 + side, 10 + side]].sum(1) > 0.5) & (person.dressed[:, 1] < 1e-6))
+        for side in (0, 1)
+    ]
     gaps = np.zeros((len(motion.root), 2))
     for frame in range(len(gaps)):
         mesh = motion.vertices(frame)
