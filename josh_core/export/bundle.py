@@ -16,6 +16,7 @@ import numpy as np
 
 from josh_core.errors import ResultError
 from josh_core.export.colors import person_color
+from josh_core.settings import MODES
 from josh_core.types import Float, Int, PersonMotion, PointCloud, Reconstruction
 
 FORMAT, VERSION = "josh-result", 1
@@ -26,7 +27,7 @@ _REQUIRED = (
     "scale_source",
 )  # fmt: skip
 _CHOICES = {
-    "mode": ("baseline", "fast", "refine"),
+    "mode": MODES,
     "camera": ("moving", "rotating", "static"),
     "scale_source": ("contact", "height", "assumed"),
 }
