@@ -101,6 +101,10 @@ class BodyModel(nn.Module):
         move = transl[:, None]
         return BodyPoints(joints + move, contacts + move, landmarks + move)
 
+    def joints(self, betas: Tensor, rotations: Tensor) -> Tensor:
+        """Joints alone [B,24,3] at translation zero; betas [B,10], rotations [B,24,3,3]."""
+        return self._pose_joints(rotations, self.rest_joints(betas))[1]
+
     def vertices(self, betas: Tensor, rotations: Tensor, transl: Tensor) -> Tensor:
         """The whole posed mesh [B,V,3] through smplx; arguments as for `points`."""
         self._check(betas, rotations, transl)

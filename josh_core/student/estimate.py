@@ -1,0 +1,138 @@
+"""The shipped student on one person's track: what it says about every frame, each number with its deviation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from josh_core.body import BodyModel
+from josh_core.bodyfit.observations import Observations, gather_observations
+from josh_core.geometry import interpolate_linear, interpolate_rotations, rotmat_to_rotvec
+from josh_core.student.features import KINDS, Seen, inputs
+from josh_core.student.motions import FPS
+from josh_core.student.network import Answer, Student, load_student
+from josh_core.student.parts import part_of
+from josh_core.types import CameraPath, Clip, Float, Int, People
+
+TRAVEL_SECONDS = 1 / 15  # to either side, over which the direction of travel is taken
+UNKNOWN = 0.5  # contact probability of points of which the student says nothing
+HEIGHT = 1.67  # m, only for the observations' left-right check; the student sees rays
+
+
+@dataclass(frozen=True)
+class StudentEstimate:
+    """One person, frame by frame. Camera axes are OpenCV; the scale is that of the average body."""
+
+    frames: Int  # [n] clip frames
+    rotations: Float  # [n,24,3,3] local, 0 is the root in camera axes
+    rotation_sigma: Float  # [n,24] rad
+    betas: Float  # [10]
+    betas_sigma: Float  # [10]
+    pelvis: Float  # [n,3] m in the camera
+    depth_sigma: Float  # [n] share of the depth
+    landmarks: Float  # [n,33,3] m about the middle of the hips, camera axes
+    landmark_sigma: Float  # [n,33] m
+    up: Float  # [n,3] unit, gravity's opposite in the camera
+    up_sigma: Float  # [n] rad
+    velocity: Float  # [n,3] m/s of the pelvis in the world, in the axes of the root
+    velocity_sigma: Float  # [n] m/s
+    contact: Float  # [n,C] probability in the order of the body's contact points
+    known: Float  # [C] True for the contact points that the student judges
+
+
+@cache
+def shipped() -> Student:
+    """The weights that come with the package, read once."""
+    return load_student()
+
+
+def estimate_people(people: People, cameras: CameraPath, clip: Clip, body: BodyModel) -> tuple[StudentEstimate, ...]:
+    """The shipped student's estimate of every track."""
+    return tuple(
+        estimate(shipped(), gather_observations(track, cameras, clip, HEIGHT), track.frames, cameras, body, clip.times)
+        for track in people.tracks
+    )
+
+
+def estimate(  # noqa: PLR0913, PLR0917
+    net: Student, obs: Observations, frames: Int, cameras: CameraPath, body: BodyModel, times: Float
+) -> StudentEstimate:
+    """What `net` says of one person. frames: [n] clip frames of `obs`; times: [T] s of the clip's frames."""
+    at = np.arange(obs.times[0], obs.times[-1] + 0.5 / FPS, 1 / FPS)  # the network was taught 30 frames a second
+    given = inputs(see(obs, cameras, times, at))
+    with torch.no_grad():
+        said = net(given.features[None])
+    back = np.abs(at[None] - obs.times[:, None]).argmin(1)
+    return _to_camera(said, given.sight[back], given.size[back], given.middle[back], (back, frames, body))
+
+
+def see(obs: Observations, cameras: CameraPath, times: Float, at: Float) -> Seen:
+    """Observations of one person resampled to the times `at` [m] s, and the camera's motion there."""
+    raw = obs.guess @ obs.sight  # rows x S = S^T x: axes of the line of sight
+    turned = interpolate_rotations(cameras.world_from_cam[:, :3, :3], times, at)
+    step = rotmat_to_rotvec(turned[:-1].swapaxes(-1, -2) @ turned[1:]) * FPS
+    turn = np.concatenate([step, step[-1:]]) if len(step) else np.zeros((len(at), 3))
+    centre = cameras.world_from_cam[:, :3, 3]
+    later, sooner = (interpolate_linear(centre, times, at + s * TRAVEL_SECONDS) for s in (1, -1))
+    moved = np.einsum("nji,nj->ni", turned, later - sooner)
+    travel = moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-9) * (cameras.kind == "moving")
+    kind = np.tile(np.eye(3)[KINDS.index(cameras.kind)], (len(at), 1))
+    rays, visibility, guess = (interpolate_linear(x, obs.times, at) for x in (obs.rays, obs.visibility, raw))
+    return Seen(*(torch.as_tensor(x, dtype=torch.float32) for x in (rays, visibility, guess, turn, travel, kind)))
+
+
+def _to_camera(
+    said: Answer, sight: Tensor, size: Tensor, middle: Tensor, about: tuple[Int, Int, BodyModel]
+) -> StudentEstimate:
+    """From the axes of sight to the camera, at the rows `back` of the answer."""
+    back, frames, body = about
+    n = len(back)
+    rotations = said.rotations[0, back].clone()
+    rotations[:, 0] = sight @ rotations[:, 0]
+    betas = said.betas[0].mean(0)
+    with torch.no_grad():
+        posed = body.points(betas.expand(n, -1), rotations, torch.zeros(n, 3))
+    hips = posed.landmarks[:, 23:25].mean(1, keepdim=True)
+    depth = said.log_depth[0, back].exp() / size
+    flat = said.offset[0, back] * size[:, None] + middle
+    pelvis = torch.cat([flat * depth[:, None], depth[:, None]], 1)
+    sigma = {name: value[0, back] for name, value in said.sigma.items()}
+    from_joints = body.landmark_joints + body.landmark_skin * body.landmark_joints.new_tensor(_nearest_joints())
+    probability = torch.sigmoid(said.touch[0, back]).double().numpy()
+    rows = [part_of(name) for name in body.contact_names]
+    contact = np.stack([probability[:, r].min(1) if r else np.full(n, UNKNOWN) for r in rows], 1)
+    arrays = {
+        "rotations": rotations,
+        "rotation_sigma": sigma["rotations"],
+        "betas": betas,
+        "betas_sigma": sigma["betas"].mean(0),
+        "pelvis": (sight @ pelvis[..., None])[..., 0],
+        "depth_sigma": sigma["log_depth"][:, 0],
+        "landmarks": posed.landmarks - hips,
+        "landmark_sigma": sigma["joints"] @ from_joints.mT,
+        "up": (sight @ said.up[0, back][..., None])[..., 0],
+        "up_sigma": sigma["up"][:, 0],
+        "velocity": said.velocity[0, back],
+        "velocity_sigma": sigma["velocity"][:, 0],
+    }
+    plain = {name: value.double().numpy() for name, value in arrays.items()}
+    return StudentEstimate(frames=frames, contact=contact, known=np.array([bool(r) for r in rows]), **plain)
+
+
+@cache
+def _nearest_joints() -> tuple[tuple[float, ...], ...]:
+    """[33][24] one-hot: the joint whose deviation a landmark on the skin shares."""
+    from josh_core.body.names import JOINTS, LANDMARKS
+
+    stem = {"pinky": "hand", "index": "hand", "thumb": "hand", "heel": "ankle", "foot": "foot"}
+    rows = []
+    for name in LANDMARKS:
+        side = next((s for s in ("left", "right") if s in name.split("_")), "left")
+        part = next((p for p in name.split("_") if p not in ("left", "right")), name)
+        joint = f"{side}_{'foot' if name.endswith('foot_index') else stem.get(part, part)}"
+        rows.append(tuple(float(j == (joint if joint in JOINTS else "head")) for j in JOINTS))
+    return tuple(rows)

@@ -1,0 +1,45 @@
+"""The student's estimate as evidence beside other evidence: 3D landmarks for the body fit, contact of the feet.
+
+What the landmark network and the student say is not independent, since the one looks at the other's output. Two such
+Gaussians are joined by covariance intersection with equal shares (Julier and Uhlmann 1997): never surer than is safe.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from josh_core.bodyfit.observations import BONE_FROM, BONE_TO, Observations
+from josh_core.student.estimate import StudentEstimate
+from josh_core.types import Contacts, Float
+
+MOST_ODDS = 4.0  # log odds: nobody is surer of a contact than 0.98
+SHARE = 0.5  # of the student's log odds beside those of image motion
+
+
+def with_student(obs: Observations, said: StudentEstimate) -> Observations:
+    """Observations whose bones and 3D guess are the student's and the landmark network's together."""
+    bones = said.landmarks[:, BONE_TO] - said.landmarks[:, BONE_FROM]
+    sigma = np.hypot(said.landmark_sigma[:, BONE_TO], said.landmark_sigma[:, BONE_FROM])[..., None]
+    theirs, mine = obs.bone_sigma**-2.0, np.broadcast_to(sigma**-2.0, obs.bone_sigma.shape)
+    # Weights are given in the axes of the line of sight; so are the bones while they are mixed.
+    mixed = (theirs * (obs.bones @ obs.sight) + mine * (bones @ obs.sight)) / (theirs + mine)
+    return replace(
+        obs,
+        bones=mixed @ obs.sight.swapaxes(-1, -2),
+        bone_sigma=(0.5 * (theirs + mine)) ** -0.5,
+        guess=said.landmarks,
+    )
+
+
+def contacts_with_student(contacts: Contacts, said: StudentEstimate) -> Contacts:
+    """Contact probabilities whose log odds are a mean of image motion's and the student's, where it judges."""
+    odds = SHARE * _odds(said.contact) + (1 - SHARE) * _odds(contacts.probability)
+    return replace(contacts, probability=np.where(said.known, 1 / (1 + np.exp(-odds)), contacts.probability))
+
+
+def _odds(probability: Float) -> Float:
+    least = 1 / (1 + np.exp(MOST_ODDS))
+    p = np.clip(probability, least, 1 - least)
+    return np.log(p / (1 - p))

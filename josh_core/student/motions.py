@@ -1,0 +1,176 @@
+"""Motions to train on: motion capture and random poses on random bodies, re-timed, mirrored, turned, set on the ground.
+
+Everything is on a floor at y = 0, +Y up, metres, at FPS frames a second. A seed makes the whole pool.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter1d
+
+from josh_core.body import BodyModel
+from josh_core.bodyfit.pose_prior import PosePrior, pose_prior
+from josh_core.geometry import rotmat_to_rotvec, rotvec_to_rotmat
+from josh_core.student.parts import part_columns
+from josh_core.types import Bool, Float
+
+FPS = 30.0
+ASSET = Path(__file__).parent / "assets" / "mocap.npz"
+MIRRORED = np.array([0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22])
+UPPER = np.array([3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23])
+ENDS = [10, 11, 22, 23]  # toes and fingers hardly turn
+# How often a clip is drawn: everyday motion more, acrobatics less (a choice, not a measurement).
+OFTEN = {"walk": 8.0, "run": 3.0, "crawl": 0.7, "backflip": 0.3, "cartwheel": 0.5, "roll": 0.5, "spin": 0.5}
+TEMPO = (0.6, 1.4)
+STILL = 0.25  # m/s, slower points may touch
+NEAR = 0.05  # m over the floor, lower points may touch
+
+
+@dataclass(frozen=True)
+class Pool:
+    """M motions of T frames, world frame (floor y = 0)."""
+
+    rotations: Float  # [M,T,24,3,3] f32 local; 0 is the root in the world
+    transl: Float  # [M,T,3] f32 m
+    betas: Float  # [M,10] f32
+    joints: Float  # [M,T,24,3] f32 m
+    landmarks: Float  # [M,T,33,3] f32 m
+    touch: Bool  # [M,T,P] contact of parts.PARTS
+
+
+@dataclass(frozen=True)
+class _Source:
+    turned: Float  # [T,24,3,3]
+    pelvis: Float  # [T,3] leg lengths
+    weight: float
+
+
+def make_pool(body: BodyModel, count: int, frames: int, seed: int) -> Pool:
+    """`count` motions of `frames` frames."""
+    rng, sources, prior = np.random.default_rng(seed), _sources(), pose_prior()
+    made = []
+    for _ in range(count):
+        turned, pelvis = _vary(rng, sources, prior, frames)
+        betas = rng.normal(size=10) * np.r_[1.0, np.full(9, 0.7)]
+        made.append(_ground(body, betas, turned, pelvis))
+    return Pool(*(np.stack(column) for column in zip(*made, strict=True)))
+
+
+def smooth_noise(rng: np.random.Generator, n: int, shape: tuple[int, ...], frames: float) -> Float:
+    """Noise [n,*shape] of standard deviation 1 that changes over about `frames` frames."""
+    pad = 4 * int(frames)
+    noise = gaussian_filter1d(rng.normal(size=(n + 2 * pad, *shape)), frames, axis=0)[pad : pad + n]
+    return noise * np.sqrt(2 * np.sqrt(np.pi) * frames)
+
+
+def _sources() -> list[_Source]:
+    with np.load(ASSET, allow_pickle=False) as stored:
+        names = sorted(key.removesuffix("_pelvis") for key in stored.files if key.endswith("_pelvis"))
+        return [
+            _Source(
+                rotvec_to_rotmat(stored[f"{name}_rotvec"].astype(np.float64)),
+                stored[f"{name}_pelvis"].astype(np.float64),
+                OFTEN.get(name, 1.5),
+            )
+            for name in names
+        ]
+
+
+def _cut(rng: np.random.Generator, sources: list[_Source], n: int) -> tuple[Float, Float]:
+    """n frames of a random clip at a random tempo, there and back again where it is short, perhaps mirrored."""
+    weights = np.array([s.weight for s in sources])
+    source = sources[rng.choice(len(sources), p=weights / weights.sum())]
+    last, tempo = len(source.pelvis) - 1, rng.uniform(*TEMPO)
+    at = rng.uniform(0, max(0.0, last - n * tempo)) + tempo * np.arange(n)
+    at = last - np.abs(last - at % (2 * last))
+    low = np.clip(at.astype(int), 0, last - 1)
+    share = at - low
+    step = rotmat_to_rotvec(source.turned[low].swapaxes(-1, -2) @ source.turned[low + 1])
+    turned = source.turned[low] @ rotvec_to_rotmat(step * share[:, None, None])
+    pelvis = source.pelvis[low] * (1 - share[:, None]) + source.pelvis[low + 1] * share[:, None]
+    if rng.random() < 0.5:
+        mirror = np.diag([-1.0, 1, 1])
+        return mirror @ turned[:, MIRRORED] @ mirror, pelvis * [-1, 1, 1]
+    return turned, pelvis
+
+
+def _random_pose(rng: np.random.Generator, prior: PosePrior, n: int) -> Float:
+    """Slowly changing joints [n,24,3,3] within the pose prior."""
+    sigma = np.minimum(prior.sigma, 1.2)
+    sigma[0] = 0
+    middle = prior.mean + sigma * rng.uniform(0.5, 1.1) * rng.normal(size=(24, 3))
+    vectors = middle + sigma * rng.uniform(0.1, 0.6) * smooth_noise(rng, n, (24, 3), rng.uniform(6, 25))
+    vectors = np.clip(vectors, prior.least, prior.most)
+    vectors[:, ENDS] *= 0.3
+    return rotvec_to_rotmat(vectors)
+
+
+def _vary(rng: np.random.Generator, sources: list[_Source], prior: PosePrior, n: int) -> tuple[Float, Float]:
+    """A varied motion: rotations [n,24,3,3] and pelvis [n,3] in leg lengths."""
+    turned, pelvis = _cut(rng, sources, n)
+    kind = rng.random()
+    if kind < 0.15:  # the upper body of another motion
+        turned[:, UPPER] = _cut(rng, sources, n)[0][:, UPPER]
+    elif kind < 0.4:  # free arms and spine
+        turned[:, UPPER] = _random_pose(rng, prior, n)[:, UPPER]
+    elif kind < 0.7:  # everything free, the trunk leaning
+        turned[:, 1:] = _random_pose(rng, prior, n)[:, 1:]
+        turned[:, 0] = rotvec_to_rotmat(rng.normal(0, 0.35, 3) + 0.1 * smooth_noise(rng, n, (3,), 15))
+        pelvis = np.tile(pelvis[:1], (n, 1))
+    sigma = np.minimum(prior.sigma, 0.5)
+    sigma[0] = [0.12, 0.12, 0.08]
+    sigma[[7, 8]] *= 0.5  # feet lie flat more often than not
+    wobble = sigma * rng.uniform(0, 0.4) * (rng.normal(size=(24, 3)) + 0.5 * smooth_noise(rng, n, (24, 3), 12))
+    turned = turned @ rotvec_to_rotmat(wobble)
+    heading = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, 0.008) + 0.008 * smooth_noise(rng, n, (), 20))
+    about_y = rotvec_to_rotmat(np.c_[0 * heading, heading, 0 * heading])
+    turned[:, 0] = about_y @ turned[:, 0]
+    step = np.diff(pelvis, axis=0, prepend=pelvis[:1]) * [1, 0, 1]
+    way = np.cumsum((about_y @ step[..., None])[..., 0], axis=0)
+    return turned, np.c_[way[:, 0], pelvis[:, 1], way[:, 2]]
+
+
+def _ground(body: BodyModel, betas: Float, turned: Float, pelvis: Float) -> tuple[Float, ...]:
+    """The fields of Pool for one motion: the lowest point on the floor unless it flies, touching feet held still."""
+    n = len(turned)
+    with torch.no_grad():
+        posed = body.points(
+            torch.as_tensor(betas, dtype=torch.float32).expand(n, -1),
+            torch.as_tensor(turned, dtype=torch.float32),
+            torch.zeros(n, 3),
+        )
+    joints, contacts, landmarks = (x.double().numpy() for x in (posed.joints, posed.contacts, posed.landmarks))
+    leg = np.linalg.norm(joints[0, 4] - joints[0, 1]) + np.linalg.norm(joints[0, 7] - joints[0, 4])
+    feet = np.stack([contacts[:, c].mean(1) for c in part_columns(body, feet_only=True)], 1)  # [n,6,3]
+    low = contacts[..., 1].min(1)
+    carried = pelvis[:, 1] * leg - joints[:, 0, 1]
+    carried = carried - np.percentile(carried + low, 15)
+    flies = carried + low > 0.1
+    height = gaussian_filter1d(np.where(flies, carried, -low), 1.0)
+    path = _held(feet, pelvis[:, [0, 2]] * leg - joints[:, 0, [0, 2]], low, flies)
+    transl = np.c_[path[:, 0], height, path[:, 1]]
+    world = np.stack([contacts[:, c].mean(1) for c in part_columns(body)], 1) + transl[:, None]
+    lowest = np.stack([contacts[:, c, 1].min(1) for c in part_columns(body)], 1) + height[:, None]
+    speed = np.linalg.norm(np.gradient(world, axis=0), axis=-1) * FPS
+    touch = (speed < STILL) & (lowest < NEAR)
+    floats = (turned, transl, betas, joints + transl[:, None], landmarks + transl[:, None])
+    return (*(x.astype(np.float32) for x in floats), touch)
+
+
+def _held(feet: Float, free: Float, low: Float, flies: Bool) -> Float:
+    """Horizontal translation [n,2] m that keeps the lowest foot parts still; `free` [n,2] where nothing touches.
+
+    feet: [n,6,3] m of the body at translation zero; low: [n] m, its lowest point.
+    """
+    above = feet[..., 1] - low[:, None]
+    hold = np.exp(-above / 0.012) * (above < 0.05) * ~flies[:, None]
+    hold = gaussian_filter1d(np.minimum(hold[1:], hold[:-1]), 0.7, axis=0)
+    total = hold.sum(1, keepdims=True)
+    stand = -(hold[..., None] * np.diff(feet[..., [0, 2]], axis=0)).sum(1) / np.maximum(total, 1e-6)
+    share = np.clip(total / 0.3, 0, 1)
+    step = share * stand + (1 - share) * np.diff(free, axis=0)
+    return np.concatenate([np.zeros((1, 2)), np.cumsum(step, axis=0)])

@@ -1,0 +1,133 @@
+"""The student: a temporal convolution from features of one person to body, place, gravity, motion and contact.
+
+Each answer comes with a standard deviation, learnt from the network's own errors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from josh_core.errors import WeightsError
+from josh_core.student.features import SIZE
+from josh_core.student.parts import PARTS
+
+WEIGHTS = Path(__file__).parent / "assets" / "student.safetensors"
+WIDTH = 192
+DILATIONS = (1, 2, 4, 8, 2, 4)  # sees 43 frames, one and a half seconds
+USUAL_LOG_DEPTH = -0.8  # of log_depth: keeps the first answers near the truth
+# Answers in the order of the last layer, and the standard deviations that follow them.
+ANSWERS = {"rotations": 144, "betas": 10, "log_depth": 1, "offset": 2, "up": 3, "velocity": 3, "touch": len(PARTS)}
+SIGMAS = {"rotations": 24, "joints": 24, "betas": 10, "log_depth": 1, "offset": 1, "up": 1, "velocity": 1}
+LEAST, MOST = -5.0, 2.0  # of a log standard deviation
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the network says, in the axes of sight; see simulate.Truth for the meaning of each field."""
+
+    rotations: Tensor  # [B,T,24,3,3]
+    betas: Tensor  # [B,T,10]
+    log_depth: Tensor  # [B,T]
+    offset: Tensor  # [B,T,2]
+    up: Tensor  # [B,T,3] unit
+    velocity: Tensor  # [B,T,3] m/s
+    touch: Tensor  # [B,T,P] log odds
+    sigma: dict[str, Tensor]  # standard deviations by the names of SIGMAS, [B,T,n]; rotations rad, joints m
+
+
+class _Block(nn.Module):
+    def __init__(self, dilation: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(WIDTH)
+        self.over_time = nn.Conv1d(WIDTH, WIDTH, 3, padding=dilation, dilation=dilation, padding_mode="zeros")
+        self.mix = nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.over_time(self.norm(x).mT).mT
+        return x + self.mix(nn.functional.gelu(h))
+
+
+class Student(nn.Module):
+    """Features [B,T,SIZE] at 30 frames a second -> Answer. Any T of at least one."""
+
+    mean: Tensor  # [SIZE] of the training features
+    std: Tensor  # [SIZE]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter = nn.Sequential(nn.Linear(SIZE, WIDTH), nn.GELU(), nn.Linear(WIDTH, WIDTH))
+        self.blocks = nn.Sequential(*[_Block(d) for d in DILATIONS])
+        self.leave = nn.Sequential(
+            nn.LayerNorm(WIDTH), nn.Linear(WIDTH, sum(ANSWERS.values()) + sum(SIGMAS.values()))
+        )
+        last = self.leave[1]
+        assert isinstance(last, nn.Linear)
+        nn.init.normal_(last.weight, std=0.01)
+        bias = torch.zeros_like(last.bias)
+        bias[:144] = torch.tensor([1.0, 0, 0, 0, 1, 0]).repeat(24)
+        bias[:6] = torch.tensor([1.0, 0, 0, 0, -1, 0])  # the person stands upright in an OpenCV camera
+        bias[sum(ANSWERS.values()) :] = -1.5
+        last.bias.data = bias
+        self.register_buffer("mean", torch.zeros(SIZE))
+        self.register_buffer("std", torch.ones(SIZE))
+
+    def forward(self, features: Tensor) -> Answer:
+        assert features.ndim == 3 and features.shape[-1] == SIZE, "features: [B,T,SIZE]"
+        out = self.leave(self.blocks(self.enter((features - self.mean) / self.std)))
+        answers, sigmas = out.split([sum(ANSWERS.values()), sum(SIGMAS.values())], -1)
+        said = dict(zip(ANSWERS, answers.split(list(ANSWERS.values()), -1), strict=True))
+        sigma = dict(zip(SIGMAS, sigmas.clamp(LEAST, MOST).exp().split(list(SIGMAS.values()), -1), strict=True))
+        return Answer(
+            rotations=_rotations(said["rotations"].unflatten(-1, (24, 6))),
+            betas=said["betas"],
+            log_depth=said["log_depth"][..., 0] + USUAL_LOG_DEPTH,
+            offset=said["offset"],
+            up=nn.functional.normalize(said["up"] + torch.tensor([0.0, -1.0, 0.0]).to(out), dim=-1, eps=1e-6),
+            velocity=said["velocity"],
+            touch=said["touch"],
+            sigma=sigma,
+        )
+
+
+def _rotations(rows: Tensor) -> Tensor:
+    """Rotations [...,3,3] of 6D [...,6], the first two rows (Zhou et al. 2019); finite for zero rows."""
+    a = nn.functional.normalize(rows[..., :3] + 1e-7, dim=-1)
+    b = rows[..., 3:] - (a * rows[..., 3:]).sum(-1, keepdim=True) * a
+    b = nn.functional.normalize(b, dim=-1, eps=1e-6)
+    return torch.stack([a, b, torch.linalg.cross(a, b)], -2)
+
+
+def save_student(net: Student, path: Path) -> None:
+    """Weights in half precision, without pickle; written whole or not at all."""
+    half = {name: value.detach().half().contiguous() for name, value in net.state_dict().items()}
+    temporary = path.with_suffix(".part")
+    save_file(half, temporary)
+    temporary.replace(path)
+
+
+def load_student(path: Path = WEIGHTS) -> Student:
+    """The network with the weights of a file. Raises WeightsError when the file is missing or of another network."""
+    net = Student()
+    try:
+        stored = load_file(path)
+        net.load_state_dict({name: value.float() for name, value in stored.items()}, strict=True)
+    except (OSError, SafetensorError, RuntimeError):
+        raise WeightsError(
+            f"The student's weights {path.name!r} are missing or of another network; "
+            "`python -m josh_core train` makes them."
+        ) from None
+    return net.eval()
+
+
+def angle(a: Tensor, b: Tensor) -> Tensor:
+    """Angle [...] in rad between rotations [...,3,3]; its gradient is finite at zero."""
+    chord = ((a - b) ** 2).sum((-1, -2)) / 8  # sin^2 of half the angle
+    return 2 * torch.asin((chord + 1e-12).clamp(0, 1 - 1e-6).sqrt())
+
+
