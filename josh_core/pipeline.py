@@ -14,7 +14,7 @@ import torch
 
 from josh_core import __version__, modes
 from josh_core.body.model import load_body
-from josh_core.bodyfit.fit import fit_bodies
+from josh_core.bodyfit.fit import fit_observed, observe_people
 from josh_core.clip.load import load_clip
 from josh_core.errors import WeightsError
 from josh_core.evidence import Evidence, evidence_of
@@ -26,6 +26,8 @@ from josh_core.progress import Progress
 from josh_core.scene import reconstruct_scene, undistort_clip
 from josh_core.scene.zoom import zoom_notes
 from josh_core.settings import MODES, Settings
+from josh_core.student.estimate import estimate_people
+from josh_core.student.evidence import contacts_with_student, with_student
 from josh_core.tracking.masks import without_overlay
 from josh_core.tracking.tracker import find_people
 from josh_core.tracking.unseen import unseen_notes
@@ -60,8 +62,14 @@ def gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
         clip = replace(clip, notes=(*clip.notes, *zoom_notes(scene.cameras)))
         clip, people = undistort_clip(clip, people, scene.cameras)
     with progress.stage("bodies"):
-        bodies = fit_bodies(people, scene.cameras, clip, body, settings, progress)
-    return replace(evidence_of(clip, people, scene, bodies, body, progress), licences=LICENCES)
+        observed = observe_people(people, scene.cameras, clip, settings.height_m)
+        said = estimate_people(people, observed, scene.cameras, clip.times, body) if settings.use_student else ()
+        observed = tuple(map(with_student, observed, said)) or observed
+        bodies = fit_observed(people, observed, scene.cameras.focal, body, settings.height_m, progress)
+    evidence = evidence_of(clip, people, scene, bodies, body, progress)
+    if said:
+        evidence = replace(evidence, contacts=tuple(map(contacts_with_student, evidence.contacts, said)))
+    return replace(evidence, licences=LICENCES)
 
 
 def assemble(evidence: Evidence, settings: Settings, progress: Progress) -> dict[str, Reconstruction]:

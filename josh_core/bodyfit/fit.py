@@ -40,14 +40,33 @@ def fit_bodies(
 
     The height in the settings is that of the first person. The same input gives the same result.
     """
+    observed = observe_people(people, cameras, clip, settings.height_m)
+    return fit_observed(people, observed, cameras.focal, body, settings.height_m, progress)
+
+
+def observe_people(people: People, cameras: CameraPath, clip: Clip, height_m: float | None) -> tuple[Observations, ...]:
+    """What every track says; height_m: of the first person, where it is known."""
+    return tuple(
+        gather_observations(track, cameras, clip, height_m if k == 0 and height_m else HEIGHT)
+        for k, track in enumerate(people.tracks)
+    )
+
+
+def fit_observed(
+    people: People,
+    observed: tuple[Observations, ...],
+    focal: float,
+    body: BodyModel,
+    height_m: float | None,
+    progress: Progress,
+) -> tuple[BodyTrack, ...]:
+    """Body of every track from its observations; height_m: of the first person, where it is known."""
     fit_body = FitBody.of(body)
     bodies = []
-    for k, track in enumerate(people.tracks):
+    for k, (track, obs) in enumerate(zip(people.tracks, observed, strict=True)):
         progress.update(k / len(people.tracks))
-        known = settings.height_m if k == 0 else None
-        height, sigma = (HEIGHT, USUAL_HEIGHT_SIGMA) if known is None else (known, KNOWN_HEIGHT_SIGMA)
-        fitted = fit_observations(fit_body, gather_observations(track, cameras, clip, height))
-        bodies.append(_body_track(track, fitted.state, cameras.focal, body, sigma))
+        sigma = KNOWN_HEIGHT_SIGMA if k == 0 and height_m is not None else USUAL_HEIGHT_SIGMA
+        bodies.append(_body_track(track, fit_observations(fit_body, obs).state, focal, body, sigma))
     return tuple(bodies)
 
 

@@ -88,6 +88,7 @@ class Observations:
     world_from_cam: Float  # [n,3,3] how the camera is turned
     camera_stays: bool  # it turns at most, so that what is still in turned axes is still in the world
     guess: Float  # [n,33,3] m, landmarks of the network in camera axes
+    visibility: Float  # [n,33] in [0, 1], with consistent sides like all else here
     turned: Bool  # [n] the network had exchanged the sides of the whole or half of the person
     height: float  # m, standing height
 
@@ -115,6 +116,7 @@ def gather_observations(track: Track, cameras: CameraPath, clip: Clip, height: f
         world_from_cam=cameras.world_from_cam[track.frames, :3, :3],
         camera_stays=cameras.kind != "moving",
         guess=guess,
+        visibility=track.visibility,
         turned=np.asarray(exchanged.any(1), np.bool_),
         height=height,
     )

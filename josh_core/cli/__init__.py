@@ -9,10 +9,10 @@ import argparse
 import sys
 
 from josh_core import __version__
-from josh_core.cli import app, deploy, doctor, export, import_smpl, run
+from josh_core.cli import app, deploy, doctor, export, import_smpl, label, run, train
 from josh_core.errors import JoshError
 
-COMMANDS = (run, export, app, doctor, import_smpl, deploy)
+COMMANDS = (run, export, app, doctor, import_smpl, label, train, deploy)
 
 
 def main(argv: list[str] | None = None) -> int:

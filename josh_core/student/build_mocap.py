@@ -79,7 +79,7 @@ def main(folder: Path) -> None:
         name = path.stem.removeprefix("humanoid3d_")
         turned, pelvis = convert(path)
         arrays[f"{name}_rotvec"], arrays[f"{name}_pelvis"] = turned.astype(np.float16), pelvis.astype(np.float32)
-    np.savez_compressed(ASSET, **arrays)
+    np.savez_compressed(ASSET, **arrays)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

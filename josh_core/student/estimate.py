@@ -10,17 +10,16 @@ import torch
 from torch import Tensor
 
 from josh_core.body import BodyModel
-from josh_core.bodyfit.observations import Observations, gather_observations
+from josh_core.bodyfit.observations import Observations
 from josh_core.geometry import interpolate_linear, interpolate_rotations, rotmat_to_rotvec
 from josh_core.student.features import KINDS, Seen, inputs
 from josh_core.student.motions import FPS
 from josh_core.student.network import Answer, Student, load_student
 from josh_core.student.parts import part_of
-from josh_core.types import CameraPath, Clip, Float, Int, People
+from josh_core.types import CameraPath, Float, Int, People
 
 TRAVEL_SECONDS = 1 / 15  # to either side, over which the direction of travel is taken
 UNKNOWN = 0.5  # contact probability of points of which the student says nothing
-HEIGHT = 1.67  # m, only for the observations' left-right check; the student sees rays
 
 
 @dataclass(frozen=True)
@@ -50,20 +49,25 @@ def shipped() -> Student:
     return load_student()
 
 
-def estimate_people(people: People, cameras: CameraPath, clip: Clip, body: BodyModel) -> tuple[StudentEstimate, ...]:
-    """The shipped student's estimate of every track."""
+def estimate_people(
+    people: People, observed: tuple[Observations, ...], cameras: CameraPath, times: Float, body: BodyModel
+) -> tuple[StudentEstimate, ...]:
+    """The shipped student's estimate of every track; times: [T] s of the clip's frames."""
     return tuple(
-        estimate(shipped(), gather_observations(track, cameras, clip, HEIGHT), track.frames, cameras, body, clip.times)
-        for track in people.tracks
+        estimate(shipped(), obs, track.frames, (cameras, times), body)
+        for track, obs in zip(people.tracks, observed, strict=True)
     )
 
 
-def estimate(  # noqa: PLR0913, PLR0917
-    net: Student, obs: Observations, frames: Int, cameras: CameraPath, body: BodyModel, times: Float
+def estimate(
+    net: Student, obs: Observations, frames: Int, camera: tuple[CameraPath, Float], body: BodyModel
 ) -> StudentEstimate:
-    """What `net` says of one person. frames: [n] clip frames of `obs`; times: [T] s of the clip's frames."""
+    """What `net` says of one person.
+
+    frames: [n] clip frames of `obs`; camera: path, and [T] s of the clip's frames.
+    """
     at = np.arange(obs.times[0], obs.times[-1] + 0.5 / FPS, 1 / FPS)  # the network was taught 30 frames a second
-    given = inputs(see(obs, cameras, times, at))
+    given = inputs(see(obs, *camera, at))
     with torch.no_grad():
         said = net(given.features[None])
     back = np.abs(at[None] - obs.times[:, None]).argmin(1)

@@ -26,7 +26,9 @@ def losses(said: Answer, true: Truth, body: BodyModel) -> dict[str, Tensor]:
     """Every term, unweighted. Each is finite with finite gradients, for one frame and for masks of zeros too."""
     believed = dict(zip(MASKS, true.mask.unbind(1), strict=True))
     betas = said.betas.mean(1)
-    joints, true_joints = pelvis_joints(body, betas, said.rotations), pelvis_joints(body, true.betas, true.rotations)
+    joints = pelvis_joints(body, betas, said.rotations)
+    with torch.no_grad():
+        true_joints = pelvis_joints(body, true.betas, true.rotations)
     error = {
         "joints": _length(joints - true_joints),
         "rotations": angle(said.rotations, true.rotations),

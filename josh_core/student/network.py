@@ -63,9 +63,7 @@ class Student(nn.Module):
         super().__init__()
         self.enter = nn.Sequential(nn.Linear(SIZE, WIDTH), nn.GELU(), nn.Linear(WIDTH, WIDTH))
         self.blocks = nn.Sequential(*[_Block(d) for d in DILATIONS])
-        self.leave = nn.Sequential(
-            nn.LayerNorm(WIDTH), nn.Linear(WIDTH, sum(ANSWERS.values()) + sum(SIGMAS.values()))
-        )
+        self.leave = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, sum(ANSWERS.values()) + sum(SIGMAS.values())))
         last = self.leave[1]
         assert isinstance(last, nn.Linear)
         nn.init.normal_(last.weight, std=0.01)
@@ -129,5 +127,3 @@ def angle(a: Tensor, b: Tensor) -> Tensor:
     """Angle [...] in rad between rotations [...,3,3]; its gradient is finite at zero."""
     chord = ((a - b) ** 2).sum((-1, -2)) / 8  # sin^2 of half the angle
     return 2 * torch.asin((chord + 1e-12).clamp(0, 1 - 1e-6).sqrt())
-
-

@@ -18,7 +18,7 @@ def part_of(contact: str) -> list[int]:
     """Rows of PARTS that speak for a contact point: one, two for a sole (heel and ball), none for a back."""
     rows = [i for i, part in enumerate(PARTS) if _belongs(contact, part)]
     if contact.endswith("_sole"):
-        side = contact.split("_")[0]
+        side = contact.split("_", maxsplit=1)[0]
         return [PARTS.index(f"{side}_heel"), PARTS.index(f"{side}_ball")]
     return rows
 

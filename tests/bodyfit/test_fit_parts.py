@@ -49,6 +49,7 @@ def evidence_of(fit_body, pose, rng, noise=0.01):
         world_from_cam=rotvec_to_rotmat(rng.normal(0, 0.3, (n, 3))),
         camera_stays=True,
         guess=guess,
+        visibility=np.ones(p.shape[:2]),
         turned=np.zeros(n, bool),
         height=1.75,
     )

@@ -1,0 +1,188 @@
+"""JOSH as teacher: runs `refine` on unlabelled clips and keeps what its own quality numbers let us believe.
+
+What is believed is decided for each person and each kind of answer (MASKS); the thresholds are those from which the
+quality table calls a number fair or better. Shape and, without a camera that travels, gravity are never taught: the
+teacher only assumes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from josh_core import __version__
+from josh_core.bodyfit.fit import observe_people
+from josh_core.errors import JoshError
+from josh_core.evidence import Evidence
+from josh_core.geometry import interpolate_linear, interpolate_rotations, invert, rotvec_to_rotmat, transform
+from josh_core.progress import Progress
+from josh_core.settings import Settings
+from josh_core.student.engines import Engine
+from josh_core.student.estimate import see
+from josh_core.student.label_file import SEEN, Label, read_label, write_label
+from josh_core.student.motions import FPS
+from josh_core.student.parts import part_columns
+from josh_core.student.simulate import MASKS
+from josh_core.types import Float, PersonMotion, Reconstruction
+
+MOST_SLIDE_MM = 5.0  # a frame: "good" of the quality table
+MOST_REPROJECTION_PCT = 3.0  # of the person's height, median over well seen landmarks
+MOST_FOOT_HEIGHT_CM = 8.0
+LEAST_SHARE = 0.9  # of the frames between the person's first and last that have a landmark result
+LEAST_FRAMES = 16
+THRESHOLDS = {
+    "foot_slide_mm": MOST_SLIDE_MM,
+    "reprojection_pct": MOST_REPROJECTION_PCT,
+    "foot_height_cm": MOST_FOOT_HEIGHT_CM,
+    "frames_share": LEAST_SHARE,
+    "frames": LEAST_FRAMES,
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the clips, by file name."""
+
+    made: tuple[str, ...]
+    there: tuple[str, ...]  # had a label already
+    failed: tuple[str, ...]  # each is also a line of failures.jsonl
+
+
+def label_clips(
+    clips: list[Path], out: Path, engine: Engine, settings: Settings, shard: tuple[int, int] = (0, 1)
+) -> Outcome:
+    """A label for each clip of this shard that has none yet; a clip that fails is a line in failures.jsonl.
+
+    shard: (I, N) takes every Nth clip from the Ith, in the order of the clips' contents, so that N machines share the
+    work without speaking to each other.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    by_content = {content_hash(path): path for path in clips}  # the same clip under two names is one clip
+    index, count = shard
+    mine = [by_content[name] for name in sorted(by_content)[index::count]]
+    todo = [path for path in mine if not label_path(path, out).exists()]
+    made, failed = [], []
+    for path, error in engine(partial(label_clip, out=out, settings=settings), todo):
+        if error is None:
+            made.append(path.name)
+        else:
+            failed.append(path.name)
+            line = json.dumps({"clip": path.name, "sha256": content_hash(path), "error": error})
+            with (out / f"failures_{index}_of_{count}.jsonl").open("a") as file:
+                file.write(line + "\n")
+    return Outcome(tuple(made), tuple(p.name for p in mine if p not in todo), tuple(failed))
+
+
+def label_clip(path: Path, out: Path, settings: Settings) -> str | None:
+    """Make one label; returns the reason in one sentence where it failed. A label that is there is left alone."""
+    from josh_core import pipeline
+
+    target = label_path(path, out)
+    if target.exists():
+        return None
+    try:
+        progress = Progress()
+        clip = pipeline.load_clip(path, settings, progress)
+        evidence = pipeline.gather(clip, settings, progress)
+        result = pipeline.assemble(evidence, settings, progress)[settings.mode]
+        label = make_label(evidence, result, content_hash(path), settings)
+        if not any(person["mask"].any() for person in label.people):
+            return "Nothing in the result is good enough to be learnt."
+        write_label(label, target)
+        read_label(target)
+    except JoshError as error:
+        return str(error)
+    return None
+
+
+def label_path(clip: Path, out: Path) -> Path:
+    """Where the label of a clip lies: under the hash of its content."""
+    return out / f"{content_hash(clip)}.npz"
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def make_label(e: Evidence, result: Reconstruction, sha256: str, settings: Settings) -> Label:
+    """The label of a result: every tracked person, resampled to FPS."""
+    observed = observe_people(e.people, e.scene.cameras, e.clip, settings.height_m)
+    people = []
+    for person in result.people:
+        k = next(i for i, track in enumerate(e.people.tracks) if track.id == person.id)
+        times = observed[k].times
+        at = np.arange(times[0], times[-1] + 0.5 / FPS, 1 / FPS)
+        seen = see(observed[k], e.scene.cameras, e.clip.times, at)
+        said = _answers(e, result, person, at)
+        arrays = {**{name: getattr(seen, name).numpy() for name in SEEN}, **said, "mask": _believed(result, person)}
+        people.append({name: np.asarray(value, np.float32) for name, value in arrays.items()})
+    about = {
+        "sha256": sha256,
+        "program": __version__,
+        "mode": result.mode,
+        "settings": settings.to_dict(),
+        "quality": result.quality,
+        "thresholds": THRESHOLDS,
+        "scale_source": result.scale_source,
+        "camera": result.camera_kind,
+    }
+    return Label(tuple(people), about)
+
+
+def _answers(e: Evidence, result: Reconstruction, person: PersonMotion, at: Float) -> dict[str, Float]:
+    """SAID without the mask, at times `at`. Depths are for the focal of the evidence, as the landmarks' rays are."""
+    times = result.frame_times[person.frames]
+    world_from_cam = result.world_from_cam[person.frames].astype(np.float64)
+    turned = rotvec_to_rotmat(person.pose.astype(np.float64))
+    root = person.joints[:, 0].astype(np.float64)
+    pelvis = transform(invert(world_from_cam), root[:, None])[:, 0]
+    pelvis[:, 2] *= e.scene.cameras.focal / float(result.intrinsics[0, 0])
+    speed = np.gradient(root, times, axis=0) if len(times) > 1 else np.zeros_like(root)
+    in_root = np.einsum("nji,nj->ni", turned[:, 0], speed)
+    local = turned.copy()
+    local[:, 0] = world_from_cam[:, :3, :3].swapaxes(-1, -2) @ turned[:, 0]
+    touch = np.stack([person.contact[:, c].max(1) for c in part_columns(e.body)], 1)
+    linear = {"pelvis": pelvis, "up": world_from_cam[:, 1, :3], "velocity": in_root, "touch": touch}
+    turns = {"rotations": local, "world_from_cam": world_from_cam[:, :3, :3]}
+    return {
+        "betas": person.betas,
+        **{name: interpolate_linear(value, times, at) for name, value in linear.items()},
+        **{name: interpolate_rotations(value, times, at) for name, value in turns.items()},
+    }
+
+
+def _believed(result: Reconstruction, person: PersonMotion) -> Float:
+    """[MASKS] 1 where the numbers of this person allow it, else 0."""
+    numbers: dict[str, object] = next((p for p in result.quality["people"] if p["id"] == person.id), {})
+    span = int(np.ptp(person.frames)) + 1
+    whole = len(person.frames) >= max(LEAST_FRAMES, LEAST_SHARE * span)
+    lies = _below(numbers, result, "reprojection_pct", MOST_REPROJECTION_PCT)
+    stands = _below(numbers, result, "foot_slide_mm", MOST_SLIDE_MM) and _below(
+        numbers, result, "foot_height_cm", MOST_FOOT_HEIGHT_CM
+    )
+    scaled = result.scale_source == "contact" or result.camera_kind != "moving"
+    believed = {
+        "pose": whole and lies,
+        "betas": False,
+        "place": whole and lies and scaled,
+        "up": whole and stands and result.camera_kind == "moving" and scaled,
+        "velocity": whole and stands and scaled,
+        "touch": whole and stands,
+    }
+    return np.array([float(believed[name]) for name in MASKS])
+
+
+def _below(numbers: dict[str, object], result: Reconstruction, key: str, most: float) -> bool:
+    """Whether a number was measured and is at most `most`: of the person where there is one, else of the result."""
+    value = numbers.get(key, result.quality.get(key))
+    return isinstance(value, (int, float)) and value <= most

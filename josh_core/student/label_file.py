@@ -1,0 +1,96 @@
+"""A label file: what was seen of the people of one clip and what JOSH says of them, with how far it is believed.
+
+One npz without pickle, at FPS frames a second. For each person k: `person{k}_` + every field of features.Seen, and
+`rotations` [m,24,3,3] (root in camera axes), `betas` [10], `pelvis` [m,3] m in the camera, `up` [m,3], `velocity`
+[m,3] m/s in the axes of the root, `touch` [m,P], `world_from_cam` [m,3,3], `mask` [MASKS]. `about` is JSON: format,
+version, clip hash, program version, settings, quality, thresholds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from josh_core.errors import ResultError
+from josh_core.student.features import Seen, inputs
+from josh_core.student.simulate import Truth
+from josh_core.student.training import Windows
+from josh_core.types import Float
+
+FORMAT, VERSION = "josh-label", 1
+SEEN = tuple(f.name for f in fields(Seen))
+SAID = ("rotations", "betas", "pelvis", "up", "velocity", "touch", "world_from_cam", "mask")
+
+
+@dataclass(frozen=True)
+class Label:
+    """The people of one clip, and where the label comes from."""
+
+    people: tuple[dict[str, Float], ...]  # by the names of SEEN and SAID
+    about: dict[str, Any]
+
+
+def write_label(label: Label, path: Path) -> None:
+    """Write whole or not at all: the file under its final name is the sign that the clip is done."""
+    arrays = {f"person{k}_{name}": value for k, person in enumerate(label.people) for name, value in person.items()}
+    about = {"format": FORMAT, "version": VERSION, **label.about}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        np.savez_compressed(file, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
+    temporary.replace(path)
+
+
+def read_label(path: Path) -> Label:
+    """Raises ResultError when the file is not a label of this version."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        about = json.loads(str(arrays["about"]))
+        assert (about["format"], about["version"]) == (FORMAT, VERSION)
+        people: list[dict[str, Float]] = []
+        while f"person{len(people)}_mask" in arrays:
+            k = len(people)
+            people.append({name: arrays[f"person{k}_{name}"] for name in (*SEEN, *SAID)})
+    except (OSError, ValueError, KeyError, AssertionError):
+        raise ResultError(f"{path.name} is not a label file of version {VERSION}; make it with `label`.") from None
+    return Label(tuple(people), about)
+
+
+def windows(labels: list[Label], frames: int) -> Windows | None:
+    """All windows of `frames` frames, half overlapping, of people of whom something is believed; None without any."""
+    parts = []
+    for person in (p for label in labels for p in label.people if p["mask"].any()):
+        for start in range(0, len(person["rays"]) - frames + 1, max(1, frames // 2)):
+            parts.append(_window(person, slice(start, start + frames)))
+    if not parts:
+        return None
+    truth = {name: torch.stack([vars(t)[name] for _, t in parts]) for name in vars(parts[0][1])}
+    return Windows(torch.stack([f for f, _ in parts]), Truth(**truth))
+
+
+def _window(person: dict[str, Float], rows: slice) -> tuple[torch.Tensor, Truth]:
+    def tensor(name: str) -> torch.Tensor:
+        value = person[name] if name in ("betas", "mask") else person[name][rows]
+        return torch.as_tensor(value, dtype=torch.float32)
+
+    given = inputs(Seen(*(tensor(name) for name in SEEN)))
+    rotations, pelvis = tensor("rotations").clone(), (tensor("pelvis")[..., None, :] @ given.sight)[..., 0, :]
+    rotations[:, 0] = given.sight.mT @ rotations[:, 0]
+    depth = pelvis[..., 2].clamp_min(0.3)
+    return given.features, Truth(
+        rotations=rotations,
+        betas=tensor("betas"),
+        log_depth=(depth * given.size).log(),
+        offset=(pelvis[..., :2] / depth[..., None] - given.middle) / given.size[..., None],
+        up=(tensor("up")[..., None, :] @ given.sight)[..., 0, :],
+        velocity=tensor("velocity"),
+        touch=tensor("touch"),
+        world_from_sight=tensor("world_from_cam") @ given.sight,
+        mask=tensor("mask"),
+    )

@@ -1,0 +1,147 @@
+"""Training continues bit for bit, labels are written once, and label -> train -> use goes through on tiny data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from josh_core.errors import ResultError, SettingsError
+from josh_core.student.engines import engine, here
+from josh_core.student.label import label_clip, label_clips, label_path
+from josh_core.student.label_file import read_label, windows
+from josh_core.student.network import load_student
+from josh_core.student.recipe import read_recipe
+from josh_core.student.training import Windows, train
+
+TINY = {"motions": 2, "pool_frames": 12, "batch": 4, "frames": 8, "steps": 6, "checkpoint_every": 2}
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_a_stopped_training_ends_with_the_same_weights_bit_for_bit(tmp_path: Path, monkeypatch) -> None:
+    recipe = read_recipe(**TINY)
+    train(recipe, tmp_path / "whole.safetensors")
+    from josh_core.student import training
+
+    step, count = training._step, 0
+
+    def stop_after_three(*args):
+        nonlocal count
+        count += 1
+        if count > 3:
+            raise Stopped
+        return step(*args)
+
+    monkeypatch.setattr(training, "_step", stop_after_three)
+    with pytest.raises(Stopped):
+        train(recipe, tmp_path / "parts.safetensors")
+    monkeypatch.setattr(training, "_step", step)
+    assert (tmp_path / "parts.checkpoint").exists()
+    train(recipe, tmp_path / "parts.safetensors")
+    assert (tmp_path / "parts.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
+    assert not (tmp_path / "parts.checkpoint").exists()
+    assert (tmp_path / "whole.csv").exists() and (tmp_path / "whole.png").exists()
+
+
+def test_recipes_refuse_what_they_do_not_know(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="unknown or missing"):
+        read_recipe(speed=1.0)
+    path = tmp_path / "recipe.toml"
+    path.write_text("seed = zero")
+    with pytest.raises(SettingsError, match="not `name = number`"):
+        read_recipe(path)
+    with pytest.raises(SettingsError, match="nothing to learn from"):
+        train(read_recipe(**{**TINY, "motions": 0}), tmp_path / "x.safetensors")
+
+
+def _clips(folder: Path, names: str) -> list[Path]:
+    paths = [folder / f"{name}.mp4" for name in names]
+    for path in paths:
+        path.write_bytes(path.stem.encode())
+    return paths
+
+
+def test_shards_share_the_clips_and_failures_are_lines(tmp_path: Path) -> None:
+    clips, out, seen = _clips(tmp_path, "abcde"), tmp_path / "labels", []
+
+    def fake(task, paths):
+        for path in paths:
+            seen.append(path.name)
+            if path.stem == "c":
+                yield path, "Nobody was found."
+            else:
+                label_path(path, out).write_bytes(b"label")
+                yield path, None
+
+    from josh_core.settings import Settings
+
+    outcomes = [label_clips(clips, out, fake, Settings(mode="refine"), (i, 2)) for i in (0, 1)]
+    assert sorted(seen) == [c.name for c in clips]  # all, none twice
+    assert sum((o.failed for o in outcomes), ()) == ("c.mp4",)
+    lines = "".join(f.read_text() for f in out.glob("failures_*.jsonl"))
+    assert lines.count("\n") == 1 and "Nobody was found." in lines
+    again = label_clips(clips, out, fake, Settings(mode="refine"))
+    assert len(again.there) == 4 and again.made == ()
+
+
+def test_engines() -> None:
+    assert engine("here") is here
+    with pytest.raises(SettingsError, match="no engine"):
+        engine("slurm")
+
+
+def test_ray_finishes_when_a_worker_is_killed(tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray", reason="ray is not installed (the extra josh-space[ray])")
+    from josh_core.student.engines import Ray
+
+    clips = _clips(tmp_path, "abc")
+
+    def work(path: Path) -> str | None:
+        import os
+
+        tried = path.with_suffix(".tried")
+        if path.stem == "b" and not tried.exists():
+            tried.touch()
+            os._exit(1)  # the worker dies in the middle
+        done = path.with_suffix(".done")
+        with done.open("x"):  # fails if made twice
+            pass
+        return None
+
+    try:
+        results = dict(Ray(cpus=1)(work, clips))
+    finally:
+        ray.shutdown()
+    assert results == dict.fromkeys(clips)
+    assert len(list(tmp_path.glob("*.done"))) == 3 and (tmp_path / "b.tried").exists()
+
+
+@pytest.mark.slow
+def test_label_train_use(tmp_path: Path) -> None:
+    from josh_core.settings import Settings
+
+    clip = Path(__file__).parents[1] / "data" / "juggle_short.mp4"
+    out = tmp_path / "labels"
+    out.mkdir()
+    settings = Settings(mode="fast", people=1)
+    assert label_clip(clip, out, settings) is None
+    label = read_label(label_path(clip, out))
+    assert label.about["thresholds"] and label.about["sha256"] in label_path(clip, out).name
+    taught = windows([label], 8)
+    assert isinstance(taught, Windows) and taught.features.isfinite().all()
+    believed = {name: value for name, value in vars(taught.truth).items()}
+    assert all(value.isfinite().all() for value in believed.values())
+    recipe = replace(read_recipe(**TINY), motions=0)
+    train(recipe, tmp_path / "net.safetensors", taught)
+    said = load_student(tmp_path / "net.safetensors")(taught.features[:1])
+    assert said.up.isfinite().all()
+    (out / "broken.npz").write_bytes(b"no")
+    with pytest.raises(ResultError, match="not a label file"):
+        read_label(out / "broken.npz")
+    assert torch.is_tensor(said.velocity) and np.isfinite(said.betas.detach().numpy()).all()
