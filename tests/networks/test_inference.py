@@ -19,6 +19,7 @@ from josh_core.networks.pairs import PassCount, decode_pairs
 from josh_core.progress import Progress
 from josh_core.settings import Settings
 from tests.hub.worlds import make_clip, make_people, make_track
+from tests.tolerance import assert_same
 
 CPU = torch.device("cpu")
 SMALL = NetworkCrop(64, 48)
@@ -178,7 +179,7 @@ def test_answers_do_not_depend_on_batches(tiny: Josh3r, two_people: tuple, monke
     monkeypatch.setattr("josh_core.hub.josh3r_pairs.PAIRS_A_CALL", 3)
     several = read_pairs(clip, plan, tiny, Progress())
     for name in ("rel_rot", "rel_trans", "trans", "scale", "depth", "confidence", "focal"):
-        assert np.allclose(getattr(one, name), getattr(several, name), atol=2e-5, equal_nan=True), name
+        assert_same(getattr(one, name), getattr(several, name), name)
     row = int(np.flatnonzero(plan.row_person == 1)[-1])
     pair = plan.keyframes[plan.row_pair[row] :][:2]
     frames = np.stack([network_frame(clip, int(f), SMALL) for f in pair])
@@ -186,8 +187,8 @@ def test_answers_do_not_depend_on_batches(tiny: Josh3r, two_people: tuple, monke
         tokens = tiny.mast3r.encode(network_images(frames, SMALL, CPU))
         last1, last2 = (layers[-1] for layers in tiny.mast3r.decode(tokens[:1], tokens[1:], SMALL.grid))
         direct = tiny.motion(last1, last2, torch.from_numpy(plan.row_boxes[row : row + 1]), SMALL.grid)
-    assert np.allclose(one.trans[row], torch.cat([direct.trans1, direct.trans2]).numpy(), atol=2e-5)
-    assert np.allclose(one.rel_rot[row], direct.rel_rot.numpy(), atol=2e-5)
+    assert_same(one.trans[row], torch.cat([direct.trans1, direct.trans2]).numpy())
+    assert_same(one.rel_rot[row], direct.rel_rot.numpy())
     other = int(np.flatnonzero((plan.row_person == 0) & (plan.row_pair == plan.row_pair[row]))[0])
     assert np.abs(one.trans[row] - one.trans[other]).max() > 1e-4
 
