@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from josh_core.body.model import BodyModel
 from josh_core.body.posing import PosedPoints, pose_points
-from josh_core.contact.detect import View, body_up, find_contacts
+from josh_core.contact.detect import View, find_contacts
+from josh_core.gravity import Gravity, find_gravity
 from josh_core.progress import Progress
 from josh_core.scene import fit_floor
-from josh_core.types import BodyTrack, Clip, Contacts, Float, Floor, People, ScaleSource, Scene
+from josh_core.types import BodyTrack, Clip, Contacts, Floor, People, ScaleSource, Scene
 from josh_core.world import standing_scale
 
 
@@ -24,7 +25,7 @@ class Evidence:
     points: list[PosedPoints]
     contacts: tuple[Contacts, ...]
     floor: Floor | None  # of a travelling camera; without travel the people tell it
-    up: Float  # [3] mean axis of standing bodies, in the CameraPath's world
+    gravity: Gravity  # up by picture and bodies; the ground is weighed in where each mode has it
     body: BodyModel
     tier: str = "embedded"
     depth_tied: bool = True  # the keyframes' depths share one scale
@@ -42,9 +43,9 @@ def evidence_of(
     clip, people: without lens distortion; bodies: fitted for the scene's focal.
     """
     points = [pose_points(b, body) for b in bodies]
-    up = body_up(scene.cameras, bodies, [p.joints for p in points])
+    gravity = find_gravity(scene.cameras, bodies, points)
     floor = fit_floor(scene, people, clip) if scene.cameras.kind == "moving" else None
     metres = standing_scale(scene, floor, bodies, points)
     with progress.stage("contacts"):
-        contacts = find_contacts(View(clip, people, scene.cameras), bodies, body, metres, progress)
-    return Evidence(clip, people, scene, bodies, points, contacts, floor, up, body)
+        contacts = find_contacts(View(clip, people, scene.cameras, gravity.up), bodies, body, metres, progress)
+    return Evidence(clip, people, scene, bodies, points, contacts, floor, gravity, body)

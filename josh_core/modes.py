@@ -14,7 +14,8 @@ import numpy as np
 from josh_core import world
 from josh_core.contact.foot_lock import set_down
 from josh_core.evidence import Evidence
-from josh_core.geometry import intrinsics, transform
+from josh_core.geometry import intrinsics, rotation_between, transform
+from josh_core.gravity import Gravity
 from josh_core.joint import JointResult, JointStart, refine
 from josh_core.progress import Progress
 from josh_core.scene import lay_floor, point_cloud
@@ -42,6 +43,7 @@ class Placed:
     bodies: tuple[BodyTrack, ...]
     floor: Floor | None
     frame: world.WorldFrame
+    gravity: Gravity
 
 
 def baseline(e: Evidence) -> Reconstruction:
@@ -49,10 +51,10 @@ def baseline(e: Evidence) -> Reconstruction:
     cameras, floor = e.scene.cameras, e.floor
     source: ScaleSource = "assumed"
     if cameras.kind != "moving":
-        floor, source = world.floor_from_people(cameras, e.bodies, e.points, None, e.up), "height"
+        floor, source = world.floor_from_people(cameras, e.bodies, e.points, None, e.gravity), "height"
     sigma = ASSUMED_SIGMA if source == "assumed" else _size_sigma(e)
     scale = (world.assumed_scale(cameras, floor), source, sigma)
-    placed = Placed(e.scene, e.bodies, floor, world.world_frame(cameras, e.up, floor, scale))
+    placed = _placed(e, e.scene, e.bodies, floor, scale)
     return _reconstruction(e, placed, "baseline", _people(e, placed))
 
 
@@ -94,11 +96,28 @@ def _place_by_contact(e: Evidence) -> Placed:
     """Scale of a travelling camera, or floor of a standing one, from the contacts."""
     cameras, floor = e.scene.cameras, e.floor
     if cameras.kind != "moving":
-        floor = world.floor_from_people(cameras, e.bodies, e.points, e.contacts, e.up)
+        floor = world.floor_from_people(cameras, e.bodies, e.points, e.contacts, e.gravity)
     size = (e.clip.width, e.clip.height)
     value, source, sigma = e.scale or world.metric_scale(e.scene, size, floor, e.bodies, e.points, e.contacts)
     scale = (value, source, float(np.hypot(sigma, _size_sigma(e))))
-    return Placed(e.scene, e.bodies, floor, world.world_frame(cameras, e.up, floor, scale))
+    return _placed(e, e.scene, e.bodies, floor, scale)
+
+
+def _placed(
+    e: Evidence,
+    scene: Scene,
+    bodies: tuple[BodyTrack, ...],
+    floor: Floor | None,
+    scale: tuple[float, ScaleSource, float],
+) -> Placed:
+    """Everything in the metric world whose +Y is gravity and whose y = 0 is the ground under the first stance."""
+    gravity = e.gravity.with_ground(floor, independent=scene.cameras.kind == "moving")
+    stance = None
+    if bodies:
+        first = bodies[0].transl[:1] * [1.0, 1.0, scene.cameras.focal / bodies[0].focal] / scale[0]
+        stance = transform(scene.cameras.world_from_cam[bodies[0].frames[:1]], first[:, None])[0, 0]
+    frame = world.world_frame(scene.cameras, gravity.up, floor, scale, stance)
+    return Placed(scene, bodies, floor, frame, gravity)
 
 
 def _size_sigma(e: Evidence) -> float:
@@ -115,8 +134,7 @@ def _place_result(e: Evidence, start: Placed, result: JointResult) -> Placed:
     if floor is None and start.floor is not None:
         floor = replace(start.floor, offset=start.floor.offset * result.scale)
     scale = (1.0, result.scale_source, max(result.scale_sigma, _size_sigma(e)))
-    frame = world.world_frame(result.cameras, e.up, floor, scale)
-    return Placed(replace(e.scene, cameras=result.cameras, depths=metric), result.bodies, floor, frame)
+    return _placed(e, replace(e.scene, cameras=result.cameras, depths=metric), result.bodies, floor, scale)
 
 
 def _people(e: Evidence, placed: Placed) -> tuple[PersonMotion, ...]:
@@ -133,8 +151,14 @@ def _set_down(e: Evidence, placed: Placed, index: int, person: PersonMotion) -> 
     cameras = placed.frame.cameras(placed.scene.cameras.world_from_cam)[person.frames]
     contacts = transform(cameras, e.points[index].contacts)
     rays = person.joints[:, 0] - cameras[:, :3, 3]
-    shift = set_down(contacts, e.contacts[index].probability, e.contacts[index].names, rays, person.frames)
-    moved = shift.astype(np.float32)
+    turn, low = np.eye(3), 0.0
+    if placed.floor is not None:  # set down on the floor's own plane, which need not be level
+        normal = placed.frame.rotation @ placed.floor.normal
+        turn = rotation_between(normal, np.array([0.0, 1.0, 0.0]))
+        low = placed.frame.scale * placed.floor.offset - float(normal @ placed.frame.translation)
+    over = contacts @ turn.T + [0.0, low, 0.0]
+    names, probability = e.contacts[index].names, e.contacts[index].probability
+    moved = (set_down(over, probability, names, rays @ turn.T, person.frames) @ turn).astype(np.float32)
     return replace(person, transl=person.transl + moved, joints=person.joints + moved[:, None])
 
 
@@ -159,7 +183,11 @@ def _reconstruction(e: Evidence, placed: Placed, mode: str, people: tuple[Person
         distortion=cameras.distortion * (cameras.focal / e.scene.cameras.focal) ** 2,
         licences=e.licences,
         notes=(*e.notes, *_scene_notes(cameras)),
-        quality={"scale_sigma_pct": 100 * placed.frame.scale_sigma},
+        quality={
+            "scale_sigma_pct": 100 * placed.frame.scale_sigma,
+            "up_sigma_deg": float(np.degrees(placed.gravity.sigma)),
+            "focal_sigma_pct": 100 * cameras.focal_sigma,
+        },
     )
 
 

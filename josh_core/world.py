@@ -16,11 +16,10 @@ from josh_core.body.move import move_body
 from josh_core.body.names import FEET, is_part
 from josh_core.body.posing import PosedPoints
 from josh_core.geometry import intrinsics, project, rigid, rotation_between, rotmat_to_rotvec, transform
+from josh_core.gravity import GROUND_SIGMA, Gravity
 from josh_core.types import BodyTrack, CameraPath, Contacts, Float, Floor, PersonMotion, ScaleSource, Scene
 
 ASSUMED_CAMERA_HEIGHT = 1.6  # m over the floor, what the assembly line has to guess (baseline)
-BODY_UP_SIGMA = np.radians(5.0)  # how far the mean body axis of standing people leans from the vertical
-LEVEL_SIGMA = np.radians(12.0)  # how far a hand-held camera is tilted or rolled
 
 
 @dataclass(frozen=True)
@@ -47,27 +46,25 @@ def floor_from_people(
     tracks: tuple[BodyTrack, ...],
     points: list[PosedPoints],
     contacts: tuple[Contacts, ...] | None,
-    up: Float,
+    gravity: Gravity,
 ) -> Floor:
     """Floor under a camera that does not travel, from the people alone (their bodies are metric already).
 
-    up: [3] the mean axis of standing bodies, in the CameraPath's world. Robust least squares over the tilt and the
-    height of a plane through the feet in contact; the tilt is held by `up` and by the camera being about level, so
-    somebody who stays on one spot is enough. Without contacts the lowest feet set the height and `up` the tilt.
+    Robust least squares over the tilt and the height of a plane through the feet in contact; the tilt is held by
+    gravity, so somebody who stays on one spot is enough. Without contacts the lowest feet set the height.
     """
-    level = -cameras.world_from_cam[:, :3, 1].mean(0)
     feet, rays, weight = [], [], []
     for i, (track, p) in enumerate(zip(tracks, points, strict=True)):
         scene_from_cam = cameras.world_from_cam[track.frames]
         xyz = transform(scene_from_cam, p.contacts)  # [n,C,3]
-        chance = _foot_chance(contacts[i]) if contacts is not None else _lowest_feet(xyz, up)
+        chance = _foot_chance(contacts[i]) if contacts is not None else _lowest_feet(xyz, gravity.up)
         hit = chance > 0.5
         feet.append(xyz[hit])
         rays.append((xyz - scene_from_cam[:, None, :3, 3])[hit])
         # Errors of one fit are alike for about a third of a second: count that as one observation.
         independent = max(len(track.frames) / 10.0, 1.0)
         weight.append(chance[hit] * independent / max(hit.sum(), 1))
-    return _fit_plane(np.concatenate(feet), np.concatenate(rays), np.concatenate(weight), up, level)
+    return _fit_plane(np.concatenate(feet), np.concatenate(rays), np.concatenate(weight), gravity)
 
 
 def _foot_chance(c: Contacts) -> Float:
@@ -82,13 +79,12 @@ def _lowest_feet(xyz: Float, up: Float) -> Float:
     return (height == height.min(1, keepdims=True)).astype(float)
 
 
-def _fit_plane(feet: Float, rays: Float, weight: Float, up: Float, level: Float) -> Floor:
+def _fit_plane(feet: Float, rays: Float, weight: Float, gravity: Gravity) -> Floor:
     """Gauss-Newton with Cauchy weights over (tilt a, tilt b, offset); feet, rays [N,3], weight [N]."""
-    normal = up / np.linalg.norm(up)
+    normal, held = gravity.up, float(np.hypot(gravity.sigma, GROUND_SIGMA))
     if len(feet) == 0:
         return Floor(normal, ASSUMED_CAMERA_HEIGHT, 0.0)
     offset = -float(np.median(feet @ normal))
-    priors = ((up, BODY_UP_SIGMA), (level, LEVEL_SIGMA))
     for _ in range(20):
         sides = np.linalg.svd(normal[None])[2][1:]  # [2,3] two directions across the normal
         residual = feet @ normal + offset
@@ -97,10 +93,8 @@ def _fit_plane(feet: Float, rays: Float, weight: Float, up: Float, level: Float)
         robust = weight / (1 + (residual / sigma) ** 2) / sigma**2
         jac = np.concatenate([feet @ sides.T, np.ones((len(feet), 1))], 1)  # [N,3]
         lhs, rhs = jac.T @ (robust[:, None] * jac), -jac.T @ (robust * residual)
-        for direction, angle in priors:
-            d = direction / np.linalg.norm(direction)
-            lhs[:2, :2] += np.eye(2) / angle**2
-            rhs[:2] += sides @ (d - normal) / angle**2
+        lhs[:2, :2] += np.eye(2) / held**2
+        rhs[:2] += sides @ (gravity.up - normal) / held**2
         step = np.linalg.solve(lhs + 1e-9 * np.eye(3), rhs)
         normal = normal + step[:2] @ sides
         normal, offset = normal / np.linalg.norm(normal), offset + float(step[2])
@@ -225,16 +219,20 @@ def _nearest(usable: Float, x: float, y: float, reach: int) -> float:
 
 
 def world_frame(
-    cameras: CameraPath, up: Float, floor: Floor | None, scale: tuple[float, ScaleSource, float]
+    cameras: CameraPath,
+    up: Float,
+    floor: Floor | None,
+    scale: tuple[float, ScaleSource, float],
+    stance: Float | None = None,
 ) -> WorldFrame:
-    """The world of DESIGN section 4: +Y along `up`, floor at y = 0, origin below camera 0, which looks toward -Z.
+    """The world of DESIGN section 4: +Y along `up`, y = 0 on the ground, origin below camera 0, which looks to -Z.
 
-    up: [3] in the CameraPath's world, used where there is no floor (then the origin lies ASSUMED_CAMERA_HEIGHT below
-    the first camera).
+    up: [3] unit, in the CameraPath's world; stance: [3] there, a point over the ground whose height becomes 0 (of the
+    first person at first), or the first camera's centre. Without a floor the origin lies ASSUMED_CAMERA_HEIGHT below
+    the first camera.
     """
     metres, source, sigma = scale
-    normal = floor.normal if floor is not None else up / np.linalg.norm(up)
-    level = rotation_between(normal, np.array([0.0, 1.0, 0.0]))
+    level = rotation_between(up, np.array([0.0, 1.0, 0.0]))
     first = cameras.world_from_cam[0]
     ahead = level @ first[:3, 2]
     if np.hypot(ahead[0], ahead[2]) < 0.1:  # looks straight down or up: its image-up tells the heading
@@ -243,8 +241,11 @@ def world_frame(
     c, s = np.cos(turn), np.sin(turn)
     rotation = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]) @ level
     centre = metres * rotation @ first[:3, 3]
-    height = metres * floor.offset if floor is not None else ASSUMED_CAMERA_HEIGHT - centre[1]
-    return WorldFrame(metres, rotation, np.array([-centre[0], height, -centre[2]]), source, sigma)
+    ground = centre[1] - ASSUMED_CAMERA_HEIGHT
+    if floor is not None:
+        over = first[:3, 3] if stance is None else stance
+        ground = metres * float(over @ up - (over @ floor.normal + floor.offset) / (floor.normal @ up))
+    return WorldFrame(metres, rotation, np.array([-centre[0], -ground, -centre[2]]), source, sigma)
 
 
 def person_in_world(track: BodyTrack, world_from_cam: Float, contact: Float, body: BodyModel) -> PersonMotion:

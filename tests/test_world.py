@@ -9,8 +9,8 @@ from josh_core.body.model import load_body
 from josh_core.body.move import move_body
 from josh_core.body.names import FEET, is_part
 from josh_core.body.posing import pose_points
-from josh_core.contact.detect import body_up
 from josh_core.geometry import invert, rigid, rotation_angle, rotvec_to_rotmat, transform
+from josh_core.gravity import find_gravity
 from josh_core.types import BodyTrack, CameraPath, Contacts, DepthMaps, Floor, Matches, Scene
 
 SIZE = (640, 480)
@@ -67,7 +67,7 @@ def test_floor_from_people_finds_tilt_and_height(body):
     track, _ = standing(body, cameras, places_of(20))
     still = path(np.broadcast_to(np.eye(4), (20, 4, 4)).copy())  # the scene's world is the camera
     points = [pose_points(track, body)]
-    up = body_up(still, (track,), [points[0].joints])
+    up = find_gravity(still, (track,), points)
     floor = world.floor_from_people(still, (track,), points, (feet_contacts(body, 20),), up)
     true_up = cameras[0, :3, :3].T @ [0, 1, 0]
     assert np.degrees(np.arccos(floor.normal @ true_up)) < 1.0
@@ -78,7 +78,7 @@ def test_one_spot_is_enough_for_a_floor(body):
     track, _ = standing(body, tilted_cameras(), np.tile([0.2, 0, -4.0], (20, 1)))
     still = path(np.broadcast_to(np.eye(4), (20, 4, 4)).copy())
     points = [pose_points(track, body)]
-    up = body_up(still, (track,), [points[0].joints])
+    up = find_gravity(still, (track,), points)
     floor = world.floor_from_people(still, (track,), points, None, up)
     assert np.isfinite(floor.normal).all() and floor.offset == pytest.approx(1.5, abs=0.15)
 

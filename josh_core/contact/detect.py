@@ -37,6 +37,7 @@ class View:
     clip: Clip
     people: People
     cameras: CameraPath
+    up: Float  # [3] unit, in the CameraPath's world
 
     @property
     def k(self) -> Float:
@@ -53,12 +54,11 @@ def find_contacts(
     """
     clip, cameras = view.clip, view.cameras
     points = [pose_points(b, body) for b in bodies]
-    up = body_up(cameras, bodies, [p.joints for p in points])
     speeds = _speeds_against_background(view, bodies, points, progress)
     dt = float(np.median(np.diff(clip.times)))
     out = []
     for b, p, speed in zip(bodies, points, speeds, strict=True):
-        up_cam = cameras.world_from_cam[b.frames, :3, :3].swapaxes(1, 2) @ up  # [n,3]
+        up_cam = cameras.world_from_cam[b.frames, :3, :3].swapaxes(1, 2) @ view.up  # [n,3]
         probability = _probability(p, up_cam, speed, body.contact_names, dt)
         if metres is not None:
             feet = np.array([is_part(name, FEET) for name in body.contact_names])
@@ -68,24 +68,6 @@ def find_contacts(
         shortest = np.where(resting, SEAT_SECONDS, SHORTEST) / dt
         out.append(Contacts(_split_runs(probability, b.frames, shortest), tuple(body.contact_names)))
     return tuple(out)
-
-
-def body_up(cameras: CameraPath, bodies: tuple[BodyTrack, ...], joints_cam: list[Float]) -> Float:
-    """Up [3] in the CameraPath's world, from the bodies: the way from the ankles to the neck of people who stand.
-
-    joints_cam: for each body [n,24,3] m in the camera. Weighted by how straight the legs are; a weak prior that the
-    camera is held level keeps it defined when nobody stands.
-    """
-    level = -cameras.world_from_cam[:, :3, 1].mean(0)
-    total = 0.05 * level / np.linalg.norm(level)
-    for b, j in zip(bodies, joints_cam, strict=True):
-        rot = cameras.world_from_cam[b.frames, :3, :3]
-        ankles, hips, neck = j[:, [7, 8]].mean(1), j[:, [1, 2]].mean(1), j[:, 12]
-        leg, torso = hips - ankles, neck - hips
-        straight = np.einsum("nd,nd->n", _unit(leg), _unit(torso)).clip(0) ** 8
-        spine = np.einsum("nij,nj->ni", rot, _unit(neck - ankles))
-        total = total + (straight[:, None] * spine).sum(0) / max(len(spine), 1)
-    return total / np.linalg.norm(total)
 
 
 def _speeds_against_background(

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from josh_core.body.posing import pose_points
-from josh_core.contact.detect import body_up
 from josh_core.evidence import Evidence
+from josh_core.gravity import find_gravity
 from josh_core.metrics.ground_truth import TruePerson, Truth, foot_rows, limb_rows
 from josh_core.scene import fit_floor
 from josh_core.scene.depth import empty_depths
@@ -35,7 +35,7 @@ def evidence_of(synthetic: Synthetic) -> Evidence:
         points=points,
         contacts=synthetic.contacts,
         floor=fit_floor(scene, synthetic.people, clip) if cameras.kind == "moving" else None,
-        up=body_up(cameras, synthetic.bodies, [p.joints for p in points]),
+        gravity=find_gravity(cameras, synthetic.bodies, points),
         body=synthetic.body,
     )
 

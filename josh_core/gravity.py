@@ -1,0 +1,162 @@
+"""Which way is up: gravity in the CameraPath's world from all that tells it, and how sure that is.
+
+Up is an unknown unit vector with evidence: people hold cameras nearly level, people who walk or stand are upright, and
+ground is mostly level. Each piece of evidence may be wrong (a rolled picture, somebody who lies, a slope), so each is
+a mixture of "right, with this spread" and "says nothing"; the posterior is summed over directions, and its best mode
+is the answer. A person lying in an upright picture therefore stays lying.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from josh_core.body.posing import PosedPoints
+from josh_core.geometry import transform
+from josh_core.types import BodyTrack, CameraPath, Float, Floor
+
+# How cameras are held: (share of clips, roll, pitch). Chosen, not measured: hand-held clips are level within a few
+# degrees, some are rolled on purpose, a few are turned by a quarter or upside down; pitch is freer than roll.
+CAMERAS = ((0.85, np.radians(3.0), np.radians(14.0)), (0.13, np.radians(15.0), np.radians(30.0)))
+STANDS = 0.8  # chance that straight legs under a straight back are upright; a handstand or a bed look the same
+WALKS = 0.995  # the same for somebody whose legs swing past each other
+SWING = 0.12  # share of the stature, spread of one ankle before the other from which legs swing
+LEAN_ACROSS = np.radians(3.0)  # mean lean of standing bodies, as seen in the picture
+LEAN_ALONG = np.radians(7.0)  # the same toward or away from the camera, where the fit knows it less
+GROUND = 0.75  # chance that the ground is level; else steps, slopes, or a wrong plane
+GROUND_SIGMA = np.radians(1.5)  # how far level ground and its fit are off
+UNIFORM = 1 / (4 * np.pi)  # density over the sphere of what says nothing
+COARSE = 20000  # directions over the sphere, 1.4 degrees apart
+REACH = np.radians(15.0)  # around the best of them the posterior is summed up
+FINE = 61  # directions along each side of that square
+
+
+@dataclass(frozen=True)
+class Gravity:
+    """Up [3], unit, in the CameraPath's world; sigma: rad, standard deviation of each of its two tilts."""
+
+    up: Float
+    sigma: float
+
+    def with_ground(self, floor: Floor | None, independent: bool) -> Gravity:
+        """Up after the ground: its normal counts where it agrees, as level ground does; else nothing changes.
+
+        independent: False for a floor whose fit was held by this gravity already, so that it makes up no surer.
+        """
+        if floor is None:
+            return self
+        off = float(np.arccos(np.clip(self.up @ floor.normal, -1, 1)))
+        spread = float(np.hypot(self.sigma, GROUND_SIGMA))
+        agrees = GROUND * np.exp(-0.5 * (off / spread) ** 2) / (2 * np.pi * spread**2)
+        trust = agrees / (agrees + (1 - GROUND) * UNIFORM)
+        share = trust * (self.sigma**2 / spread**2 if independent else 1.0)
+        up = (1 - share) * self.up + share * floor.normal
+        known = trust * independent / GROUND_SIGMA**2 + 1 / self.sigma**2
+        return Gravity(up / np.linalg.norm(up), float(known**-0.5))
+
+
+def find_gravity(cameras: CameraPath, bodies: tuple[BodyTrack, ...], points: list[PosedPoints]) -> Gravity:
+    """Up from the picture and the bodies (in the order of `points`). Nobody, or nobody upright, is fine."""
+    axes = [axis for axis in map(_body_axis, [cameras] * len(bodies), bodies, points) if axis is not None]
+    sides, ahead = cameras.world_from_cam[:, :3, 0], cameras.world_from_cam[:, :3, 2]
+    level = -cameras.world_from_cam[:, :3, 1].mean(0)
+
+    def log_density(up: Float) -> Float:
+        roll, pitch = (np.arcsin(np.clip(up @ d.T, -1, 1)) for d in (sides, ahead))
+        over = up @ level
+        total = np.log(_camera_density(roll, pitch, over))
+        for axis in axes:
+            total = total + np.log(axis.density(up))
+        return total
+
+    coarse = _sphere(COARSE)
+    best = coarse[int(np.argmax(log_density(coarse)))]
+    return _summed(best, log_density)
+
+
+def _camera_density(roll: Float, pitch: Float, over: Float) -> Float:
+    """Density [m] of m directions: roll, pitch [m,T] rad of every frame; over: [m] how much picture's up is up."""
+    rest = 1 - sum(share for share, *_ in CAMERAS)
+    out = np.full(len(roll), rest * UNIFORM)
+    # The frames of one clip are one way of holding a camera, so their mean counts once.
+    for share, sigma_roll, sigma_pitch in CAMERAS:
+        off = (roll**2).mean(1) / sigma_roll**2 + (pitch**2).mean(1) / sigma_pitch**2
+        out += share * (over > 0) * np.exp(-0.5 * off) / (2 * np.pi * sigma_roll * sigma_pitch)
+    return out
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Mean axis of one upright body in the CameraPath's world."""
+
+    up: Float  # [3] unit
+    ray: Float  # [3] unit, from the camera to the body, across `up`
+    chance: float  # that the body is upright
+    spread: float  # rad, of the mean
+
+    def density(self, up: Float) -> Float:
+        """[m] at directions [m,3]."""
+        side = np.cross(self.up, self.ray)
+        off = np.arccos(np.clip(up @ self.up, -1, 1))
+        scale = off / np.maximum(np.sin(off), 1e-6)
+        along, across = np.hypot(LEAN_ALONG, self.spread), np.hypot(LEAN_ACROSS, self.spread)
+        squares = (scale * (up @ self.ray) / along) ** 2 + (scale * (up @ side) / across) ** 2
+        peak = np.where(off < np.pi / 2, np.exp(-0.5 * squares), 0.0) / (2 * np.pi * along * across)
+        return self.chance * peak + (1 - self.chance) * UNIFORM
+
+
+def _body_axis(cameras: CameraPath, body: BodyTrack, points: PosedPoints) -> _Axis | None:
+    """The way from the ankles to the neck where the legs are straight under the back; None where they never are."""
+    pose = cameras.world_from_cam[body.frames]
+    joints = points.joints
+    ankles, hips, neck = joints[:, [7, 8]].mean(1), joints[:, [1, 2]].mean(1), joints[:, 12]
+    straight = np.einsum("nd,nd->n", _unit(hips - ankles), _unit(neck - hips)).clip(0) ** 8
+    weight = straight * (straight > 0.5)
+    if weight.sum() < 0.1 * len(weight) or not weight.any():
+        return None
+    axes = np.einsum("nij,nj->ni", pose[:, :3, :3], _unit(neck - ankles))
+    weight = weight / weight.sum()
+    up = _unit(weight @ axes)
+    # Half a second of frames leans alike: they count as one.
+    spread = float(np.sqrt((weight * ((axes - up) ** 2).sum(1)).sum() / 2 / max(len(axes) / 15, 1)))
+    ray = weight @ (transform(pose, joints[:, :1])[:, 0] - pose[:, :3, 3])
+    ray = ray - (ray @ up) * up
+    ray = _unit(ray) if np.linalg.norm(ray) > 1e-6 else _unit(np.cross(up, [0.3, 0.5, 0.8]))
+    return _Axis(up, ray, WALKS if _legs_swing(joints, body.height_m) else STANDS, spread)
+
+
+def _legs_swing(joints: Float, height_m: float) -> bool:
+    """Whether one ankle goes before the other and back, along the line across hips and body axis."""
+    hips = joints[:, 2] - joints[:, 1]
+    axis = joints[:, 12] - joints[:, [7, 8]].mean(1)
+    ahead = _unit(np.cross(hips, axis))
+    lead = np.einsum("nd,nd->n", joints[:, 7] - joints[:, 8], ahead)
+    return bool(np.std(lead) > SWING * height_m and lead.min() < 0 < lead.max())
+
+
+def _summed(best: Float, log_density: Callable[[Float], Float]) -> Gravity:
+    """Mean and spread of the posterior within REACH of `best`."""
+    sides = np.linalg.svd(best[None])[2][1:]  # [2,3]
+    tilt = np.linspace(-REACH, REACH, FINE)
+    a, b = (x.reshape(-1, 1) for x in np.meshgrid(tilt, tilt))
+    up = _unit(best + np.tan(a) * sides[0] + np.tan(b) * sides[1])
+    value = log_density(up)
+    weight = np.exp(value - value.max())
+    weight /= weight.sum()
+    mean = _unit(weight @ up)
+    variance = float((weight * ((up - mean) ** 2).sum(1)).sum()) / 2
+    return Gravity(mean, float(np.sqrt(variance)))
+
+
+def _sphere(count: int) -> Float:
+    """Directions [count,3] spread evenly over the sphere (Fibonacci lattice)."""
+    i = np.arange(count) + 0.5
+    z, turn = 1 - 2 * i / count, np.pi * (1 + 5**0.5) * i
+    across = np.sqrt(1 - z**2)
+    return np.stack([across * np.cos(turn), across * np.sin(turn), z], 1)
+
+
+def _unit(v: Float) -> Float:
+    return np.asarray(v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-12))

@@ -1,0 +1,73 @@
+"""Up from the picture, the bodies and the ground: who is right when they disagree."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from josh_core.body.posing import pose_points
+from josh_core.geometry import rotvec_to_rotmat
+from josh_core.gravity import find_gravity
+from josh_core.types import Floor
+from tests.synthetic import make_scene
+
+
+@pytest.fixture(scope="module")
+def walk():
+    return make_scene("walk", "static", frames=40, seed=0)
+
+
+@pytest.fixture(scope="module")
+def march():
+    return make_scene("march", "static", frames=40, seed=0)
+
+
+def turned(synthetic, degrees, legs_still=False):
+    """Gravity found after the picture of the people was turned about the line of sight; and the turned true up."""
+    turn = rotvec_to_rotmat(np.array([0, 0, np.radians(degrees)]))
+    points = [pose_points(body, synthetic.body) for body in synthetic.bodies]
+    if legs_still:
+        points = [replace(p, joints=np.broadcast_to(p.joints[5], p.joints.shape)) for p in points]
+    points = [replace(p, joints=p.joints @ turn.T, contacts=p.contacts @ turn.T) for p in points]
+    up_cam = synthetic.truth.world_from_cam[0, :3, :3].T.astype(float) @ [0, 1, 0]
+    return find_gravity(synthetic.scene.cameras, synthetic.bodies, points), turn @ up_cam
+
+
+def degrees_between(a, b):
+    return np.degrees(np.arccos(np.clip(np.dot(a, b), -1, 1)))
+
+
+@pytest.mark.parametrize("roll", [0, 20, -90, 180])
+def test_a_picture_turned_with_its_walker_keeps_the_walker_upright(walk, roll):
+    gravity, up = turned(walk, roll)
+    assert degrees_between(gravity.up, up) < max(4.0, 2.5 * np.degrees(gravity.sigma))
+    assert degrees_between(gravity.up, up) < 8
+
+
+@pytest.mark.parametrize("roll", [90, 180])
+def test_somebody_turned_who_does_not_walk_lies_in_an_upright_picture(march, roll):
+    gravity, _ = turned(march, roll, legs_still=True)
+    picture_up = np.array([0, -1.0, 0])
+    assert degrees_between(gravity.up, picture_up) < 20  # pitch alone is free
+    assert abs(gravity.up[0]) < np.sin(np.radians(5))
+
+
+def test_bodies_make_up_surer_than_the_picture_alone(walk):
+    cameras = walk.scene.cameras
+    alone = find_gravity(cameras, (), [])
+    together, _ = turned(walk, 0)
+    assert degrees_between(alone.up, [0, -1.0, 0]) < 1
+    assert np.radians(2) < together.sigma < 0.8 * alone.sigma
+
+
+def test_ground_counts_where_it_agrees_and_a_slope_does_not(walk):
+    gravity, up = turned(walk, 0)
+    side = np.cross(up, [0, 0, 1.0])
+    level = gravity.with_ground(Floor(up, 1.5, 1.0), independent=True)
+    assert degrees_between(level.up, up) < 0.5 * degrees_between(gravity.up, up)
+    assert level.sigma < gravity.sigma
+    steep = Floor(np.cos(0.5) * up + np.sin(0.5) * side / np.linalg.norm(side), 1.5, 1.0)
+    sloping = gravity.with_ground(steep, independent=True)
+    assert degrees_between(sloping.up, gravity.up) < 0.5
+    assert sloping.sigma == pytest.approx(gravity.sigma, rel=0.05)
+    assert gravity.with_ground(None, independent=True) is gravity
