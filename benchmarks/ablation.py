@@ -10,11 +10,12 @@ The rows are modes and flags of josh_core/settings.py:
 
     baseline             mode baseline: the assembly line, no contact; the scale of a moving camera is assumed
     fast                 mode fast: the assembly line with the scale by contact and feet set down, nothing else moves
-    joint, no contact    mode refine without use_contact_scene, use_contact_static and use_smooth
+    joint, no contact    mode refine without use_contact_scene, use_contact_static, use_smooth and use_heading
     + contact scale      the same with use_contact_scene: what touches lies on the scene, which gives the scale
     + contact static     the same with use_contact_static as well: what touches does not move
-    + smooth = JOSH      mode refine with everything
-    JOSH, no ...         mode refine with that one flag off ("no smooth" is the row "+ contact static")
+    + smooth             the same with use_smooth
+    + heading = JOSH     mode refine with everything
+    JOSH, no ...         mode refine with that one flag off ("no heading" is the row "+ smooth")
 
 Mode refine starts from the scale by contact; where use_contact_scene is off it starts from the baseline's assumed
 scale instead, or the start would hold what the row leaves out. The floor that a still camera's people tell stays.
@@ -60,13 +61,14 @@ class Variant:
     off: tuple[str, ...] = ()
 
 
-FULL = Variant("+ smooth = JOSH")
+FULL = Variant("+ heading = JOSH")
 VARIANTS = (
     Variant("baseline", "baseline"),
     Variant("fast", "fast"),
-    Variant("joint, no contact", off=("use_contact_scene", "use_contact_static", "use_smooth")),
-    Variant("+ contact scale", off=("use_contact_static", "use_smooth")),
-    Variant("+ contact static", off=("use_smooth",)),
+    Variant("joint, no contact", off=("use_contact_scene", "use_contact_static", "use_smooth", "use_heading")),
+    Variant("+ contact scale", off=("use_contact_static", "use_smooth", "use_heading")),
+    Variant("+ contact static", off=("use_smooth", "use_heading")),
+    Variant("+ smooth", off=("use_heading",)),
     FULL,
     Variant("JOSH, no match", off=("use_match",)),
     Variant("JOSH, no c. scale", off=("use_contact_scene",)),

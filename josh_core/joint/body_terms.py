@@ -14,10 +14,12 @@ from josh_core.joint import residuals
 from josh_core.joint.body_points import PointIndex
 from josh_core.joint.interface import JointStart
 from josh_core.joint.residual_blocks import EvaluatedState, points_in_camera
-from josh_core.joint.variables import LandmarkTerm, SmoothTerm, StartTerm, StaticTerm
+from josh_core.joint.variables import HeadingTerm, LandmarkTerm, SmoothTerm, StartTerm, StaticTerm
 from josh_core.lsq.robust import Cauchy, Geman
 
 SWINGING = ("knee", "ankle", "foot", "elbow", "wrist", "hand")
+WALKING = 0.6  # m/s, from about this speed on people face where they go
+TRAVEL_SECONDS = 0.4  # s, over which a path becomes a direction of travel: longer than the sway of a step
 STIFF = ("foot", "hand", "collar")  # joints whose rotation the landmarks hardly show
 
 
@@ -34,6 +36,9 @@ class BodySigmas:
     static: float = 0.15  # m/s, of a touching point
     trunk: float = 20.0  # m/s^2, acceleration of the trunk's joints
     limb: float = 60.0  # m/s^2, of the limbs'
+    root: float = np.radians(8.0)  # of the root's rotation in the camera: heading errs most
+    heading: float = np.radians(8.0)  # of facing against travel, of the pelvis that sways with each step
+    heading_correlated: float = 0.5  # s, about a step
     correlated: float = 0.15  # s, errors of landmarks in neighbouring frames are alike for this long
     pose_correlated: float = 0.5  # s, errors of the start's pose likewise
 
@@ -70,6 +75,7 @@ def start_term(start: JointStart, sequence: BodyFrames, with_landmarks: bool, s:
     transl = [b.transl * [1.0, 1.0, focal / b.focal] for b in start.bodies]
     pose = torch.full((len(JOINTS),), s.pose, dtype=torch.float64)
     pose[[i for i, name in enumerate(JOINTS) if name.split("_")[-1] in STIFF]] = s.stiff
+    pose[0] = s.root
     widen = 1 / sequence.independent.sqrt()
     if with_landmarks:  # what the start's depth adds to them is its height, which errs in all frames alike
         depth = s.depth * torch.bincount(sequence.person, minlength=len(start.bodies)).double().sqrt()[sequence.person]
@@ -111,6 +117,33 @@ def static_term(sequence: BodyFrames, probability: Tensor, index: PointIndex, s:
     weight = torch.where(weight > 0.25, weight, 0.0)
     ever = (weight > 0).any(0)
     return StaticTerm(index.contacts[ever], weight[:, ever], s.static * step, Geman(3.0))
+
+
+def heading_term(at: EvaluatedState, sequence: BodyFrames, up: Tensor, s: BodySigmas) -> HeadingTerm:
+    """Who goes somewhere in a state faces that way; up: [3] unit, world. Those who stand or turn weigh nothing.
+
+    Facing backward fits as well as forward, and somebody who goes sideways is an outlier of the robust norm.
+    """
+    velocity = _velocity(at.points.p[:, 0], sequence)
+    velocity = velocity - (velocity @ up)[:, None] * up
+    speed = velocity.norm(dim=-1)
+    gate = speed**4 / (speed**4 + WALKING**4)
+    share = (sequence.independent * s.correlated / s.heading_correlated).clamp(max=1.0)
+    ahead = velocity / speed.clamp(min=1e-6)[:, None]
+    return HeadingTerm(ahead, gate * share, float(np.sin(s.heading)), Geman(3.0))
+
+
+def _velocity(root: Tensor, sequence: BodyFrames) -> Tensor:
+    """Slope [N,3] in m/s of straight lines through root [N,3] around each time (Gaussian weights, one person each)."""
+    out = torch.zeros_like(root)
+    for person in sequence.person.unique():
+        mine = sequence.person == person
+        time, path = sequence.time[mine], root[mine]
+        lag = time[None] - time[:, None]
+        weight = torch.exp(-0.5 * (lag / TRAVEL_SECONDS) ** 2)
+        lag = lag - (weight * lag).sum(1, keepdim=True) / weight.sum(1, keepdim=True)
+        out[mine] = (weight * lag) @ path / (weight * lag**2).sum(1, keepdim=True).clamp(min=1e-9)
+    return out
 
 
 def landmark_term(start: JointStart, sequence: BodyFrames, index: PointIndex) -> LandmarkTerm:

@@ -256,6 +256,23 @@ def landmark_block(at: EvaluatedState) -> ResidualBlock:
     return ResidualBlock(r, term.weight, term.robust, columns, by_globals, torch.arange(n), du @ in_camera.by_bodies)
 
 
+def heading_block(at: EvaluatedState) -> ResidualBlock:
+    """Heading: who walks faces where they go. Travel is that of the state in which the term was made."""
+    term = at.problem.heading
+    assert term is not None
+    root = at.state.rotations[:, 0]
+    r = (residuals.sideways(root[..., 0], term.ahead) / term.sigma)[:, None, None]
+    weight = term.weight[:, None]
+    if not at.jacobian:
+        return ResidualBlock(r, weight, term.robust)
+    # d . R exp(w) e_x = d . R (e_x + w x e_x), so the derivative by w is e_x x R^T d.
+    d = (root.transpose(-1, -2) @ term.ahead[..., None])[..., 0]
+    by_bodies = torch.zeros(len(r), 1, 1, BODY, dtype=r.dtype)
+    by_bodies[:, 0, 0, 1], by_bodies[:, 0, 0, 2] = -d[:, 2] / term.sigma, d[:, 1] / term.sigma
+    none = torch.zeros(len(r), 0, dtype=torch.long)
+    return ResidualBlock(r, weight, term.robust, none, r.new_zeros(len(r), 1, 1, 0), torch.arange(len(r)), by_bodies)
+
+
 def root_block(at: EvaluatedState) -> ResidualBlock:
     """Start of the root's place: along the ray as uncertain as its depth, tight across it."""
     start, layout = at.problem.start, at.problem.layout
@@ -316,6 +333,7 @@ TERMS: dict[str, Callable[[EvaluatedState], ResidualBlock]] = {
     "static": static_block,
     "smooth": smooth_block,
     "landmarks": landmark_block,
+    "heading": heading_block,
 }
 
 

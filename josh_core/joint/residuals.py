@@ -62,6 +62,15 @@ def slide(p: Tensor) -> Tensor:
     return p[1:] - p[:-1]
 
 
+def sideways(lateral: Tensor, ahead: Tensor) -> Tensor:
+    """Heading: r = e . d, the sine of the angle between facing and travel.
+
+    e is the body's axis from right to left, d the direction of travel, both unit in the world; zero for walking
+    forward and backward. lateral, ahead: [...,3] -> [...].
+    """
+    return (lateral * ahead).sum(-1)
+
+
 def acceleration(p: Tensor, stencil: Tensor) -> Tensor:
     """Smooth: r = s_0 p_n + s_1 p_{n+1} + s_2 p_{n+2}. p: [N,J,3] m, stencil: [N-2,3] -> [N-2,J,3]."""
     s = stencil[:, :, None, None]

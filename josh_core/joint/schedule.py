@@ -15,6 +15,7 @@ from josh_core.joint.body_points import PointIndex, point_index
 from josh_core.joint.body_terms import (
     BodyFrames,
     BodySigmas,
+    heading_term,
     landmark_term,
     remove_landmark_bias,
     smooth_term,
@@ -48,6 +49,7 @@ class Options:
     bodies: BodySigmas = BodySigmas()
     scene: SceneSigmas = SceneSigmas()
     focal_loose: float = 0.1  # log focal is held within the start's sigma, but never looser than this
+    focal_still: float = 0.03  # the same without camera travel or turn: landmarks alone tell focal, with a bias
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ def round_problem(work: Work, state: State, width: float, first: bool) -> Proble
         problem = replace(problem, matches=whiten_matches(at, px))
     if problem.landmarks is not None:
         problem = replace(problem, landmarks=remove_landmark_bias(problem.landmarks, at, options.bodies.bias))
+    if settings.use_heading and not first and len(work.probability):
+        problem = replace(problem, heading=heading_term(at, work.sequence, _up(work.start), options.bodies))
     floor, index, probability = work.start.floor, work.index, work.probability
     if not first:
         probability = update_contact(at, work.sequence, probability, index, floor)
@@ -182,6 +186,12 @@ def _cameras(start: JointStart) -> Cameras:
     return Cameras(pose[:, :3, :3].clone(), pose[:, :3, 3].clone(), knot, mix, frames, principal, float(path.focal))
 
 
+def _up(start: JointStart) -> Tensor:
+    """Up [3] in the start's world, near enough for headings: the floor's normal, or the picture's up."""
+    up = -start.scene.cameras.world_from_cam[:, :3, 1].mean(0) if start.floor is None else start.floor.normal
+    return torch.as_tensor(up / np.linalg.norm(up), dtype=torch.float64)
+
+
 def _free(start: JointStart, settings: Settings, layout: GlobalsLayout) -> Tensor:
     """Which shared unknowns may move: a camera that stands or only turns keeps to that exactly."""
     kind = start.scene.cameras.kind
@@ -200,6 +210,7 @@ def _free(start: JointStart, settings: Settings, layout: GlobalsLayout) -> Tenso
 def _sigmas(start: JointStart, options: Options) -> SharedSigmas:
     """How far the shared unknowns may move."""
     path = start.scene.cameras
+    loose = options.focal_still if path.kind == "static" else options.focal_loose
     centres = path.world_from_cam[path.keyframes, :3, 3]
     steps = np.linalg.norm(np.diff(centres, axis=0), axis=-1)
     step = float(np.median(steps)) if len(steps) else 0.0
@@ -209,7 +220,7 @@ def _sigmas(start: JointStart, options: Options) -> SharedSigmas:
         betas[i, 0] = track.height_sigma * track.height_m / per_beta
     return SharedSigmas(
         betas=betas,
-        focal=float(np.clip(path.focal_sigma, 1e-3, options.focal_loose)),
+        focal=float(np.clip(path.focal_sigma, 1e-3, loose)),
         scale=0.5,
         tilt=np.radians(0.3 if path.kind == "moving" else 2.0),  # a floor seen in depth, or told by people alone
         height=0.01 if path.kind == "moving" else 0.05,  # m, likewise

@@ -146,6 +146,16 @@ class SmoothTerm:
 
 
 @dataclass(frozen=True)
+class HeadingTerm:
+    """People who walk face where they go."""
+
+    ahead: Tensor  # [N,3] unit, direction of travel in the world
+    weight: Tensor  # [N]
+    sigma: float  # of the sine of the angle between
+    robust: Robust
+
+
+@dataclass(frozen=True)
 class LandmarkTerm:
     """2D landmarks of the body."""
 
@@ -193,6 +203,7 @@ class Problem:
     static: StaticTerm | None = None
     smooth: SmoothTerm | None = None
     landmarks: LandmarkTerm | None = None
+    heading: HeadingTerm | None = None
     held: Tensor | None = None  # [N] bool: body frames that stay where they are
     quadratic: Robust = field(default_factory=Quadratic)
 

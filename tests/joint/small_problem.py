@@ -16,6 +16,7 @@ from josh_core.joint.variables import (
     Cameras,
     FloorTerm,
     GlobalsLayout,
+    HeadingTerm,
     LandmarkTerm,
     Problem,
     SmoothTerm,
@@ -134,6 +135,12 @@ def _terms(gen: torch.Generator, problem: Problem, counts: tuple[int, ...]) -> d
             robust=Geman(8.0),
         ),
         "static": StaticTerm(contacts, touching, 0.1, Cauchy(20.0)),
+        "heading": HeadingTerm(
+            torch.nn.functional.normalize(rand(gen, n, 3), dim=-1),
+            torch.rand(n, generator=gen, dtype=torch.float64),
+            0.2,
+            Geman(6.0),
+        ),
         "smooth": SmoothTerm(
             second_difference(step[:-1], step[1:]) * smooth_weight[:, None],
             torch.full((24,), 0.3, dtype=torch.float64),
