@@ -1,7 +1,7 @@
 """How a landmark network errs, for the simulation.
 
-The numbers describe MediaPipe's output against ground truth on one rendered clip and one real one (side view of a
-walk, a man on a beam): measured shares of white, slow and constant error, and widened for people it sees less well.
+The numbers are those of a prototype that compared MediaPipe with ground truth on one rendered and one real clip (side
+view of a walk, a man on a beam) and widened them by hand. They were not measured again here.
 """
 
 from __future__ import annotations
