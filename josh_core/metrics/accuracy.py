@@ -188,7 +188,7 @@ def _people_errors(result: Reconstruction, truth: Truth, rows: Int, world: Simil
     people = []
     for i, true in enumerate(truth.people):
         out: dict[str, Any] = {"person": i, "found": 0.0}
-        shared = _shared(result.people[pairs[i]], true, rows) if i in pairs else None
+        shared = same_moments(result.people[pairs[i]], true, rows) if i in pairs else None
         if shared is not None:
             mine, theirs = shared
             out["found"] = len(mine) / int(np.isin(true.frames, rows).sum())
@@ -208,7 +208,7 @@ def match_people(result: Reconstruction, truth: Truth, rows: Int, world: Similar
     cost = np.full((len(truth.people), len(result.people)), impossible)
     for i, true in enumerate(truth.people):
         for j, person in enumerate(result.people):
-            shared = _shared(person, true, rows)
+            shared = same_moments(person, true, rows)
             if shared is not None:
                 mine, theirs = shared
                 limbs = move(world, person.joints[mine][:, limb_rows()].astype(np.float64))
@@ -223,7 +223,7 @@ def move(world: Similarity, points: Float) -> Float:
     return scale * points @ rotation.T + translation
 
 
-def _shared(person: PersonMotion, true: TruePerson, rows: Int) -> tuple[Int, Int] | None:
+def same_moments(person: PersonMotion, true: TruePerson, rows: Int) -> tuple[Int, Int] | None:
     """Rows of the person's and of the true person's frames that are the same moment; None for less than two."""
     inside = np.flatnonzero(person.frames < len(rows))
     _, mine, theirs = np.intersect1d(rows[person.frames[inside]], true.frames, return_indices=True)

@@ -29,6 +29,7 @@ class TruePerson:
     limbs: Float  # [n,12,3] m in the order of EVALUATED_JOINTS
     feet: Float | None = None  # [n,4,3] m: left ankle, left toe base, right ankle, right toe base
     foot_contact: Bool | None = None  # [n,2] left, right foot stands
+    contact: Bool | None = None  # [n,C] touches something and stands still there, in the order of Truth.contact_names
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Truth:
     up: Float  # [3] unit
     floor_at_zero: bool  # the floor under the start is at height 0 along `up`
     scene_points: Float | None = None  # [P,3] m
+    contact_names: tuple[str, ...] = ()  # [C] such as "left_heel", "right_seat"
 
 
 def load_truth(path: Path) -> Truth:
@@ -59,7 +61,9 @@ def load_truth(path: Path) -> Truth:
         return _named_joints(arrays)
     if "world_from_cam" in arrays and "person0_joints" in arrays:
         return _smpl_joints(arrays)
-    raise ResultError(f"The ground truth {Path(path).name!r} has no known layout; see josh_core/truth.py.")
+    raise ResultError(
+        f"The ground truth {Path(path).name!r} has no known layout; see metrics/ground_truth.py."
+    )
 
 
 def limb_rows() -> list[int]:
@@ -79,12 +83,13 @@ def _smpl_joints(arrays: dict[str, Any]) -> Truth:
         k = len(people)
         frames = np.flatnonzero(arrays[f"person{k}_valid"])
         joints = arrays[f"person{k}_joints"][frames].astype(np.float64)
-        contact = arrays.get(f"person{k}_foot_contact")
+        standing, contact = arrays.get(f"person{k}_foot_contact"), arrays.get(f"person{k}_contact")
         people.append(
             TruePerson(
                 frames,
                 joints[:, limb_rows()],
                 joints[:, foot_rows()],
+                None if standing is None else standing[frames].astype(bool),
                 None if contact is None else contact[frames].astype(bool),
             )
         )
@@ -99,6 +104,7 @@ def _smpl_joints(arrays: dict[str, Any]) -> Truth:
         up=np.array([0.0, 1.0, 0.0]),
         floor_at_zero=True,
         scene_points=arrays.get("scene_points"),
+        contact_names=tuple(str(name) for name in arrays.get("contact_names", ())),
     )
 
 

@@ -1,0 +1,121 @@
+"""Contact labels judged as their own task: precision, recall and F1 by frames and by events.
+
+A label is one part of one person at one frame; an event is one unbroken run of such frames. A true event is found
+when a predicted one overlaps it by half of their union, one to one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from josh_core.metrics.accuracy import align_cameras, match_people, same_moments
+from josh_core.metrics.ground_truth import Truth
+from josh_core.types import Bool, Float, Reconstruction
+
+SURE = 0.5  # probability from which a predicted contact counts
+OVERLAP = 0.5  # intersection over union of two runs that are the same event
+
+# Words in the names of a result's contact points that tell a part of the truth.
+PARTS = {
+    "heel": ("heel",),
+    "ball": ("ball",),
+    "toe": ("toe",),
+    "seat": ("seat", "thigh"),
+    "hand": ("hand", "knuckles"),
+}
+GROUPS = {"feet": ("heel", "ball", "toe"), "seat": ("seat",), "hands": ("hand",)}
+
+
+@dataclass(frozen=True)
+class Score:
+    """Counts of one kind of label; they add up over people and clips."""
+
+    hit: int = 0
+    false: int = 0
+    missed: int = 0
+
+    def __add__(self, other: Score) -> Score:
+        return Score(self.hit + other.hit, self.false + other.false, self.missed + other.missed)
+
+    @property
+    def precision(self) -> float | None:
+        """Share of the predicted labels that are true; None when nothing was predicted."""
+        return self.hit / (self.hit + self.false) if self.hit + self.false else None
+
+    @property
+    def recall(self) -> float | None:
+        """Share of the true labels that were predicted; None when there are none."""
+        return self.hit / (self.hit + self.missed) if self.hit + self.missed else None
+
+    @property
+    def f1(self) -> float | None:
+        """Harmonic mean of both; None when nothing is true and nothing was predicted."""
+        total = 2 * self.hit + self.false + self.missed
+        return 2 * self.hit / total if total else None
+
+
+def contact_scores(result: Reconstruction, truth: Truth) -> dict[str, tuple[Score, Score]]:
+    """By group of parts ("feet", "seat", "hands"): scores of frames and of events, over all true people.
+
+    A true person whom nobody in the result stands for has all labels missed. Empty when the truth has no labels.
+    """
+    if not truth.contact_names:
+        return {}
+    begin = float(result.clip.get("start") or 0.0)
+    rows = np.round((result.frame_times + begin) * truth.fps).astype(np.int64)
+    rows = rows[rows < len(truth.world_from_cam)]
+    world = align_cameras(result.world_from_cam[: len(rows)].astype(np.float64), truth.world_from_cam[rows])
+    pairs = match_people(result, truth, rows, world)
+    out = {group: (Score(), Score()) for group in GROUPS}
+    for i, true in enumerate(truth.people):
+        if true.contact is None:
+            continue
+        predicted = np.zeros((len(true.frames), len(result.contact_names)))
+        moments = same_moments(result.people[pairs[i]], true, rows) if i in pairs else None
+        if moments is not None:
+            predicted[moments[1]] = result.people[pairs[i]].contact[moments[0]]
+        asked = np.isin(true.frames, rows)  # frames of the truth that the result has
+        for group, parts in GROUPS.items():
+            for name in (n for n in truth.contact_names if n.split("_", maxsplit=1)[1] in parts):
+                said = part_probability(predicted, result.contact_names, name)[asked] > SURE
+                is_true = true.contact[asked, truth.contact_names.index(name)]
+                frames, events = out[group]
+                out[group] = frames + frame_score(said, is_true), events + event_score(said, is_true)
+    return out
+
+
+def part_probability(contact: Float, names: tuple[str, ...], part: str) -> Float:
+    """Probability [n] that a part such as "left_toe" touches: the largest of its contact points' in contact [n,C]."""
+    side, kind = part.split("_", maxsplit=1)
+    columns = [c for c, n in enumerate(names) if n.startswith(side) and any(word in n for word in PARTS[kind])]
+    return np.asarray(contact[:, columns].max(1, initial=0.0))
+
+
+def frame_score(said: Bool, is_true: Bool) -> Score:
+    """Counts of frames; said, is_true: [n]."""
+    return Score(int((said & is_true).sum()), int((said & ~is_true).sum()), int((~said & is_true).sum()))
+
+
+def event_score(said: Bool, is_true: Bool) -> Score:
+    """Counts of events; said, is_true: [n]."""
+    predicted, true = runs_of(said), runs_of(is_true)
+    if not predicted or not true:
+        return Score(0, len(predicted), len(true))
+    overlap = np.array([[_overlap(a, b) for b in true] for a in predicted])
+    chosen = linear_sum_assignment(-overlap)
+    hit = int((overlap[chosen] >= OVERLAP).sum())
+    return Score(hit, len(predicted) - hit, len(true) - hit)
+
+
+def runs_of(label: Bool) -> list[tuple[int, int]]:
+    """First frame and the frame after the last of each unbroken run of label [n]."""
+    edges = np.flatnonzero(np.diff(np.r_[False, label, False].astype(np.int8)))
+    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+
+
+def _overlap(a: tuple[int, int], b: tuple[int, int]) -> float:
+    both = min(a[1], b[1]) - max(a[0], b[0])
+    return max(both, 0) / (max(a[1], b[1]) - min(a[0], b[0]))
