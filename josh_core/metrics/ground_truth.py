@@ -61,9 +61,7 @@ def load_truth(path: Path) -> Truth:
         return _named_joints(arrays)
     if "world_from_cam" in arrays and "person0_joints" in arrays:
         return _smpl_joints(arrays)
-    raise ResultError(
-        f"The ground truth {Path(path).name!r} has no known layout; see metrics/ground_truth.py."
-    )
+    raise ResultError(f"The ground truth {Path(path).name!r} has no known layout; see metrics/ground_truth.py.")
 
 
 def limb_rows() -> list[int]:
