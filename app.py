@@ -3,7 +3,8 @@
 import sys
 
 import josh_core.page.zero_gpu  # noqa: F401  before all that imports torch
-from josh_core.page.serve import main
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # worker processes import this file too, and need nothing of the page
+    from josh_core.page.serve import main
+
     sys.exit(main())

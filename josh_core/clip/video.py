@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import av
@@ -99,13 +100,18 @@ class Video:
             if time >= start - 1e-3:
                 yield Picture(time, frame, self._shown)
 
-    def at(self, time: float, size: tuple[int, int]) -> UInt8 | None:
-        """The picture shown at `time` seconds as BGR [h,w,3] of `size`; the last one after the end; None without."""
+    def at(self, time: float, size: tuple[int, int], until: float = np.inf) -> UInt8 | None:
+        """The picture shown at `time` seconds as BGR [h,w,3] of `size`; the last one after the end; None without.
+
+        At `until`, by time.monotonic(), decoding ends and the picture that was reached is taken.
+        """
         shown = None
         for picture in self._pictures_about(time):
             if shown is not None and picture.time > time:
                 break
             shown = picture
+            if monotonic() > until:
+                break
         return None if shown is None else shown(size)
 
     def _pictures_about(self, time: float) -> Iterator[Picture]:

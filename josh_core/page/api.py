@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import os
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from josh_core.errors import JoshError
-from josh_core.page.desk import Desk
-from josh_core.page.preview import FIRST_WINDOW
+from josh_core.clip.look import FIRST_WINDOW
+from josh_core.page.desk import Caller, Desk
+from josh_core.page.inputs import number
 from josh_core.page.shown import MODES
+from josh_core.serving.jobs import as_told
 from josh_core.settings import Settings
 
 FILES = ("result.glb", "arrays.npz", "manifest.json")
 
 
-def refusal(error: JoshError) -> gr.Error:
-    """The error as the page and the API show it; nothing goes to the log."""
-    return gr.Error(str(error), title="That did not work", print_exception=False)
+def refusal(error: Exception) -> gr.Error:
+    """The error as the page and the API show it, always a sentence."""
+    return gr.Error(str(as_told(error)), title="That did not work", print_exception=False)
+
+
+def caller_of(request: gr.Request, program: bool = False) -> Caller:
+    """Who asks."""
+    client = request.client.host if request.client else ""
+    return Caller(str(request.session_hash), client, program)
 
 
 def offer(desk: Desk) -> None:
@@ -43,6 +50,7 @@ def offer(desk: Desk) -> None:
         people: float | None = None,
         height_m: float | None = None,
         focal_px: float | None = None,
+        request: gr.Request = None,  # type: ignore[assignment]  # Gradio gives it
         progress: gr.Progress = gr.Progress(),  # noqa: B008  how Gradio finds it
     ) -> tuple[dict[str, Any], list[str]]:
         """Reconstruct camera, people and scene of a video in one metric world (+Y up, metres).
@@ -59,28 +67,37 @@ def offer(desk: Desk) -> None:
         Returns:
             the manifest of the result with its link, and the files result.glb, arrays.npz, manifest.json
         """
-        options = {
-            "people": int(people) if people else None,
-            "height_m": height_m or None,
-            "focal_px": focal_px or None,
-        }
-        session = f"api-{os.urandom(8).hex()}"
+        caller = caller_of(request, program=True)
         try:
-            settings = Settings().with_options(mode=mode, start=start or 0.0, seconds=seconds or None, **options)
-            upload = await asyncio.to_thread(desk.take, session, clip)
-            order = await asyncio.to_thread(desk.order, session, upload, settings)
+            settings = settings_of(mode, start, seconds, people, height_m, focal_px)
+            upload = await desk.take(caller, clip, Path(str(clip)).name)
+            order = await asyncio.to_thread(desk.order, caller, upload, settings)
             async for _ in desk.follow(order):
                 if order.ticket is not None and order.ticket.state == "running":
                     progress(order.ticket.fraction, desc=order.ticket.stage)
-            shown = desk.open({"run": order.found or desk.finish(session, order)})
-        except JoshError as error:
+            shown = desk.open({"run": await asyncio.to_thread(desk.finish, order)})
+            assert shown is not None
+            owned = desk.owned(caller.session, shown)
+            told = {"link": f"/?{shown.query}", "delete_key": owned.delete_key if owned else ""}
+            return shown.manifest(mode) | told, [str(shown.folders[mode] / name) for name in FILES]
+        except Exception as error:
             raise refusal(error) from None
         finally:
-            desk.leave(session)
-        assert shown is not None
-        manifest = shown.manifest(mode) | {"link": f"/?{shown.query}"}
-        return manifest, [str(shown.folders[mode] / name) for name in FILES]
+            desk.leave(caller.session)
 
     gr.Button(visible=False).click(
         reconstruct, take, give, api_name="reconstruct", concurrency_limit=None, show_progress="hidden"
+    )
+
+
+def settings_of(mode: object, start: object, seconds: object, *known: object) -> Settings:
+    """Settings of an API call; people, height_m and focal_px may be None. Raises SettingsError."""
+    people, height_m, focal_px = (number(value) or None for value in known)
+    return Settings().with_options(
+        mode=mode,
+        start=number(start),
+        seconds=number(seconds) or None,
+        people=int(people) if people else None,
+        height_m=height_m,
+        focal_px=focal_px,
     )

@@ -26,10 +26,12 @@ class Config:
     store_mount: str = ""  # a mounted bucket or folder that keeps shared results instead
     keep_hours: float = 24.0  # h, an unshared result (it also ends with the program)
     keep_shared_days: float = 0.0  # days since a shared result was last opened; 0: as long as there is room
-    store_gb: float = 5.0  # GB of all results together
+    store_gb: float = 5.0  # GB of everything on disk: results, uploads, files made on demand
     max_upload_mb: float = 300.0  # MB of one upload
     queue: int = 8  # clips that may wait
     per_visitor: int = 2  # clips of one visitor in line or running
+    per_address: int = 4  # clips of all visitors from one network address in line or running
+    trusted_proxies: int = 0  # proxies in front whose X-Forwarded headers are believed; 1 by itself on a Space
     max_minutes: float = 60.0  # min, the longest run
     devices: str = "auto"  # comma-separated: auto, cpu, or CUDA indices; one process each
     in_process: bool = False  # run jobs in the page's process; set by itself on ZeroGPU
@@ -46,6 +48,8 @@ class Config:
             if text:
                 values[name] = _read(name, text, default)
         values.setdefault("store", Path("/data/josh") if os.access("/data", os.W_OK) else RUNS)
+        if environ.get("SPACE_ID"):
+            values.setdefault("trusted_proxies", 1)
         if environ.get("SPACES_ZERO_GPU"):
             values["in_process"] = True
         if environ.get("GRADIO_SERVER_NAME"):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from josh_core.clip.look import FIRST_WINDOW, Look
 from josh_core.errors import SettingsError
-from josh_core.page.preview import FIRST_WINDOW, Look
 from josh_core.settings import Settings
 
 NARROWEST, WIDEST = 5.0, 150.0  # degrees, horizontal field of view
@@ -23,6 +23,7 @@ class Upload:
     sha256: str
     look: Look
     people: int | None = None  # a guess
+    title: str = ""  # the name of the file that was brought; only its owner is told
 
 
 def chosen_clip(upload: Upload, name: str) -> dict[str, Any]:
@@ -44,22 +45,34 @@ def wanted(clip: Mapping[str, Any] | None, upload: Upload, *options: Any) -> Set
     field of view (degrees), static camera and tier; a number that is empty or 0 is not known. Raises SettingsError.
     """
     mode, people, height, view, static, tier = options
+    people, height, view = number(people), number(height), number(view)
     if view and not NARROWEST <= view <= WIDEST:
         raise SettingsError(f"The field of view must be between {NARROWEST:.0f} and {WIDEST:.0f} degrees.")
     info = upload.look.info
     width = info.width * min(1.0, Settings.max_side / max(info.width, info.height))
-    part = clip or {}
-    return Settings(
-        mode=mode,
-        tier=tier,
-        start=round(_number(part.get("start"), 0.0), 2),
-        seconds=round(_number(part.get("length"), FIRST_WINDOW), 2) if info.seconds else None,
-        people=int(people) if people else None,
-        height_m=float(height) if height else None,
-        focal_px=width / 2 / math.tan(math.radians(view) / 2) if view else None,
-        static_camera=static,
-    )
+    part = clip if isinstance(clip, Mapping) else {}
+    try:
+        return Settings(
+            mode=mode,
+            tier=tier,
+            start=round(number(part.get("start")), 2),
+            seconds=round(number(part.get("length")) or FIRST_WINDOW, 2) if info.seconds else None,
+            people=int(people) if people else None,
+            height_m=height or None,
+            focal_px=width / 2 / math.tan(math.radians(view) / 2) if view else None,
+            static_camera=static,
+        )
+    except TypeError:  # a choice that is no text
+        raise SettingsError("One of the settings cannot be read; please choose it again.") from None
 
 
-def _number(value: object, otherwise: float) -> float:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else otherwise
+def number(value: object) -> float:
+    """A number of the page or of a program; what is none stands for "not known". Raises SettingsError for a text."""
+    if value is None or value == "":
+        return 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise SettingsError(f"{str(value)[:40]!r} is not a number; please type one, or leave the field empty.")
+    try:
+        return float(value) if math.isfinite(value) else 0.0
+    except OverflowError:
+        raise SettingsError("A number is far too large; please type another.") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
@@ -12,15 +13,17 @@ import gradio as gr
 
 from josh_core.errors import Cancelled, ClipError, JoshError
 from josh_core.page import words
-from josh_core.page.api import offer, refusal
-from josh_core.page.desk import Desk
+from josh_core.page.api import caller_of, offer, refusal
+from josh_core.page.desk import Desk, Order
 from josh_core.page.files import files_list, film
+from josh_core.page.guard import Guard, Rules
 from josh_core.page.inputs import Upload, chosen_clip, wanted
 from josh_core.page.layout import Layout
 from josh_core.page.parts import head, part
 from josh_core.page.plots import plots
 from josh_core.page.preview import cost_card
 from josh_core.page.shown import Shown, clean_view, viewer_value
+from josh_core.serving.jobs import as_told
 
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
 HIDDEN: Any = "hidden"  # in the page but not seen; visible=False would take the component out of it
@@ -47,7 +50,7 @@ class Page:
         self.blocks.load(self.open_link, outputs=ui.result, concurrency_limit=None, **quiet)
         self.blocks.unload(self.leave)
         chosen = [ui.clip, ui.upload, ui.cost, ui.go]
-        ui.clip.upload(self.take_upload, [ui.clip, *ui.options], chosen, **quiet)
+        ui.clip.upload(self.take_upload, [ui.clip, *ui.options], chosen, concurrency_limit=None, **quiet)
         ui.clip.clear(self.drop_upload, outputs=chosen, **quiet)
         changed: list[Any] = [option.change for option in ui.options]  # type: ignore[attr-defined]  # made at run time
         costs = [ui.clip.select, *changed]
@@ -89,8 +92,8 @@ class Page:
         """How far the file is that a button asks for (workshop.py), or {problem}."""
         try:
             return self.desk.ask(wish)
-        except JoshError as error:
-            return {"problem": str(error)}
+        except Exception as error:
+            return {"problem": str(as_told(error))}
 
     def nothing(self, message: str) -> Updates:
         """Updates that empty the result side and say why."""
@@ -106,37 +109,36 @@ class Page:
         """What the page's address asks for, else the first example."""
         query = dict(request.query_params)
         try:
-            shown = self.desk.open(query)
-        except JoshError as error:
-            yield self.nothing(str(error))
-            return
-        shown = shown or next(iter(self.desk.examples.values()), None)
-        if shown is None:
-            yield self.nothing("Choose a clip on the left, and its people and place will appear here.")
-            return
-        yield from self.present(shown, query)
+            shown = self.desk.open(query, session_of(request)) or next(iter(self.desk.examples.values()), None)
+            if shown is None:
+                yield self.nothing("Choose a clip on the left, and its people and place will appear here.")
+            else:
+                yield from self.present(shown, query)
+        except Exception as error:
+            yield self.nothing(str(as_told(error)))
 
     def open_example(self, event: gr.EventData) -> Iterator[Updates]:
         """Show a stored example."""
         try:
-            shown = self.desk.open({"example": str(event.example)})
-        except JoshError as error:
+            shown = self.desk.open({"example": str(getattr(event, "example", ""))})
+            assert shown is not None
+            yield from self.present(shown, {})
+        except Exception as error:
             raise refusal(error) from None
-        assert shown is not None
-        yield from self.present(shown, {})
 
     def share_view(self, query: str, origin: str, view: str, request: gr.Request) -> Updates:
         """Keep the run and make a link to it as it is seen now."""
+        session = session_of(request)
         try:
-            shown = self.desk.open(dict(parse_qsl(query)))
+            shown = self.desk.open(dict(parse_qsl(str(query))), session)
             if shown is None:
                 raise ClipError("There is nothing to share yet; open an example or run a clip.")
-            shown = self.desk.share(shown)
-        except JoshError as error:
+            shown = self.desk.share(shown, session)
+            link = f"{origin}?{shown.query}&{urlencode(clean_view(dict(parse_qsl(str(view)))), safe=',')}"
+        except Exception as error:
             raise refusal(error) from None
-        link = f"{origin}?{shown.query}&{urlencode(clean_view(dict(parse_qsl(view))), safe=',')}"
-        key = self.desk.visitor(str(request.session_hash)).delete_keys.get(shown.id)
-        said = [f"Only you can delete it, with this key: <code>{key}</code>"] if key else []
+        owned = self.desk.owned(session, shown)
+        said = [f"Only you can delete it, with this key: <code>{owned.delete_key}</code>"] if owned else []
         return {
             self.ui.link: gr.update(value=link, visible=True),
             self.ui.notice: words.card(said) if said else "",
@@ -145,12 +147,11 @@ class Page:
     def delete_run(self, query: str, key: str, request: gr.Request) -> Updates:
         """Remove a run for its owner."""
         try:
-            shown = self.desk.open(dict(parse_qsl(query)))
+            shown = self.desk.open(dict(parse_qsl(str(query))))
             if shown is None:
                 raise ClipError("There is nothing to delete.")
-            own = self.desk.visitor(str(request.session_hash)).delete_keys.get(shown.id, "")
-            self.desk.delete(shown, key.strip() or own)
-        except JoshError as error:
+            self.desk.delete(shown, session_of(request), str(key).strip())
+        except Exception as error:
             raise refusal(error) from None
         return self.nothing("The result is deleted.")
 
@@ -158,14 +159,19 @@ class Page:
 
     async def take_upload(self, request: gr.Request, clip: Any, *options: Any) -> AsyncIterator[Updates]:
         """Look at what was uploaded: facts, strip, cost, then people; or say why it cannot be used."""
-        ui, sent = self.ui, (clip or {}).get("file") or {}
+        ui, caller = self.ui, caller_of(request)
+        sent = clip if isinstance(clip, dict) else {}
+        name, file = str(sent.get("name") or ""), sent.get("file")
         try:
-            upload = await asyncio.to_thread(self.desk.take, str(request.session_hash), sent.get("path"))
-        except JoshError as error:
-            yield {ui.clip: {"problem": str(error)}, ui.upload: None, ui.go: gr.update(interactive=False)}
-            raise refusal(error) from None
-        value = chosen_clip(upload, str((clip or {}).get("name")))
-        visitor = self.desk.visitor(str(request.session_hash))
+            upload = await self.desk.take(caller, file.get("path") if isinstance(file, dict) else None, name)
+        except Cancelled:
+            return
+        except Exception as error:
+            told = as_told(error)
+            yield {ui.clip: {"problem": str(told)}, ui.upload: None, ui.go: gr.update(interactive=False)}
+            raise refusal(told) from None
+        value = chosen_clip(upload, name)
+        visitor = self.desk.visitors.get(caller.session)
         visitor.chosen = upload.path
         said: Updates = {ui.clip: value}
         if not self.desk.jobs.tickets():  # a device is free to look for people, which takes a moment
@@ -178,7 +184,9 @@ class Page:
 
     def drop_upload(self, request: gr.Request) -> Updates:
         """The visitor wants another clip."""
-        self.desk.visitor(str(request.session_hash)).chosen = None
+        visitor = self.desk.visitors.known(session_of(request))
+        if visitor is not None:
+            visitor.chosen = None
         return {self.ui.upload: None, self.ui.cost: "", self.ui.go: gr.update(interactive=False)}
 
     def show_cost(self, clip: Any, upload: Upload | None, *options: Any) -> str:
@@ -196,26 +204,32 @@ class Page:
 
     async def run(self, request: gr.Request, clip: Any, upload: Any, *options: Any) -> AsyncIterator[Updates]:
         """Run the clip, telling how far it is, and show the result; or say why there is none."""
-        session = str(request.session_hash)
+        caller = caller_of(request)
         try:
-            if upload is None:
+            if not isinstance(upload, Upload):
                 raise ClipError("Choose a clip first, or open an example.")
             settings = wanted(clip, upload, *options)
-            order = await asyncio.to_thread(self.desk.order, session, upload, settings)
+            order = await asyncio.to_thread(self.desk.order, caller, upload, settings)
             yield self.running(True)
             async for card in self.desk.follow(order):
                 yield {self.ui.progress: card}
-            shown = self.desk.open({"run": order.found or self.desk.finish(session, order)})
-        except JoshError as error:
+            everything = await asyncio.to_thread(self._finished, order)
+        except Exception as error:
+            told = as_told(error)
             calm = words.card(["Cancelled; nothing was kept."])
-            said = calm if isinstance(error, Cancelled) else words.problem(str(error))
+            said = calm if isinstance(told, Cancelled) else words.problem(str(told))
             yield self.running(False) | {self.ui.progress: said}
-            if isinstance(error, Cancelled):
+            if isinstance(told, Cancelled):
                 return
-            raise refusal(error) from None
-        assert shown is not None
-        *_, everything = await asyncio.to_thread(list, self.present(shown, {}))
+            raise refusal(told) from None
         yield self.running(False) | {self.ui.progress: ""} | everything
+
+    def _finished(self, order: Order) -> Updates:
+        """Keep what a run has built, and all that the page says of it."""
+        shown = self.desk.open({"run": self.desk.finish(order)}, order.caller.session)
+        assert shown is not None
+        *_, everything = self.present(shown, {})
+        return everything
 
     def running(self, on: bool) -> Updates:
         """Run and Cancel change places."""
@@ -226,14 +240,14 @@ class Page:
 
     def cancel(self, request: gr.Request) -> Any:
         """Ask the visitor's job to stop; `run` tells when it has."""
-        ticket = self.desk.visitor(str(request.session_hash)).ticket
-        if ticket is not None:
-            self.desk.jobs.cancel(ticket)
+        visitor = self.desk.visitors.known(session_of(request))
+        if visitor is not None and visitor.ticket is not None:
+            self.desk.jobs.cancel(visitor.ticket)
         return gr.update(interactive=False, value="Stopping …")
 
     def leave(self, request: gr.Request) -> None:
         """The tab was closed."""
-        self.desk.leave(str(request.session_hash))
+        self.desk.leave(session_of(request))
 
     # ---- serving -------------------------------------------------------------------------------------------------
 
@@ -242,6 +256,7 @@ class Page:
         config = self.desk.config
         theme = gr.themes.Base(font=SYSTEM_FONTS, font_mono=("ui-monospace", "monospace"), radius_size="lg")
         self.blocks.queue(max_size=64, default_concurrency_limit=8)
+        os.environ["FORWARDED_ALLOW_IPS"] = ""  # the guard alone decides whose X-Forwarded headers count
         return self.blocks.launch(
             server_name=config.host,
             server_port=config.port,
@@ -253,5 +268,20 @@ class Page:
             css=part("page.css"),
             head=head(),
             footer_links=["api"],
+            app_kwargs={"lifespan": self._guarded},
             **options,
         )
+
+    @contextlib.asynccontextmanager
+    async def _guarded(self, app: Any) -> AsyncIterator[None]:
+        """Puts the guard around the application once Gradio has built it: the start is the only moment to do so."""
+        config = self.desk.config
+        rules = Rules(int(config.max_upload_mb * 1e6), config.trusted_proxies, lambda: self.blocks.fns)
+        app.middleware_stack = Guard(app.middleware_stack, self.desk, rules)
+        self.desk.presence.watched = True
+        yield
+
+
+def session_of(request: gr.Request) -> str:
+    """The browser tab that asks."""
+    return str(request.session_hash)

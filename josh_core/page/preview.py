@@ -1,54 +1,17 @@
-"""A first look at an upload: its facts, a strip of small pictures, and what a run would take and cut."""
+"""What a run of an upload would take, what it would cut, and the picture that stands for a clip."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-import numpy as np
-
-from josh_core.clip.load import MIN_FRAMES
-from josh_core.clip.probe import ClipInfo, probe
+from josh_core.clip.look import Look
+from josh_core.clip.probe import probe
 from josh_core.clip.video import Video
 from josh_core.errors import ClipError
 from josh_core.page.rates import Rates
 from josh_core.page.words import card, duration, picture
 from josh_core.settings import Settings
-
-STRIP_PICTURES = 10
-STRIP_HEIGHT = 64  # px
-FIRST_WINDOW = 10.0  # s offered at first
-
-
-@dataclass(frozen=True)
-class Look:
-    """What is known of an upload before anything is computed."""
-
-    info: ClipInfo
-    strip: str  # data URL of the pictures side by side, evenly spaced over the clip; "" if none could be read
-
-    @property
-    def seconds(self) -> float:
-        """Length of the file; a stream that does not say is taken for one window."""
-        return self.info.seconds or FIRST_WINDOW
-
-
-def look_at(path: Path) -> Look:
-    """Facts and strip of a video file. Raises ClipError when it cannot be used."""
-    info = probe(path)
-    if 0 < info.frames < MIN_FRAMES:
-        raise ClipError(f"The clip has only {info.frames} frames; choose one of at least {MIN_FRAMES}.")
-    return Look(info, strip(path, info))
-
-
-def strip(path: Path, info: ClipInfo) -> str:
-    """Ten pictures of the clip side by side as one data URL."""
-    size = (max(8, round(STRIP_HEIGHT * info.width / info.height)), STRIP_HEIGHT)
-    with Video(path, info.film) as video:
-        times = [info.seconds * (k + 0.5) / STRIP_PICTURES for k in range(STRIP_PICTURES if info.seconds else 1)]
-        pictures = [image[..., ::-1] for time in times if (image := video.at(time, size)) is not None]
-    return picture(np.concatenate(pictures, 1), 70) if pictures else ""
 
 
 def poster(path: Path, height: int = 180) -> str:

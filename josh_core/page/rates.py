@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
+import logging
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from josh_core.serving.stored_json import is_number, read_json, write_json
 from josh_core.serving.tasks import ARCHIVE, FORMATS, OVERLAY, PAIR
 
 # Before anything has been measured here: seconds per frame on two CPU cores.
@@ -25,6 +26,8 @@ FIRST_GUESS = {  # by mode of a run, or by file made from a result
     ARCHIVE: {ARCHIVE: 0.02},
 }
 _NEWEST = 0.5  # weight of the newest run
+_SLOWEST = 3600.0  # s per frame; no stage of any machine takes longer
+_log = logging.getLogger(__name__)
 
 
 class Rates:
@@ -35,21 +38,23 @@ class Rates:
         self._path = path
         self._lock = threading.Lock()
         try:
-            self._rates: dict[str, dict[str, float]] = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError):
+            self._rates = _checked(read_json(path)) if path.exists() else {}
+        except ValueError as reason:
+            _log.warning("what was learned of the duration of runs cannot be read (%s); it begins anew", reason)
             self._rates = {}
 
     def learn(self, mode: str, frames: int, seconds: Mapping[str, float]) -> None:
-        """Take in a finished run of `frames` frames with its wall time per stage."""
-        if frames < 1:
+        """Take in a finished run of `frames` frames with its wall time per stage, as far as the disk lets it."""
+        if frames < 1 or not seconds:
             return
         with self._lock:
             old = self._rates.get(mode, {})
             new = {stage: s / frames for stage, s in seconds.items()}
             self._rates[mode] = {k: v if k not in old else _NEWEST * v + (1 - _NEWEST) * old[k] for k, v in new.items()}
-            fresh = self._path.with_suffix(".tmp")
-            fresh.write_text(json.dumps(self._rates), "utf-8")
-            os.replace(fresh, self._path)
+            try:
+                write_json(self._path, self._rates)
+            except OSError as error:  # an estimate is not worth a result
+                _log.warning("the duration of runs cannot be stored: %s", error.strerror)
 
     def measured(self, mode: str) -> bool:
         """Whether a run of this mode was measured on this machine."""
@@ -72,3 +77,15 @@ class Rates:
         names = list(expected)
         later = names[names.index(stage) + 1 :]
         return expected[stage] * (1 - fraction) + sum(expected[name] for name in later)
+
+
+def _checked(value: Any) -> dict[str, dict[str, float]]:
+    """Rates as read from a file. Raises ValueError."""
+    if not isinstance(value, dict) or not value.keys() <= FIRST_GUESS.keys():
+        raise ValueError("it is not a list of modes and files")
+    for rates in value.values():
+        if not isinstance(rates, dict) or not rates:
+            raise ValueError("a mode has no stages")
+        if not all(is_number(rate) and 0 <= rate <= _SLOWEST for rate in rates.values()):
+            raise ValueError("a rate is not a number of seconds")
+    return value

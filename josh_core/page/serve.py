@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
@@ -12,6 +13,8 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 from josh_core.errors import JoshError
 from josh_core.page.config import EXAMPLES, Config
 from josh_core.page.desk import Desk
+from josh_core.page.health import JOB_LOG
+from josh_core.page.looks import lookers
 from josh_core.page.page import Page
 from josh_core.serving import tasks
 from josh_core.serving.runners import LocalRunner, ProcessRunner
@@ -21,7 +24,7 @@ def open_desk(config: Config) -> Desk:
     """The desk with the real work behind it: one process per device, or this one on ZeroGPU."""
     if config.in_process:
         tasks.prepare()  # ZeroGPU wants the networks in this process, on their device, before the first visitor
-        return Desk(config, [LocalRunner(tasks.do)], LocalRunner(tasks.do), EXAMPLES)
+        return Desk(config, [LocalRunner(tasks.do)], LocalRunner(tasks.do), lookers(), EXAMPLES)
     longest = 60 * config.max_minutes
     devices = [device.strip() for device in config.devices.split(",")]
     # Runs stand back behind the page itself, and files made on demand behind the runs.
@@ -31,11 +34,21 @@ def open_desk(config: Config) -> Desk:
     for runner in runners:
         runner.warm()
     files = ProcessRunner(tasks.do, "cpu", longest=longest, niceness=10)
-    return Desk(config, runners, files, EXAMPLES)
+    return Desk(config, runners, files, lookers(), EXAMPLES)
+
+
+def log_jobs() -> None:
+    """One line of JSON for each job that is over, to where the other messages go."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    JOB_LOG.addHandler(handler)
+    JOB_LOG.setLevel(logging.INFO)
+    JOB_LOG.propagate = False
 
 
 def main() -> int:
     """Serve the page until it is stopped."""
+    log_jobs()
     try:
         desk = open_desk(Config.from_environment())
     except JoshError as error:

@@ -29,6 +29,7 @@ MODES = {  # name -> what the page calls it, what it is in three words, and in o
     "refine": ("JOSH", "all solved together", "Camera, people and place are solved together, tied by contact."),
 }
 SCALES = {"contact": "scale from contact", "height": "scale from body height", "assumed": "scale only assumed"}
+TITLE = "Clip"  # of a run, for all but its owner: what they have typed is theirs
 VIEW_KEYS = ("t", "mode", "view", "hide", "point")
 _VIEW_VALUE = re.compile(r"[A-Za-z0-9_.,-]{1,200}")
 
@@ -75,9 +76,8 @@ def shown_run(run_id: str, folder: Path, shared: bool) -> Shown:
     folders = _bundles(folder)
     if not folders:
         raise ResultError("This result is not complete; run the clip again.")
-    name = _manifest(list(folders.values())[-1]).get("clip", {}).get("name") or "Clip"
     clip = folder / CLIP if (folder / CLIP).is_file() else None
-    return Shown(run_id, f"run={run_id}", Path(str(name)).stem, clip, folders, folder, shared)
+    return Shown(run_id, f"run={run_id}", TITLE, clip, folders, folder, shared)
 
 
 def examples(root: Path, made: Path) -> dict[str, Shown]:

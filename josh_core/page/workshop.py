@@ -8,6 +8,7 @@ with its result; whoever asks next finds it.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from josh_core.page.files import offers
 from josh_core.page.rates import Rates
 from josh_core.page.shown import Shown, file_url
 from josh_core.page.words import duration
-from josh_core.serving.jobs import Job, Jobs, Runner, Ticket
-from josh_core.serving.store import Store, link_or_copy, move
+from josh_core.serving.disk import link_or_copy, move
+from josh_core.serving.jobs import Job, Jobs, Runner, Ticket, as_told
+from josh_core.serving.store import Store
 from josh_core.serving.tasks import ARCHIVE, CLIP, FORMATS, OVERLAY, PAIR
 from josh_core.settings import Settings
 
@@ -39,9 +41,11 @@ class _Making:
 class Workshop:
     """Makes files, one at a time. Everything here may be called from any thread."""
 
-    def __init__(self, store: Store, runner: Runner, rates: Rates) -> None:
+    def __init__(
+        self, store: Store, runner: Runner, rates: Rates, on_end: Callable[[Ticket], None] | None = None
+    ) -> None:
         self._store, self._rates = store, rates
-        self._jobs = Jobs([runner], _LINE)
+        self._jobs = Jobs([runner], _LINE, on_end=on_end)
         self._orders: dict[Order, _Making] = {}
         self._lock = threading.Lock()
 
@@ -97,8 +101,8 @@ class Workshop:
                     move(out, shown.made / order[1])
                 elif ticket.error is None:
                     self._store.add(shown.id, out, order[1])
-            except ResultError as gone:
-                ticket.error = gone
+            except Exception as error:  # gone meanwhile, or the disk is full
+                ticket.error = as_told(error)
             if ticket.error is None:
                 del self._orders[order]
                 for part, seconds in ticket.seconds.items():

@@ -6,10 +6,14 @@ Where a job runs is a runner's business (runners.py): in a process of its own, o
 from __future__ import annotations
 
 import contextvars
+import errno
 import logging
+import os
 import secrets
 import threading
 import time
+import traceback
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,9 +34,12 @@ class Job:
     clip: Path
     settings: Settings
     out: Path
-    owner: str = ""  # whose job it is, to give everybody a fair share of the line
-    # A look is a quick guess before a run; its `out` is a file. A file job makes `name` of the result beside `clip`.
-    kind: Literal["run", "look", "file"] = "run"
+    owner: str = ""  # the visitor whose job it is, to give everybody a fair share of the line
+    client: str = ""  # the address that the visitor came from; several visitors may share one
+    frames: int = 0  # expected, for estimates and the log
+    # A look at a clip and a count of its people come before a run; their `out` is a file. A file job makes `name` of
+    # the result beside `clip`.
+    kind: Literal["run", "look", "count", "file"] = "run"
     name: str = ""
 
 
@@ -50,6 +57,7 @@ class Ticket:
     fraction: float = 0.0  # of the stage, in [0, 1]
     error: JoshError | None = None  # why it failed
     begun: float = 0.0  # s, time.monotonic() at the start
+    took: float = 0.0  # s from start to end
     seconds: dict[str, float] = field(default_factory=dict)  # wall time of each stage so far
     stop: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
@@ -72,6 +80,7 @@ class Ticket:
     def finish(self, error: JoshError | None) -> None:
         """Note the end."""
         self.error = error
+        self.took = time.monotonic() - self.begun if self.begun else 0.0
         self.state = "done" if error is None else "cancelled" if isinstance(error, Cancelled) else "failed"
         self.ended.set()
 
@@ -89,12 +98,24 @@ class Runner(Protocol):
 class Jobs:
     """The line in front of the devices. Everything here may be called from any thread."""
 
-    def __init__(self, runners: Sequence[Runner], limit: int = 8, per_owner: int = 2) -> None:
+    def __init__(
+        self,
+        runners: Sequence[Runner],
+        limit: int = 8,
+        per_owner: int = 2,
+        per_client: int = 0,
+        on_end: Callable[[Ticket], None] | None = None,
+    ) -> None:
+        """`limit` jobs may wait, `per_owner` and `per_client` (0: any number) of one may wait or run.
+
+        on_end: told of each job that is over, from any thread.
+        """
         self._line: list[Ticket] = []
         self._running: list[Ticket] = []
         self._change = threading.Condition()
         self._closed = False
-        self.limit, self.per_owner = limit, per_owner
+        self.limit, self.per_owner, self.per_client = limit, per_owner, per_client or limit
+        self._on_end = on_end or (lambda ticket: None)
         self._runners = list(runners)
         for runner in self._runners:
             threading.Thread(target=self._lane, args=(runner,), daemon=True, name="lane").start()
@@ -106,6 +127,12 @@ class Jobs:
             if len(mine) >= self.per_owner:
                 raise JobError(
                     f"You already have {len(mine)} clips in line; wait for one to finish or cancel it, then try again."
+                )
+            near = [t for t in (*self._line, *self._running) if job.client and t.job.client == job.client]
+            if len(near) >= self.per_client:
+                raise JobError(
+                    f"There are {len(near)} clips in line already from your network address; "
+                    "wait for one to finish, then try again."
                 )
             if len(self._line) >= self.limit:
                 raise JobError(
@@ -122,19 +149,30 @@ class Jobs:
         with self._change:
             if ticket not in self._line:
                 return 0
-            return self._line.index(ticket) + len(self._running)
+            return self._in_turn().index(ticket) + len(self._running)
 
     def ahead(self, ticket: Ticket) -> list[Ticket]:
         """The jobs before this one, running ones first."""
         with self._change:
             if ticket not in self._line:
                 return []
-            return [*self._running, *self._line[: self._line.index(ticket)]]
+            line = self._in_turn()
+            return [*self._running, *line[: line.index(ticket)]]
 
     def tickets(self) -> list[Ticket]:
         """All that run or wait, in order."""
         with self._change:
-            return [*self._running, *self._line]
+            return [*self._running, *self._in_turn()]
+
+    def _in_turn(self) -> list[Ticket]:
+        """The line in the order in which it is served: first come, but everybody's first before anybody's second."""
+        count = Counter(t.job.client for t in self._running if t.job.client)
+        turns: list[tuple[int, Ticket]] = []
+        for ticket in self._line:
+            client = ticket.job.client
+            turns.append((count[client] if client else 0, ticket))
+            count[client] += 1
+        return [ticket for _, ticket in sorted(turns, key=lambda turn: turn[0])]
 
     def cancel(self, ticket: Ticket) -> None:
         """Take a job out of the line, or ask it to stop where it is."""
@@ -143,6 +181,7 @@ class Jobs:
             if ticket in self._line:
                 self._line.remove(ticket)
                 ticket.finish(Cancelled("The run was cancelled."))
+                self._on_end(ticket)
 
     def cancel_owner(self, owner: str) -> None:
         """Cancel whatever this owner has in line or running."""
@@ -168,7 +207,8 @@ class Jobs:
                 self._change.wait_for(lambda: self._line or self._closed)
                 if self._closed:
                     return
-                ticket = self._line.pop(0)
+                ticket = self._in_turn()[0]
+                self._line.remove(ticket)
                 self._running.append(ticket)
                 ticket.begun, ticket.state = time.monotonic(), "running"
             error = _outcome(runner, ticket)
@@ -176,19 +216,37 @@ class Jobs:
                 self._running.remove(ticket)
                 ticket.finish(error)
                 self._change.notify_all()
+            self._on_end(ticket)
 
 
 def _outcome(runner: Runner, ticket: Ticket) -> JoshError | None:
     try:
         runner.run(ticket)
-    except JoshError as error:
-        return error
-    except Exception:  # a fault of this program: the visitor gets a sentence, the log what is needed to mend it
-        _log.exception("a job failed unexpectedly")
-        return fault()
+    except Exception as error:
+        return as_told(error)
     return None
 
 
-def fault() -> JobError:
-    """What a visitor is told of a fault of this program."""
+def as_told(error: BaseException) -> JoshError:
+    """Any error as a visitor is told of it: one sentence. What only its makers can mend goes to the log as well."""
+    if isinstance(error, JoshError):
+        return error
+    if isinstance(error, MemoryError):
+        return JobError("There is not enough memory for this clip; try a shorter part of it or fewer people.")
+    if isinstance(error, OSError) and error.errno in _DISK:
+        _log.error("the results folder cannot be written: %s", os.strerror(error.errno))
+        return JobError(f"This service cannot store anything now ({_DISK[error.errno]}); please try again later.")
+    _log.error("a fault of this program: %s", "".join(traceback.format_exception(error)).rstrip())
     return JobError("Something went wrong inside the program; try a shorter part of the clip, or another mode.")
+
+
+_DISK = {
+    errno.ENOSPC: "its disk is full",
+    errno.EDQUOT: "its disk is full",
+    errno.EROFS: "its disk is read-only",
+    errno.EIO: "its disk fails",
+    errno.EACCES: "its folder may not be written",
+    errno.EPERM: "its folder may not be written",
+    errno.EMFILE: "too many files are open",
+    errno.ENFILE: "too many files are open",
+}

@@ -6,17 +6,19 @@ visitor, whose link already works from the local disk. `pull` waits for its answ
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Protocol
 
 # A run holds files that this program writes; nothing else is taken from a mirror, which others may write to.
 SUFFIXES = {".json", ".npz", ".glb", ".mp4", ".bvh", ".ply", ".csv", ".txt", ".zip", ".py", ".jpg", ".md"}
+ENTRY = "entry.json"  # the store's notes of a run, the last of its files to be written
 _RETRY_AFTER = (5.0, 30.0)  # s
 _log = logging.getLogger(__name__)
 
@@ -24,11 +26,11 @@ _log = logging.getLogger(__name__)
 class Mirror(Protocol):
     """Where shared runs are copied to and fetched from, by id."""
 
-    def push(self, run_id: str, folder: Path) -> None:
-        """Copy a run's folder there, soon."""
+    def push(self, run_id: str, folder: Path, entry: Mapping[str, Any]) -> None:
+        """Copy a run's folder there, soon, with its entry."""
 
     def pull(self, run_id: str, into: Path) -> bool:
-        """Copy a run's files into an empty folder now. False when there is none."""
+        """Copy a run's files and its entry (ENTRY) into an empty folder now. False when there is none."""
 
     def remove(self, run_id: str) -> None:
         """Remove a run there, soon."""
@@ -70,14 +72,19 @@ class FolderMirror:
         self._runs = Path(root) / "runs"
         self.errands = _Errands()
 
-    def push(self, run_id: str, folder: Path) -> None:
-        """Copy in the background; entry.json goes last, so that a run with one is whole."""
-        self.errands.add("copying a shared run", lambda: self._copy(folder, self._runs / run_id))
+    def push(self, run_id: str, folder: Path, entry: Mapping[str, Any]) -> None:
+        """Copy in the background; the entry goes last, so that a run with one is whole."""
+
+        def copy() -> None:
+            self._copy(folder, self._runs / run_id)
+            (self._runs / run_id / ENTRY).write_text(json.dumps(entry), "utf-8")
+
+        self.errands.add("copying a shared run", copy)
 
     def pull(self, run_id: str, into: Path) -> bool:
         """Copy the run's files into `into`."""
         source = self._runs / run_id
-        if not (source / "entry.json").is_file():
+        if not (source / ENTRY).is_file():
             return False
         self._copy(source, into)
         return True
@@ -89,7 +96,7 @@ class FolderMirror:
     @staticmethod
     def _copy(source: Path, target: Path) -> None:
         files = [f for f in source.rglob("*") if f.is_file() and not f.is_symlink() and f.suffix in SUFFIXES]
-        for file in sorted(files, key=lambda f: f.name == "entry.json"):
+        for file in files:
             place = target / file.relative_to(source)
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, place)
@@ -111,17 +118,24 @@ class HubMirror:
             self._given_api = HfApi()
         return self._given_api
 
-    def push(self, run_id: str, folder: Path) -> None:
-        """Upload in the background, as one commit."""
-        self.errands.add("uploading a shared run", lambda: self._upload(run_id, folder))
+    def push(self, run_id: str, folder: Path, entry: Mapping[str, Any]) -> None:
+        """Upload in the background, the files as one commit and then the entry."""
+        self.errands.add("uploading a shared run", lambda: self._upload(run_id, folder, json.dumps(entry).encode()))
 
-    def _upload(self, run_id: str, folder: Path) -> None:
+    def _upload(self, run_id: str, folder: Path, entry: bytes) -> None:
         self._api.upload_folder(
             repo_id=self._repo,
             repo_type="dataset",
             folder_path=str(folder),
             path_in_repo=f"runs/{run_id}",
             commit_message="Share a result",
+        )
+        self._api.upload_file(
+            repo_id=self._repo,
+            repo_type="dataset",
+            path_or_fileobj=entry,
+            path_in_repo=f"runs/{run_id}/{ENTRY}",
+            commit_message="Share a result: entry",
         )
 
     def pull(self, run_id: str, into: Path) -> bool:
@@ -135,7 +149,7 @@ class HubMirror:
             _log.warning("fetching a shared run failed: %s", error)
             return False
         source = into / "download" / "runs" / run_id
-        found = (source / "entry.json").is_file()
+        found = (source / ENTRY).is_file()
         if found:
             FolderMirror._copy(source, into)
         shutil.rmtree(into / "download", ignore_errors=True)

@@ -12,13 +12,13 @@ import multiprocessing as mp
 import os
 import signal
 import time
-import traceback
 from collections.abc import Callable
 from typing import Any
 
-from josh_core.errors import Cancelled, JobError, JoshError
+from josh_core.errors import Cancelled, JobError
 from josh_core.progress import Progress
-from josh_core.serving.jobs import Job, Ticket, Work, fault
+from josh_core.serving.jobs import Job, Ticket, Work, as_told
+from josh_core.serving.processes import end_group, lead_group, stand_back
 
 _POLL = 0.1  # s between two looks at a process
 _REPORT_EVERY = 0.1  # s between two messages about the same stage
@@ -83,7 +83,11 @@ class ProcessRunner:
         """Send the job over and pass on its reports. Raises what the job raised, or JobError when it was lost."""
         self.warm()
         self._stop.clear()
-        self._pipe.send(ticket.job)
+        try:
+            self._pipe.send(ticket.job)
+        except OSError:  # it ended in this very moment
+            self._start()
+            self._pipe.send(ticket.job)
         asked: float | None = None
         while True:
             message = self._receive()
@@ -127,10 +131,7 @@ class ProcessRunner:
         """End the process with everything that it started."""
         if self._process is None:
             return
-        try:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            self._process.kill()
+        end_group(self._process.pid)
         self._process.join(5)
         self._pipe.close()
         self._process = None
@@ -143,8 +144,8 @@ class ProcessRunner:
 def _serve(pipe: Any, stop: Any, work: Work, prepare: Callable[[], None] | None, place: tuple[str, int]) -> None:
     """The process of one device: jobs come through the pipe, reports and the outcome go back."""
     device, niceness = place
-    os.setpgid(0, 0)  # so that its own children end with it
-    os.nice(niceness)
+    lead_group()
+    stand_back(niceness)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if device != "auto":
         os.environ["CUDA_VISIBLE_DEVICES"] = "" if device == "cpu" else device
@@ -161,16 +162,11 @@ def _serve(pipe: Any, stop: Any, work: Work, prepare: Callable[[], None] | None,
 def _answer(pipe: Any, stop: Any, work: Work, job: Job) -> tuple[Any, ...]:
     try:
         work(job, Progress(report=_Reporter(pipe), cancelled=stop.is_set))
-    except JoshError as error:
-        return ("error", type(error)(str(error)))
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        _log.error("a job failed: %s", traceback.format_exc())
-        return ("error", fault())
-    except Exception:  # a fault of this program; see _outcome
-        _log.error("a job failed: %s", traceback.format_exc())
-        return ("error", fault())
+    except BrokenPipeError:  # the page has ended
+        raise
+    except Exception as error:
+        told = as_told(error)
+        return ("error", type(told)(str(told)))
     return ("done",)
 
 

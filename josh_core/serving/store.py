@@ -1,19 +1,16 @@
 """Results by id and by key: keep, find, share, expire, delete, and bring back after a restart.
 
-A run is a folder: one bundle folder per mode, files beside them, and `entry.json` (Entry). It lives in
-`temporary/` until somebody shares it, then in `shared/`; `building/` holds what is not whole yet. Every step from
-one to the next is a rename, so a crash leaves nothing half done, and opening a store empties `building/` and
-`temporary/`. The id is the only protection of a run: it is random, and no path ever comes from a client.
+A run is a folder `runs/<id>/`: one bundle folder per mode and files beside them. Its address never changes; that it is
+shared is a mark in its entry (entries.py). `building/` holds what is not whole yet, `broken/` what cannot be read.
+Every step is a rename or the replacement of one small file, so a crash leaves nothing half done. Opening a store
+removes what was not shared. The id is the only protection of a run: it is random, and no path comes from a client.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import json
 import logging
 import os
-import re
 import secrets
 import shutil
 import threading
@@ -22,13 +19,16 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import filelock
+
 from josh_core.errors import ResultError
 from josh_core.export.bundle import new_id
-from josh_core.serving.mirror import Mirror
+from josh_core.serving.disk import link_tree, move, size_of
+from josh_core.serving.entries import ID, Entries, Entry, set_aside
+from josh_core.serving.mirror import ENTRY, Mirror
+from josh_core.serving.stored_json import read_json
 from josh_core.settings import MODES
 
-ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
-ENTRY = "entry.json"
 _USED_STEP = 60.0  # s between two notes of "used now"
 _log = logging.getLogger(__name__)
 
@@ -42,23 +42,6 @@ class Limits:
     max_bytes: int = 5 * 2**30  # of all runs together; the least recently used go first, shared ones last
 
 
-@dataclass(frozen=True)
-class Entry:
-    """What the store knows of one run."""
-
-    id: str
-    key: str  # bundle.content_key of the question this run answers; "" for none
-    created: float  # s since the epoch
-    shared: bool
-    delete_hash: str  # sha256 hex of the owner's delete key
-    size: int  # bytes
-
-    @property
-    def place(self) -> str:
-        """The folder in the store's root that holds this run."""
-        return "shared" if self.shared else "temporary"
-
-
 class Store:
     """All runs under one root folder. One process opens a root at a time; its threads may share the object."""
 
@@ -69,43 +52,80 @@ class Store:
         mirror: Mirror | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Open `root`, made if need be. Raises ResultError when another process has it open."""
+        """Open `root`, made if need be. Raises ResultError when it cannot be written or another process has it open."""
         self.root = Path(root).resolve()
         self.limits = limits or Limits()
         self._mirror = mirror
         self._clock = clock
         self._lock = threading.RLock()
-        self._entries: dict[str, Entry] = {}
-        self.root.mkdir(parents=True, exist_ok=True)
-        self._hold = self._take_hold()
-        for name in ("building", "temporary"):
-            shutil.rmtree(self.root / name, ignore_errors=True)
-        for name in ("building", "temporary", "shared"):
-            (self.root / name).mkdir(exist_ok=True)
-        for folder in (self.root / "shared").iterdir():
-            self._recall(folder)
-
-    def _take_hold(self) -> int:
-        handle = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        self._index: dict[str, Entry] = {}
+        self._runs, self._broken = self.root / "runs", self.root / "broken"
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(handle)
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._hold = self._take_hold()
+            self._recall()
+        except OSError as error:
+            raise ResultError(
+                f"The results folder {self.root} cannot be used ({error.strerror}); make it writable or set "
+                "JOSH_STORE to another folder."
+            ) from None
+
+    def _take_hold(self) -> filelock.BaseFileLock:
+        hold = filelock.FileLock(self.root / "lock", mode=0o600)
+        try:
+            hold.acquire(blocking=False)
+        except (filelock.Timeout, RuntimeError):
             raise ResultError(
                 f"Another program uses the results folder {self.root}; stop it or set JOSH_STORE to another folder."
             ) from None
-        return handle
+        return hold
+
+    def _recall(self) -> None:
+        """Take up what an earlier program left: shared runs stay, everything else goes."""
+        for name in ("building", "temporary"):
+            shutil.rmtree(self.root / name, ignore_errors=True)
+        for name in ("building", "runs"):
+            (self.root / name).mkdir(exist_ok=True)
+        self._entries = Entries(self.root / "entries", self._broken)
+        self._take_over()
+        kept = {entry.id: entry for entry in self._entries.read_all() if entry.shared}
+        for folder in self._runs.iterdir():
+            if folder.name in kept and not folder.is_symlink():
+                self._index[folder.name] = kept[folder.name]
+            elif (self._broken / f"{folder.name}.json").exists():
+                set_aside(folder, self._broken, "its entry cannot be read")
+            else:
+                _discard(folder)
+        for entry in list(self._entries.read_all()):
+            if entry.id not in self._index:
+                self._entries.remove(entry.id)
+
+    def _take_over(self) -> None:
+        """Runs of earlier versions, which stood in shared/ with their entry among their files."""
+        shared = self.root / "shared"
+        for folder in shared.iterdir() if shared.is_dir() else ():
+            try:
+                entry = Entry.of(read_json(folder / ENTRY))
+                if entry.id != folder.name or folder.is_symlink() or (self._runs / entry.id).exists():
+                    raise ValueError("not a run of that name")
+            except ValueError as reason:
+                set_aside(folder, self._broken, str(reason))
+                continue
+            used = (folder / ENTRY).stat().st_mtime
+            self._entries.write(replace(entry, shared=True), used)
+            os.rename(folder, self._runs / entry.id)
+            (self._runs / entry.id / ENTRY).unlink()
+        if shared.is_dir():
+            _discard(shared)
 
     def close(self) -> None:
         """Let another process open this root."""
-        if self._hold >= 0:
-            os.close(self._hold)
-            self._hold = -1
+        self._hold.release()
 
     # ---- a new run -----------------------------------------------------------------------------------------------
 
     def workspace(self) -> Path:
-        """A new empty folder to build a run in; `keep` or `discard` it."""
+        """A new empty folder to build a run in; `keep` or `discard` it. Raises OSError of the disk."""
         folder = self.root / "building" / secrets.token_hex(12)
         folder.mkdir()
         return folder
@@ -113,92 +133,105 @@ class Store:
     def discard(self, workspace: Path) -> None:
         """Remove a folder of `workspace`."""
         if workspace.parent == self.root / "building":
-            shutil.rmtree(workspace, ignore_errors=True)
+            _discard(workspace)
 
     def keep(self, workspace: Path, key: str = "") -> tuple[Entry, str]:
-        """Make a finished workspace a run. Returns its entry and the delete key, which is told only here."""
-        delete_key = secrets.token_urlsafe(16)
-        entry = Entry(
-            id=new_id(),
-            key=key,
-            created=self._clock(),
-            shared=False,
-            delete_hash=_digest(delete_key),
-            size=_size(workspace),
-        )
+        """Make a finished workspace a run. Returns its entry and the delete key, which is told only here.
+
+        Raises ResultError when it holds no result.
+        """
         if not _modes(workspace):
             raise ResultError("The run holds no result; run the clip again.")
-        self._write(workspace, entry)
+        delete_key = secrets.token_urlsafe(16)
+        entry = Entry(new_id(), key, self._clock(), False, _digest(delete_key), size_of(workspace))
         with self._lock:
-            os.rename(workspace, self.root / entry.place / entry.id)
-            self._entries[entry.id] = entry
+            os.rename(workspace, self._runs / entry.id)
+            self._index[entry.id] = entry
+            self._note(entry)
         self.prune()
         return entry, delete_key
+
+    def copy(self, run_id: object) -> tuple[Entry, str]:
+        """The same result as a run of its own, with its own id and delete key, for somebody who did not make it."""
+        entry, folder = self.get(run_id)
+        workspace = self.workspace()
+        try:
+            link_tree(folder, workspace)
+            return self.keep(workspace, entry.key)
+        finally:
+            self.discard(workspace)
 
     # ---- finding -------------------------------------------------------------------------------------------------
 
     def get(self, run_id: object) -> tuple[Entry, Path]:
         """Entry and folder of a run. Raises ResultError for a bad id and for what is not, or no longer, there."""
-        entry = self._entries.get(_checked(run_id)) or self._bring_back(str(run_id))
+        entry = self._index.get(_checked(run_id)) or self._bring_back(str(run_id))
         if entry is None or self._expired(entry):
             raise ResultError("This result does not exist or has expired; run the clip again or open an example.")
-        folder = self.root / entry.place / entry.id
-        self._note_use(folder)
-        return entry, folder
+        if abs(self._clock() - self._entries.used(entry.id)) > _USED_STEP:
+            self._entries.note_use(entry.id, self._clock())
+        return entry, self._runs / entry.id
 
     def find(self, key: str, mode: str) -> Entry | None:
         """A run that answers the question `key` and holds `mode`, the newest if several do."""
         with self._lock:
-            hits = [e for e in self._entries.values() if key and e.key == key and not self._expired(e)]
-        hits = [e for e in hits if mode in _modes(self.root / e.place / e.id)]
+            hits = [e for e in self._index.values() if key and e.key == key and not self._expired(e)]
+        hits = [e for e in hits if mode in self.modes(e)]
         return max(hits, key=lambda e: e.created, default=None)
 
     def modes(self, entry: Entry) -> tuple[str, ...]:
         """The modes a run holds, in the order baseline, fast, refine."""
-        return _modes(self.root / entry.place / entry.id)
+        return _modes(self._runs / entry.id)
 
     def add(self, run_id: object, workspace: Path, place: str) -> None:
         """Move what a workspace holds into the folder `place` of a run. Raises ResultError when the run has gone."""
         with self._lock:
             entry, folder = self.get(run_id)
-            entry = replace(entry, size=entry.size + _size(workspace))
+            entry = replace(entry, size=entry.size + size_of(workspace))
             move(workspace, folder / place)
-            self._write(folder, entry)
-            self._entries[entry.id] = entry
+            self._index[entry.id] = entry
+            self._note(entry)
         self.prune()
 
     # ---- sharing, deleting, expiring -----------------------------------------------------------------------------
 
     def share(self, run_id: object) -> Entry:
-        """Keep a run beyond the program's end; the mirror gets a copy. Raises ResultError."""
+        """Keep a run beyond the program's end; the mirror gets a copy. Raises ResultError, or OSError of the disk."""
         with self._lock:
             entry, folder = self.get(run_id)
             if entry.shared:
                 return entry
             entry = replace(entry, shared=True)
-            self._write(folder, entry)
-            os.rename(folder, self.root / entry.place / entry.id)
-            self._entries[entry.id] = entry
+            self._entries.write(entry, self._clock())
+            self._index[entry.id] = entry
         if self._mirror is not None:
-            self._mirror.push(entry.id, self.root / entry.place / entry.id)
+            self._mirror.push(entry.id, folder, asdict(entry))
         return entry
+
+    def owns(self, run_id: object, delete_key: str) -> bool:
+        """Whether `delete_key` is that of the run's owner. Raises ResultError when there is no such run."""
+        entry, _ = self.get(run_id)
+        return secrets.compare_digest(_digest(str(delete_key)), entry.delete_hash)
 
     def delete(self, run_id: object, delete_key: str) -> None:
         """Remove a run everywhere. Raises ResultError unless `delete_key` is the owner's."""
         entry, _ = self.get(run_id)
-        if not secrets.compare_digest(_digest(str(delete_key)), entry.delete_hash):
+        if not self.owns(run_id, delete_key):
             raise ResultError("This delete key does not belong to this result; use the one shown when it was made.")
         self._remove(entry)
         if self._mirror is not None and entry.shared:
             self._mirror.remove(entry.id)
 
-    def prune(self) -> list[str]:
-        """Remove what has expired, then what exceeds the room: least recently used first, shared last."""
+    def prune(self, others: int = 0) -> list[str]:
+        """Remove what has expired, then what exceeds the room: least recently used first, shared last.
+
+        others: bytes of the room that are taken by something else than runs.
+        """
         with self._lock:
-            gone = [e for e in self._entries.values() if self._expired(e)]
-            left = [e for e in self._entries.values() if e not in gone]
-            total = sum(e.size for e in left)
-            for entry in sorted(left, key=lambda e: (e.shared, self._used(e))):
+            gone = [e for e in self._index.values() if self._expired(e)]
+            left = [e for e in self._index.values() if e not in gone]
+            total = others + sum(e.size for e in left)
+            for entry in sorted(left, key=lambda e: (e.shared, self._entries.used(e.id))):
                 if total <= self.limits.max_bytes:
                     break
                 gone.append(entry)
@@ -211,82 +244,66 @@ class Store:
         if not entry.shared:
             return self._clock() - entry.created > self.limits.hours * 3600
         days = self.limits.shared_days
-        return days > 0 and self._clock() - self._used(entry) > days * 86400
+        return days > 0 and self._clock() - self._entries.used(entry.id) > days * 86400
 
     def _remove(self, entry: Entry) -> None:
         """Out of sight in one step; then the files."""
         with self._lock:
-            if self._entries.pop(entry.id, None) is None:
+            if self._index.pop(entry.id, None) is None:
                 return
             trash = self.root / "building" / f"trash-{secrets.token_hex(12)}"
-            os.rename(self.root / entry.place / entry.id, trash)
-        shutil.rmtree(trash, ignore_errors=True)
+            try:
+                self._entries.remove(entry.id)
+                os.rename(self._runs / entry.id, trash)
+            except OSError as error:  # it is not served any more; the next start removes it
+                _log.warning("a run cannot be removed: %s", error.strerror)
+        _discard(trash)
 
     # ---- details -------------------------------------------------------------------------------------------------
 
-    def _write(self, folder: Path, entry: Entry) -> None:
-        """Write the entry whole; its file time says when the run was last used."""
-        fresh = folder / f".{ENTRY}.{secrets.token_hex(4)}"
-        fresh.write_text(json.dumps(asdict(entry)), "utf-8")
-        os.utime(fresh, (self._clock(), self._clock()))
-        os.replace(fresh, folder / ENTRY)
-
-    def _recall(self, folder: Path) -> Entry | None:
-        """Read a stored run back into the index; one that is not whole is left alone and not served."""
+    def _note(self, entry: Entry) -> None:
+        """Write an entry. One of an unshared run need not outlive the program, so a full disk does not matter here."""
         try:
-            entry = Entry(**json.loads((folder / ENTRY).read_text("utf-8")))
-        except (OSError, ValueError, TypeError):
-            _log.warning("a stored run without a readable %s is ignored", ENTRY)
-            return None
-        if entry.id != folder.name or not ID.fullmatch(entry.id) or folder.is_symlink():
-            return None
-        entry = replace(entry, shared=True)  # it stands in shared/
-        self._entries[entry.id] = entry
-        return entry
+            self._entries.write(entry, self._clock())
+        except OSError as error:
+            if entry.shared:
+                raise
+            _log.warning("the entry of a run cannot be written: %s", error.strerror)
 
     def _bring_back(self, run_id: str) -> Entry | None:
-        """Fetch a shared run from the mirror."""
+        """Fetch a shared run from the mirror; what is not a whole run of that id is not taken."""
         if self._mirror is None:
             return None
         workspace = self.workspace()
         try:
-            if not self._mirror.pull(run_id, workspace) or not _modes(workspace):
+            if not self._mirror.pull(run_id, workspace):
                 return None
+            entry = replace(Entry.of(read_json(workspace / ENTRY)), shared=True, size=size_of(workspace))
+            (workspace / ENTRY).unlink()
+            if entry.id != run_id or not _modes(workspace):
+                raise ValueError("another run, or an empty one")
             with self._lock:
-                home = self.root / "shared" / run_id
-                if not home.exists():
-                    os.rename(workspace, home)
-                return self._recall(home)
+                if run_id not in self._index:
+                    self._entries.write(entry, self._clock())
+                    os.rename(workspace, self._runs / run_id)
+                    self._index[run_id] = entry
+                return self._index[run_id]
+        except ValueError as reason:
+            _log.warning("a run of the mirror cannot be used: %s", reason)
+            return None
         finally:
             self.discard(workspace)
 
-    def _note_use(self, folder: Path) -> None:
-        stamp = folder / ENTRY
-        now = self._clock()
-        if now - stamp.stat().st_mtime > _USED_STEP:
-            os.utime(stamp, (now, now))
 
-    def _used(self, entry: Entry) -> float:
-        try:
-            return (self.root / entry.place / entry.id / ENTRY).stat().st_mtime
-        except OSError:
-            return 0.0
-
-
-def move(folder: Path, into: Path) -> None:
-    """Rename each thing in `folder` to one in `into` (made if missing), but for those that are there already."""
-    into.mkdir(parents=True, exist_ok=True)
-    for item in folder.iterdir():
-        if not (into / item.name).exists():
-            os.rename(item, into / item.name)
-
-
-def link_or_copy(source: Path, target: Path) -> None:
-    """The same file at a second place, without a second copy where the disk allows it."""
+def _discard(path: Path) -> None:
+    """Remove a file or folder, as far as the disk lets it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+        return
     try:
-        os.link(source, target)
+        path.unlink(missing_ok=True)
     except OSError:
-        shutil.copyfile(source, target)
+        pass
 
 
 def _checked(run_id: object) -> str:
@@ -296,11 +313,7 @@ def _checked(run_id: object) -> str:
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _size(folder: Path) -> int:
-    return sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _modes(folder: Path) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ def prepare() -> None:
 
 def do(job: Job, progress: Progress) -> None:
     """Do a job of any kind."""
-    if job.kind == "look":
+    if job.kind == "count":
         from josh_core.tracking.count import guess_people
 
         job.out.write_text(str(guess_people(job.clip, job.settings)), "utf-8")

@@ -29,10 +29,10 @@ def clip(tmp_path: Path, examples_folder: Path) -> Path:
     return unlike_before(path)
 
 
-def unlike_before(path: Path) -> Path:
-    """The same pictures with another hash: what follows the last box of an MP4 is not read."""
+def unlike_before(path: Path, word: str = "") -> Path:
+    """The same pictures with another hash: what follows the last box of an MP4 is not read. `word`: see serve.py."""
     with path.open("ab") as file:
-        file.write(os.urandom(16))
+        file.write(os.urandom(16) + word.encode())
     return path
 
 
@@ -98,13 +98,21 @@ def test_upload_run_share_reuse_delete(visit: Visitor, clip: Path, tmp_path: Pat
         page.locator("#j-files a").filter(has_text="GLB").first.click()
     assert Path(download.value.path()).read_bytes()[:4] == b"glTF"
     page.evaluate("joshViewer.value = { id: 'courtyard' }")
-    assert run(page, Path(shutil.copyfile(clip, tmp_path / "renamed.mp4"))) == first  # the same clip is not run again
+    again = run(page, Path(shutil.copyfile(clip, tmp_path / "renamed.mp4")))  # the same clip is not run again
+    assert again != first and (visit.server.store / "runs" / again / "refine" / "arrays.npz").stat().st_nlink > 1
+    assert page.evaluate("joshViewer.value.title") == "renamed"
+    page.goto(link)
+    page.wait_for_function(READY)
+    assert page.evaluate("joshViewer.value.title") == "Clip"  # what the first visitor called it is theirs
     page.get_by_role("tab", name="Details").click()
     page.get_by_role("button", name="Delete this result").click()
     page.get_by_label("Delete key").fill("not the key")
     page.click("#j-delete")
     page.get_by_text("does not belong to this result").wait_for()
-    assert get(visit.server, "gradio_api/file=" + str(visit.server.store / "shared" / first / "entry.json")) == 200
+    assert (
+        get(visit.server, "gradio_api/file=" + str(visit.server.store / "runs" / first / "refine" / "manifest.json"))
+        == 200
+    )
 
 
 def test_files_are_made_when_asked_for(visit: Visitor) -> None:
@@ -152,7 +160,7 @@ def test_the_owner_deletes(visit: Visitor, clip: Path) -> None:
 
 def test_cancel_and_crash_and_nobody(visit: Visitor, clip: Path) -> None:
     page = visit.viewer("?example=courtyard&t=0&view=orbit")
-    choose(page, clip.rename(clip.with_name("slow.mp4")))
+    choose(page, unlike_before(clip, "slow"))
     page.click("#j-run")
     page.wait_for_function("document.querySelector('#j-progress').innerText.includes('left')")
     page.click("#j-cancel")
@@ -160,10 +168,9 @@ def test_cancel_and_crash_and_nobody(visit: Visitor, clip: Path) -> None:
     page.wait_for_selector("#j-run")
     for name, said in (("crash", "ended unexpectedly"), ("nobody", "Nobody was found")):
         page.get_by_role("button", name="Other clip").click()
-        choose(page, clip.with_name("slow.mp4").rename(clip.with_name(f"{name}.mp4")))
+        choose(page, unlike_before(clip, name))
         page.click("#j-run")
         page.locator("#j-progress").get_by_text(said).wait_for()
-        clip.with_name(f"{name}.mp4").rename(clip.with_name("slow.mp4"))
     assert "Traceback" not in visit.server.log.read_text()
 
 
@@ -188,7 +195,7 @@ def test_wrong_files(visit: Visitor, tmp_path: Path) -> None:
 
 def test_one_runs_and_another_browses(visit: Visitor, clip: Path) -> None:
     busy = visit.viewer("?example=courtyard&t=0&view=orbit")
-    choose(busy, clip.rename(clip.with_name("slow.mp4")))
+    choose(busy, unlike_before(clip, "slow"))
     busy.click("#j-run")
     busy.wait_for_selector("#j-cancel")
     other = visit.tab("?example=courtyard&t=0&view=orbit")
@@ -196,7 +203,7 @@ def test_one_runs_and_another_browses(visit: Visitor, clip: Path) -> None:
     assert other.evaluate("performance.now()") < 5000 * patience()
     other.locator("#j-gallery [data-example=courtyard]").click()
     other.wait_for_function("joshViewer.clock.playing")
-    choose(other, clip.with_name("slow.mp4"))
+    choose(other, clip)
     assert "in line" in other.locator("#j-cost").inner_text()
     other.click("#j-run")
     other.locator(CARD).get_by_text("Number 1 in line").wait_for()
@@ -208,7 +215,7 @@ def test_one_runs_and_another_browses(visit: Visitor, clip: Path) -> None:
     busy.wait_for_timeout(1000)
     assert len(list(visitors.iterdir())) <= 2
     busy.get_by_role("button", name="Other clip").click()
-    choose(busy, clip.with_name("slow.mp4"))  # the first look has the device to itself: nobody's run is left in line
+    choose(busy, clip)  # the first look has the device to itself: nobody's run is left in line
     busy.locator("#j-cost").get_by_text("about 2 people").wait_for()
 
 
@@ -231,7 +238,8 @@ def test_hostile_requests(visit: Visitor) -> None:
     root = Path(__file__).resolve().parents[2]
     private = (
         server.store / "lock", server.store / "rates.json", server.store / "uploads", server.store / "visitors",
-        root / "app.py", root / "requirements.txt", Path("/etc/passwd"), server.store / "temporary" / ".." / "lock",
+        root / "app.py", root / "requirements.txt", Path("/etc/passwd"), server.store / "runs" / ".." / "lock",
+        server.store / "entries",
     )  # fmt: skip
     for path in private:
         for text in (str(path), urllib.parse.quote(str(path), safe=""), str(path) + "%00.mp4"):
@@ -260,6 +268,7 @@ def test_through_a_power_cut(visit: Visitor, clip: Path, examples_folder: Path) 
     gone = visit.tab(f"?run={unshared}")
     gone.get_by_text("does not exist or has expired").first.wait_for()
     assert not half.exists()
-    for name in ("temporary", "building", "uploads"):
+    assert [folder.name for folder in (visit.server.store / "runs").iterdir() if folder.name == unshared] == []
+    for name in ("building", "uploads"):
         assert not list((visit.server.store / name).iterdir())
     assert "Traceback" not in visit.server.log.read_text()

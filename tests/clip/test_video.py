@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from josh_core.clip.load import load_clip
+from josh_core.clip.look import Look, look_at
 from josh_core.clip.pixels import HLG, PQ
 from josh_core.clip.probe import probe
 from josh_core.clip.video import Video
-from josh_core.page.preview import strip
 from josh_core.settings import Settings
 from tests.clip.films import add_stream, cut_without_decoding, encode, write
 from tests.clip.test_load import pan
@@ -54,7 +54,14 @@ def test_every_container_and_codec_gives_the_same_pictures(tmp_path: Path, name:
     assert len(clip) == info.frames == 24 and clip.notes == ()
     np.testing.assert_allclose(clip.times, np.arange(24) / kind.get("fps", 30), atol=2e-3)
     assert np.abs(clip.frame(12).astype(int) - FILM[12]).mean() < 8
-    assert strip(path, info).startswith("data:")
+    assert strip(path).startswith("data:")
+
+
+def strip(path: Path) -> str:
+    """The pictures that the page shows of a file."""
+    looks: list[Look] = []
+    look_at(path, looks.append)
+    return looks[-1].strip
 
 
 def test_a_dv_tape_is_read_at_its_display_aspect(tmp_path: Path) -> None:

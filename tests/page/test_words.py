@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from josh_core.body import load_body
+from josh_core.clip.look import Look
 from josh_core.clip.probe import ClipInfo
 from josh_core.errors import SettingsError
 from josh_core.export.bundle import save_bundle
@@ -15,7 +16,7 @@ from josh_core.metrics.quality import QUANTITIES, measure
 from josh_core.page import words
 from josh_core.page.files import files_list, film, offers
 from josh_core.page.inputs import Upload, wanted
-from josh_core.page.preview import Look, cost_card, cuts
+from josh_core.page.preview import cost_card, cuts
 from josh_core.page.rates import FIRST_GUESS, Rates
 from josh_core.page.shown import MODES, Shown, clean_view, examples, facts, rounded, viewer_value
 from josh_core.settings import Settings

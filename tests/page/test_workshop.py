@@ -139,7 +139,7 @@ def test_sharing_and_deleting_meanwhile(workshop: Workshop, bench: Bench, run: S
     entry = store.share(run.id)
     moved = shown_run(entry.id, store.get(entry.id)[1], True)
     bench.go.set()
-    assert "/shared/" in wait(workshop, moved, "side_by_side.mp4")["url"]
+    assert f"/runs/{run.id}/" in wait(workshop, moved, "side_by_side.mp4")["url"]
     bench.go.clear()
     workshop.ask(moved, "fast", "everything.zip")
     store._remove(store.get(run.id)[0])

@@ -80,26 +80,26 @@ def test_ids_are_long_random_and_the_folder_s_name(store: Store) -> None:
 
 
 def test_through_a_restart_shared_runs_stay_and_all_else_goes(store: Store) -> None:
-    shared, _ = keep(store, key="s")
-    unshared, _ = keep(store, key="u")
+    shared, _ = keep(store, key="5" * 64)
+    unshared, _ = keep(store, key="0" * 64)
     half = build(store)
     store.share(shared.id)
     store = reopened(store)
     assert store.get(shared.id)[0].shared
-    assert store.find("s", "fast") is not None and store.find("u", "fast") is None
+    assert store.find("5" * 64, "fast") is not None and store.find("0" * 64, "fast") is None
     with pytest.raises(ResultError, match="expired"):
         store.get(unshared.id)
-    assert not half.exists() and not list((store.root / "temporary").iterdir())
+    assert not half.exists() and [f.name for f in (store.root / "runs").iterdir()] == [shared.id]
 
 
 def test_a_crash_in_the_middle_of_a_write_leaves_no_half_result(store: Store) -> None:
     whole, _ = keep(store)
     store.share(whole.id)
-    torn = store.root / "shared" / ("t" * 22)
+    torn = store.root / "runs" / ("t" * 22)
     torn.mkdir()
-    (torn / "entry.json").write_text('{"id": "ttt')
-    renamed = store.root / "shared" / ("r" * 22)
-    shutil.copytree(store.root / "shared" / whole.id, renamed)
+    (store.root / "entries" / f"{torn.name}.json").write_text('{"id": "ttt')
+    renamed = store.root / "runs" / ("r" * 22)
+    shutil.copytree(store.root / "runs" / whole.id, renamed)
     store = reopened(store)
     assert store.get(whole.id)
     for name in (torn.name, renamed.name):
@@ -110,7 +110,7 @@ def test_a_crash_in_the_middle_of_a_write_leaves_no_half_result(store: Store) ->
 def test_a_folder_without_a_result_is_not_kept(store: Store) -> None:
     with pytest.raises(ResultError):
         store.keep(store.workspace())
-    assert not list((store.root / "temporary").iterdir())
+    assert not list((store.root / "runs").iterdir())
 
 
 def test_one_program_at_a_time(store: Store) -> None:
@@ -131,7 +131,7 @@ def test_unshared_runs_expire_and_shared_ones_do_not(tmp_path: Path) -> None:
         store.get(unshared.id)
     assert store.prune() == [unshared.id]
     assert store.get(shared.id)
-    assert not (tmp_path / "temporary" / unshared.id).exists()
+    assert not (tmp_path / "runs" / unshared.id).exists()
 
 
 def test_shared_runs_may_have_a_limit_that_opening_renews(tmp_path: Path) -> None:
@@ -173,11 +173,11 @@ def test_only_the_owner_deletes(store: Store) -> None:
     for wrong in ("", delete_key[:-1], entry.id, entry.delete_hash):
         with pytest.raises(ResultError, match="delete key"):
             store.delete(entry.id, wrong)
-    assert delete_key not in (store.root / "shared" / entry.id / "entry.json").read_text()
+    assert delete_key not in (store.root / "entries" / f"{entry.id}.json").read_text()
     store.delete(entry.id, delete_key)
     with pytest.raises(ResultError):
         store.get(entry.id)
-    assert not (store.root / "shared" / entry.id).exists()
+    assert not (store.root / "runs" / entry.id).exists()
 
 
 def test_a_mounted_folder_brings_shared_runs_back(tmp_path: Path) -> None:
@@ -185,10 +185,10 @@ def test_a_mounted_folder_brings_shared_runs_back(tmp_path: Path) -> None:
     store = Store(tmp_path / "runs", mirror=mirror)
     shared, delete_key = keep(store)
     unshared, _ = keep(store)
-    (store.root / "temporary" / shared.id / "evil.html").write_text("<script>")
+    (store.root / "runs" / shared.id / "evil.html").write_text("<script>")
     store.share(shared.id)
     mirror.errands.wait()
-    shutil.rmtree(store.root / "shared")
+    shutil.rmtree(store.root / "runs")
     store = reopened(store, mirror=mirror)
     entry, folder = store.get(shared.id)
     assert entry.shared and (folder / "fast" / "arrays.npz").read_bytes() == b"x" * 100
@@ -210,6 +210,9 @@ class FakeHub:
     def upload_folder(self, *, repo_id: str, repo_type: str, folder_path: str, path_in_repo: str, **_: str) -> None:
         assert (repo_id, repo_type) == ("someone/results", "dataset")
         shutil.copytree(folder_path, self.root / path_in_repo)
+
+    def upload_file(self, *, path_or_fileobj: bytes, path_in_repo: str, **_: str) -> None:
+        (self.root / path_in_repo).write_bytes(path_or_fileobj)
 
     def snapshot_download(self, *, repo_id: str, repo_type: str, allow_patterns: list[str], local_dir: str) -> None:
         from fnmatch import fnmatch
@@ -234,14 +237,14 @@ def test_a_hub_dataset_brings_shared_runs_back(tmp_path: Path) -> None:
     entry, delete_key = keep(store)
     store.share(entry.id)
     mirror.errands.wait()
-    shutil.rmtree(store.root / "shared")
+    shutil.rmtree(store.root / "runs")
     store = reopened(store, mirror=mirror)
     hub.online = False
     with pytest.raises(ResultError, match="does not exist"):
         store.get(entry.id)
     hub.online = True
     assert store.modes(store.get(entry.id)[0]) == ("baseline", "fast")
-    assert not (store.root / "shared" / entry.id / "download").exists()
+    assert not (store.root / "runs" / entry.id / "download").exists()
     store.delete(entry.id, delete_key)
     mirror.errands.wait()
     assert not list((tmp_path / "hub" / "runs").iterdir())
@@ -261,11 +264,92 @@ def test_entries_survive_foreign_fields_and_links_out(store: Store, tmp_path: Pa
     entry, _ = keep(store)
     store.share(entry.id)
     outside = tmp_path / "outside"
-    shutil.copytree(store.root / "shared" / entry.id, outside)
+    shutil.copytree(store.root / "runs" / entry.id, outside)
     name = "l" * 22
-    data = json.loads((outside / "entry.json").read_text()) | {"id": name}
-    (outside / "entry.json").write_text(json.dumps(data))
-    os.symlink(outside, store.root / "shared" / name)
+    data = json.loads((store.root / "entries" / f"{entry.id}.json").read_text())
+    (store.root / "entries" / f"{name}.json").write_text(json.dumps(data | {"id": name}))
+    (store.root / "entries" / f"{entry.id}.json").write_text(json.dumps(data | {"foreign": 1}))
+    os.symlink(outside, store.root / "runs" / name)
     store = reopened(store)
+    assert store.get(entry.id)[0] == store.share(entry.id)
     with pytest.raises(ResultError):
         store.get(name)
+    assert outside.is_dir()
+
+
+def test_sharing_moves_nothing(store: Store) -> None:
+    entry, _ = keep(store)
+    before = store.get(entry.id)[1]
+    store.share(entry.id)
+    assert store.get(entry.id)[1] == before and (before / "fast" / "manifest.json").is_file()
+    assert not list(before.glob("*.json"))  # key and delete hash are not among the files that are served
+
+
+def test_a_copy_is_another_s_own(store: Store) -> None:
+    entry, key = keep(store, key="a" * 64)
+    copy, own_key = store.copy(entry.id)
+    assert copy.id != entry.id and own_key != key and copy.key == entry.key
+    assert not store.owns(copy.id, key) and store.owns(copy.id, own_key)
+    store.delete(entry.id, key)
+    assert store.modes(store.get(copy.id)[0]) == ("baseline", "fast")
+
+
+BROKEN = [
+    "[" * 200_000, "[]", "3", "null", "", "{", "\xff", '{"id": 5}', '"text"',
+    '{"size": "many"}', '{"created": null}', '{"created": 1e999}', '{"shared": 1}', '{"delete_hash": "x"}',
+    '{"key": 7}', '{"size": -5}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", BROKEN, ids=range(len(BROKEN)))
+def test_a_broken_entry_is_set_aside_and_nothing_stops(store: Store, text: str) -> None:
+    whole, broken = keep(store)[0], keep(store)[0]
+    for entry in (whole, broken):
+        store.share(entry.id)
+    path = store.root / "entries" / f"{broken.id}.json"
+    try:  # one field wrong in an entry that is right otherwise
+        text = json.dumps(json.loads(path.read_text()) | json.loads(text))
+    except (ValueError, TypeError, RecursionError):
+        pass
+    path.write_text(text)
+    store = reopened(store)
+    assert store.get(whole.id) and store.prune() == []
+    with pytest.raises(ResultError):
+        store.get(broken.id)
+    assert (store.root / "broken" / path.name).is_file() and (store.root / "broken" / broken.id).is_dir()
+
+
+def test_runs_of_earlier_versions_are_taken_over(store: Store) -> None:
+    entry, delete_key = keep(store, key="a" * 64)
+    store.share(entry.id)
+    old = store.root / "shared" / entry.id
+    old.parent.mkdir()
+    os.rename(store.root / "runs" / entry.id, old)
+    os.rename(store.root / "entries" / f"{entry.id}.json", old / "entry.json")
+    store = reopened(store)
+    assert store.get(entry.id)[1] == store.root / "runs" / entry.id and store.owns(entry.id, delete_key)
+    assert store.find("a" * 64, "fast") is not None and not (store.root / "shared").exists()
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "[" * 100_000])
+def test_a_broken_entry_of_the_mirror_is_no_run(tmp_path: Path, text: str) -> None:
+    mirror = FolderMirror(tmp_path / "bucket")
+    folder = tmp_path / "bucket" / "runs" / ("m" * 22)
+    (folder / "fast").mkdir(parents=True)
+    (folder / "fast" / "manifest.json").write_text("{}")
+    (folder / "entry.json").write_text(text)
+    store = Store(tmp_path / "store", mirror=mirror)
+    with pytest.raises(ResultError, match="does not exist"):
+        store.get(folder.name)
+    assert not list((tmp_path / "store" / "building").iterdir())
+
+
+def test_a_clock_set_back_changes_nothing(tmp_path: Path) -> None:
+    clock = Clock()
+    store = Store(tmp_path, Limits(hours=2, shared_days=1), clock=clock)
+    entry, _ = keep(store)
+    store.share(entry.id)
+    clock.now -= 400 * 86400
+    assert store.get(entry.id) and store.prune() == []
+    newer, _ = keep(store)
+    assert store.get(newer.id)

@@ -1,0 +1,78 @@
+"""A first look at a video file: its facts, then a strip of small pictures, as far as it comes in a short time.
+
+It runs in a process that can be killed (page/looks.py), so nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from josh_core.clip.load import MIN_FRAMES
+from josh_core.clip.probe import ClipInfo, probe
+from josh_core.clip.video import Film, Video
+from josh_core.errors import ClipError
+from josh_core.types import UInt8
+
+STRIP_PICTURES = 10
+STRIP_HEIGHT = 64  # px
+STRIP_SECONDS = 1.0  # s for all pictures; one that takes longer than its share is that which was reached by then
+FIRST_WINDOW = 10.0  # s offered at first
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is known of an upload before anything is computed."""
+
+    info: ClipInfo
+    strip: str  # data URL of pictures side by side, evenly spaced over the clip; "" if none could be read
+    whole: bool = True  # False when the time was up before all pictures were read: this clip is slow to decode
+
+    @property
+    def seconds(self) -> float:
+        """Length of the file; a stream that does not say is taken for one window."""
+        return self.info.seconds or FIRST_WINDOW
+
+    def to_json(self) -> str:
+        """As text, for another process."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> Look:
+        """What to_json wrote."""
+        said = json.loads(text)
+        info = ClipInfo(**{**said["info"], "film": Film(**said["info"]["film"])})
+        return Look(info, said["strip"], said["whole"])
+
+
+def look_at(path: Path, keep: Callable[[Look], None]) -> None:
+    """Look at a file, handing each better Look to `keep`, facts first. Raises ClipError when it cannot be used."""
+    info = probe(path)
+    if 0 < info.frames < MIN_FRAMES:
+        raise ClipError(f"The clip has only {info.frames} frames; choose one of at least {MIN_FRAMES}.")
+    keep(Look(info, "", whole=False))
+    size = (max(8, round(STRIP_HEIGHT * info.width / info.height)), STRIP_HEIGHT)
+    count = STRIP_PICTURES if info.seconds else 1
+    begin, whole, pictures = time.monotonic(), True, []
+    with Video(path, info.film) as video:
+        for k in range(count):
+            until = begin + STRIP_SECONDS * (k + 1) / count
+            picture = video.at(info.seconds * (k + 0.5) / count, size, until)
+            whole = whole and time.monotonic() < until
+            pictures += [picture] if picture is not None else []
+            if pictures:
+                keep(Look(info, _strip(pictures, count), whole and k == count - 1))
+
+
+def _strip(pictures: list[UInt8], count: int) -> str:
+    """BGR pictures side by side as a data URL; those that are missing at the end repeat the last."""
+    filled = [*pictures, *[pictures[-1]] * (count - len(pictures))]
+    _, jpeg = cv2.imencode(".jpg", np.concatenate(filled, 1), [cv2.IMWRITE_JPEG_QUALITY, 70])
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode()

@@ -1,0 +1,272 @@
+"""What stands between the network and Gradio: headers, who is calling, how much is taken in, and who still listens.
+
+It wraps the whole application (ASGI), so that nothing that Gradio answers goes around it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+from collections.abc import Awaitable, Callable, Container, Iterator, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from urllib.parse import parse_qs, urlsplit
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# Gradio's page runs inline scripts and makes functions of text; everything comes from this server.
+_POLICY = "; ".join(
+    [
+        "default-src 'self'",
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "media-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "connect-src 'self' data: blob:",
+        "worker-src 'self' blob:",
+        "object-src 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'self' https://huggingface.co https://*.huggingface.co https://*.hf.space",
+    ]
+)
+_HEADERS = (
+    (b"content-security-policy", _POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"strict-origin-when-cross-origin"),
+    (b"permissions-policy", b"geolocation=(), microphone=(), payment=(), usb=()"),
+)
+_BODY = 1 << 20  # bytes of a request that is no upload
+_ENVELOPE = 1 << 16  # bytes of an upload's request around the file
+_STEP = 8 << 20  # bytes of an upload between two looks at the room
+_SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_LISTENS = re.compile(r"/gradio_api/(?:heartbeat|call(?:/v2)?/[^/]+)/([A-Za-z0-9_-]{1,64})/?")
+_JOINS = re.compile(r"/gradio_api/(queue/join|run/.*|api/.*|call/.*)/?")
+_LOCAL = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}
+
+
+class Gate(Protocol):
+    """What the guard asks of the desk."""
+
+    def listening(self, session: str) -> contextlib.AbstractContextManager[None]:
+        """While a connection of the session is open."""
+
+    def room_for(self, more: int) -> bool:
+        """Whether `more` bytes of uploads can be taken now. May block."""
+
+    def health(self) -> dict[str, Any]:
+        """What /healthz says. May block."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How much is taken in, and whose word counts."""
+
+    upload_bytes: int  # of one upload
+    proxies: int = 0  # how many proxies stand in front, whose X-Forwarded headers are believed
+    functions: Callable[[], Container[int]] = field(default=lambda: range(10_000))  # numbers of Gradio's functions
+
+
+class Guard:
+    """The application, guarded."""
+
+    def __init__(self, app: App, gate: Gate, rules: Rules) -> None:
+        self._app, self._gate, self._rules = app, gate, rules
+        self._arriving = 0  # bytes of uploads under way
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        scope = dict(scope)
+        self._settle_client(scope)
+        answer = _Answer(send, scope)
+        try:
+            await self._http(scope, receive, answer)
+        except Exception:
+            if not answer.closed:  # else the client has had its refusal already, and this is how the rest ended
+                raise
+
+    async def _http(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        path, method = scope["path"], scope["method"]
+        if path == "/healthz":
+            await answer.say(200, await asyncio.to_thread(self._gate.health))
+        elif method == "POST" and _is_foreign(scope):
+            await answer.refuse(403, "This page takes no orders from other pages.")
+        elif path.rstrip("/") == "/gradio_api/upload" and method == "POST":
+            await self._upload(scope, receive, answer)
+        elif method == "POST" and _JOINS.fullmatch(path):
+            await self._join(scope, receive, answer)
+        else:
+            with self._listening(scope):
+                await self._app(scope, self._limited(receive, answer, _BODY), answer)
+
+    def _settle_client(self, scope: Scope) -> None:
+        """Set scope["client"] to the caller's address; drop what callers say about themselves."""
+        if self._rules.proxies < 1:
+            scope["headers"] = [h for h in scope["headers"] if not h[0].startswith((b"x-forwarded-", b"forwarded"))]
+            return
+        said = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
+        addresses = [part.strip() for part in said.decode("latin-1").split(",") if part.strip()]
+        if addresses:  # each proxy has added the address it was called from at the end
+            scope["client"] = (addresses[-min(self._rules.proxies, len(addresses))][:64], 0)
+
+    @contextlib.contextmanager
+    def _listening(self, scope: Scope) -> Iterator[None]:
+        session = _session_of(scope)
+        with self._gate.listening(session) if session else contextlib.nullcontext():
+            yield
+
+    def _limited(self, receive: Receive, answer: _Answer, most: int) -> Receive:
+        """`receive` that refuses a body of more than `most` bytes as soon as they have come."""
+        got = 0
+
+        async def limited() -> Message:
+            nonlocal got
+            message = await receive()
+            got += len(message.get("body", b""))
+            if got > most:
+                await answer.refuse(413, "This is larger than the maximum allowed size.")
+                return {"type": "http.disconnect"}
+            return message
+
+        return limited
+
+    async def _upload(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        most = self._rules.upload_bytes + _ENVELOPE
+        told = int(_header(scope, b"content-length") or 0) if _header(scope, b"content-length").isdigit() else 0
+        if told > most:
+            await answer.refuse(413, "This file is larger than the maximum allowed size.")
+            return
+        if not await asyncio.to_thread(self._gate.room_for, self._arriving + max(told, _STEP)):
+            await answer.refuse(503, "Too many clips are being brought now; please try again in a few minutes.")
+            return
+        limited, counted = self._limited(receive, answer, most), 0
+
+        async def counting() -> Message:
+            nonlocal counted
+            message = await limited()
+            size = len(message.get("body", b""))
+            counted += size
+            self._arriving += size
+            if counted // _STEP != (counted - size) // _STEP and not told:
+                if not await asyncio.to_thread(self._gate.room_for, self._arriving):
+                    await answer.refuse(503, "Too many clips are being brought now; please try again later.")
+                    return {"type": "http.disconnect"}
+            return message
+
+        try:
+            await self._app(scope, counting, answer)
+        finally:
+            self._arriving -= counted
+
+    async def _join(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        """A call of one of Gradio's functions: which one and by whom is checked before Gradio sees it."""
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                return
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > _BODY:
+                await answer.refuse(413, "This request is too large.")
+                return
+        problem = self._problem(body)
+        if problem:
+            await answer.refuse(*problem)
+            return
+        sent = False
+
+        async def replayed() -> Message:
+            nonlocal sent
+            if sent:
+                return await receive()
+            sent = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._app(scope, replayed, answer)
+
+    def _problem(self, body: bytes) -> tuple[int, str] | None:
+        try:
+            asked = json.loads(body)
+        except (ValueError, RecursionError):
+            return 400, "The request is no JSON."
+        if not isinstance(asked, dict):
+            return 400, "The request is no JSON object."
+        session, number = asked.get("session_hash"), asked.get("fn_index")
+        if session is not None and not (isinstance(session, str) and _SESSION.fullmatch(session)):
+            return 400, "The session_hash is none."
+        if number is not None and not (isinstance(number, int) and number in self._rules.functions()):
+            return 404, "There is no such function."
+        return None
+
+
+class _Answer:
+    """`send` with our headers; after a refusal, what the application still says is dropped."""
+
+    def __init__(self, send: Send, scope: Scope) -> None:
+        self._send, self._scope = send, scope
+        self.begun = self.closed = False
+
+    async def __call__(self, message: Message) -> None:
+        if self.closed:
+            return
+        if message["type"] == "http.response.start":
+            self.begun = True
+            message = {**message, "headers": [*self._kept(message.get("headers", [])), *_HEADERS]}
+        await self._send(message)
+
+    def _kept(self, headers: Any) -> list[tuple[bytes, bytes]]:
+        """The application's headers, without leave for other pages to act in a visitor's name."""
+        ours = {name for name, _ in _HEADERS} | {b"access-control-allow-credentials"}
+        if _is_foreign(self._scope):
+            ours.add(b"access-control-allow-origin")
+        return [(name, value) for name, value in headers if name.lower() not in ours]
+
+    async def say(self, status: int, value: Any, close: bool = False) -> None:
+        """Answer with JSON; `close` hangs up, so that the rest of a body need not be read."""
+        body = json.dumps(value).encode()
+        headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+        headers += [(b"connection", b"close")] if close else []
+        await self({"type": "http.response.start", "status": status, "headers": headers})
+        await self({"type": "http.response.body", "body": body})
+
+    async def refuse(self, status: int, sentence: str) -> None:
+        """Answer with a sentence, unless the application has begun to, and let nothing follow."""
+        if not self.begun and not self.closed:
+            await self.say(status, {"detail": sentence}, close=status in (413, 503))
+        self.closed = True
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+
+
+def _is_foreign(scope: Scope) -> bool:
+    """Whether a page from elsewhere calls a server that only this machine can reach (another port is elsewhere)."""
+    origin, host = _header(scope, b"origin"), _header(scope, b"host")
+    try:
+        local = urlsplit(f"//{host}").hostname in _LOCAL
+        return bool(origin) and local and urlsplit(origin).netloc != host
+    except ValueError:
+        return True
+
+
+def _session_of(scope: Scope) -> str:
+    """The session that listens on this connection, "" for none."""
+    if scope["method"] != "GET":
+        return ""
+    if scope["path"].rstrip("/") == "/gradio_api/queue/data":
+        said = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("session_hash", [""])[0]
+        return said if _SESSION.fullmatch(said) else ""
+    found = _LISTENS.fullmatch(scope["path"])
+    return found.group(1) if found else ""

@@ -1,0 +1,60 @@
+"""Who listens: sessions with an open connection to the page, as the server sees them come and go (guard.py)."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_POLL = 0.1  # s
+_KEPT = 3600.0  # s for which it is known when a session was last there
+
+
+class Presence:
+    """Sessions that listen. Until somebody watches the connections, everybody counts as there."""
+
+    def __init__(self) -> None:
+        self.watched = False
+        self._open: dict[str, int] = {}
+        self._last: dict[str, float] = {}  # s, time.monotonic() when the last connection closed
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def connection(self, session: str) -> Iterator[None]:
+        """While a connection of the session is open."""
+        with self._lock:
+            self._open[session] = self._open.get(session, 0) + 1
+        try:
+            yield
+        finally:
+            now = time.monotonic()
+            with self._lock:
+                self._open[session] -= 1
+                if not self._open[session]:
+                    del self._open[session]
+                    self._last = {s: t for s, t in self._last.items() if now - t < _KEPT}
+                    self._last[session] = now
+
+    def there(self, session: str, within: float = 0.0) -> bool:
+        """Whether the session listens, or did at most `within` seconds ago."""
+        if not self.watched:
+            return True
+        with self._lock:
+            since = time.monotonic() - self._last.get(session, float("-inf"))
+            return session in self._open or since <= within
+
+    async def wait(self, session: str, seconds: float) -> bool:
+        """Wait until the session listens, at most `seconds`."""
+        end = time.monotonic() + seconds
+        while not self.there(session):
+            if time.monotonic() > end:
+                return False
+            await asyncio.sleep(_POLL)
+        return True
+
+    @property
+    def count(self) -> int:
+        """Sessions that listen now."""
+        return len(self._open)

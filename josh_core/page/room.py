@@ -1,0 +1,77 @@
+"""Room on the disk: everything that lies there counts, and when it gets scarce, what is worth least goes first."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+from josh_core.serving.disk import size_of
+from josh_core.serving.store import Store
+
+UPLOADS = 0.25  # share of the room that uploads may take
+_ABANDONED = 600.0  # s after which an upload that nobody has taken goes
+_ARRIVING = 30.0  # s for which a new upload may wait to be taken even when room is scarce
+
+
+class Room:
+    """The folders beside the store's own, and what of them may stay."""
+
+    def __init__(self, store: Store, upload_bytes: int) -> None:
+        """Folders of an earlier program are emptied. upload_bytes: of the largest upload."""
+        self._store, self._upload_bytes = store, upload_bytes
+        self.uploads, self.visitors, self.made = (self._empty(name) for name in ("uploads", "visitors", "made"))
+
+    def _empty(self, name: str) -> Path:
+        folder = self._store.root / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    @property
+    def most(self) -> int:
+        """Bytes that all may take together."""
+        return self._store.limits.max_bytes
+
+    @property
+    def most_uploads(self) -> int:
+        """Bytes that uploads may take."""
+        return max(int(UPLOADS * self.most), 2 * self._upload_bytes)
+
+    def used(self) -> int:
+        """Bytes that are taken."""
+        return size_of(self._store.root)
+
+    def free(self) -> int:
+        """Bytes that the disk has left."""
+        return shutil.disk_usage(self._store.root).free
+
+    def takes(self, more: int, claimed: set[Path]) -> bool:
+        """Whether `more` bytes of uploads find room, if need be in the place of uploads that nobody has taken."""
+        if self.free() < more:
+            return False
+        for oldest in (_ABANDONED, _ARRIVING):
+            if size_of(self.uploads, self.visitors) + more <= self.most_uploads:
+                return True
+            self._drop_uploads(claimed, oldest)
+        return size_of(self.uploads, self.visitors) + more <= self.most_uploads
+
+    def tidy(self, claimed: set[Path]) -> None:
+        """Remove what nobody uses; when all together is too much, uploads first, then files that can be made again."""
+        self._drop_uploads(claimed, _ABANDONED)
+        if self.used() > self.most:
+            self._drop_uploads(claimed, _ARRIVING)
+            for folder in (self._store.root / "broken", *self.made.iterdir()):
+                if self.used() > self.most:
+                    shutil.rmtree(folder, ignore_errors=True)
+        runs = size_of(self._store.root / "runs")
+        self._store.prune(max(0, self.used() - runs))
+
+    def _drop_uploads(self, claimed: set[Path], older_than: float) -> None:
+        kept = {path.parent for path in claimed}
+        for folder in self.uploads.iterdir():
+            try:
+                if folder not in kept and time.time() - folder.stat().st_mtime > older_than:
+                    shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
+            except OSError:
+                continue

@@ -1,0 +1,264 @@
+"""What strangers tried on the page, and what it does now; each of these once brought it down."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.browser.conftest import Server, patience
+from tests.browser.example_store import write_example
+from tests.page.caller import Tab
+
+RIGHT = re.compile(r"gradio_api/file=[^\"\\ ]*(?:glb|mp4|npz|json)")
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("examples")
+    write_example(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("page") / "store", examples)
+    yield server
+    server.process.terminate()
+    server.process.wait(20)
+
+
+@pytest.fixture
+def clip(examples: Path) -> bytes:
+    """A clip that nobody has brought before."""
+    return (examples / "courtyard" / "clip.mp4").read_bytes() + os.urandom(16)
+
+
+@pytest.fixture
+def tab(server: Server) -> Iterator[Tab]:
+    tab = Tab(server.url)
+    yield tab
+    tab.close()
+
+
+def slow_clip(path: Path, frames: int = 30_000) -> bytes:
+    """A small file with one key frame: a picture in its middle costs thousands of others to decode."""
+    import av
+
+    picture = np.random.default_rng(0).integers(0, 255, (180, 320, 3), np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
+        stream.options = {"preset": "ultrafast", "g": "1000000", "sc_threshold": "0", "crf": "40"}
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+        for k in range(frames):
+            frame.pts = k
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path.read_bytes()
+
+
+def files_of(message: dict[str, Any]) -> set[str]:
+    """Addresses of all files that the page was told of."""
+    return set(RIGHT.findall(json.dumps(message["output"])))
+
+
+def run_id(message: dict[str, Any]) -> str:
+    return str(re.findall(r"run=([\w-]{16,})", json.dumps(message["output"]))[0])
+
+
+def finished(tab: Tab, clip: bytes, name: str = "walk.mp4", **part: float) -> dict[str, Any]:
+    taken = tab.take(tab.upload(clip), name)
+    assert taken["success"], taken
+    said = tab.run(**part)
+    assert said["success"], said
+    return said
+
+
+def test_sharing_leaves_every_address_as_it_was(server: Server, tab: Tab, clip: bytes) -> None:
+    said = finished(tab, clip)
+    files = files_of(said)
+    assert len(files) >= 4
+    shared = tab.call("j-share", "click", ["", server.url, ""])
+    assert shared["success"] and run_id(shared) == run_id(said)
+    assert {tab.http.get(file).status_code for file in files} == {200}
+    for private in ("entry.json", f"../../entries/{run_id(said)}.json"):
+        place = server.store / "runs" / run_id(said) / private
+        assert tab.http.get(f"gradio_api/file={place}").status_code in (403, 404)
+
+
+def test_a_second_visitor_learns_nothing_of_the_first(server: Server, tab: Tab, clip: bytes) -> None:
+    first = finished(tab, clip, "Anna and Ben.mp4")
+    assert "Anna and Ben" in json.dumps(first["output"])
+    other = Tab(server.url)
+    second = finished(other, clip, "mine.mp4")
+    text = json.dumps(second["output"])
+    assert "Anna" not in text and run_id(second) != run_id(first)
+    for file in files_of(first) | files_of(second):
+        if file.endswith("manifest.json"):
+            assert "Anna" not in other.http.get(file).text
+    assert tab.call("j-delete", "click", ["", ""])["success"]  # the first deletes theirs; the second keeps their own
+    assert {other.http.get(file).status_code for file in files_of(second)} == {200}
+    other.close()
+
+
+def test_only_the_owner_shares(server: Server, tab: Tab, clip: bytes) -> None:
+    from josh_core.errors import ResultError
+    from josh_core.page.config import Config
+    from josh_core.page.desk import Desk
+    from josh_core.page.shown import Shown
+
+    del tab, clip
+    desk = Desk(Config(store=server.store.parent / "another"), [], _Nothing(), [], Path("none"))
+    workspace = desk.store.workspace()
+    (workspace / "fast").mkdir()
+    (workspace / "fast" / "manifest.json").write_text("{}")
+    entry, key = desk.store.keep(workspace)
+    shown = Shown(entry.id, f"run={entry.id}", "Clip", None, {}, desk.room.made)
+    with pytest.raises(ResultError, match="Only whoever made"):
+        desk.share(shown, "somebody")
+    assert desk.share(shown, "somebody", key).shared
+    desk.close()
+
+
+class _Nothing:
+    """A runner that is never asked."""
+
+    def run(self, ticket: object) -> None:
+        raise AssertionError
+
+    def close(self) -> None:
+        pass
+
+
+def test_six_hostile_uploads_block_nobody(server: Server, tab: Tab, clip: bytes, tmp_path: Path) -> None:
+    hostile = slow_clip(tmp_path / "slow.mp4")
+    assert len(hostile) < 4_000_000
+    for k in range(6):
+        attacker = Tab(server.url)
+        path = attacker.upload(hostile + bytes([k]))
+        chosen = {"file": {"path": path, "meta": {"_type": "gradio.FileData"}}, "name": "x.mp4"}
+        attacker.join("j-clip", "upload", [chosen, "fast", 0, 0, 0, "auto", "auto"])
+        attacker.close()
+    path, begin = tab.upload(clip), time.monotonic()
+    assert tab.take(path)["success"]
+    assert time.monotonic() - begin < 5 * patience()
+
+
+def test_a_program_that_nobody_listens_to_takes_no_place(server: Server, tab: Tab, clip: bytes) -> None:
+    program = Tab(server.url)
+    for k in range(12):
+        program.reconstruct(program.upload(clip + bytes([k]) + b"slow"))
+    program.close()
+    said = finished(tab, clip)
+    assert said["success"]
+    health = httpx.get(server.url + "healthz", timeout=30).json()
+    assert health["queue"] == {"running": 0, "waiting": 0, "limit": 4}
+
+
+def test_wrong_calls_are_refused_in_a_sentence(server: Server, tab: Tab) -> None:
+    def join(body: object) -> httpx.Response:
+        return tab.http.post("/gradio_api/queue/join", json=body)
+
+    for number in (999, -1, 10**30):
+        assert join({"data": [], "fn_index": number, "session_hash": "a"}).status_code == 404
+    for body in ([], 7, {"data": [], "fn_index": "x", "session_hash": 5}, {"session_hash": "a/../b", "data": []}):
+        assert join(body).status_code in (400, 404, 422)
+    deep = tab.http.post("/gradio_api/queue/join", content=b"[" * 100_000)
+    assert deep.status_code == 400
+    large = tab.http.post("/gradio_api/queue/join", content=b" " * 2_000_000)
+    assert large.status_code == 413
+
+
+def test_an_upload_that_is_too_large_is_refused_before_it_has_come() -> None:
+    from josh_core.page.guard import Guard, Message, Receive, Rules, Scope, Send
+
+    pulled, said = 0, []
+
+    async def receive() -> Message:
+        nonlocal pulled
+        pulled += 1
+        return {"type": "http.request", "body": b"\0" * (1 << 20), "more_body": pulled < 400}
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while (message := await receive())["type"] == "http.request" and message["more_body"]:
+            pass
+
+    class Gate:
+        def room_for(self, more: int) -> bool:
+            return True
+
+    guard = Guard(app, Gate(), Rules(upload_bytes=20 << 20))  # type: ignore[arg-type]
+    scope = {"type": "http", "method": "POST", "path": "/gradio_api/upload", "headers": []}
+    asyncio.run(guard(scope, receive, send))
+    assert said[0]["status"] == 413 and pulled == 21
+
+
+def test_headers(server: Server, tab: Tab) -> None:
+    said = tab.http.get("/").headers
+    assert "frame-ancestors 'self' https://huggingface.co" in said["content-security-policy"]
+    assert said["x-content-type-options"] == "nosniff"
+    assert "evil.example" not in tab.http.get("/", headers={"X-Forwarded-Host": "evil.example"}).text
+    for origin in ("http://localhost:1", "http://evil.example", "null"):
+        answer = tab.http.get("/config", headers={"Origin": origin})
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+        assert tab.http.post("/gradio_api/queue/join", json={}, headers={"Origin": origin}).status_code == 403
+
+
+ODD: tuple[Any, ...] = (
+    None, "text", [], {}, True, float("nan"), float("inf"), 1e400, -5, 10**400, "refine; rm", ["refine"], {"a": 1},
+)  # fmt: skip
+
+
+def test_odd_settings_get_a_sentence() -> None:
+    from josh_core.clip.look import Look
+    from josh_core.clip.probe import ClipInfo
+    from josh_core.clip.video import Film
+    from josh_core.errors import SettingsError
+    from josh_core.page.api import settings_of
+    from josh_core.page.inputs import Upload, wanted
+
+    info = ClipInfo(640, 360, 30.0, 300, 10.0, 1000, Film(0, 0.0, 300, 10.0, 30.0, True))
+    upload = Upload(Path("clip"), "0" * 64, Look(info, ""))
+    usual: list[Any] = [{"start": 0, "length": 5}, "fast", 0, 0, 0, "auto", "auto"]
+    for place in range(len(usual)):
+        for odd in ODD:
+            asked = [*usual[:place], odd, *usual[place + 1 :]]
+            try:
+                wanted(asked[0], upload, *asked[1:])
+            except SettingsError as error:
+                assert str(error)
+    for place in range(6):
+        for odd in ODD:
+            asked = ["fast", 0, 5, None, None, None]
+            asked[place] = odd
+            try:
+                settings_of(*asked)
+            except SettingsError as error:
+                assert str(error)
+
+
+@pytest.mark.parametrize("text", ["[]", '{"fast": 3}', '{"fast": {}}', '{"fast": {"clip": "x"}}', "[" * 100_000, "{"])
+def test_broken_rates_stop_nothing(tmp_path: Path, text: str) -> None:
+    from josh_core.page.rates import FIRST_GUESS, Rates
+
+    path = tmp_path / "rates.json"
+    path.write_text(text)
+    rates = Rates(path)
+    assert rates.total("fast", 10) == pytest.approx(10 * sum(FIRST_GUESS["fast"].values()))
+    path.unlink()
+    path.mkdir()  # it cannot be written either
+    rates.learn("fast", 10, {"clip": 1.0})
+    assert rates.measured("fast")
