@@ -85,7 +85,7 @@ def _clip(args: argparse.Namespace, bundle: Path) -> Path:
 
 def _make(file: str, bundle: Path, clip: Path, out: Path, progress: Progress) -> None:
     """Make a file that needs the clip as the page makes it: from a folder that holds both."""
-    from josh_core.serving.store import link_or_copy
+    from josh_core.serving.disk import link_or_copy
 
     with tempfile.TemporaryDirectory(dir=out) as temporary:
         source, made = Path(temporary, "source"), Path(temporary, "made")
