@@ -102,8 +102,8 @@ def _summary(rows: dict[str, dict[str, Row]], scores: dict[str, list[Scores]]) -
     pairs = [(rows["baseline"][c]["W"], r["W"]) for c, r in rows["refine"].items() if c in rows["baseline"]]
     both = [(b, r) for b, r in pairs if b is not None and r is not None]
     if both:
-        half, above = np.mean([r <= 0.5 * b for b, r in both]), sum(r > b for b, r in both)
-        print(_verdict("W-MPJPE at most half of baseline on nine clips of ten", float(half), half >= 0.9))
+        half, above = float(np.mean([r <= 0.5 * b for b, r in both])), sum(r > b for b, r in both)
+        print(_verdict("W-MPJPE at most half of baseline on nine clips of ten", half, half >= 0.9))
         print(_verdict("clips where W-MPJPE is above baseline: none", float(above), above == 0))
     for group, least in LEAST_F1.items():
         f1 = total(scores["refine"])[group][0].f1
