@@ -10,7 +10,7 @@ from josh_core.contact.detect import View, find_contacts
 from josh_core.gravity import Gravity, find_gravity
 from josh_core.progress import Progress
 from josh_core.scene import fit_floor
-from josh_core.types import BodyTrack, Clip, Contacts, Floor, People, ScaleSource, Scene
+from josh_core.types import BodyTrack, CameraPath, Clip, Contacts, Floor, People, ScaleSource, Scene
 from josh_core.world import standing_scale
 
 
@@ -48,4 +48,15 @@ def evidence_of(
     metres = standing_scale(scene, floor, bodies, points)
     with progress.stage("contacts"):
         contacts = find_contacts(View(clip, people, scene.cameras, gravity.up), bodies, body, metres, progress)
-    return Evidence(clip, people, scene, bodies, points, contacts, floor, gravity, body)
+    notes = scene_notes(scene.cameras)
+    return Evidence(clip, people, scene, bodies, points, contacts, floor, gravity, body, notes=notes)
+
+
+def scene_notes(cameras: CameraPath) -> tuple[str, ...]:
+    """What to know about a scene that was seen from one place only."""
+    if cameras.kind == "moving":
+        return ()
+    return (
+        "The camera does not travel, so nothing tells how far away things are: the scene is only the floor under the "
+        "people and a backdrop, and what people hide in every frame is filled in from its surroundings.",
+    )

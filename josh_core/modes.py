@@ -23,7 +23,6 @@ from josh_core.settings import Settings
 from josh_core.types import (
     USUAL_HEIGHT_SIGMA,
     BodyTrack,
-    CameraPath,
     Floor,
     PersonMotion,
     PointCloud,
@@ -182,22 +181,12 @@ def _reconstruction(e: Evidence, placed: Placed, mode: str, people: tuple[Person
         # k1 is per squared focal: a focal that JOSH moved needs another k1 for the same lens.
         distortion=cameras.distortion * (cameras.focal / e.scene.cameras.focal) ** 2,
         licences=e.licences,
-        notes=(*e.notes, *_scene_notes(cameras)),
+        notes=e.notes,
         quality={
             "scale_sigma_pct": 100 * placed.frame.scale_sigma,
             "up_sigma_deg": float(np.degrees(placed.gravity.sigma)),
             "focal_sigma_pct": 100 * cameras.focal_sigma,
         },
-    )
-
-
-def _scene_notes(cameras: CameraPath) -> tuple[str, ...]:
-    """What to know about a scene that was seen from one place only."""
-    if cameras.kind == "moving":
-        return ()
-    return (
-        "The camera does not travel, so nothing tells how far away things are: the scene is only the floor under the "
-        "people and a backdrop, and what people hide in every frame is filled in from its surroundings.",
     )
 
 
