@@ -61,6 +61,7 @@ def _by_josh3r(clip: Clip, people: People, body: BodyModel, settings: Settings, 
 def _signed(evidence: Evidence, weight: Weight, source: str) -> Evidence:
     """Which weights the evidence is made with, and under which licence."""
     licences = (*LICENCES, f"{weight.name} weights: {weight.licence}")
-    return replace(
+    notes = (f"{weight.name} weights: {source}.", *evidence.notes)
+    return replace(evidence, tier="hub", licences=licences, notes=notes)
         evidence, tier="hub", licences=licences, notes=(f"{weight.name} weights: {source}.", *evidence.notes)
     )
