@@ -63,5 +63,3 @@ def _signed(evidence: Evidence, weight: Weight, source: str) -> Evidence:
     licences = (*LICENCES, f"{weight.name} weights: {weight.licence}")
     notes = (f"{weight.name} weights: {source}.", *evidence.notes)
     return replace(evidence, tier="hub", licences=licences, notes=notes)
-        evidence, tier="hub", licences=licences, notes=(f"{weight.name} weights: {source}.", *evidence.notes)
-    )
