@@ -42,9 +42,9 @@ def work(job: Job, progress: Progress) -> None:
 
 def main(port: str, store: str, examples: str) -> None:
     """Serve until killed."""
-    from josh_core.page.config import Config
     from josh_core.page import desk as desk_room
-from josh_core.page.desk import Desk
+    from josh_core.page.config import Config
+    from josh_core.page.desk import Desk
     from josh_core.page.looks import lookers
     from josh_core.page.page import Page
     from josh_core.serving import tasks as real
