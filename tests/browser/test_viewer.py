@@ -170,6 +170,51 @@ def test_the_video_stays_with_the_model(page: Any) -> None:
     assert abs(np.median(apart)) < 0.12 * patience()  # a little more than a frame; a lap where the clip starts again
 
 
+def test_paused_clip_and_bodies_stand_on_one_frame(page: Any) -> None:
+    look = (
+        "(() => { const c = new OffscreenCanvas(160, 90), b = c.getContext('2d');"
+        " b.drawImage(joshViewer.panel.video, 0, 0, 160, 90); return [...b.getImageData(0, 0, 160, 90).data]; })()"
+    )
+    for hurried in (180, 330, 470):  # ms in which the page draws nothing while the video runs on
+        page.evaluate("joshViewer.goTo(0)")
+        page.wait_for_function("!joshViewer.clock.video.seeking")
+        page.evaluate("joshViewer.clock.play()")
+        page.wait_for_function("joshViewer.clock.frame >= 2")
+        busy = f"const end = performance.now() + {hurried}; while (performance.now() < end)"
+        page.evaluate(f"{{ {busy}; joshViewer.clock.pause(); }}")
+        page.wait_for_timeout(150)
+        page.wait_for_function("!joshViewer.clock.video.seeking")
+        paused, frame = np.array(page.evaluate(look), int), frame_at(page)
+        assert page.evaluate("joshViewer.posedTime === joshViewer.clock.times[joshViewer.clock.frame]")
+        go_to(page, (frame + 8) % FRAMES)
+        other = np.array(page.evaluate(look), int)
+        go_to(page, frame)
+        again = np.array(page.evaluate(look), int)
+        assert np.abs(paused - again).max() <= 2 < np.abs(paused - other).max()
+
+
+def test_the_wheel_scrolls_the_page_until_the_viewer_has_focus(page: Any) -> None:
+    distance = "joshViewer.views.free.position.distanceTo(joshViewer.views.controls.target)"
+    page.evaluate(
+        "joshViewer.views.calm = true; joshViewer.setView('orbit'); scrollTo(0, 0); document.activeElement.blur()"
+    )
+    box = page.locator(".jv canvas").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    before = page.evaluate(distance)
+    page.mouse.wheel(0, 120)
+    page.wait_for_function("scrollY > 50")
+    assert page.evaluate(distance) == pytest.approx(before)
+    page.evaluate("scrollTo(0, 0)")
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.wheel(0, 120)
+    page.wait_for_function(f"Math.abs({distance} - {before}) > 0.05")
+    assert page.evaluate("scrollY") == 0
+    page.keyboard.press("Escape")
+    page.mouse.wheel(0, 120)
+    page.wait_for_function("scrollY > 50")
+    page.evaluate("scrollTo(0, 0)")
+
+
 def test_layers_points_and_modes(page: Any) -> None:
     only(page, "person0", "person1")
     both = (picture(page)[..., 3] > 0).sum()
@@ -287,9 +332,18 @@ def test_phone_width(visit: Visitor) -> None:
         size = page.get_by_role("button", name=name).bounding_box()
         assert min(size["width"], size["height"]) >= 34
         assert size["x"] >= 0 and size["x"] + size["width"] <= 390
+    page.get_by_role("button", name="Layers").click()
+    layers, stage = page.locator(".jv-layers").bounding_box(), page.locator(".jv-stage").bounding_box()
+    assert layers["y"] >= stage["y"] + stage["height"] and layers["x"] + layers["width"] <= 390
     only(page, "person0", "person1")
     drawn = picture(page)[..., 3] > 0
     assert drawn.any() and not drawn[:, 0].any() and not drawn[:, -1].any()
+    inset, scale = page.locator(".jv-clip").bounding_box(), drawn.shape[1] / stage["width"]
+    left, top = (inset["x"] - stage["x"]) * scale, (inset["y"] - stage["y"]) * scale
+    under = drawn[int(top) : int(top + inset["height"] * scale), int(left) : int(left + inset["width"] * scale)]
+    assert under.size and not under.any()  # the clip hides nobody
+    page.get_by_role("button", name="Hide the clip").click()
+    assert page.locator(".jv-clip").bounding_box()["width"] <= 2
 
 
 def test_the_bundle_was_built_from_these_sources() -> None:

@@ -78,6 +78,7 @@ export class Clock {
     this.flip(true);
   }
 
+  /** Stop; the video runs on until it hears of it, so both are then put on the frame that it has come to. */
   pause() {
     if (this.video) this.video.pause();
     this.flip(false);
@@ -88,6 +89,7 @@ export class Clock {
     this.playing = playing;
     this.lastTick = performance.now();
     this.shownTime = null;
+    if (!playing && this.video) this.seekFrame(within(this.times, this.video.currentTime));
     this.onFlip(playing);
   }
 
@@ -159,6 +161,12 @@ export class Clock {
     this.shownTime = null;
     this.pendingSeek = null;
   }
+}
+
+/** Index of the frame that a video shows at `x` s, in an ascending list of the frames' beginnings. */
+export function within(values, x) {
+  const k = nearest(values, x);
+  return values[k] > x && k > 0 ? k - 1 : k;
 }
 
 /** Index of the value nearest to `x` in an ascending list. */

@@ -9,6 +9,7 @@ const ICONS = {
   photo: 'M9 4 7.4 6H3.5v13.5h17V6h-3.9L15 4zm3 4.3a4.3 4.3 0 1 1 0 8.6 4.3 4.3 0 0 1 0-8.6zm0 2a2.3 2.3 0 1 0 0 4.6 2.3 2.3 0 0 0 0-4.6z',
   full: 'M4 9.5V4h5.5v2H6v3.5zM14.5 4H20v5.5h-2V6h-3.5zM6 14.5V18h3.5v2H4v-5.5zM18 14.5h2V20h-5.5v-2H18z',
   clip: 'M3 5h18v14H3zm2 2v10h14V7zm5 2 5.5 3-5.5 3z',
+  close: 'M6.4 5 12 10.6 17.6 5 19 6.4 13.4 12l5.6 5.6-1.4 1.4-5.6-5.6L6.4 19 5 17.6l5.6-5.6L5 6.4z',
   home: 'M12 3.5 3 11h2.5v8.5h5v-6h3v6h5V11H21z',
 };
 
@@ -19,18 +20,18 @@ const button = (name, label, key) =>
 
 const MARKUP = `
 <div class="jv-main" data-clip="inset">
-  <figure class="jv-clip"><video muted playsinline loop preload="auto" aria-label="Source clip"></video></figure>
+  <figure class="jv-clip"><video muted playsinline loop preload="auto" aria-label="Source clip"></video>${button('close', 'Hide the clip')}</figure>
   <div class="jv-stage">
-    <canvas tabindex="0" aria-label="3D view of the people and the place: drag to turn, scroll or pinch to zoom"></canvas>
+    <canvas tabindex="0" aria-label="3D view of the people and the place: drag to turn, pinch to zoom, or click and use the wheel"></canvas>
     <div class="jv-top">
       <div class="jv-about"><div class="jv-modes jv-group" role="radiogroup" aria-label="Method"></div><p class="jv-facts" aria-live="polite"></p></div>
       <div class="jv-tools">${button('home', 'Reset the view', 'R')}${button('clip', 'Place of the source clip', 'V')}${button('layers', 'Layers', 'L')}${button('photo', 'Save a picture', 'P')}${button('full', 'Full screen', 'F')}</div>
     </div>
-    <div class="jv-layers" hidden role="group" aria-label="Layers"></div>
     <label class="jv-opacity" hidden>Bodies<input type="range" min="0" max="100" value="60" aria-label="Opacity of the bodies over the clip, in percent"></label>
     <p class="jv-note" role="status"></p>
   </div>
 </div>
+<div class="jv-layers" hidden role="group" aria-label="Layers"></div>
 <div class="jv-bar">
   <div class="jv-buttons">${button('back', 'One frame back', '←')}${button('play', 'Play', 'space')}${button('next', 'One frame on', '→')}</div>
   <div class="jv-track"><svg class="jv-runs" preserveAspectRatio="none" aria-hidden="true"></svg><input class="jv-time" type="range" min="0" max="0" value="0" step="1" aria-label="Time"></div>

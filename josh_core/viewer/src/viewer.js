@@ -372,6 +372,7 @@ class Viewer {
       photo: () => this.savePicture(),
       full: () => this.toggleFull(),
       clip: () => this.nextClipPlace(),
+      close: () => this.placeClip('hidden'),
     };
     for (const [name, act] of Object.entries(actions)) panel.action(name).addEventListener('click', act);
     this.keys = {
@@ -379,6 +380,7 @@ class Viewer {
       Home: () => this.goTo(0), End: () => this.goTo(clock.times.length - 1),
       o: () => this.setView('orbit'), c: () => this.setView('camera'), r: actions.home,
       l: actions.layers, p: actions.photo, f: actions.full, v: actions.clip,
+      Escape: () => document.activeElement.blur(),
     };
     panel.time.addEventListener('input', () => this.goTo(Number(panel.time.value)));
     panel.opacitySlider.addEventListener('input', () => {
@@ -387,6 +389,7 @@ class Viewer {
     });
     panel.rate.addEventListener('change', () => clock.setRate(Number(panel.rate.value)));
     this.listen(panel.host, 'keydown', (event) => this.key(event));
+    this.listen(panel.host, 'wheel', (event) => this.hasFocus || event.stopPropagation(), { capture: true });
     this.listen(panel.video, 'click', actions.play);
     this.listen(panel.video, 'seeked', () => this.redraw());
     this.listen(panel.video, 'loadeddata', () => this.redraw());
@@ -402,9 +405,15 @@ class Viewer {
     this.observe();
   }
 
-  listen(target, name, action) {
-    target.addEventListener(name, action);
-    this.stops.push(() => target.removeEventListener(name, action));
+  listen(target, name, action, options) {
+    target.addEventListener(name, action, options);
+    this.stops.push(() => target.removeEventListener(name, action, options));
+  }
+
+  /** Whether the wheel is meant for the viewer: until somebody has clicked into it, it scrolls the page. */
+  get hasFocus() {
+    const { host } = this.panel;
+    return host.contains(document.activeElement) || host === document.fullscreenElement || host.classList.contains('jv-fill');
   }
 
   /** Follow changes of size, theme and visibility. */
@@ -452,9 +461,12 @@ class Viewer {
   }
 
   nextClipPlace() {
-    const { main } = this.panel;
-    const next = (CLIP_PLACES.indexOf(main.dataset.clip) + 1) % CLIP_PLACES.length;
-    main.dataset.clip = CLIP_PLACES[next];
+    const next = (CLIP_PLACES.indexOf(this.panel.main.dataset.clip) + 1) % CLIP_PLACES.length;
+    this.placeClip(CLIP_PLACES[next]);
+  }
+
+  placeClip(place) {
+    this.panel.main.dataset.clip = place;
   }
 
   /** Full screen; where the browser offers none (phones), the viewer fills the page instead. */
