@@ -134,7 +134,8 @@ class Adjusted:
     """The result of a bundle adjustment."""
 
     model: SparseModel
-    focal_sigma: float  # relative standard deviation of the focal, from the curvature
+    focal_sigma: float  # relative standard deviation of the focal, from the curvature; 0 when it is given
+    distortion_sigma: float  # standard deviation of the distortion, from the curvature; 0 when there is none
     residual: Float  # [O] px, length of each sighting's error
     cost: float  # what was minimised
 
@@ -162,14 +163,21 @@ class _Adjustment:
 def adjust(model: SparseModel, sightings: Sightings, prior: FocalPrior, noise: Noise, steps: int = 20) -> Adjusted:
     """Cameras, points and lens that explain the sightings best; camera 0 stays where it is.
 
-    The scale is free and only held by damping.
+    The scale is free and only held by damping. A prior without distortion gives a lens of exactly none.
     """
     limits = Limits(tolerance=1e-5, steps=steps, tries=5)
     found = minimise(_Adjustment(sightings, prior, noise), model, DAMPING, limits)
-    model, sigma = found.state, 0.0
-    if prior.sigma > 0:
-        sigma = _focal_sigma(model, _normal_equations(model, sightings, prior, noise))
-    return Adjusted(model, sigma, np.linalg.norm(residuals(model, sightings), axis=-1), found.cost)
+    model = found.state
+    if prior.distortion_sigma == 0:  # its stiff prior leaves about 1e-9
+        model = replace(model, lens=Lens(model.lens.focal))
+    focal, distortion = _lens_sigmas(model, _normal_equations(model, sightings, prior, noise))
+    return Adjusted(
+        model=model,
+        focal_sigma=focal if prior.sigma > 0 else 0.0,
+        distortion_sigma=distortion if prior.distortion_sigma > 0 else 0.0,
+        residual=np.linalg.norm(residuals(model, sightings), axis=-1),
+        cost=found.cost,
+    )
 
 
 @dataclass(frozen=True)
@@ -269,8 +277,8 @@ def _step(model: SparseModel, system: _System, damping: float) -> SparseModel:
     )
 
 
-def _focal_sigma(model: SparseModel, system: _System) -> float:
-    """Standard deviation of log focal: all else free but camera 0 and the scale."""
+def _lens_sigmas(model: SparseModel, system: _System) -> tuple[float, float]:
+    """Standard deviations of log focal and of the distortion: all else free but camera 0 and the scale."""
     left, _, _ = _reduce(system, 0.0)
     spread = np.linalg.norm(model.centres - model.centres[0], axis=-1)
     far = int(spread.argmax())
@@ -278,7 +286,8 @@ def _focal_sigma(model: SparseModel, system: _System) -> float:
         along = (model.centres[far] - model.centres[0]) / spread[far]
         rows = slice(6 * far + 3, 6 * far + 6)
         left[rows, rows] += 1e12 * np.outer(along, along)
-    return float(np.sqrt(max(np.linalg.inv(left)[-SHARED, -SHARED], 0.0)))
+    variance = np.diag(np.linalg.inv(left))[-SHARED:]
+    return float(np.sqrt(max(variance[0], 0.0))), float(np.sqrt(max(variance[1], 0.0)))
 
 
 def locate(model: SparseModel, sightings: Sightings, noise: float, steps: int = 12) -> tuple[SparseModel, Float]:

@@ -26,7 +26,9 @@ FOCALS = (
 LITTLE_PARALLAX = 10.0  # noises: below it the mapper has nothing to start from
 ANCHORS = 400  # points of the first, quick adjustment
 WIDTHS = (32.0, 8.0, 2.0)  # noises: where the weight of a sighting falls to a half, from tolerant to strict
-BENT = 0.95  # a lens is called distorted when that lowers the cost to this share
+BENT = 0.95  # a lens is called distorted when that lowers the cost to this share,
+SURE_BENT = 3.0  # is this many of its standard deviations away from none,
+SEEN_BENT = 1.0  # and moves the corners of the image by this many noises: less is not worth resampling the clip
 USUAL_DEPTH = 8.0  # units: the median distance of the points that the map is scaled to
 GAIN = 0.6  # travelling must lower the cost of turning on the spot to this share
 
@@ -162,7 +164,18 @@ def _adjust_in_two(model: SparseModel, sightings: Sightings, prior: FocalPrior, 
         sightings,
         len(model.rays),
     )
-    return adjust(full, sightings, kept, Noise.usual(noise), 8)
+    adjusted = adjust(full, sightings, kept, Noise.usual(noise), 8)
+    if kept is prior and not _is_bent(adjusted, sightings, noise):
+        return adjust(adjusted.model, sightings, straight_prior, Noise.usual(noise), 8)
+    return adjusted
+
+
+def _is_bent(adjusted: Adjusted, sightings: Sightings, noise: float) -> bool:
+    """Whether the distortion is known to be there, and seen: else the lens is straight."""
+    lens = adjusted.model.lens
+    radius = float(np.linalg.norm(sightings.xy, axis=-1).max())  # px, the farthest that is seen
+    moved = abs(lens.distortion) * radius**3 / lens.focal**2
+    return abs(lens.distortion) > SURE_BENT * adjusted.distortion_sigma and moved > SEEN_BENT * noise
 
 
 def _settle(model: SparseModel, sightings: Sightings, prior: FocalPrior, noise: float) -> Adjusted:

@@ -90,6 +90,27 @@ def test_a_travelling_camera(lens: Lens, travel: np.ndarray, pan: float) -> None
     assert steady_camera_kind(tracks) is None
 
 
+@pytest.mark.parametrize("bend", [0.0, 2e-4])
+def test_a_straight_lens_is_exactly_straight(bend: float) -> None:
+    """A trace of distortion would make the whole clip be resampled for less than anybody sees."""
+    tracks = tracks_of(path(FRAMES, np.array([2.0, 0.0, 1.0]), 0.2), Lens(500.0, bend))
+    found = solve_camera(tracks, TIMES, Settings(), Progress()).path
+    assert found.kind == "moving" and found.distortion == 0
+    assert found.focal == pytest.approx(500.0, rel=0.03)
+
+
+def test_a_distortion_within_its_own_error_is_none() -> None:
+    from josh_core.scene.bundle_adjustment import Adjusted, SparseModel
+    from josh_core.scene.tracks import Sightings
+
+    none = np.zeros((0, 3))
+    model = SparseModel(np.zeros((0, 3, 3)), none, Lens(500.0, -0.02), none, np.zeros(0))
+    corner = Sightings(np.zeros(1, int), np.zeros(1, int), np.array([[320.0, 180.0]]))
+    for sigma, noise, bent in ((0.015, 0.3, False), (0.001, 0.3, True), (0.001, 5.0, False)):
+        adjusted = Adjusted(model, 0.01, sigma, np.zeros(1), 0.0)
+        assert sfm._is_bent(adjusted, corner, noise) == bent  # it moves the corner by 4 px
+
+
 def test_the_same_tracks_give_the_same_cameras() -> None:
     tracks = tracks_of(path(FRAMES, np.array([2.0, 0, 1.0]), 0.2), Lens(500.0))
     first, second = (solve_camera(tracks, TIMES, Settings(), Progress()).path for _ in range(2))
