@@ -32,9 +32,13 @@ bundle/                  manifest.json and arrays.npz (numpy, no pickle): everyt
 people/person_K.bvh      skeleton and motion: +Y up, metres, degrees, one pose for each frame of the clip; where the
                          person is not seen the pose is interpolated or held
 people/person_K_smpl.npz SMPL parameters under AMASS's names, but +Y up and only the frames in which the person is seen
+people/person_K.trc      24 joints and 21 markers for OpenSim and Pose2Sim: +Y up, metres, frames counted from 0; empty
+                         cells where the person is not seen
 camera/transforms.json   cameras as nerfstudio reads them (OpenGL axes) and with OpenCV axes
 camera/colmap/           COLMAP text model: camera from world, OpenCV axes, quaternions w first
 camera/opencv.json       camera matrix and distortion in OpenCV's terms (first pixel's centre at 0)
+camera/camera.chan       the camera's path for Nuke, Houdini and Blender: frames counted from 1, metres, degrees,
+                         rotation order ZXY (about z first), looks along -z, last column the vertical field of view
 camera/original_lens/    the same cameras for the frames as they were filmed: SIMPLE_RADIAL for COLMAP, k1 for
                          nerfstudio; only where the lens bends lines. All else here speaks of undistorted frames.
 scene.ply                scene points with colour (sRGB) and confidence

@@ -1,4 +1,4 @@
-"""The camera's path for other tools: nerfstudio-style transforms.json, OpenCV's numbers, a COLMAP text model.
+"""The camera's path for other tools: nerfstudio-style transforms.json, OpenCV's numbers, COLMAP text, Nuke's .chan.
 
 The clip that goes with a result has no lens distortion. For whoever puts these cameras behind the frames as they were
 filmed, the same files can be written with the lens (`lens=True`): k1 of OpenCV's model, COLMAP's SIMPLE_RADIAL.
@@ -77,6 +77,25 @@ def save_opencv(result: Reconstruction, path: Path) -> None:
         "order": "k1, k2, p1, p2, k3; the clip beside this result has its distortion taken out already",
     }
     Path(path).write_text(json.dumps(document, indent=1), encoding="utf-8")
+
+
+def save_chan(result: Reconstruction, path: Path) -> None:
+    """Write the camera's path as `path` (.chan), the text that Nuke, Houdini and Blender read.
+
+    A line a frame, counted from 1: frame tx ty tz (m) rx ry rz (degrees) and the vertical field of view (degrees). The
+    camera looks along -z with +y up; rotation order ZXY, Nuke's usual one: first about z, then x, then y.
+    """
+    world_from_gl = np.asarray(result.world_from_cam, np.float64) @ _OPENCV_FROM_OPENGL
+    rotations = torch.from_numpy(np.ascontiguousarray(world_from_gl[:, :3, :3]))
+    yxz = roma.rotmat_to_euler("YXZ", rotations, degrees=True, as_tuple=False).numpy()  # rotation = Ry Rx Rz
+    turns = np.unwrap(yxz, period=360, axis=0)[
+        :, [1, 0, 2]
+    ]  # no jump from 180 to -180, between which tools interpolate
+    view = 2 * np.degrees(np.arctan(result.height / 2 / float(result.intrinsics[1, 1])))
+    lines = []
+    for frame, (place, turn) in enumerate(zip(world_from_gl[:, :3, 3], turns, strict=True), 1):
+        lines.append("\t".join([str(frame), *(f"{value:.9g}" for value in (*place, *turn, view))]))
+    Path(path).write_text("\n".join(lines) + "\n", "ascii")
 
 
 def save_colmap(result: Reconstruction, folder: Path, lens: bool = False) -> None:

@@ -13,11 +13,12 @@ from pathlib import Path
 from josh_core.body.model import BodyModel
 from josh_core.errors import ResultError, SettingsError
 from josh_core.export.bvh import save_bvh
-from josh_core.export.cameras import save_colmap, save_opencv, save_transforms
+from josh_core.export.cameras import save_chan, save_colmap, save_opencv, save_transforms
 from josh_core.export.glb import glb_bytes
 from josh_core.export.ply import save_ply
 from josh_core.export.smpl_npz import save_smpl
 from josh_core.export.table import save_table
+from josh_core.export.trc import save_trc
 from josh_core.types import Reconstruction
 
 _BLENDER_SCRIPT = Path(__file__).with_name("blender_import.py")
@@ -44,6 +45,11 @@ def _smpl(result: Reconstruction, _: BodyModel, folder: Path) -> None:
         save_smpl(result, person, _made(folder / "people") / f"person_{k}_smpl.npz")
 
 
+def _trc(result: Reconstruction, body: BodyModel, folder: Path) -> None:
+    for k, person in enumerate(result.people):
+        save_trc(result, body, person, _made(folder / "people") / f"person_{k}.trc")
+
+
 def _original_lens(result: Reconstruction, _: BodyModel, folder: Path) -> None:
     if result.distortion:
         original = folder / "camera" / "original_lens"
@@ -61,6 +67,7 @@ FORMATS = (
     ),
     Format("bvh", "people/person_K.bvh", "skeleton and motion for animation tools", _bvh),
     Format("smpl", "people/person_K_smpl.npz", "SMPL parameters under AMASS's names", _smpl),
+    Format("trc", "people/person_K.trc", "joints and markers over time for OpenSim and Pose2Sim", _trc),
     Format(
         "nerfstudio",
         "camera/transforms.json",
@@ -78,6 +85,12 @@ FORMATS = (
         "camera/opencv.json",
         "camera matrix and distortion in OpenCV's terms",
         lambda result, _, folder: save_opencv(result, _made(folder / "camera") / "opencv.json"),
+    ),
+    Format(
+        "chan",
+        "camera/camera.chan",
+        "the camera's path for Nuke, Houdini and Blender",
+        lambda result, _, folder: save_chan(result, _made(folder / "camera") / "camera.chan"),
     ),
     Format(
         "original-lens",

@@ -37,6 +37,9 @@ def offers(shown: Shown, mode: str) -> list[Offer]:
         *_of_people(len(shown.manifest(mode)["people"]), rate),
         Offer(f"{FORMATS}/blender_import.py", "Blender importer", "For the unpacked ZIP: rate, camera, clip behind."),
         Offer(f"{FORMATS}/camera/transforms.json", "Cameras (JSON)", "Every frame, as nerfstudio reads them."),
+        Offer(
+            f"{FORMATS}/camera/camera.chan", "Camera (CHAN)", "For Nuke, Houdini, Blender: rotation order ZXY, metres."
+        ),
         Offer(f"{FORMATS}/scene.ply", "Scene points (PLY)", f"Coloured. {_WORLD}"),
         Offer(f"{FORMATS}/quality.csv", "Quality (CSV)", "The numbers of the quality table."),
         Offer("arrays.npz", "Arrays (NPZ)", f"All numbers: SMPL parameters, cameras, points. {_WORLD}"),
@@ -50,6 +53,9 @@ def _of_people(count: int, rate: str) -> list[Offer]:
         place = f"{FORMATS}/people/person_{k}"
         out.append(Offer(f"{place}.bvh", f"Person {k + 1}, motion (BVH)", f"Skeleton and root motion, +Y up, {rate}."))
         out.append(Offer(f"{place}_smpl.npz", f"Person {k + 1}, SMPL (NPZ)", f"AMASS key layout, {rate}."))
+        out.append(
+            Offer(f"{place}.trc", f"Person {k + 1}, markers (TRC)", f"For OpenSim, Pose2Sim: metres, +Y up, {rate}.")
+        )
     return out
 
 
