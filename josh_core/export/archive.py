@@ -42,6 +42,8 @@ camera/camera.chan       the camera's path for Nuke, Houdini and Blender: frames
 camera/original_lens/    the same cameras for the frames as they were filmed: SIMPLE_RADIAL for COLMAP, k1 for
                          nerfstudio; only where the lens bends lines. All else here speaks of undistorted frames.
 scene.ply                scene points with colour (sRGB) and confidence
+splats.ply               the same points as flat Gaussian splats in the usual layout (log scales, log odds of opacity,
+                         quaternions w first); not trained. +Y is up, where many viewers expect -Y: turn the scene over.
 quality.csv              what was measured on this result, with verdicts
 clip.mp4                 the clip as it was used: upright, trimmed, lens distortion taken out (k1 {k1:+.4f}); frame k is
                          frame k of the result

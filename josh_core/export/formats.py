@@ -17,6 +17,7 @@ from josh_core.export.cameras import save_chan, save_colmap, save_opencv, save_t
 from josh_core.export.glb import glb_bytes
 from josh_core.export.ply import save_ply
 from josh_core.export.smpl_npz import save_smpl
+from josh_core.export.splats import save_splats
 from josh_core.export.table import save_table
 from josh_core.export.trc import save_trc
 from josh_core.types import Reconstruction
@@ -103,6 +104,12 @@ FORMATS = (
         "scene.ply",
         "scene points with colour and confidence",
         lambda result, _, folder: save_ply(result, folder / "scene.ply"),
+    ),
+    Format(
+        "splats",
+        "splats.ply",
+        "scene points as flat Gaussian splats",
+        lambda result, _, folder: save_splats(result, folder / "splats.ply"),
     ),
     Format(
         "csv",

@@ -41,6 +41,7 @@ def offers(shown: Shown, mode: str) -> list[Offer]:
             f"{FORMATS}/camera/camera.chan", "Camera (CHAN)", "For Nuke, Houdini, Blender: rotation order ZXY, metres."
         ),
         Offer(f"{FORMATS}/scene.ply", "Scene points (PLY)", f"Coloured. {_WORLD}"),
+        Offer(f"{FORMATS}/splats.ply", "Gaussian splats (PLY)", f"The points as flat discs, not trained. {_WORLD}"),
         Offer(f"{FORMATS}/quality.csv", "Quality (CSV)", "The numbers of the quality table."),
         Offer("arrays.npz", "Arrays (NPZ)", f"All numbers: SMPL parameters, cameras, points. {_WORLD}"),
         Offer("manifest.json", "Manifest (JSON)", "People, quality, settings, versions, licences."),
