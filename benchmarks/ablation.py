@@ -39,7 +39,8 @@ from josh_core.clip.load import load_clip
 from josh_core.evidence import Evidence
 from josh_core.metrics.accuracy import evaluate
 from josh_core.metrics.ground_truth import Truth, load_truth
-from josh_core.metrics.quality import measure, short
+from josh_core.metrics.quality import measure
+from josh_core.metrics.verdicts import short
 from josh_core.modes import ASSUMED_SIGMA
 from josh_core.progress import Progress
 from josh_core.settings import Settings

@@ -20,7 +20,7 @@ from josh_core import pipeline
 from josh_core.export.bundle import load_bundle
 from josh_core.metrics.accuracy import evaluate
 from josh_core.metrics.ground_truth import load_truth
-from josh_core.metrics.quality import short
+from josh_core.metrics.verdicts import short
 from josh_core.settings import Settings
 
 QUALITY = ("foot_slide_mm", "foot_height_cm", "jitter", "reprojection_pct")

@@ -10,7 +10,7 @@ from josh_core.errors import JoshError
 from josh_core.export.bundle import load_bundle
 from josh_core.metrics.accuracy import evaluate
 from josh_core.metrics.ground_truth import load_truth
-from josh_core.metrics.quality import short
+from josh_core.metrics.verdicts import short
 
 
 def main(argv: list[str]) -> int:

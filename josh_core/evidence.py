@@ -56,7 +56,12 @@ def scene_notes(cameras: CameraPath) -> tuple[str, ...]:
     """What to know about a scene that was seen from one place only."""
     if cameras.kind == "moving":
         return ()
+    hidden = (
+        "what people hide in every frame is filled in from its surroundings"
+        if cameras.kind == "static"
+        else "what people hide in every frame is left out"
+    )
     return (
         "The camera does not travel, so nothing tells how far away things are: the scene is only the floor under the "
-        "people and a backdrop, and what people hide in every frame is filled in from its surroundings.",
+        f"people and a backdrop, and {hidden}.",
     )

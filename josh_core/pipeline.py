@@ -21,9 +21,11 @@ from josh_core.evidence import Evidence, evidence_of
 from josh_core.export.bundle import save_bundle
 from josh_core.export.glb import glb_bytes
 from josh_core.metrics.quality import measure
+from josh_core.metrics.seen import feet_seen_pct, match_cover_pct
 from josh_core.networks.weights import LICENCES, choose_tier
 from josh_core.progress import Progress
 from josh_core.scene import reconstruct_scene, undistort_clip
+from josh_core.scene.lens import lens_notes, lens_numbers
 from josh_core.scene.zoom import zoom_notes
 from josh_core.settings import MODES, Settings
 from josh_core.student.estimate import estimate_people
@@ -117,9 +119,17 @@ def write(results: dict[str, Reconstruction], out: Path, flat: bool = False, key
 
 def _finish(r: Reconstruction, e: Evidence, settings: Settings, progress: Progress) -> Reconstruction:
     """Numbers, versions and times beside the result."""
+    focal, cameras = float(r.intrinsics[0, 0]), e.scene.cameras
+    seen = {
+        "feet_seen_pct": feet_seen_pct(e.people, e.clip),
+        "match_cover_pct": match_cover_pct(e.scene.matches, cameras, e.people, e.clip),
+        **lens_numbers(cameras, focal, e.clip, settings.focal_px is not None),
+    }
+    said = lens_notes(focal, cameras.focal_sigma, max(r.width, r.height)) if seen["focal_unusual"] else ()
     return replace(
         r,
-        quality={**measure(r, e.body, e.people), **r.quality},
+        quality={**measure(r, e.body, e.people), **seen, **r.quality},
+        notes=(*r.notes, *said),
         stages=tuple(progress.seconds.items()),
         settings=settings.to_dict(),
         versions=_versions(),

@@ -132,7 +132,7 @@ def check_place(out: Path, force: bool) -> None:
 def _report(bundle: Path) -> None:
     """Say on stdout what came out."""
     from josh_core.export.bundle import load_manifest
-    from josh_core.metrics.quality import format_table
+    from josh_core.metrics.verdicts import format_table
 
     manifest = load_manifest(bundle)
     for note in (*manifest["clip"].get("notes", ()), *manifest["notes"]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from josh_core.metrics.quality import rows
+from josh_core.metrics.verdicts import rows
 from josh_core.types import Reconstruction
 
 

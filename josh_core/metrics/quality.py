@@ -1,7 +1,6 @@
-"""How good one result is, without any truth: numbers, verdicts and sentences in plain words.
+"""How good one result is, without any truth: the numbers.
 
-`measure` takes the numbers; `rows` judges with the one table of thresholds below, for the page, the command line and
-the exports alike.
+`measure` takes the numbers; verdicts.py judges them, for the page, the command line and the exports alike.
 """
 
 from __future__ import annotations
@@ -16,67 +15,12 @@ from josh_core.body.model import BodyModel
 from josh_core.body.names import FEET, is_part
 from josh_core.body.posing import posed_points
 from josh_core.geometry import invert, project
-from josh_core.types import Float, People, PersonMotion, Reconstruction, Track
+from josh_core.metrics.seen import feet_inside, inside
+from josh_core.types import Bool, Float, People, PersonMotion, Reconstruction, Track
 
 IN_CONTACT = 0.5  # probability from which a contact point counts as touching
 SEEN = 0.5  # visibility from which a landmark counts as seen
 BODY_LANDMARKS = [11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]  # shoulders, elbows, wrists, hips, knees, ankles
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the quality table."""
-
-    name: str  # "Foot slide"
-    value: float | str | None  # None where it cannot be measured
-    unit: str
-    verdict: str  # good, fair, poor, or "" where there is nothing to judge
-    sentence: str  # "Feet that touch the ground slide 3 mm a frame: good."
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """How one number is shown and judged: good up to `good`, fair up to `fair`, poor above (on the absolute value)."""
-
-    key: str
-    name: str
-    unit: str
-    sentence: str  # with {} for the number
-    good: float | None = None
-    fair: float | None = None
-
-
-QUANTITIES = (
-    Quantity("foot_slide_mm", "Foot slide", "mm/frame", "Feet that touch the ground slide {} mm a frame", 5, 15),
-    Quantity("foot_slide_mm_s", "Foot slide per second", "mm/s", "In a second they slide {} mm", 150, 450),
-    Quantity("foot_height_cm", "Feet over the floor", "cm", "Feet in contact are {} cm from the floor", 4, 8),
-    Quantity("floating_cm", "Floating", "cm", "Feet in contact float up to {} cm over the floor", 5, 10),
-    Quantity("penetration_cm", "Penetration", "cm", "Feet sink up to {} cm into the floor", 5, 10),
-    Quantity(
-        "jitter",
-        "Jitter",
-        "10 m/s³",
-        "Joints shake with a jerk of {} x 10 m/s³ (a real walk has about 5 to 10)",
-        15,
-        40,
-    ),
-    Quantity("reprojection_px", "Reprojection", "px", "Shoulders to ankles lie {} px from where they are seen"),
-    Quantity(
-        "reprojection_pct",
-        "Reprojection, relative",
-        "% of height",
-        "Shoulders to ankles miss by {} % of the person's height",
-        3,
-        6,
-    ),
-    Quantity("camera_path_m", "Camera path", "m", "The camera travels {} m"),
-    Quantity("scale_sigma_pct", "Scale error", "%", "All lengths may be off together by {} % (standard error)", 5, 12),
-)
-_SCALE_SENTENCE = {
-    "contact": ("good", "The scale comes from where bodies touch the scene."),
-    "height": ("fair", "The scale comes from the people's height: nothing fixed it by contact."),
-    "assumed": ("poor", "The scale is only an assumption about the camera's height."),
-}
 
 
 def measure(result: Reconstruction, body: BodyModel, people: People | None = None) -> dict[str, Any]:
@@ -123,6 +67,8 @@ def _measure_person(result: Reconstruction, person: PersonMotion, body: BodyMode
     feet = [i for i, name in enumerate(result.contact_names) if is_part(name, FEET)]
     sides = [[i for i, j in enumerate(feet) if result.contact_names[j].startswith(s)] for s in ("left", "right")]
     touching = person.contact[:, feet] > IN_CONTACT
+    for foot, seen in zip(sides, _feet_seen(result, person, track).T, strict=True):
+        touching[:, foot] &= seen[:, None]
     points = contacts[:, feet]
     times = result.frame_times[person.frames]
     slide, seconds = foot_slide(points, touching, person.frames, times)
@@ -135,6 +81,15 @@ def _measure_person(result: Reconstruction, person: PersonMotion, body: BodyMode
         error_px=error_px,
         error_pct=error_pct,
     )
+
+
+def _feet_seen(result: Reconstruction, person: PersonMotion, track: Track | None) -> Bool:
+    """[n,2] False where the left, the right foot is known to be outside the picture: nothing is judged by a guess."""
+    seen = np.ones((len(person.frames), 2), bool)
+    if track is not None:
+        _, mine, theirs = np.intersect1d(person.frames, track.frames, return_indices=True)
+        seen[mine] = feet_inside(track, result.width, result.height)[theirs]
+    return seen
 
 
 def foot_slide(points: Float, touching: Any, frames: Any, times: Float) -> tuple[Float, Float]:
@@ -181,6 +136,7 @@ def _reprojection(
     depth = np.einsum("nd,nd->n", cam_from_world[:, 2, :3], joints[mine, 0]) + cam_from_world[:, 2, 3]
     height_px = k[1, 1] * person.height_m / np.maximum(depth, 1e-6)
     seen = (track.visibility[theirs][:, BODY_LANDMARKS] > SEEN) & track.detected[theirs][:, None]
+    seen &= inside(track.landmarks_px[theirs][:, BODY_LANDMARKS], result.width, result.height)
     return error[seen], (100 * error / height_px[:, None])[seen]
 
 
@@ -218,44 +174,3 @@ def _median(values: Float) -> float | None:
 def _rounded(value: float | None) -> float | None:
     """Four significant digits: more would only look exact."""
     return None if value is None else float(f"{value:.4g}")
-
-
-def rows(numbers: dict[str, Any]) -> list[Row]:
-    """The quality table of `measure`'s numbers: name, value, unit, verdict, sentence."""
-    table = [_row(quantity, numbers.get(quantity.key)) for quantity in QUANTITIES]
-    if numbers.get("scale_source") in _SCALE_SENTENCE:
-        verdict, sentence = _SCALE_SENTENCE[numbers["scale_source"]]
-        table.append(Row("Scale", numbers["scale_source"], "", verdict, sentence))
-    for k, person in enumerate(numbers.get("people", [])):
-        share, speed = person["frames_share"], person["speed_m_s"]
-        going = "" if speed is None else f" and moves at {speed:.2f} m/s on average"
-        sentence = f"Person {k + 1} is followed in {100 * share:.0f} % of the frames{going}."
-        table.append(Row(f"Person {k + 1}", speed, "m/s", "", sentence))
-    return table
-
-
-def _row(quantity: Quantity, value: float | None) -> Row:
-    if value is None:
-        return Row(quantity.name, None, quantity.unit, "", f"{quantity.name} cannot be measured in this clip.")
-    verdict = ""
-    if quantity.good is not None and quantity.fair is not None:
-        size = abs(value)
-        verdict = "good" if size <= quantity.good else "fair" if size <= quantity.fair else "poor"
-    said = quantity.sentence.format(short(value))
-    return Row(quantity.name, value, quantity.unit, verdict, f"{said}: {verdict}." if verdict else f"{said}.")
-
-
-def short(value: float) -> str:
-    """Three significant digits without an exponent; what is under a thousandth is 0."""
-    if abs(value) < 1e-3:
-        return "0"
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def format_table(numbers: dict[str, Any]) -> str:
-    """The quality table as text, one line a row."""
-    lines = []
-    for row in rows(numbers):
-        value = "-" if row.value is None else row.value if isinstance(row.value, str) else short(row.value)
-        lines.append(f"{row.name:<24s} {value:>9s} {row.unit:<12s} {row.verdict:<5s} {row.sentence}")
-    return "\n".join(lines)

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from josh_core.errors import ResultError
 from josh_core.export.bundle import load_manifest
-from josh_core.metrics.quality import rows
+from josh_core.metrics.verdicts import rows
 from josh_core.serving.tasks import CLIP, OVERLAY
 
 MODES = {  # name -> what the page calls it, what it is in three words, and in one sentence

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from josh_core.metrics.quality import QUANTITIES, rows
+from josh_core.metrics.verdicts import QUANTITIES, rows
 from josh_core.page.shown import MODES, Shown, rounded
 
 LEAVING = "Keep this page open: closing it ends the run, and gives up a place in line."
@@ -36,8 +36,12 @@ LABELS = {  # lines of the quality table: quality.py's name, what the page calls
     "Jitter": "Shaking of the joints",
     "Reprojection, relative": "Body against the picture",
     "Camera path": "Camera travels",
+    "Feet in the picture": "Feet in the picture",
+    "Matches": "Image that ties the frames together",
+    "Lens": "Field of view, longer side",
     "Scale": "Scale of the world, from",
 }
+SEEN = ("Feet in the picture", "Matches")  # what other lines rest on: said in words too where it is poor
 _SIGNS = {"good": "✓", "fair": "~", "poor": "✕", "": ""}
 
 
@@ -95,7 +99,8 @@ def quality_table(shown: Shown) -> str:
             cells = "".join(_cell(table.get(name)) for table in tables.values())
             lines.append(f'<tr><th scope="row">{label} <small>{_limits(name)}</small></th>{cells}</tr>')
     best = tables[shown.best]
-    said = [row.sentence for row in best.values() if row.name == "Scale" or row.name.startswith("Person")]
+    said = [row.sentence for row in best.values() if row.name in ("Scale", "Lens") or row.name.startswith("Person")]
+    said += [row.sentence for row in best.values() if row.name in SEEN and row.verdict == "poor"]
     manifest = shown.manifest(shown.best)
     said += [*(manifest.get("notes") or []), *((manifest.get("clip") or {}).get("notes") or [])]
     more = "".join(f"<li>{escape(str(sentence))}</li>" for sentence in said)
@@ -110,7 +115,9 @@ def _limits(name: str) -> str:
     quantity = next((q for q in QUANTITIES if q.name == name), None)
     if quantity is None:
         return ""
-    return escape(quantity.unit) + (f", good up to {quantity.good:g}" if quantity.good is not None else "")
+    if quantity.good is None or quantity.fair is None:
+        return escape(quantity.unit)
+    return escape(f"{quantity.unit}, good {'up to' if quantity.good < quantity.fair else 'from'} {quantity.good:g}")
 
 
 def _cell(row: Any) -> str:

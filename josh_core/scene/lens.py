@@ -6,6 +6,7 @@ All other rooms assume a pinhole: pixels are undistorted first (undistort_clip).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +19,9 @@ USUAL_FOCAL = 1.0  # of the longest side
 USUAL_SPREAD = 0.3  # of the logarithm
 USUAL_DISTORTION = 0.05  # standard deviation; most clips are straight to within their noise
 STRONGEST = 0.35  # of either sign
+# Degrees along the longest side: from a short telephoto to a wide action camera. Beyond, people are rarely filmed.
+NARROW, WIDE = 25.0, 95.0
+FAR, VAGUE = 2.0, 0.05  # spreads from the usual focal, for one that the clip does not tell to within this share
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,46 @@ class FocalPrior:
     def offset(self, lens: Lens) -> Float:
         """[2] how far the lens is from what was expected."""
         return np.array([np.log(lens.focal / self.focal), lens.distortion])
+
+
+def field_deg(focal: float, longest: float) -> float:
+    """Field of view in degrees along the longest side; both in px."""
+    return float(np.degrees(2 * np.arctan(longest / 2 / focal)))
+
+
+def is_unusual(focal: float, sigma: float, longest: float) -> bool:
+    """Whether an estimated focal is one that hardly any camera has, or far from the usual and not well known.
+
+    focal, longest: px; sigma: relative.
+    """
+    off = abs(np.log(focal / (USUAL_FOCAL * longest))) / USUAL_SPREAD
+    return not NARROW < field_deg(focal, longest) < WIDE or bool(off > FAR and sigma > VAGUE)
+
+
+def lens_notes(focal: float, sigma: float, longest: float) -> tuple[str, ...]:
+    """A sentence where an estimated focal is unusual."""
+    if not is_unusual(focal, sigma, longest):
+        return ()
+    kind = "narrow" if focal > USUAL_FOCAL * longest else "wide"
+    return (
+        f"The clip seems to be filmed through a very {kind} lens ({field_deg(focal, longest):.0f} degrees along its "
+        "longer side; phones see about 65): if it was not, sizes and distances are wrong. Film while you walk past "
+        f"things near and far, without cropping, or give the focal length ({focal:.0f} px was found).",
+    )
+
+
+def lens_numbers(cameras: CameraPath, focal: float, clip: Clip, given: bool) -> dict[str, Any]:
+    """Field of view in degrees along the longest side, where the focal came from, and whether it is an unusual one.
+
+    focal: px, the result's; given: it was the user's.
+    """
+    source = "given" if given else "assumed" if cameras.kind == "static" else "clip"
+    longest = max(clip.width, clip.height)
+    return {
+        "field_deg": round(field_deg(focal, longest), 2),
+        "focal_from": source,
+        "focal_unusual": source == "clip" and is_unusual(focal, cameras.focal_sigma, longest),
+    }
 
 
 def distort(lens: Lens, xy: Float) -> Float:

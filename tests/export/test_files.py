@@ -30,7 +30,8 @@ from josh_core.export.ply import save_ply
 from josh_core.export.smpl_npz import save_smpl
 from josh_core.export.table import save_table
 from josh_core.geometry import invert, project, rotvec_to_rotmat, transform
-from josh_core.metrics.quality import measure, rows
+from josh_core.metrics.quality import measure
+from josh_core.metrics.verdicts import rows
 from josh_core.types import Float, PersonMotion, Reconstruction
 from tests.example_result import made_up_result
 

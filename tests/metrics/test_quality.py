@@ -11,8 +11,10 @@ from josh_core.body import BodyModel, load_body
 from josh_core.body.names import FEET, is_part
 from josh_core.body.posing import posed_points
 from josh_core.geometry import invert, project
-from josh_core.metrics.quality import QUANTITIES, foot_slide, format_table, jitter, measure, rows, short
-from josh_core.types import People, PersonMotion, Reconstruction, Track
+from josh_core.metrics.quality import foot_slide, jitter, measure
+from josh_core.metrics.seen import feet_seen_pct, match_cover_pct
+from josh_core.metrics.verdicts import QUANTITIES, Row, format_table, rows, short
+from josh_core.types import CameraPath, Clip, Matches, People, PersonMotion, Reconstruction, Track
 from tests.example_result import made_up_result
 
 
@@ -126,10 +128,11 @@ def test_every_threshold_gives_its_verdict() -> None:
     for quantity in QUANTITIES:
         if quantity.good is None or quantity.fair is None:
             continue
-        values = (quantity.good * 0.99, (quantity.good + quantity.fair) / 2, quantity.fair * 1.01)
+        past = 1.01 if quantity.good < quantity.fair else 0.99  # more of the number may be better
+        values = (quantity.good / past, (quantity.good + quantity.fair) / 2, quantity.fair * past)
         for value, verdict in zip(values, ("good", "fair", "poor"), strict=True):
             row = next(row for row in rows({quantity.key: value}) if row.name == quantity.name)
-            assert row.verdict == verdict and row.sentence.endswith(f": {verdict}.") and short(value) in row.sentence
+            assert row.verdict == verdict and f": {verdict}." in row.sentence and short(value) in row.sentence
 
 
 def test_nobody_and_no_contact_cannot_be_measured(result: Reconstruction, body: BodyModel) -> None:
@@ -152,3 +155,64 @@ def test_table_is_plain_text_without_exponents() -> None:
 def test_the_scale_error_is_judged() -> None:
     said = {row.name: row for row in rows({"scale_sigma_pct": 30.0})}["Scale error"]
     assert said.verdict == "poor" and "30 %" in said.sentence
+
+
+def _track(person: PersonMotion, feet: np.ndarray) -> Track:
+    """Somebody whose ankles, heels and toes are at px `feet` [2] in every frame."""
+    n = len(person.frames)
+    px = np.full((n, 33, 2), 200.0)
+    px[:, 27:33] = feet
+    return Track(
+        person.id, person.frames, np.zeros((n, 4)), px, np.ones((n, 33)), np.zeros((n, 33, 3)), np.ones(n, bool)
+    )
+
+
+def test_feet_outside_the_picture_are_not_judged(result: Reconstruction, body: BodyModel) -> None:
+    still = _statue(result, body, np.zeros(3))
+    one = replace(result, people=(still,))
+    for feet, known in (([200.0, 300.0], True), ([200.0, result.height + 30.0], False)):
+        people = People((_track(still, np.array(feet)),), np.zeros((30, 4, 4), np.uint8))
+        numbers = measure(one, body, people)
+        assert (numbers["foot_slide_mm"] is not None) == known
+        assert (numbers["floating_cm"] is not None) == known
+        clip = Clip([b""] * 30, result.frame_times, result.width, result.height, result.fps)
+        assert feet_seen_pct(people, clip) == (100.0 if known else 0.0)
+
+
+def test_good_needs_evidence() -> None:
+    sure = {"foot_slide_mm": 1.0, "scale_sigma_pct": 3.0, "scale_source": "contact", "feet_seen_pct": 100.0}
+    said = {row.name: row for row in rows(sure)}
+    assert [said[n].verdict for n in ("Foot slide", "Scale error", "Scale")] == ["good", "good", "good"]
+    for doubt, why in (
+        ({"feet_seen_pct": 0.0}, "feet"),
+        ({"match_cover_pct": 4.0}, "small part of the image"),
+        ({"focal_unusual": True}, "unusual"),
+    ):
+        said = {row.name: row for row in rows({**sure, **doubt})}
+        for name in ("Scale error", "Scale"):
+            assert said[name].verdict == "fair" and why in said[name].sentence
+    slide = {row.name: row for row in rows({**sure, "feet_seen_pct": 0.0})}["Foot slide"]
+    assert slide.value is None and slide.verdict == "" and "head to foot" in slide.sentence
+
+
+def test_the_lens_is_judged_by_how_it_is_known() -> None:
+    def lens(source: str, sigma: float, unusual: bool = False) -> Row:
+        known = {"field_deg": 64.0, "focal_from": source, "focal_unusual": unusual, "focal_sigma_pct": sigma}
+        return next(row for row in rows(known) if row.name == "Lens")
+
+    assert lens("given", 0.0).verdict == "good"
+    assert lens("assumed", 30.0).verdict == "fair" and "30 %" in lens("assumed", 30.0).sentence
+    assert [lens("clip", sigma).verdict for sigma in (2.0, 10.0, 25.0)] == ["good", "fair", "poor"]
+    assert lens("clip", 1.0, True).verdict == "poor" and "Give the focal" in lens("clip", 1.0, True).sentence
+
+
+def test_matches_in_a_corner_cover_little() -> None:
+    cameras = CameraPath("moving", np.tile(np.eye(4), (2, 1, 1)), 500.0, 0.01, np.array([0, 1]), np.ones(2, bool))
+    clip = Clip([b""] * 2, np.array([0, 1 / 30]), 640, 360, 30.0)
+    nobody = People((), np.zeros((2, 36, 64), np.uint8))
+    everywhere = np.random.default_rng(0).uniform(0, 1, (600, 1, 2)) * [640, 360]
+    for share, least, most in ((1.0, 95, 100), (0.25, 5, 7)):
+        px = np.repeat(everywhere * share, 2, 1)
+        matches = Matches(np.array([[0, 1]]), np.array([0, 600]), px, np.ones(600))
+        assert least <= (match_cover_pct(matches, cameras, nobody, clip) or 0) <= most
+    assert match_cover_pct(matches, replace(cameras, kind="static"), nobody, clip) is None

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from josh_core.scene.lens import Lens, distort, undistort, undistort_clip
+from josh_core.scene.lens import Lens, distort, field_deg, lens_notes, undistort, undistort_clip
 from josh_core.types import CameraPath, People, Track
 from tests.scene.textured_plane import clip_of
 
@@ -48,3 +48,13 @@ def test_a_bent_clip_becomes_straight() -> None:
 def test_a_straight_clip_is_left_alone() -> None:
     clip, people = clip_of([np.zeros((200, 300, 3), np.uint8)]), person(np.array([100.0, 100.0]))
     assert undistort_clip(clip, people, cameras(0.0)) == (clip, people)
+
+
+def test_an_unusual_focal_is_said_with_what_to_do() -> None:
+    assert field_deg(320.0, 640.0) == pytest.approx(90.0)
+    assert lens_notes(700.0, 0.01, 1000.0) == () == lens_notes(550.0, 0.01, 1000.0)
+    (wide,) = lens_notes(440.0, 0.01, 1000.0)
+    assert "very wide" in wide and "97 degrees" in wide and "give the focal length" in wide
+    (narrow,) = lens_notes(2400.0, 0.01, 1000.0)
+    assert "very narrow" in narrow
+    assert lens_notes(520.0, 0.2, 1000.0)  # hardly known, and far from the usual

@@ -1,0 +1,46 @@
+"""What the clip showed of people and place: numbers that say which verdicts have evidence behind them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from josh_core.types import Bool, CameraPath, Clip, Float, Matches, People, Track
+
+CELLS = 8  # cells along each side of the image in which matches are counted
+FREE = 0.5  # share of a cell that people and overlays leave free, in half of the keyframes, for it to count
+SIDES = ((27, 29, 31), (28, 30, 32))  # BlazePose's ankle, heel and toe of the left and of the right foot
+
+
+def inside(px: Float, width: int, height: int) -> Bool:
+    """Which pixels [...,2] lie in the picture."""
+    return np.asarray(((px >= 0) & (px < [width, height])).all(-1))
+
+
+def feet_inside(track: Track, width: int, height: int) -> Bool:
+    """[n,2] True where any landmark of the left, of the right foot lies in the picture."""
+    return np.stack([inside(track.landmarks_px[:, list(side)], width, height).any(1) for side in SIDES], 1)
+
+
+def feet_seen_pct(people: People, clip: Clip) -> float | None:
+    """Share of all frames of all people in which a foot is in the picture, in %; None without anybody."""
+    seen = [feet_inside(track, clip.width, clip.height).any(1) for track in people.tracks]
+    return 100 * float(np.concatenate(seen).mean()) if seen else None
+
+
+def match_cover_pct(matches: Matches, cameras: CameraPath, people: People, clip: Clip) -> float | None:
+    """Share in % of the image's free cells, in which correspondences lie; None for a camera that stands still.
+
+    Over the whole clip: a place counts that is seen well at any time.
+    """
+    if cameras.kind == "static":
+        return None
+    free = np.zeros((CELLS, CELLS))
+    for frame in cameras.keyframes:
+        free += ~people.mask(int(frame), CELLS, CELLS)
+    usable = free >= FREE * max(len(cameras.keyframes), 1)
+    if not usable.any():
+        return 0.0
+    at = (matches.px.reshape(-1, 2) / [clip.width, clip.height] * CELLS).astype(int).clip(0, CELLS - 1)
+    hit = np.zeros((CELLS, CELLS), bool)
+    hit[at[:, 1], at[:, 0]] = True
+    return 100 * float(hit[usable].mean())

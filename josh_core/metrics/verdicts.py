@@ -1,0 +1,180 @@
+"""What the quality numbers mean: one table of thresholds, verdicts and sentences in plain words.
+
+"Good" needs evidence: what was never seen has no verdict, and a scale that rests on guesses is fair at best.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the quality table."""
+
+    name: str  # "Foot slide"
+    value: float | str | None  # None where it cannot be measured
+    unit: str
+    verdict: str  # good, fair, poor, or "" where there is nothing to judge
+    sentence: str  # "Feet that touch the ground slide 3 mm a frame: good."
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """How one number is shown and judged: good up to `good`, fair up to `fair`, poor above (on the absolute value).
+
+    Where fair is less than good, more is better: good from `good` on.
+    """
+
+    key: str
+    name: str
+    unit: str
+    sentence: str  # with {} for the number
+    good: float | None = None
+    fair: float | None = None
+
+
+QUANTITIES = (
+    Quantity("foot_slide_mm", "Foot slide", "mm/frame", "Feet that touch the ground slide {} mm a frame", 5, 15),
+    Quantity("foot_slide_mm_s", "Foot slide per second", "mm/s", "In a second they slide {} mm", 150, 450),
+    Quantity("foot_height_cm", "Feet over the floor", "cm", "Feet in contact are {} cm from the floor", 4, 8),
+    Quantity("floating_cm", "Floating", "cm", "Feet in contact float up to {} cm over the floor", 5, 10),
+    Quantity("penetration_cm", "Penetration", "cm", "Feet sink up to {} cm into the floor", 5, 10),
+    Quantity(
+        "jitter",
+        "Jitter",
+        "10 m/s³",
+        "Joints shake with a jerk of {} x 10 m/s³ (a real walk has about 5 to 10)",
+        15,
+        40,
+    ),
+    Quantity("reprojection_px", "Reprojection", "px", "Shoulders to ankles lie {} px from where they are seen"),
+    Quantity(
+        "reprojection_pct",
+        "Reprojection, relative",
+        "% of height",
+        "Shoulders to ankles miss by {} % of the person's height",
+        3,
+        6,
+    ),
+    Quantity("camera_path_m", "Camera path", "m", "The camera travels {} m"),
+    Quantity("feet_seen_pct", "Feet in the picture", "% of frames", "Feet are seen in {} % of the frames", 80, 50),
+    Quantity("match_cover_pct", "Matches", "% of image", "Matches between frames cover {} % of the image", 30, 15),
+    Quantity("scale_sigma_pct", "Scale error", "%", "All lengths may be off together by {} % (standard error)", 5, 12),
+)
+ON_FEET = ("foot_slide_mm", "foot_slide_mm_s", "foot_height_cm", "floating_cm", "penetration_cm")
+NO_FEET = "the feet are hardly ever in the picture. Film people from head to foot."
+ADVICE = {  # what to film instead, where a number is poor
+    "feet_seen_pct": "Film people from head to foot.",
+    "match_cover_pct": "Film a place with more to see, in better light, and move slowly.",
+}
+FOCAL_GOOD, FOCAL_FAIR = 5.0, 15.0  # %: standard error of the focal up to which it is good, fair
+_SCALE_SENTENCE = {
+    "contact": ("good", "The scale comes from where bodies touch the scene."),
+    "height": ("fair", "The scale comes from the people's height: nothing fixed it by contact."),
+    "assumed": ("poor", "The scale is only an assumption about the camera's height."),
+}
+
+
+def rows(numbers: dict[str, Any]) -> list[Row]:
+    """The quality table of `measure`'s numbers: name, value, unit, verdict, sentence.
+
+    "Good" needs evidence: what was never seen has no verdict, and a scale that rests on guesses is fair at best.
+    """
+    unseen = _is_poor("feet_seen_pct", numbers)
+    table = []
+    for quantity in QUANTITIES:
+        value = numbers.get(quantity.key)
+        if value is None and quantity.key in ADVICE:
+            continue
+        if unseen and quantity.key in ON_FEET:
+            said = f"{quantity.name} cannot be measured: {NO_FEET}"
+            table.append(Row(quantity.name, None, quantity.unit, "", said))
+            continue
+        row = _row(quantity, value)
+        table.append(_doubted(row, numbers) if quantity.key == "scale_sigma_pct" else row)
+    if numbers.get("scale_source") in _SCALE_SENTENCE:
+        verdict, sentence = _SCALE_SENTENCE[numbers["scale_source"]]
+        table.append(_doubted(Row("Scale", numbers["scale_source"], "", verdict, sentence), numbers))
+    if numbers.get("focal_from") is not None:
+        table.append(_lens_row(numbers))
+    for k, person in enumerate(numbers.get("people", [])):
+        share, speed = person["frames_share"], person["speed_m_s"]
+        going = "" if speed is None else f" and moves at {speed:.2f} m/s on average"
+        sentence = f"Person {k + 1} is followed in {100 * share:.0f} % of the frames{going}."
+        table.append(Row(f"Person {k + 1}", speed, "m/s", "", sentence))
+    return table
+
+
+def _row(quantity: Quantity, value: float | None) -> Row:
+    if value is None:
+        return Row(quantity.name, None, quantity.unit, "", f"{quantity.name} cannot be measured in this clip.")
+    verdict = _verdict(quantity, value)
+    said = quantity.sentence.format(short(value))
+    said = f"{said}: {verdict}." if verdict else f"{said}."
+    if verdict == "poor" and quantity.key in ADVICE:
+        said = f"{said} {ADVICE[quantity.key]}"
+    return Row(quantity.name, value, quantity.unit, verdict, said)
+
+
+def _verdict(quantity: Quantity, value: float) -> str:
+    if quantity.good is None or quantity.fair is None:
+        return ""
+    sign = 1 if quantity.good < quantity.fair else -1
+    size = sign * abs(value)
+    return "good" if size <= sign * quantity.good else "fair" if size <= sign * quantity.fair else "poor"
+
+
+def _is_poor(key: str, numbers: dict[str, Any]) -> bool:
+    quantity, value = next(q for q in QUANTITIES if q.key == key), numbers.get(key)
+    return value is not None and _verdict(quantity, value) == "poor"
+
+
+def _doubted(row: Row, numbers: dict[str, Any]) -> Row:
+    """The row about scale; fair at best, with the reason, where what it rests on was not seen."""
+    doubts = [
+        "the feet are hardly ever in the picture" if _is_poor("feet_seen_pct", numbers) else "",
+        "the camera is known from a small part of the image" if _is_poor("match_cover_pct", numbers) else "",
+        "the lens that was found is an unusual one" if numbers.get("focal_unusual") else "",
+    ]
+    why = " and ".join(d for d in doubts if d)
+    if not why or row.verdict != "good":
+        return row
+    said = row.sentence.removesuffix(".").removesuffix(": good")
+    return replace(row, verdict="fair", sentence=f"{said}, but {why}: fair.")
+
+
+def _lens_row(numbers: dict[str, Any]) -> Row:
+    """Where the focal length comes from, and how sure it is."""
+    field, source, sigma = numbers["field_deg"], numbers["focal_from"], numbers.get("focal_sigma_pct") or 0.0
+    said = f"The lens sees {short(field)} degrees along the longer side"
+    if source == "given":
+        verdict, said = "good", f"{said}: it was given."
+    elif source == "assumed":
+        verdict = "fair"
+        said = (
+            f"{said}: that is assumed, as the camera stands still, and distances from it may be off by {sigma:.0f} %."
+        )
+    else:
+        verdict = "good" if sigma <= FOCAL_GOOD else "fair" if sigma <= FOCAL_FAIR else "poor"
+        verdict = "poor" if numbers.get("focal_unusual") else verdict
+        said = f"{said}, to within {short(sigma)} %: {verdict}."
+        said += " Give the focal length if you know it." if verdict == "poor" else ""
+    return Row("Lens", field, "degrees", verdict, said)
+
+
+def short(value: float) -> str:
+    """Three significant digits without an exponent; what is under a thousandth is 0."""
+    if abs(value) < 1e-3:
+        return "0"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def format_table(numbers: dict[str, Any]) -> str:
+    """The quality table as text, one line a row."""
+    lines = []
+    for row in rows(numbers):
+        value = "-" if row.value is None else row.value if isinstance(row.value, str) else short(row.value)
+        lines.append(f"{row.name:<24s} {value:>9s} {row.unit:<12s} {row.verdict:<5s} {row.sentence}")
+    return "\n".join(lines)
