@@ -11,10 +11,10 @@ from typing import Any
 from josh_core.errors import ResultError
 from josh_core.progress import Progress
 from josh_core.serving.jobs import Job
-from josh_core.serving.tasks import ARCHIVE, CLIP, OVERLAY, PAIR, make_file
+from josh_core.serving.tasks import ARCHIVE, CLIP, DATASET, OVERLAY, PAIR, make_file
 from josh_core.settings import MODES, Settings
 
-MADE = {"overlay": OVERLAY, "side-by-side": PAIR, "zip": ARCHIVE}  # what needs the clip too
+MADE = {"overlay": OVERLAY, "side-by-side": PAIR, "dataset": DATASET, "zip": ARCHIVE}  # what needs the clip too
 
 
 def add(commands: Any) -> None:

@@ -34,7 +34,8 @@ people/person_K.bvh      skeleton and motion: +Y up, metres, degrees, one pose f
 people/person_K_smpl.npz SMPL parameters under AMASS's names, but +Y up and only the frames in which the person is seen
 people/person_K.trc      24 joints and 21 markers for OpenSim and Pose2Sim: +Y up, metres, frames counted from 0; empty
                          cells where the person is not seen
-camera/transforms.json   cameras as nerfstudio reads them (OpenGL axes) and with OpenCV axes
+camera/transforms.json   cameras as nerfstudio reads them (OpenGL axes) and with OpenCV axes; the images that they name
+                         are in dataset.zip, with masks of the people: a download of its own
 camera/colmap/           COLMAP text model: camera from world, OpenCV axes, quaternions w first
 camera/opencv.json       camera matrix and distortion in OpenCV's terms (first pixel's centre at 0)
 camera/camera.chan       the camera's path for Nuke, Houdini and Blender: frames counted from 1, metres, degrees,

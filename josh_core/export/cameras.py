@@ -7,6 +7,7 @@ filmed, the same files can be written with the lens (`lens=True`): k1 of OpenCV'
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,19 @@ def image_name(frame: int) -> str:
 
 
 def save_transforms(result: Reconstruction, path: Path, lens: bool = False) -> None:
-    """Write cameras as `path` (.json): each frame's pose both with OpenGL and with OpenCV camera axes.
+    """Write `transforms_of` a result as `path` (.json)."""
+    Path(path).write_text(json.dumps(transforms_of(result, lens), indent=1), encoding="utf-8")
+
+
+def transforms_of(result: Reconstruction, lens: bool = False) -> dict[str, Any]:
+    """Cameras in nerfstudio's layout: each frame's pose both with OpenGL and with OpenCV camera axes.
 
     lens: for the frames as they were filmed, with k1, instead of those of the undistorted clip.
     """
     k = np.asarray(result.intrinsics, np.float64)
     world_from_cam = np.asarray(result.world_from_cam, np.float64)
     distortion = {"k1": result.distortion, "k2": 0.0, "p1": 0.0, "p2": 0.0} if lens else {}
-    document: dict[str, Any] = {
+    return {
         "camera_model": "OPENCV" if lens else "PINHOLE",
         **distortion,
         "w": result.width,
@@ -61,7 +67,6 @@ def save_transforms(result: Reconstruction, path: Path, lens: bool = False) -> N
             for frame, pose in enumerate(world_from_cam)
         ],
     }
-    Path(path).write_text(json.dumps(document, indent=1), encoding="utf-8")
 
 
 def save_opencv(result: Reconstruction, path: Path) -> None:
@@ -98,8 +103,8 @@ def save_chan(result: Reconstruction, path: Path) -> None:
     Path(path).write_text("\n".join(lines) + "\n", "ascii")
 
 
-def save_colmap(result: Reconstruction, folder: Path, lens: bool = False) -> None:
-    """Write cameras.txt, images.txt and points3D.txt into `folder`: one camera, every frame, thinned scene.
+def save_colmap(result: Reconstruction, folder: Path, lens: bool = False, frames: Sequence[int] | None = None) -> None:
+    """Write cameras.txt, images.txt and points3D.txt into `folder`: one camera, `frames` or all, thinned scene.
 
     lens: a SIMPLE_RADIAL camera for the frames as they were filmed, instead of a PINHOLE one for the undistorted clip.
 
@@ -114,17 +119,19 @@ def save_colmap(result: Reconstruction, folder: Path, lens: bool = False) -> Non
         model, numbers, meaning = "SIMPLE_RADIAL", (k[0, 0], k[0, 2], k[1, 2], result.distortion), "f cx cy (px) k"
     camera = f"1 {model} {result.width} {result.height} " + " ".join(f"{number:.9g}" for number in numbers)
     (folder / "cameras.txt").write_text(f"# CAMERA_ID MODEL WIDTH HEIGHT {meaning}\n{camera}\n", "ascii")
-    (folder / "images.txt").write_text("\n".join(_image_lines(result)) + "\n", "ascii")
+    (folder / "images.txt").write_text(
+        "\n".join(_image_lines(result, range(len(result.frame_times)) if frames is None else frames)) + "\n", "ascii"
+    )
     (folder / "points3D.txt").write_text("\n".join(_point_lines(result)) + "\n", "ascii")
 
 
-def _image_lines(result: Reconstruction) -> list[str]:
+def _image_lines(result: Reconstruction, frames: Sequence[int]) -> list[str]:
     cam_from_world = invert(np.asarray(result.world_from_cam, np.float64))
     rotations = torch.from_numpy(np.ascontiguousarray(cam_from_world[:, :3, :3]))
     quats = roma.rotmat_to_unitquat(rotations).numpy()[:, [3, 0, 1, 2]]  # COLMAP writes w first
     lines = ["# IMAGE_ID QW QX QY QZ TX TY TZ (m) CAMERA_ID NAME, then a line of 2D points, here empty"]
-    for frame, (q, t) in enumerate(zip(quats, cam_from_world[:, :3, 3], strict=True)):
-        pose = " ".join(f"{value:.12g}" for value in (*q, *t))
+    for frame in frames:
+        pose = " ".join(f"{value:.12g}" for value in (*quats[frame], *cam_from_world[frame, :3, 3]))
         lines += [f"{frame + 1} {pose} 1 {image_name(frame)}", ""]
     return lines
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from josh_core.page.shown import MODES, Shown, file_url
 from josh_core.page.words import card, size
-from josh_core.serving.tasks import ARCHIVE, FORMATS, OVERLAY, PAIR
+from josh_core.serving.tasks import ARCHIVE, DATASET, FORMATS, OVERLAY, PAIR
 
 _WORLD = "Metres, +Y up, floor at y = 0."
 
@@ -30,6 +30,7 @@ def offers(shown: Shown, mode: str) -> list[Offer]:
         Offer(ARCHIVE, "Everything (ZIP)", "All files of this method, the videos, and a COLMAP text model."),
         Offer(OVERLAY, "Overlay video", "The bodies drawn over the clip, H.264."),
         Offer(PAIR, "Side by side video", "The clip and the world seen from outside, H.264."),
+        Offer(DATASET, "Images and masks (ZIP)", "Frames, person masks, cameras: for nerfstudio, COLMAP, 3DGS."),
     ]
     return [
         Offer("result.glb", "Animated scene (GLB)", f"People with skeletons, camera with its lens, points. {_WORLD}"),

@@ -8,7 +8,8 @@ from __future__ import annotations
 from josh_core.progress import Progress
 from josh_core.serving.jobs import Job
 
-FORMATS, OVERLAY, PAIR, ARCHIVE = "files", "overlay.mp4", "side_by_side.mp4", "everything.zip"  # made from a result
+# Made from a result:
+FORMATS, OVERLAY, PAIR, DATASET, ARCHIVE = "files", "overlay.mp4", "side_by_side.mp4", "dataset.zip", "everything.zip"
 CLIP = "clip.mp4"
 
 
@@ -60,7 +61,7 @@ def reconstruct(job: Job, progress: Progress) -> None:
 
 
 def make_file(job: Job, progress: Progress) -> None:
-    """Make `job.name` (FORMATS, OVERLAY, PAIR or ARCHIVE) in `job.out` from the bundle beside the clip `job.clip`.
+    """Make `job.name`, one of the five above, in `job.out` from the bundle beside the clip `job.clip`.
 
     The archive takes what lies there already and makes the rest, which then is in `job.out` too. Raises ResultError.
     """
@@ -69,6 +70,7 @@ def make_file(job: Job, progress: Progress) -> None:
     from josh_core.body import load_body
     from josh_core.export.archive import pack, write_formats
     from josh_core.export.bundle import load_bundle
+    from josh_core.export.dataset import save_dataset
     from josh_core.export.formats import check_body
     from josh_core.export.video import read_clip, save_overlay, save_side_by_side
 
@@ -78,13 +80,15 @@ def make_file(job: Job, progress: Progress) -> None:
     needed = (FORMATS, OVERLAY, PAIR) if job.name == ARCHIVE else (job.name,)
     place = {part: (source if (source / part).exists() else job.out) / part for part in needed}
     missing = [part for part in needed if place[part].parent == job.out]
-    frames = read_clip(job.clip, result.frame_times) if {OVERLAY, PAIR} & set(missing) else None
+    frames = read_clip(job.clip, result.frame_times) if {OVERLAY, PAIR, DATASET} & set(missing) else None
     for part in missing:
         with progress.stage(part):
             if frames is None or part == FORMATS:
                 write_formats(result, body, place[part])
             elif part == OVERLAY:
                 save_overlay(result, body, frames, place[part], progress)
+            elif part == DATASET:
+                save_dataset(result, body, frames, place[part], progress)
             else:
                 save_side_by_side(result, body, frames, place[part], progress)
     if job.name == ARCHIVE:
