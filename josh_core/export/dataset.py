@@ -29,7 +29,8 @@ _MOST = 300  # images, evenly over the clip: what such a tool takes for a scene;
 _POINTS = "scene.ply"
 _README = """Images, person masks and cameras of one clip, for nerfstudio, COLMAP and 3D Gaussian Splatting
 
-images/           {images} of the clip's {frames} frames, numbered as in the clip, {width} x {height}, lens distortion taken out
+images/           {images} of the clip's {frames} frames, numbered as in the clip, {width} x {height},
+                  lens distortion taken out
 masks/            a mask for each image: black where a person is (leave out), white elsewhere. Drawn from the
                   reconstructed bodies and widened by {wider} px, so that clothes and hair are mostly covered too.
 transforms.json   cameras for nerfstudio (OpenGL axes), with mask_path and the points to start from

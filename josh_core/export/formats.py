@@ -12,7 +12,7 @@ from pathlib import Path
 
 from josh_core.body.model import BodyModel
 from josh_core.errors import ResultError, SettingsError
-from josh_core.export.bvh import save_bvh
+from josh_core.export.bvh import MIXAMO, save_bvh
 from josh_core.export.cameras import save_chan, save_colmap, save_opencv, save_transforms
 from josh_core.export.glb import glb_bytes
 from josh_core.export.ply import save_ply
@@ -41,6 +41,17 @@ def _bvh(result: Reconstruction, body: BodyModel, folder: Path) -> None:
         save_bvh(result, body, person, _made(folder / "people") / f"person_{k}.bvh")
 
 
+def _bvh_t_pose(result: Reconstruction, body: BodyModel, folder: Path) -> None:
+    for k, person in enumerate(result.people):
+        save_bvh(result, body, person, _made(folder / "people") / f"person_{k}_tpose.bvh", t_pose=True)
+
+
+def _mixamo(result: Reconstruction, body: BodyModel, folder: Path) -> None:
+    for k, person in enumerate(result.people):
+        path = _made(folder / "people") / f"person_{k}_mixamo.bvh"
+        save_bvh(result, body, person, path, MIXAMO, t_pose=True)
+
+
 def _smpl(result: Reconstruction, _: BodyModel, folder: Path) -> None:
     for k, person in enumerate(result.people):
         save_smpl(result, person, _made(folder / "people") / f"person_{k}_smpl.npz")
@@ -66,7 +77,27 @@ FORMATS = (
         lambda result, body, folder: _write(folder / "result.glb", glb_bytes(result, body)),
         usual=False,  # it lies beside every bundle
     ),
+    Format(
+        "glb-tpose",
+        "result_tpose.glb",
+        "the same with skeletons that rest in a T-pose, for retargeting",
+        lambda result, body, folder: _write(folder / "result_tpose.glb", glb_bytes(result, body, t_pose=True)),
+        usual=False,
+    ),
     Format("bvh", "people/person_K.bvh", "skeleton and motion for animation tools", _bvh),
+    Format(
+        "bvh-mixamo",
+        "people/person_K_mixamo.bvh",
+        "the same under Mixamo's joint names, a T-pose first, for retargeting",
+        _mixamo,
+    ),
+    Format(
+        "bvh-tpose",
+        "people/person_K_tpose.bvh",
+        "the same under SMPL's joint names, a T-pose first",
+        _bvh_t_pose,
+        usual=False,
+    ),
     Format("smpl", "people/person_K_smpl.npz", "SMPL parameters under AMASS's names", _smpl),
     Format("trc", "people/person_K.trc", "joints and markers over time for OpenSim and Pose2Sim", _trc),
     Format(

@@ -27,7 +27,7 @@ from josh_core.export.gltf import (
     GltfWriter,
 )
 from josh_core.export.points import thin
-from josh_core.export.rig import Rig, quaternions, rig_of, top_weights, vertex_normals
+from josh_core.export.rig import Rig, quaternions, rig_of, t_pose_root, top_weights, vertex_normals
 from josh_core.geometry import rotmat_to_rotvec
 from josh_core.types import Float, Int, PersonMotion, Reconstruction
 
@@ -42,15 +42,18 @@ def save_glb(result: Reconstruction, body: BodyModel, path: Path, max_points: in
     Path(path).write_bytes(glb_bytes(result, body, max_points))
 
 
-def glb_bytes(result: Reconstruction, body: BodyModel, max_points: int = _MAX_POINTS) -> bytes:
-    """The .glb file of a result, with its scene thinned to `max_points`."""
+def glb_bytes(result: Reconstruction, body: BodyModel, max_points: int = _MAX_POINTS, t_pose: bool = False) -> bytes:
+    """The .glb file of a result, with its scene thinned to `max_points`.
+
+    t_pose: skeletons stand in a T-pose while nothing plays, by which tools retarget, instead of at their first frame.
+    """
     writer = GltfWriter("josh-space", _asset_extras(result))
     _add_camera(writer, result)
     _add_scene(writer, result, max_points)
     skin = _SharedSkin(writer, body) if result.people else None
     for index, person in enumerate(result.people):
         assert skin is not None
-        _add_person(writer, result, index, body, skin)
+        _add_person(writer, result, index, body, skin, t_pose)
         _add_person_path(writer, index, person)
     return writer.to_bytes()
 
@@ -150,12 +153,14 @@ class _SharedSkin:
         }
 
 
-def _add_person(writer: GltfWriter, result: Reconstruction, index: int, body: BodyModel, shared: _SharedSkin) -> None:
+def _add_person(
+    writer: GltfWriter, result: Reconstruction, index: int, body: BodyModel, shared: _SharedSkin, t_pose: bool
+) -> None:
     """One skinned mesh node `person_{index}` at the top of the scene and its skeleton beside it."""
     person = result.people[index]
     rig = rig_of(body, person.betas)
-    bones = _add_skeleton(writer, index, person, rig)
-    _animate_person(writer, result, person, rig, bones)
+    bones = _add_skeleton(writer, index, person, rig, t_pose)
+    _animate_person(writer, result, person, rig, bones, t_pose)
     inverse_bind = np.tile(np.eye(4, dtype=np.float32), (len(bones), 1, 1))
     inverse_bind[:, :3, 3] = -rig.joints
     skin = writer.add(
@@ -190,17 +195,18 @@ def _person_extras(result: Reconstruction, person: PersonMotion, body: BodyModel
     }
 
 
-def _add_skeleton(writer: GltfWriter, index: int, person: PersonMotion, rig: Rig) -> list[int]:
-    """Joint nodes in SMPL's order, named person_{index}_{joint}, at the pose of the person's first frame.
+def _add_skeleton(writer: GltfWriter, index: int, person: PersonMotion, rig: Rig, t_pose: bool) -> list[int]:
+    """Joint nodes in SMPL's order, named person_{index}_{joint}, at the person's first pose or in a T-pose.
 
     They hang under person_{index}_rig, from which Blender makes one armature for each person.
     """
     rig_node = writer.node(f"person_{index}_rig")
     bones: list[int] = []
-    rotations = quaternions(person.pose[:1])[0]
+    rotations = quaternions(np.zeros((1, len(JOINTS), 3)) if t_pose else person.pose[:1])[0]
+    place = t_pose_root(rig, person) if t_pose else rig.joints[0] + person.transl[0]
     for joint, parent in enumerate(PARENTS):
         root = parent < 0
-        offset = rig.joints[joint] + person.transl[0] if root else rig.joints[joint] - rig.joints[parent]
+        offset = place if root else rig.joints[joint] - rig.joints[parent]
         bones.append(
             writer.node(
                 f"person_{index}_{JOINTS[joint]}",
@@ -213,7 +219,7 @@ def _add_skeleton(writer: GltfWriter, index: int, person: PersonMotion, rig: Rig
 
 
 def _animate_person(
-    writer: GltfWriter, result: Reconstruction, person: PersonMotion, rig: Rig, bones: list[int]
+    writer: GltfWriter, result: Reconstruction, person: PersonMotion, rig: Rig, bones: list[int], t_pose: bool
 ) -> None:
     times = writer.accessor(result.frame_times[person.frames].astype(np.float32))
     root = person.transl + rig.joints[0]  # SMPL turns about the pelvis joint, which is where the root node sits
@@ -221,7 +227,7 @@ def _animate_person(
     whole = np.iinfo(np.int16).max
     quats = quaternions(person.pose)
     for joint, bone in enumerate(bones):
-        if np.ptp(person.pose[:, joint], axis=0).max() < 1e-7:
+        if np.ptp(person.pose[:, joint], axis=0).max() < 1e-7 and not t_pose:
             continue  # a joint that never turns keeps its node's rotation
         fixed = np.round(quats[:, joint] * whole).astype(np.int16)  # 0.003 degrees a step, half the size of floats
         writer.animate(bone, "rotation", times, writer.accessor(fixed, normalized=True))

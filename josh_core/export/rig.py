@@ -9,7 +9,7 @@ import roma
 import torch
 
 from josh_core.body.model import BodyModel
-from josh_core.types import Float, Int
+from josh_core.types import Float, Int, PersonMotion
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,12 @@ def rig_of(body: BodyModel, betas: Float) -> Rig:
     shape = torch.as_tensor(np.asarray(betas, np.float32))[None]
     with torch.no_grad():
         return Rig(body.rest_vertices(shape)[0].double().numpy(), body.rest_joints(shape)[0].double().numpy())
+
+
+def t_pose_root(rig: Rig, person: PersonMotion) -> Float:
+    """Where the root [3] m stands in a T-pose facing +z: at the person's first place, its feet on the floor y = 0."""
+    x, _, z = person.transl[0] + rig.joints[0]
+    return np.array([x, rig.joints[0, 1] - rig.vertices[:, 1].min(), z])
 
 
 def top_weights(weights: Float, count: int = 4) -> tuple[Int, Float]:

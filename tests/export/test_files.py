@@ -23,7 +23,7 @@ from josh_core.body import BodyModel, load_body
 from josh_core.body.names import JOINTS
 from josh_core.body.posing import posed_points
 from josh_core.export.archive import write_formats
-from josh_core.export.bvh import save_bvh
+from josh_core.export.bvh import MIXAMO, save_bvh
 from josh_core.export.cameras import image_name, save_colmap, save_opencv, save_transforms
 from josh_core.export.glb import save_glb
 from josh_core.export.ply import save_ply
@@ -72,6 +72,31 @@ def test_bvh_gives_the_same_joints(result: Reconstruction, body: BodyModel, tmp_
         assert np.abs(places - person.joints[row]).max() < 1e-3
     container = bvhio.readAsBvh(str(tmp_path / "p.bvh"))
     assert container.FrameCount == 30 and container.FrameTime == pytest.approx(1 / 30)
+
+
+@pytest.mark.parametrize("names", [JOINTS, MIXAMO])
+def test_bvh_for_retargeting_begins_with_a_t_pose_and_moves_the_same(
+    result: Reconstruction, body: BodyModel, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    person = result.people[0]
+    save_bvh(result, body, person, tmp_path / "p.bvh", names, t_pose=True)
+    skeleton = bvhio.readAsHierarchy(str(tmp_path / "p.bvh"))
+    assert bvhio.readAsBvh(str(tmp_path / "p.bvh")).FrameCount == 31 and len(set(names)) == 24
+    bones = [skeleton.filter(name, isEqual=True)[0] for name in names]
+
+    def places(frame: int) -> Float:
+        skeleton.loadPose(frame)
+        return np.array([list(bone.PositionWorld) for bone in bones])
+
+    for row, frame in enumerate(person.frames):
+        assert np.abs(places(int(frame) + 1) - person.joints[row]).max() < 1e-3
+    rest = places(0)
+    arms = rest[[JOINTS.index(f"{side}_{j}") for side in ("left", "right") for j in ("shoulder", "elbow", "wrist")]]
+    legs = rest[[JOINTS.index(f"left_{j}") for j in ("hip", "knee", "ankle")]]
+    assert np.ptp(arms[:, 1:], axis=0).max() < 0.01 and arms[2, 0] > arms[0, 0]  # straight out, the left one to +x
+    assert (np.diff(legs[:, 1]) < -0.3).all() and np.ptp(legs[:, 0]) < 0.05
+    assert 0 < rest[:, 1].min() < 0.12  # ankles over the floor
+    np.testing.assert_allclose(rest[0, [0, 2]], person.joints[0, 0, [0, 2]], atol=1e-3)
 
 
 def test_bvh_holds_and_interpolates_where_nobody_was_seen(

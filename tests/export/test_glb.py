@@ -16,6 +16,7 @@ import pytest
 import trimesh
 
 from josh_core.body import BodyModel, load_body
+from josh_core.body.names import JOINTS
 from josh_core.body.posing import posed_points, posed_vertices
 from josh_core.export.colors import linear
 from josh_core.export.glb import glb_bytes, save_glb
@@ -88,6 +89,19 @@ class Glb:
             matrix = self.local(index, time) @ matrix
         return matrix
 
+    def resting(self, name: str) -> Float:
+        """World matrix of a node while nothing plays."""
+        index, matrix = self.nodes[name], np.eye(4)
+        while True:
+            node = self.document["nodes"][index]
+            local = np.eye(4)
+            local[:3, :3] = _rotation(np.array(node.get("rotation", [0.0, 0.0, 0.0, 1.0])))
+            local[:3, 3] = node.get("translation", [0.0, 0.0, 0.0])
+            matrix = local @ matrix
+            if index not in self.parent:
+                return matrix
+            index = self.parent[index]
+
     def skinned(self, name: str, time: float) -> Float:
         primitive, skin = self.primitive(name), self.document["skins"][self.node(name)["skin"]]
         attributes = {k: self.array(v) for k, v in primitive["attributes"].items()}
@@ -119,6 +133,21 @@ def test_skinned_mesh_is_the_posed_body(glb: Glb, result: Reconstruction, body: 
     joints = posed_points(body, person.betas, person.pose[row], person.transl[row])[0][0]
     bones = [glb.world(f"person_0_{name}", result.frame_times[frame])[:3, 3] for name in body.joint_names]
     assert np.abs(np.array(bones) - joints).max() < 3e-4
+
+
+def test_in_a_t_pose_the_skeleton_rests_as_the_mesh_was_made_and_plays_the_same(
+    glb: Glb, result: Reconstruction, body: BodyModel
+) -> None:
+    posed = Glb(glb_bytes(result, body, t_pose=True))
+    for k, person in enumerate(result.people):
+        names = [f"person_{k}_{joint}" for joint in JOINTS]
+        rest = np.stack([posed.resting(name)[:3, 3] for name in names])
+        skin = posed.document["skins"][posed.node(f"person_{k}")["skin"]]
+        bind = -posed.array(skin["inverseBindMatrices"])[:, :3, 3]
+        np.testing.assert_allclose(rest - rest[0], bind - bind[0], atol=1e-5)
+        time = float(result.frame_times[person.frames[3]])
+        for name in names:
+            np.testing.assert_allclose(posed.world(name, time), glb.world(name, time), atol=1e-5)
 
 
 def test_a_person_is_visible_only_in_their_own_frames(glb: Glb, result: Reconstruction) -> None:
