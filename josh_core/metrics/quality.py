@@ -104,14 +104,17 @@ def foot_slide(points: Float, touching: Any, frames: Any, times: Float) -> tuple
 
 
 def jitter(joints: Float, frames: Any, times: Float) -> Float:
-    """Size of the third difference of joints [n,24,3] m over time, in 10 m/s^3, at every joint and frame that has one.
+    """Size of the third derivative of joints [n,24,3] m by time, in 10 m/s^3, at every joint and frame that has one.
 
-    A run of four consecutive frames makes one; the time step is that of the whole motion.
+    A run of four consecutive frames makes one: six times the divided difference of Newton, which holds for time
+    stamps at uneven distances too.
     """
     if len(frames) < 4:
         return np.zeros(0)
-    step = float(np.median(np.diff(times) / np.diff(frames)))
-    jerk = np.linalg.norm(np.diff(joints, n=3, axis=0), axis=-1) / step**3 / 10
+    slope = joints
+    for order in (1, 2, 3):
+        slope = np.diff(slope, axis=0) / (times[order:] - times[:-order])[:, None, None]
+    jerk = np.linalg.norm(6 * slope, axis=-1) / 10
     return np.asarray(jerk[frames[3:] - frames[:-3] == 3].reshape(-1))
 
 

@@ -18,6 +18,7 @@ from josh_core.tracking.detection import (
     size_of,
 )
 from josh_core.tracking.masks import label_images
+from josh_core.tracking.rejoin import rejoined
 from josh_core.tracking.tracklet import BRIDGE_SECONDS, STEADY, Trail, lifetime
 from josh_core.types import Clip, Float, Int, People, Track, UInt8
 
@@ -33,7 +34,8 @@ BRIDGED_VISIBILITY = 0.5  # factor for landmarks that were interpolated
 
 def finish(trails: Sequence[Trail], clip: Clip, settings: Settings, label_scale: float) -> People:
     """Tracks and label images of the trails that are people, best first, at most as many as asked for."""
-    real = sorted((t for t in trails if _is_person(t, clip.times)), key=_worth, reverse=True)
+    real = rejoined([t for t in trails if _is_person(t, clip.times)], clip)
+    real = sorted(real, key=_worth, reverse=True)
     real = _without_doubles(real, label_scale)
     shadows = [t for t in real if _is_shadow(t, real)]
     real = [t for t in real if t not in shadows]

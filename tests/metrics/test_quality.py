@@ -92,6 +92,13 @@ def test_jitter_is_the_third_difference_over_time() -> None:
     assert len(jitter(joints[:3], frames[:3], times[:3])) == 0
 
 
+def test_jitter_goes_by_time_stamps() -> None:
+    times = np.cumsum([0, 1, 1, 2, 1, 1, 2, 1, 2, 2]) / 24  # a third of the frames is missing
+    joints = np.zeros((len(times), 24, 3))
+    joints[..., 1] = (times**3 - times**2)[:, None]
+    np.testing.assert_allclose(jitter(joints, np.arange(len(times)), times), 0.6, rtol=1e-6)
+
+
 def test_reprojection_against_landmarks_moved_by_a_known_way(result: Reconstruction, body: BodyModel) -> None:
     person = result.people[1]
     _, _, landmarks = posed_points(body, person.betas, person.pose, person.transl)

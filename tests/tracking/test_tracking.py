@@ -193,6 +193,24 @@ def test_a_long_gap_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
     assert track.frames.max() == 31
 
 
+def out_and_back(frame: int) -> tuple[float, float]:
+    """Out of the picture at its right side, and in again."""
+    return 300 + 9 * min(frame, FRAMES - frame), 220
+
+
+def test_who_walks_out_and_comes_back_is_one_person_with_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    (track,) = people_of(monkeypatch, [Actor(RED, out_and_back)]).tracks
+    assert track.frames[0] == 0 and track.frames[-1] == FRAMES - 1
+    assert np.diff(track.frames).max() > 15  # nothing is made up where nobody was seen
+
+
+def test_somebody_else_who_comes_in_is_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone, new = Actor(RED, out_and_back, frames=range(30)), Actor(BLUE, out_and_back, frames=range(30, FRAMES))
+    assert len(people_of(monkeypatch, [gone, new]).tracks) == 2
+    across = Actor(RED, lambda f: (out_and_back(f)[0] if f < 30 else 480 - out_and_back(f)[0], 220))
+    assert len(people_of(monkeypatch, [across]).tracks) == 2  # alike, but from the other side
+
+
 def test_whoever_is_away_from_the_clearest_picture_is_followed_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     stays, early = Actor(RED, lambda f: (100, 220)), Actor(GREEN, lambda f: (240, 220), 100, range(22))
     late = Actor(BLUE, lambda f: (380, 220), frames=range(30, FRAMES))
