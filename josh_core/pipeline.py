@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from josh_core import __version__, modes
@@ -25,7 +26,7 @@ from josh_core.metrics.seen import feet_seen_pct, match_cover_pct
 from josh_core.networks.weights import LICENCES, choose_tier
 from josh_core.progress import Progress
 from josh_core.scene import reconstruct_scene, undistort_clip
-from josh_core.scene.lens import lens_notes, lens_numbers
+from josh_core.scene.lens import lens_error, lens_notes, lens_numbers
 from josh_core.scene.zoom import zoom_notes
 from josh_core.settings import MODES, Settings
 from josh_core.student.estimate import estimate_people
@@ -119,17 +120,18 @@ def write(results: dict[str, Reconstruction], out: Path, flat: bool = False, key
 
 def _finish(r: Reconstruction, e: Evidence, settings: Settings, progress: Progress) -> Reconstruction:
     """Numbers, versions and times beside the result."""
-    focal, cameras = float(r.intrinsics[0, 0]), e.scene.cameras
+    focal, cameras, given = float(r.intrinsics[0, 0]), e.scene.cameras, settings.focal_px is not None
     seen = {
         "feet_seen_pct": feet_seen_pct(e.people, e.clip),
         "match_cover_pct": match_cover_pct(e.scene.matches, cameras, e.people, e.clip),
-        **lens_numbers(cameras, focal, e.clip, settings.focal_px is not None),
+        **lens_numbers(cameras, focal, e.clip, given),
     }
-    said = lens_notes(focal, cameras.focal_sigma, max(r.width, r.height)) if seen["focal_unusual"] else ()
+    beyond = 100 * lens_error(cameras, e.clip)
+    sigmas = {key: float(np.hypot(r.quality[key], beyond)) for key in ("scale_sigma_pct", "focal_sigma_pct")}
     return replace(
         r,
-        quality={**measure(r, e.body, e.people), **seen, **r.quality},
-        notes=(*r.notes, *said),
+        quality={**measure(r, e.body, e.people), **seen, **r.quality, **sigmas},
+        notes=(*r.notes, *lens_notes(focal, cameras, e.clip, given)),
         stages=tuple(progress.seconds.items()),
         settings=settings.to_dict(),
         versions=_versions(),

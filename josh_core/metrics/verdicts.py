@@ -69,6 +69,7 @@ ADVICE = {  # what to film instead, where a number is poor
     "feet_seen_pct": "Film people from head to foot.",
     "match_cover_pct": "Film a place with more to see, in better light, and move slowly.",
 }
+STRONG_BEND = 6.0  # %: a lens that moves the corners by more is not followed well
 FOCAL_GOOD, FOCAL_FAIR = 5.0, 15.0  # %: standard error of the focal up to which it is good, fair
 _SCALE_SENTENCE = {
     "contact": ("good", "The scale comes from where bodies touch the scene."),
@@ -137,6 +138,7 @@ def _doubted(row: Row, numbers: dict[str, Any]) -> Row:
         "the feet are hardly ever in the picture" if _is_poor("feet_seen_pct", numbers) else "",
         "the camera is known from a small part of the image" if _is_poor("match_cover_pct", numbers) else "",
         "the lens that was found is an unusual one" if numbers.get("focal_unusual") else "",
+        "the lens bends strongly" if (numbers.get("lens_bend_pct") or 0) > STRONG_BEND else "",
     ]
     why = " and ".join(d for d in doubts if d)
     if not why or row.verdict != "good":

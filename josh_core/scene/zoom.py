@@ -6,20 +6,20 @@ import cv2
 import numpy as np
 
 from josh_core.scene.rotation_only import PixelPairs
-from josh_core.types import CameraPath
+from josh_core.types import CameraPath, Float
 
 LEAST_ZOOM = 1.08  # largest over smallest image; less is within what a turning camera explains
 EXPLAINED = 1.5  # px of an image 1280 px long: what growing and shifting leaves of the motion, at most
 
 
 def zoom_of(pairs: PixelPairs, nodes: int, unit: float) -> float | None:
-    """How many times larger the image is made between two keyframes, at most; None where the lens does not zoom.
+    """How many times larger the image is made in the whole clip, at most; None where the lens does not zoom.
 
     Correspondences of every pair are explained by one similarity of the image. unit: px of the frame per px of an
     image 1280 px long.
     """
     edge = pairs.first * nodes + pairs.second
-    scales, left = [], []
+    edges, scales, left = [], [], []
     for key in np.unique(edge):
         rows = edge == key
         a, b = pairs.xy_first[rows].astype(np.float32), pairs.xy_second[rows].astype(np.float32)
@@ -27,12 +27,26 @@ def zoom_of(pairs: PixelPairs, nodes: int, unit: float) -> float | None:
         matrix, _ = cv2.estimateAffinePartial2D(a, b, ransacReprojThreshold=2 * EXPLAINED * unit)
         if matrix is None:
             continue
+        edges.append(divmod(int(key), nodes))
         scales.append(float(np.hypot(matrix[0, 0], matrix[1, 0])))
         left.append(np.percentile(np.linalg.norm(a @ matrix[:, :2].T + matrix[:, 2] - b, axis=-1), 75) / unit)
     if not scales:
         return None
-    most = float(np.exp(np.abs(np.log(scales)).max()))
+    most = float(np.exp(np.ptp(_sizes(edges, np.log(scales), nodes))))
     return most if most > LEAST_ZOOM and np.percentile(left, 90) < EXPLAINED else None
+
+
+def _sizes(edges: list[tuple[int, int]], steps: Float, nodes: int) -> Float:
+    """Logarithm of the size [nodes] of the image at every keyframe that has an edge, from steps [E] along edges.
+
+    A point that is seen at the beginning may have left the picture at the end: only all steps together tell.
+    """
+    system, seen = np.zeros((len(edges) + 1, nodes)), np.zeros(nodes, bool)
+    for row, (first, second) in enumerate(edges):
+        system[row, [first, second]] = -1, 1
+        seen[[first, second]] = True
+    system[-1, edges[0][0]] = 1
+    return np.linalg.lstsq(system, np.append(steps, 0.0), rcond=None)[0][seen]
 
 
 def zoom_notes(cameras: CameraPath) -> tuple[str, ...]:

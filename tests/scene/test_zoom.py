@@ -27,6 +27,14 @@ def test_a_zoom_is_found() -> None:
     assert zoom_of(pairs_of(DEPTH, np.zeros(3), (900, 1200)), 2, 1.0) == pytest.approx(4 / 3, rel=0.01)
 
 
+def test_a_long_zoom_is_told_whole_though_no_pair_sees_it_all() -> None:
+    focals = 900 * 1.5 ** (np.arange(6) / 5)
+    parts = [pairs_of(DEPTH, np.zeros(3), (focals[k], focals[k + 1])) for k in range(5)]
+    node = np.repeat(np.arange(5), len(DEPTH))
+    first, second = (np.concatenate([getattr(p, name) for p in parts]) for name in ("xy_first", "xy_second"))
+    assert zoom_of(PixelPairs(node, node + 1, first, second), 6, 1.0) == pytest.approx(1.5, rel=0.02)
+
+
 def test_a_camera_that_comes_nearer_does_not_zoom() -> None:
     assert zoom_of(pairs_of(DEPTH, np.array([0.0, 0, 1.5]), (900, 900)), 2, 1.0) is None
 
