@@ -20,6 +20,7 @@ from josh_core.export.smpl_npz import save_smpl
 from josh_core.export.splats import save_splats
 from josh_core.export.table import save_table
 from josh_core.export.trc import save_trc
+from josh_core.export.usd import save_usd
 from josh_core.types import Reconstruction
 
 _BLENDER_SCRIPT = Path(__file__).with_name("blender_import.py")
@@ -82,6 +83,20 @@ FORMATS = (
         "result_tpose.glb",
         "the same with skeletons that rest in a T-pose, for retargeting",
         lambda result, body, folder: _write(folder / "result_tpose.glb", glb_bytes(result, body, t_pose=True)),
+        usual=False,
+    ),
+    Format(
+        "usdz",
+        "result.usdz",
+        "animated scene as one USD package, UsdSkel and camera",
+        lambda result, body, folder: save_usd(result, body, folder / "result.usdz"),
+        usual=False,
+    ),
+    Format(
+        "usda",
+        "result.usda",
+        "the same as plain USD text",
+        lambda result, body, folder: save_usd(result, body, folder / "result.usda"),
         usual=False,
     ),
     Format("bvh", "people/person_K.bvh", "skeleton and motion for animation tools", _bvh),
@@ -164,6 +179,11 @@ def chosen(names: Sequence[str]) -> list[Format]:
         if name not in known:
             raise SettingsError(f"{name!r} is no format; choose from: {', '.join(known)}.")
     return [known[name] for name in dict.fromkeys(names)]
+
+
+def made_when_asked(file: str) -> Format | None:
+    """The format that a run does not write by itself and whose one file is called so."""
+    return next((form for form in FORMATS if form.files == file and not form.usual), None)
 
 
 def check_body(result: Reconstruction, body: BodyModel) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from josh_core.page.shown import MODES, Shown, file_url
 from josh_core.page.words import card, size
-from josh_core.serving.tasks import ARCHIVE, DATASET, FORMATS, OVERLAY, PAIR
+from josh_core.serving.tasks import ARCHIVE, DATASET, FORMATS, OVERLAY, PAIR, T_POSE, USD
 
 _WORLD = "Metres, +Y up, floor at y = 0."
 
@@ -31,6 +31,8 @@ def offers(shown: Shown, mode: str) -> list[Offer]:
         Offer(OVERLAY, "Overlay video", "The bodies drawn over the clip, H.264."),
         Offer(PAIR, "Side by side video", "The clip and the world seen from outside, H.264."),
         Offer(DATASET, "Images and masks (ZIP)", "Frames, person masks, cameras: for nerfstudio, COLMAP, 3DGS."),
+        Offer(USD, "Animated scene (USDZ)", f"UsdSkel people, camera with its lens, points. {_WORLD}"),
+        Offer(T_POSE, "Scene in a T-pose (GLB)", "The same GLB with skeletons that rest in a T-pose, for retargeting."),
     ]
     return [
         Offer("result.glb", "Animated scene (GLB)", f"People with skeletons, camera with its lens, points. {_WORLD}"),

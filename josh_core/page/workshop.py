@@ -26,7 +26,7 @@ from josh_core.settings import Settings
 
 _LINE = 8  # files that may wait
 
-Order = tuple[str, str, str]  # query of the run, mode, and what is made: FORMATS, OVERLAY, PAIR, DATASET or ARCHIVE
+Order = tuple[str, str, str]  # query of the run, mode, and what is made: one of those in tasks.py
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from josh_core.serving.jobs import Job
 
 # Made from a result:
 FORMATS, OVERLAY, PAIR, DATASET, ARCHIVE = "files", "overlay.mp4", "side_by_side.mp4", "dataset.zip", "everything.zip"
+USD, T_POSE = "result.usdz", "result_tpose.glb"
 CLIP = "clip.mp4"
 
 
@@ -61,7 +62,7 @@ def reconstruct(job: Job, progress: Progress) -> None:
 
 
 def make_file(job: Job, progress: Progress) -> None:
-    """Make `job.name`, one of the five above, in `job.out` from the bundle beside the clip `job.clip`.
+    """Make `job.name`, one of those named above, in `job.out` from the bundle beside the clip `job.clip`.
 
     The archive takes what lies there already and makes the rest, which then is in `job.out` too. Raises ResultError.
     """
@@ -71,7 +72,7 @@ def make_file(job: Job, progress: Progress) -> None:
     from josh_core.export.archive import pack, write_formats
     from josh_core.export.bundle import load_bundle
     from josh_core.export.dataset import save_dataset
-    from josh_core.export.formats import check_body
+    from josh_core.export.formats import check_body, made_when_asked
     from josh_core.export.video import read_clip, save_overlay, save_side_by_side
 
     source = job.clip.parent
@@ -83,7 +84,10 @@ def make_file(job: Job, progress: Progress) -> None:
     frames = read_clip(job.clip, result.frame_times) if {OVERLAY, PAIR, DATASET} & set(missing) else None
     for part in missing:
         with progress.stage(part):
-            if frames is None or part == FORMATS:
+            alone = made_when_asked(part)
+            if alone is not None:
+                alone.write(result, body, place[part].parent)
+            elif frames is None or part == FORMATS:
                 write_formats(result, body, place[part])
             elif part == OVERLAY:
                 save_overlay(result, body, frames, place[part], progress)

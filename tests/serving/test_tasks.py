@@ -107,6 +107,14 @@ def test_one_file_alone(stored: Path) -> None:
     assert frames_in(out / tasks.OVERLAY) == FRAMES
 
 
+@pytest.mark.parametrize("name", [tasks.USD, tasks.T_POSE, tasks.DATASET])
+def test_files_that_no_run_writes_are_made_when_asked_for(stored: Path, name: str) -> None:
+    out = make(stored, name)
+    assert [path.name for path in out.iterdir()] == [name]
+    first = (out / name).read_bytes()[:4]
+    assert first == (b"glTF" if name == tasks.T_POSE else b"PK\x03\x04") and (out / name).stat().st_size > 20_000
+
+
 def test_half_an_archive_never_appears(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for part in (tasks.OVERLAY, tasks.PAIR):
         (stored / part).write_bytes(b"video")
