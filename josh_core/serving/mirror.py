@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from typing import Any, Protocol
 
 # A run holds files that this program writes; nothing else is taken from a mirror, which others may write to.
-SUFFIXES = {".json", ".npz", ".glb", ".mp4", ".bvh", ".ply", ".csv", ".txt", ".zip", ".py", ".jpg", ".md"}
+SUFFIXES = set(".json .npz .glb .mp4 .bvh .trc .chan .usdz .ply .csv .txt .zip .py .jpg .md".split())
 ENTRY = "entry.json"  # the store's notes of a run, the last of its files to be written
 _RETRY_AFTER = (5.0, 30.0)  # s
 _log = logging.getLogger(__name__)

@@ -20,6 +20,7 @@ from josh_core.progress import Progress
 from josh_core.scene.lens import Lens, distort, undistort_clip
 from josh_core.serving import tasks
 from josh_core.serving.jobs import Job
+from josh_core.serving.mirror import SUFFIXES
 from josh_core.settings import Settings
 from josh_core.types import CameraPath
 from tests.example_result import made_up_result
@@ -113,6 +114,13 @@ def test_files_that_no_run_writes_are_made_when_asked_for(stored: Path, name: st
     assert [path.name for path in out.iterdir()] == [name]
     first = (out / name).read_bytes()[:4]
     assert first == (b"glTF" if name == tasks.T_POSE else b"PK\x03\x04") and (out / name).stat().st_size > 20_000
+
+
+def test_a_mirror_takes_every_file_that_is_made(stored: Path) -> None:
+    for name in (tasks.FORMATS, tasks.USD, tasks.T_POSE):
+        out = make(stored, name)
+    made = {path.suffix for path in out.rglob("*") if path.is_file()} | {Path(tasks.DATASET).suffix}
+    assert {".trc", ".chan", ".usdz"} <= made <= SUFFIXES
 
 
 def test_half_an_archive_never_appears(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
