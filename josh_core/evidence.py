@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from josh_core.body.model import BodyModel
 from josh_core.body.posing import PosedPoints, pose_points
-from josh_core.contact.detect import View, find_contacts
+from josh_core.contact.detect import FilmedScene, find_contacts
 from josh_core.gravity import Gravity, find_gravity
 from josh_core.progress import Progress
 from josh_core.scene import fit_floor
@@ -47,7 +47,7 @@ def evidence_of(
     floor = fit_floor(scene, people, clip) if scene.cameras.kind == "moving" else None
     metres = standing_scale(scene, floor, bodies, points)
     with progress.stage("contacts"):
-        contacts = find_contacts(View(clip, people, scene.cameras, gravity.up), bodies, body, metres, progress)
+        contacts = find_contacts(FilmedScene(clip, people, scene.cameras, gravity.up), bodies, body, metres, progress)
     notes = scene_notes(scene.cameras)
     return Evidence(clip, people, scene, bodies, points, contacts, floor, gravity, body, notes=notes)
 

@@ -20,12 +20,12 @@ from josh_core.types import BodyTrack, CameraPath, Float, Floor
 # How cameras are held: (share of clips, roll, pitch). Chosen, not measured: hand-held clips are level within a few
 # degrees, some are rolled on purpose, a few are turned by a quarter or upside down; pitch is freer than roll.
 CAMERAS = ((0.85, np.radians(3.0), np.radians(14.0)), (0.13, np.radians(15.0), np.radians(30.0)))
-STANDS = 0.8  # chance that straight legs under a straight back are upright; a handstand or a bed look the same
+STANDS = 0.8  # probability that straight legs under a straight back are upright; a handstand or a bed look the same
 WALKS = 0.995  # the same for somebody whose legs swing past each other
 SWING = 0.12  # share of the stature, spread of one ankle before the other from which legs swing
 LEAN_ACROSS = np.radians(3.0)  # mean lean of standing bodies, as seen in the picture
 LEAN_ALONG = np.radians(7.0)  # the same toward or away from the camera, where the fit knows it less
-GROUND = 0.75  # chance that the ground is level; else steps, slopes, or a wrong plane
+GROUND = 0.75  # probability that the ground is level; else steps, slopes, or a wrong plane
 GROUND_SIGMA = np.radians(1.5)  # how far level ground and its fit are off
 UNIFORM = 1 / (4 * np.pi)  # density over the sphere of what says nothing
 COARSE = 20000  # directions over the sphere, 1.4 degrees apart
@@ -93,7 +93,7 @@ class _Axis:
 
     up: Float  # [3] unit
     ray: Float  # [3] unit, from the camera to the body, across `up`
-    chance: float  # that the body is upright
+    probability: float  # that the body is upright
     spread: float  # rad, of the mean
 
     def density(self, up: Float) -> Float:
@@ -104,7 +104,7 @@ class _Axis:
         along, across = np.hypot(LEAN_ALONG, self.spread), np.hypot(LEAN_ACROSS, self.spread)
         squares = (scale * (up @ self.ray) / along) ** 2 + (scale * (up @ side) / across) ** 2
         peak = np.where(off < np.pi / 2, np.exp(-0.5 * squares), 0.0) / (2 * np.pi * along * across)
-        return self.chance * peak + (1 - self.chance) * UNIFORM
+        return self.probability * peak + (1 - self.probability) * UNIFORM
 
 
 def _body_axis(cameras: CameraPath, body: BodyTrack, points: PosedPoints) -> _Axis | None:

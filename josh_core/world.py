@@ -57,17 +57,17 @@ def floor_from_people(
     for i, (track, p) in enumerate(zip(tracks, points, strict=True)):
         scene_from_cam = cameras.world_from_cam[track.frames]
         xyz = transform(scene_from_cam, p.contacts)  # [n,C,3]
-        chance = _foot_chance(contacts[i]) if contacts is not None else _lowest_feet(xyz, gravity.up)
-        hit = chance > 0.5
+        probability = _foot_probability(contacts[i]) if contacts is not None else _lowest_feet(xyz, gravity.up)
+        hit = probability > 0.5
         feet.append(xyz[hit])
         rays.append((xyz - scene_from_cam[:, None, :3, 3])[hit])
         # Errors of one fit are alike for about a third of a second: count that as one observation.
         independent = max(len(track.frames) / 10.0, 1.0)
-        weight.append(chance[hit] * independent / max(hit.sum(), 1))
+        weight.append(probability[hit] * independent / max(hit.sum(), 1))
     return _fit_plane(np.concatenate(feet), np.concatenate(rays), np.concatenate(weight), gravity)
 
 
-def _foot_chance(c: Contacts) -> Float:
+def _foot_probability(c: Contacts) -> Float:
     """Contact probability [n,C] with everything but the feet at zero."""
     is_foot = np.array([is_part(name, FEET) for name in c.names])
     return c.probability * is_foot
@@ -123,7 +123,7 @@ def metric_scale(
         return 1.0, "height", 0.0
     touching = [np.zeros(0)]
     for track, p, c in zip(tracks, points, contacts, strict=True):
-        feet = _foot_chance(c)
+        feet = _foot_probability(c)
         by_floor = _floor_depth(cameras, floor, track, p)
         by_map = _map_depth(scene, size, track, p)
         depth = np.where(np.isfinite(by_map), by_map, by_floor)

@@ -10,7 +10,7 @@ from josh_core.bodyfit.observations import NEAREST, Observations
 from josh_core.geometry import interpolate_rotations, rotvec_to_rotmat
 from josh_core.types import Float
 
-LIMBS = (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist"))
+LIMB_CHAINS = (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist"))
 ANCHORS = [LANDMARKS.index(f"{s}_{x}") for s in ("left", "right") for x in ("shoulder", "hip", "knee")]
 
 
@@ -24,7 +24,7 @@ def initial_pose(fit_body: FitBody, obs: Observations) -> Pose:
         _torso(_joints_of(rest, "left"), _joints_of(rest, "right"))
     )
     for side in ("left", "right"):
-        for names in LIMBS:
+        for names in LIMB_CHAINS:
             a, b, c = (JOINTS.index(f"{side}_{n}") for n in names)
             p, q, r = (obs.guess[:, LANDMARKS.index(f"{side}_{n}")] for n in names)
             body = rotations[:, 0]

@@ -31,7 +31,7 @@ SHORTEST = 0.1  # s, contacts and gaps shorter than this are noise
 
 
 @dataclass(frozen=True)
-class View:
+class FilmedScene:
     """What the image motion is read from."""
 
     clip: Clip
@@ -46,7 +46,7 @@ class View:
 
 
 def find_contacts(
-    view: View, bodies: tuple[BodyTrack, ...], body: BodyModel, metres: float | None, progress: Progress
+    view: FilmedScene, bodies: tuple[BodyTrack, ...], body: BodyModel, metres: float | None, progress: Progress
 ) -> tuple[Contacts, ...]:
     """Contact probabilities of every person, in the order of `bodies`; needs no floor and no scene depth.
 
@@ -71,7 +71,7 @@ def find_contacts(
 
 
 def _speeds_against_background(
-    view: View, bodies: tuple[BodyTrack, ...], points: list[PosedPoints], progress: Progress
+    view: FilmedScene, bodies: tuple[BodyTrack, ...], points: list[PosedPoints], progress: Progress
 ) -> list[Float]:
     """Speed [n,C] in m/s across the line of sight of each contact point against the background beside it."""
     clip, people, cameras = view.clip, view.people, view.cameras
@@ -136,7 +136,7 @@ class Motion:
         return q[:, :2] / q[:, 2:] - px
 
 
-def _background_motion(view: View, t: int, flow: Float, mask: Bool) -> Motion:
+def _background_motion(view: FilmedScene, t: int, flow: Float, mask: Bool) -> Motion:
     if view.cameras.kind == "moving":
         return Motion(view.clip.width, None, flow, mask)
     scale = flow.shape[1] / view.clip.width

@@ -11,8 +11,7 @@ from josh_core.types import Float, UInt8
 
 # BlazePose's landmarks, by index.
 SHOULDERS, HIPS = (11, 12), (23, 24)
-FEET = (27, 28, 29, 30, 31, 32)  # ankles, heels, toes
-LIMBS = (11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)  # shoulders to wrists, hips to ankles
+LIMB_LANDMARKS = (11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)  # shoulders to wrists, hips to ankles
 MIRROR = (0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, *(i + 1 if i % 2 else i - 1 for i in range(11, 33)))
 BINS = (6, 6, 6)  # of a Lab colour histogram
 
@@ -68,7 +67,7 @@ def size_of(landmarks_px: Float) -> float:
 
 def score_of(landmarks_px: Float, visibility: Float, mask: Mask, label_scale: float) -> float:
     """How sure a sighting is: visibility of the limbs, and how many of them lie on the mask."""
-    limbs = list(LIMBS)
+    limbs = list(LIMB_LANDMARKS)
     on_mask = mask.at(landmarks_px[limbs] * label_scale) > 0.4
     weight = visibility[limbs] + 1e-6
     return float(np.sqrt(visibility[limbs].mean() * (weight * on_mask).sum() / weight.sum()))
@@ -130,7 +129,7 @@ def landmark_distance(a: Float, b: Float) -> float:
 
     Left and right may be exchanged: the network sometimes takes a back for a front.
     """
-    limbs = list(LIMBS)
+    limbs = list(LIMB_LANDMARKS)
     ways = [np.median(np.linalg.norm(a[limbs] - b[order][limbs], axis=-1)) for order in (np.arange(33), list(MIRROR))]
     return float(min(ways) / min(size_of(a), size_of(b)))
 
@@ -144,7 +143,7 @@ def same_body(a: Detection, b: Detection, label_scale: float) -> bool:
 
 def covered(a: Detection, b: Detection, label_scale: float) -> float:
     """Share of the limbs of `a`, by visibility, that lies on the mask of `b`."""
-    limbs = list(LIMBS)
+    limbs = list(LIMB_LANDMARKS)
     weight = a.visibility[limbs] + 0.05
     return float((weight * (b.mask.at(a.landmarks_px[limbs] * label_scale) > 0.5)).sum() / weight.sum())
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from josh_core.body.names import FOOT_LANDMARKS
 from josh_core.settings import Settings
 from josh_core.tracking.detection import (
-    FEET,
     HIPS,
-    LIMBS,
+    LIMB_LANDMARKS,
     MIRROR,
     SHOULDERS,
     Mask,
@@ -100,7 +100,7 @@ def _cast_by(shadow: Float, owner: Float) -> bool:
     """Whether a skeleton [33,2] touches the feet of another and leans otherwise."""
     axes = [p[list(HIPS)].mean(0) - p[list(SHOULDERS)].mean(0) for p in (shadow, owner)]
     cosine = axes[0] @ axes[1] / max(np.linalg.norm(axes[0]) * np.linalg.norm(axes[1]), 1e-6)
-    gap = np.linalg.norm(shadow[:, None] - owner[list(FEET)], axis=-1).min()
+    gap = np.linalg.norm(shadow[:, None] - owner[list(FOOT_LANDMARKS)], axis=-1).min()
     return bool(cosine < np.cos(np.radians(TILT)) and gap < TOUCH * size_of(owner))
 
 
@@ -168,7 +168,7 @@ def _between(trail: Trail, frame: int, times: Float) -> tuple[Float, Float, Floa
 
 def _same_sides(a: Float, b: Float) -> Int:
     """Order of the landmarks of `b` [33,2] in which left and right are on the same sides as in `a`."""
-    limbs, mirror = list(LIMBS), np.array(MIRROR)
+    limbs, mirror = list(LIMB_LANDMARKS), np.array(MIRROR)
     b = b - np.median(b - a, axis=0)
     ways = [np.linalg.norm(a[limbs] - b[order][limbs], axis=-1).sum() for order in (np.arange(33), mirror)]
     return np.arange(33) if ways[0] <= ways[1] else mirror

@@ -12,11 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from josh_core.body.names import FOOT_LANDMARKS
 from josh_core.errors import ClipError
 from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.tracking.detect_frame import MARGIN, SURE, Frame, clarity, search
-from josh_core.tracking.detection import FEET, Detection, Mask, colour_distance, same_body, with_mask
+from josh_core.tracking.detection import Detection, Mask, colour_distance, same_body, with_mask
 from josh_core.tracking.finish import finish
 from josh_core.tracking.landmarker import Landmarker, Square
 from josh_core.tracking.masks import Claim, divide, in_shade, painted
@@ -190,7 +191,7 @@ def _others(frame: Frame, person: Expectation, others: Iterable[tuple[Float, Mas
     nearer: list[Mask] = []
     farther: list[Mask] = []
     for landmarks, mask in others:
-        in_front = landmarks[list(FEET), 1].max() > person.landmarks[list(FEET), 1].max()
+        in_front = landmarks[list(FOOT_LANDMARKS), 1].max() > person.landmarks[list(FOOT_LANDMARKS), 1].max()
         (nearer if in_front else farther).append(mask)
     behind = frame.covering(farther)
     if behind is not None:

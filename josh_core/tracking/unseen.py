@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from josh_core.tracking.detection import FEET
+from josh_core.body.names import FOOT_LANDMARKS
 from josh_core.types import Clip, People, Track
 
 MOSTLY = 0.8  # share of a person's frames
@@ -25,6 +25,6 @@ def unseen_notes(people: People, clip: Clip) -> tuple[str, ...]:
 
 def _feet_outside(track: Track, clip: Clip) -> float:
     """Share of the frames in which no landmark of a foot lies in the picture."""
-    px = track.landmarks_px[:, list(FEET)]
+    px = track.landmarks_px[:, list(FOOT_LANDMARKS)]
     inside = np.all((px >= 0) & (px < np.array([clip.width, clip.height])), axis=-1)  # [n,6]
     return float(np.mean(~np.any(inside, axis=1)))
