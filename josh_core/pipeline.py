@@ -22,7 +22,7 @@ from josh_core.evidence import Evidence, evidence_of
 from josh_core.export.bundle import save_bundle
 from josh_core.export.glb import glb_bytes
 from josh_core.metrics.quality import measure
-from josh_core.metrics.seen import feet_seen_pct, match_cover_pct
+from josh_core.metrics.seen import feet_seen_pct, match_cover_pct, pace_notes
 from josh_core.networks.weights import LICENCES, choose_tier
 from josh_core.progress import Progress
 from josh_core.scene import reconstruct_scene, undistort_clip
@@ -128,10 +128,11 @@ def _finish(r: Reconstruction, e: Evidence, settings: Settings, progress: Progre
     }
     beyond = 100 * lens_error(cameras, e.clip)
     sigmas = {key: float(np.hypot(r.quality[key], beyond)) for key in ("scale_sigma_pct", "focal_sigma_pct")}
+    quality = {**measure(r, e.body, e.people), **seen, **r.quality, **sigmas}
     return replace(
         r,
-        quality={**measure(r, e.body, e.people), **seen, **r.quality, **sigmas},
-        notes=(*r.notes, *lens_notes(focal, cameras, e.clip, given)),
+        quality=quality,
+        notes=(*r.notes, *lens_notes(focal, cameras, e.clip, given), *pace_notes(quality)),
         stages=tuple(progress.seconds.items()),
         settings=settings.to_dict(),
         versions=_versions(),

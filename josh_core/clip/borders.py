@@ -26,6 +26,10 @@ JUDGED = 200  # px: in smaller pictures the blocks of the compression make lines
 SMOOTH = 0.5  # correlation of neighbouring columns from which a picture is smooth enough to judge
 APART, BELOW = 0.12, 0.2  # correlation of two columns across the line, at most: itself, and over that beside it
 
+# A step over that beside it (1.6 in seven clips without a line), the correlation that goes with it, its size in the
+# weakest quarter of the height over the mean, and its spread along the line.
+STEP, STEP_APART, STEP_PART, STEP_UNEVEN = 3.0, 0.4, 0.3, 0.4
+
 
 def find_borders(frames: Sequence[UInt8]) -> tuple[int, int, int, int]:
     """Left, top, right, bottom (px, half open) of the picture within its borders, from frames [h,w,3]."""
@@ -80,7 +84,26 @@ def _has_line(gray: Float) -> bool:
         around = np.percentile(beside, 25)
         if around > SMOOTH and likeness[at] < min(APART, BELOW * around):
             return True
+        if around > SMOOTH and likeness[at] < STEP_APART * around and _is_step(gray, at):
+            return True
     return False
+
+
+def _is_step(gray: Float, at: int) -> bool:
+    """Whether the columns beside `at` differ far more than any nearby, from top to bottom.
+
+    So does a plain wall beside a meadow, in every quarter of the height and unevenly along it; the edge of a door is
+    as even as its two sides.
+    """
+    columns = [c for c in (*range(at - 16, at - 4), at, *range(at + 5, at + 17)) if 0 < c < gray.shape[2] - 1]
+    steps = np.stack([gray[:, :, c + 1] - gray[:, :, c - 1] for c in columns], -1)  # [n,h,c]
+    here = columns.index(at)
+    quarters = np.stack([np.abs(q).mean((0, 1)) for q in np.array_split(steps, 4, axis=1)])  # [4,c]
+    sizes = quarters.mean(0)
+    across, beside = sizes[here], np.delete(sizes, here).max()
+    everywhere = bool((quarters[:, here] > STEP_PART * across).all())
+    uneven = float(steps[..., here].std(1).mean()) > STEP_UNEVEN * across
+    return bool(across > STEP * max(beside, 1.0)) and everywhere and uneven
 
 
 def _likeness(gray: Float) -> Float:

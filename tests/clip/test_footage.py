@@ -125,3 +125,18 @@ def test_two_films_in_one_picture_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ClipError, match="two films"):
         load_clip(encode(tmp_path / "split.mp4", both), Settings())
     assert not is_split(left)
+
+
+def test_a_plain_wall_beside_a_garden_is_split_and_a_shadow_is_not() -> None:
+    wall = [np.full((SIZE[1], SIZE[0], 3), 190, np.uint8) for _ in range(6)]
+    for t, frame in enumerate(wall):
+        frame[:, :, :] += (np.linspace(0, 30, SIZE[1])[:, None, None]).astype(np.uint8)
+        cv2.circle(frame, (360 + 3 * t, 150), 40, (180, 30, 60), -1)
+    half = SIZE[0] // 2
+    garden = [cv2.blur(f, (5, 5)) for f in smooth(15, 6, 0.3)]
+    both = [np.concatenate([a[:, :half], b[:, half:]], axis=1) for a, b in zip(garden, wall, strict=True)]
+    assert is_split(both)
+    shadow = [frame.copy() for frame in garden]
+    for frame in shadow:
+        frame[:, :half] = frame[:, :half] // 2
+    assert not is_split(shadow) and not is_split(garden)
