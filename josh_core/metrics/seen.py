@@ -11,7 +11,7 @@ from josh_core.types import Bool, CameraPath, Clip, Float, Matches, People, Trac
 
 CELLS = 8  # cells along each side of the image in which matches are counted
 FREE = 0.5  # share of a cell that people and overlays leave free, in half of the keyframes, for it to count
-RUNNING = 3.0  # m/s: whoever walks goes at 0.8 to 2 m/s, and from about 2.2 people run (Bramble, Lieberman 2004)
+RUNNING = 3.0  # m/s: whoever walks goes at 0.8 to 2 m/s, and from about 2.5 people run (Bramble, Lieberman 2004)
 SIDES = ((27, 29, 31), (28, 30, 32))  # BlazePose's ankle, heel and toe of the left and of the right foot
 
 
@@ -51,12 +51,12 @@ def match_cover_pct(matches: Matches, cameras: CameraPath, people: People, clip:
 
 
 def pace_notes(quality: Mapping[str, Any]) -> tuple[str, ...]:
-    """A sentence where people are faster than people walk: a clip that is sped up cannot be told from one of runners."""
+    """A sentence where people are faster than people walk: runners, or a clip that is sped up."""
     speeds = [person["speed_m_s"] for person in quality["people"] if person["speed_m_s"] is not None]
     if not speeds or max(speeds) < RUNNING:
         return ()
     who = f"Person {1 + int(np.argmax(speeds))}" if len(speeds) > 1 else "The person"
     return (
-        f"{who} moves at {max(speeds):.1f} m/s, faster than people walk: if nobody runs, rides or skates here, the clip "
-        "is sped up (a time lapse?), and speeds and contacts are wrong. Give it at the speed at which it was filmed.",
+        f"{who} moves at {max(speeds):.1f} m/s, faster than people walk: if nobody runs, rides or skates here, the "
+        "clip is sped up (a time lapse?), and speeds and contacts are wrong. Give it at the speed of life.",
     )

@@ -99,8 +99,8 @@ def lens_notes(focal: float, cameras: CameraPath, clip: Clip, given: bool) -> tu
         )
     if error := lens_error(cameras, clip):
         notes.append(
-            "The lens seems to bend straight lines strongly, more than the lens model follows: the place and the camera's way "
-            f"may be off by {100 * error:.0f} %. Film with the camera's linear setting instead of its wide one."
+            "The lens seems to bend straight lines strongly, more than the lens model follows: the place and the "
+            f"camera's way may be off by {100 * error:.0f} %. Film with the linear setting, not the wide one."
         )
     return tuple(notes)
 

@@ -24,7 +24,8 @@ from josh_core.types import Clip, Float, Int, People, Track, UInt8
 
 GHOST_SECONDS = 0.5  # a shorter trail is no person
 GHOST_SCORE = 0.6  # nor is one of a lower mean score
-GHOST_SHAKE = 0.035  # nor one whose torso shakes by more than this, in sizes of the person, and more than it moves
+GHOST_SHAKE = 0.035  # nor one whose torso shakes by more than this, in sizes of the person, and more than it moves;
+FALL = 9.81 / 1.7  # sizes/s^2 of a person: who jumps or lands is as fast, which shows where frames are far apart
 SURE_SCORE, SURE_SECONDS, SURE_SHARE = 0.8, 1.0, 0.9  # who is seen so surely, so long and so steadily is no ghost
 TILT = 45.0  # degrees from which a shadow lies otherwise than its owner
 TOUCH = 0.2  # distance of a shadow from its owner's feet, in sizes of the owner
@@ -58,10 +59,10 @@ def _is_person(trail: Trail, times: Float) -> bool:
         return False
     # A camera that jolts shakes everybody in the image: it must not make ghosts of those who are seen all the time.
     sure = float(np.mean(scores)) >= SURE_SCORE and share >= SURE_SHARE
-    return (sure and lifetime(frames, times) >= SURE_SECONDS) or not _shakes(trail)
+    return (sure and lifetime(frames, times) >= SURE_SECONDS) or not _shakes(trail, times)
 
 
-def _shakes(trail: Trail) -> bool:
+def _shakes(trail: Trail, times: Float) -> bool:
     """Whether the torso jumps to and fro from frame to frame, as chance finds do."""
     triples = [f for f in trail.seen if f - 1 in trail.seen and f + 1 in trail.seen]
     if len(triples) < 3:
@@ -71,7 +72,8 @@ def _shakes(trail: Trail) -> bool:
     before, now, after = (np.stack([trail.seen[f + s].landmarks_px[torso] for f in triples]) / size for s in (-1, 0, 1))
     shake = np.median(np.linalg.norm(before - 2 * now + after, axis=-1).mean(1))
     move = np.median(np.linalg.norm(after - now, axis=-1).mean(1))
-    return bool(shake > GHOST_SHAKE and shake > move)
+    step = float(np.median(np.diff(times)))
+    return bool(shake > GHOST_SHAKE + FALL * step**2 and shake > move)
 
 
 def _without_doubles(trails: Sequence[Trail], label_scale: float) -> list[Trail]:

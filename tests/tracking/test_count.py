@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from josh_core.settings import Settings
-from josh_core.tracking.count import guess_people
+from josh_core.tracking.count import guess_people, settled
 
 CLIP = Path(__file__).parents[1] / "data" / "juggle_short.mp4"
 
@@ -29,6 +29,12 @@ def first_pictures(count: int) -> list[np.ndarray]:
     pictures = [capture.read()[1] for _ in range(count)]
     capture.release()
     return pictures
+
+
+def test_a_chance_find_in_one_frame_adds_nobody() -> None:
+    assert settled([1, 2, 1]) == 1  # a tree beside a juggler
+    assert settled([4, 3, 3]) == 3 and settled([2, 2, 3]) == 2
+    assert settled([0, 0, 1]) == 1 and settled([0, 0, 0]) == 0 == settled([])
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from josh_core.clip.load import load_clip
@@ -30,6 +32,27 @@ def test_who_is_seen_all_the_time_is_kept_though_the_camera_jolts() -> None:
     assert _is_person(jolting(0.95), times)
     assert not _is_person(jolting(0.65), times)  # unsure and jumping: a chance find
     assert not _is_person(jolting(0.95, 15), times)  # too short to be trusted
+
+
+def test_who_jumps_at_ten_frames_a_second_is_no_ghost() -> None:
+    """Up and down between frames a tenth of a second apart: a body does that, a chance find jumps farther."""
+
+    def hopping(way: float) -> Trail:
+        trail = jolting(0.7, 12)
+        for t, d in trail.seen.items():
+            px = d.landmarks_px + [-20 * (t % 2), way * (t % 2)]
+            trail.seen[t] = replace(d, landmarks_px=px)
+        return trail
+
+    slow, fast = np.arange(12) / 10, np.arange(40) / 30
+    assert _is_person(hopping(8.0), slow)
+    assert not _is_person(hopping(20.0), slow)
+    assert not _is_person(replace_frames(hopping(8.0), 36), fast)
+
+
+def replace_frames(trail: Trail, count: int) -> Trail:
+    """The trail's first two sightings in turn."""
+    return Trail(0, {t: trail.seen[t % 2] for t in range(count)}, trail.colours)
 
 
 def test_feet_outside_the_picture_are_said() -> None:
