@@ -44,7 +44,7 @@ from josh_core.metrics.verdicts import short
 from josh_core.modes import ASSUMED_SIGMA
 from josh_core.progress import Progress
 from josh_core.settings import Settings
-from josh_core.types import Reconstruction
+from josh_core.types import Reconstruction, Scale
 from josh_core.world import assumed_scale
 from tests.synthetic import make_scene
 from tests.synthetic.given import evidence_of, truth_of
@@ -115,7 +115,7 @@ def reconstruct(evidence: Evidence, variant: Variant) -> Reconstruction:
     settings = Settings(mode="refine").with_options(**{flag: False for flag in variant.off})
     if not settings.use_contact_scene:
         scale = assumed_scale(evidence.scene.cameras, evidence.floor)
-        evidence = replace(evidence, scale=(scale, "assumed", ASSUMED_SIGMA))
+        evidence = replace(evidence, scale=Scale(scale, "assumed", ASSUMED_SIGMA))
     return modes.refined(evidence, settings, Progress())
 
 

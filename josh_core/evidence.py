@@ -10,7 +10,7 @@ from josh_core.contact.detect import FilmedScene, find_contacts
 from josh_core.gravity import Gravity, find_gravity
 from josh_core.progress import Progress
 from josh_core.scene import fit_floor
-from josh_core.types import BodyTrack, CameraPath, Clip, Contacts, Floor, People, ScaleSource, Scene
+from josh_core.types import BodyTrack, CameraPath, Clip, Contacts, Floor, People, Scale, Scene
 from josh_core.world import standing_scale
 
 
@@ -29,7 +29,7 @@ class Evidence:
     body: BodyModel
     tier: str = "embedded"
     depth_tied: bool = True  # the keyframes' depths share one scale
-    scale: tuple[float, ScaleSource, float] | None = None  # where a network has said the scale already
+    scale: Scale | None = None  # where a network has said the scale already
     licences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     fast: Evidence | None = None  # of mode fast where a network of its own has looked at the clip (hub tier)

@@ -27,6 +27,7 @@ from josh_core.types import (
     PersonMotion,
     PointCloud,
     Reconstruction,
+    Scale,
     ScaleSource,
     Scene,
 )
@@ -52,7 +53,7 @@ def baseline(e: Evidence) -> Reconstruction:
     if cameras.kind != "moving":
         floor, source = world.floor_from_people(cameras, e.bodies, e.points, None, e.gravity), "height"
     sigma = ASSUMED_SIGMA if source == "assumed" else _size_sigma(e)
-    scale = (world.assumed_scale(cameras, floor), source, sigma)
+    scale = Scale(world.assumed_scale(cameras, floor), source, sigma)
     placed = _placed(e, e.scene, e.bodies, floor, scale)
     return _reconstruction(e, placed, "baseline", _people(e, placed))
 
@@ -97,8 +98,8 @@ def _place_by_contact(e: Evidence) -> Placed:
     if cameras.kind != "moving":
         floor = world.floor_from_people(cameras, e.bodies, e.points, e.contacts, e.gravity)
     size = (e.clip.width, e.clip.height)
-    value, source, sigma = e.scale or world.metric_scale(e.scene, size, floor, e.bodies, e.points, e.contacts)
-    scale = (value, source, float(np.hypot(sigma, _size_sigma(e))))
+    scale = e.scale or world.metric_scale(e.scene, size, floor, e.bodies, e.points, e.contacts)
+    scale = replace(scale, sigma=float(np.hypot(scale.sigma, _size_sigma(e))))
     return _placed(e, e.scene, e.bodies, floor, scale)
 
 
@@ -107,13 +108,13 @@ def _placed(
     scene: Scene,
     bodies: tuple[BodyTrack, ...],
     floor: Floor | None,
-    scale: tuple[float, ScaleSource, float],
+    scale: Scale,
 ) -> Placed:
     """Everything in the metric world whose +Y is gravity and whose y = 0 is the ground under the first stance."""
     gravity = e.gravity.with_ground(floor, independent=scene.cameras.kind == "moving")
     stance = None
     if bodies:
-        first = bodies[0].transl[:1] * [1.0, 1.0, scene.cameras.focal / bodies[0].focal] / scale[0]
+        first = bodies[0].transl[:1] * [1.0, 1.0, scene.cameras.focal / bodies[0].focal] / scale.metres
         stance = transform(scene.cameras.world_from_cam[bodies[0].frames[:1]], first[:, None])[0, 0]
     frame = world.world_frame(scene.cameras, gravity.up, floor, scale, stance)
     return Placed(scene, bodies, floor, frame, gravity)
@@ -132,7 +133,7 @@ def _place_result(e: Evidence, start: Placed, result: JointResult) -> Placed:
     floor = result.floor
     if floor is None and start.floor is not None:
         floor = replace(start.floor, offset=start.floor.offset * result.scale)
-    scale = (1.0, result.scale_source, max(result.scale_sigma, _size_sigma(e)))
+    scale = Scale(1.0, result.scale_source, max(result.scale_sigma, _size_sigma(e)))
     return _placed(e, replace(e.scene, cameras=result.cameras, depths=metric), result.bodies, floor, scale)
 
 

@@ -144,6 +144,15 @@ class Scene:
 
 
 @dataclass(frozen=True)
+class Scale:
+    """How large the CameraPath's world is, and what says so."""
+
+    metres: float  # m per unit of the CameraPath's world
+    source: ScaleSource
+    sigma: float  # relative standard deviation
+
+
+@dataclass(frozen=True)
 class Floor:
     """A plane in the CameraPath's world: points p with normal . p + offset = 0, normal pointing up."""
 

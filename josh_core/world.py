@@ -17,7 +17,7 @@ from josh_core.body.names import FEET, is_part
 from josh_core.body.posing import PosedPoints
 from josh_core.geometry import intrinsics, project, rigid, rotation_between, rotmat_to_rotvec, transform
 from josh_core.gravity import GROUND_SIGMA, Gravity
-from josh_core.types import BodyTrack, CameraPath, Contacts, Float, Floor, PersonMotion, ScaleSource, Scene
+from josh_core.types import BodyTrack, CameraPath, Contacts, Float, Floor, PersonMotion, Scale, ScaleSource, Scene
 
 ASSUMED_CAMERA_HEIGHT = 1.6  # m over the floor, what the assembly line has to guess (baseline)
 
@@ -110,17 +110,17 @@ def metric_scale(
     tracks: tuple[BodyTrack, ...],
     points: list[PosedPoints],
     contacts: tuple[Contacts, ...],
-) -> tuple[float, ScaleSource, float]:
+) -> Scale:
     """Metres per unit of the scene: the median over contact points of body depth over scene depth.
 
     size: (width, height) of the frame in px. Scene depth is that of the dense map at the nearest confident pixel
     beside the contact point, or of the fitted floor under it. Where nothing touches, the lowest point of each body is
-    taken to stand on the floor, and the result says "height". Returns (scale, source, relative sigma).
+    taken to stand on the floor, and the result says "height".
     Raises nothing: without any floor or depth the scale is 1 and "assumed".
     """
     cameras = scene.cameras
     if cameras.kind != "moving":
-        return 1.0, "height", 0.0
+        return Scale(1.0, "height", 0.0)
     touching = [np.zeros(0)]
     for track, p, c in zip(tracks, points, contacts, strict=True):
         feet = _foot_probability(c)
@@ -130,12 +130,13 @@ def metric_scale(
         ratio = p.contacts[..., 2] / depth
         touching.append(ratio[(np.maximum(feet, c.probability * np.isfinite(by_map)) > 0.6) & np.isfinite(ratio)])
     standing = _standing_ratios(cameras, floor, tracks, points)
-    for ratios, source in ((np.concatenate(touching), "contact"), (standing, "height")):
+    found: tuple[tuple[Float, ScaleSource], ...] = ((np.concatenate(touching), "contact"), (standing, "height"))
+    for ratios, source in found:
         if len(ratios) >= 8:
             middle = float(np.median(ratios))
             spread = float(np.median(np.abs(ratios / middle - 1))) * 1.48
-            return middle, source, spread / np.sqrt(max(len(ratios) / 30, 1))  # type: ignore[return-value]
-    return 1.0, "assumed", 0.5
+            return Scale(middle, source, spread / float(np.sqrt(max(len(ratios) / 30, 1))))
+    return Scale(1.0, "assumed", 0.5)
 
 
 def standing_scale(
@@ -222,7 +223,7 @@ def world_frame(
     cameras: CameraPath,
     up: Float,
     floor: Floor | None,
-    scale: tuple[float, ScaleSource, float],
+    scale: Scale,
     stance: Float | None = None,
 ) -> WorldFrame:
     """The world of DESIGN section 4: +Y along `up`, y = 0 on the ground, origin below camera 0, which looks to -Z.
@@ -231,7 +232,6 @@ def world_frame(
     first person at first), or the first camera's centre. Without a floor the origin lies ASSUMED_CAMERA_HEIGHT below
     the first camera.
     """
-    metres, source, sigma = scale
     level = rotation_between(up, np.array([0.0, 1.0, 0.0]))
     first = cameras.world_from_cam[0]
     ahead = level @ first[:3, 2]
@@ -240,12 +240,13 @@ def world_frame(
     turn = np.arctan2(ahead[0], -ahead[2])  # heading angle from -Z
     c, s = np.cos(turn), np.sin(turn)
     rotation = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]) @ level
-    centre = metres * rotation @ first[:3, 3]
+    centre = scale.metres * rotation @ first[:3, 3]
     ground = centre[1] - ASSUMED_CAMERA_HEIGHT
     if floor is not None:
         over = first[:3, 3] if stance is None else stance
-        ground = metres * float(over @ up - (over @ floor.normal + floor.offset) / (floor.normal @ up))
-    return WorldFrame(metres, rotation, np.array([-centre[0], -ground, -centre[2]]), source, sigma)
+        ground = scale.metres * float(over @ up - (over @ floor.normal + floor.offset) / (floor.normal @ up))
+    origin = np.array([-centre[0], -ground, -centre[2]])
+    return WorldFrame(scale.metres, rotation, origin, scale.source, scale.sigma)
 
 
 def person_in_world(track: BodyTrack, world_from_cam: Float, contact: Float, body: BodyModel) -> PersonMotion:

@@ -11,7 +11,7 @@ from josh_core.body.names import FEET, is_part
 from josh_core.body.posing import pose_points
 from josh_core.geometry import invert, rigid, rotation_angle, rotvec_to_rotmat, transform
 from josh_core.gravity import find_gravity
-from josh_core.types import BodyTrack, CameraPath, Contacts, DepthMaps, Floor, Matches, Scene
+from josh_core.types import BodyTrack, CameraPath, Contacts, DepthMaps, Floor, Matches, Scale, Scene
 
 SIZE = (640, 480)
 FOCAL = 600.0
@@ -100,7 +100,7 @@ def test_world_frame_follows_the_conventions():
     scene = path(shrunk, "moving", twist)
     normal = twist[:3, :3] @ [0, 1, 0]
     floor = Floor(normal, -float(normal @ twist[:3, 3]), 1.0)
-    frame = world.world_frame(scene, normal, floor, (2.5, "contact", 0.01))
+    frame = world.world_frame(scene, normal, floor, Scale(2.5, "contact", 0.01))
     back = frame.cameras(scene.world_from_cam)
     assert np.allclose(back, cameras, atol=1e-6)
     assert np.allclose(back[0, [0, 2], 3], 0) and back[0, 1, 3] == pytest.approx(1.5)
@@ -108,7 +108,7 @@ def test_world_frame_follows_the_conventions():
 
 def test_a_camera_looking_straight_down_has_a_heading():
     down = rigid(np.diag([1.0, -1.0, -1.0]) @ rotvec_to_rotmat(np.array([-np.pi / 2, 0, 0])), np.array([0, 2.0, 0]))
-    frame = world.world_frame(path(down[None]), np.array([0, 1.0, 0]), None, (1.0, "assumed", 0.5))
+    frame = world.world_frame(path(down[None]), np.array([0, 1.0, 0]), None, Scale(1.0, "assumed", 0.5))
     assert np.isfinite(frame.rotation).all()
     assert rotation_angle(frame.rotation @ frame.rotation.T) == pytest.approx(0, abs=1e-9)
 
@@ -124,7 +124,7 @@ def test_scale_is_body_depth_over_scene_depth(body, touching, source):
     contacts = feet_contacts(body, 20)
     if not touching:
         contacts = Contacts(np.zeros_like(contacts.probability), contacts.names)
-    scale, said, sigma = world.metric_scale(
+    scale = world.metric_scale(
         Scene(path(shrunk, "moving"), empty, maps),
         SIZE,
         Floor(np.array([0, 1.0, 0]), 0.0, 1.0),
@@ -132,9 +132,9 @@ def test_scale_is_body_depth_over_scene_depth(body, touching, source):
         [pose_points(track, body)],
         (contacts,),
     )
-    assert said == source
-    assert scale == pytest.approx(2.5, rel=0.02)
-    assert 0 <= sigma < 0.1
+    assert scale.source == source
+    assert scale.metres == pytest.approx(2.5, rel=0.02)
+    assert 0 <= scale.sigma < 0.1
 
 
 def test_without_floor_and_depth_the_scale_is_assumed(body):
@@ -145,7 +145,7 @@ def test_without_floor_and_depth_the_scale_is_assumed(body):
     scene = Scene(path(cameras, "moving"), empty, maps)
     points = [pose_points(track, body)]
     said = world.metric_scale(scene, SIZE, None, (track,), points, (feet_contacts(body, 20),))
-    assert said[:2] == (1.0, "assumed")
+    assert (said.metres, said.source) == (1.0, "assumed")
 
 
 def test_transform_of_frame_matches_its_matrices():

@@ -14,7 +14,7 @@ from josh_core.networks.weights import JOSH3R, LICENCES, MAST3R, Weight, find
 from josh_core.progress import Progress
 from josh_core.scene import undistort_clip
 from josh_core.settings import Settings
-from josh_core.types import Clip, People
+from josh_core.types import Clip, People, Scale
 
 SCALE_SIGMA = 0.1  # relative: how far JOSH3R's metres may be off
 
@@ -55,7 +55,7 @@ def _by_josh3r(clip: Clip, people: People, body: BodyModel, settings: Settings, 
     scene, bodies = reconstruct_josh3r(clip, people, body, network, settings, progress)
     evidence = _signed(evidence_of(clip, people, scene, bodies, body, progress), JOSH3R, str(network.source))
     note = "JOSH3R tells the metric scale from how people look."
-    return replace(evidence, depth_tied=False, scale=(1.0, "height", SCALE_SIGMA), notes=(*evidence.notes, note))
+    return replace(evidence, depth_tied=False, scale=Scale(1.0, "height", SCALE_SIGMA), notes=(*evidence.notes, note))
 
 
 def _signed(evidence: Evidence, weight: Weight, source: str) -> Evidence:
