@@ -17,7 +17,7 @@ import numpy as np
 from josh_core.clip.load import load_clip
 from josh_core.geometry import umeyama
 from josh_core.progress import Progress
-from josh_core.scene import point_cloud, reconstruct_scene, undistort_clip
+from josh_core.scene import point_cloud, reconstruct_scene
 from josh_core.settings import Settings
 from josh_core.tracking.tracker import find_people
 from josh_core.types import Float, Scene
@@ -30,9 +30,8 @@ def main(clip_path: Path, truth_path: Path | None) -> None:
     settings, progress = Settings(), Progress()
     clip = load_clip(clip_path, settings)
     people = find_people(clip, settings, Progress())
-    scene = reconstruct_scene(clip, people, settings, progress)
+    scene, straight_clip, straight_people = reconstruct_scene(clip, people, settings, progress)
     cameras = scene.cameras
-    straight_clip, straight_people = undistort_clip(clip, people, cameras)
     cloud = point_cloud(straight_clip, straight_people, scene)[0]
     print(f"{clip_path.name}: {cameras.kind}, {cameras.registered.mean():.0%} of {len(clip)} frames registered")
     print(f"focal {cameras.focal:.1f} px +- {cameras.focal_sigma:.2%}, distortion {cameras.distortion:.3f}")

@@ -46,8 +46,9 @@ def evidence_of(
     gravity = find_gravity(scene.cameras, bodies, points)
     floor = fit_floor(scene, people, clip) if scene.cameras.kind == "moving" else None
     metres = standing_scale(scene, floor, bodies, points)
+    view = FilmedScene(clip, people, scene.cameras, gravity.up)
     with progress.stage("contacts"):
-        contacts = find_contacts(FilmedScene(clip, people, scene.cameras, gravity.up), bodies, body, metres, progress)
+        contacts = find_contacts(view, bodies, points, tuple(body.contact_names), metres, progress)
     notes = scene_notes(scene.cameras)
     return Evidence(clip, people, scene, bodies, points, contacts, floor, gravity, body, notes=notes)
 

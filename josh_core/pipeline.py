@@ -25,7 +25,7 @@ from josh_core.metrics.quality import measure
 from josh_core.metrics.seen import feet_seen_pct, match_cover_pct, pace_notes
 from josh_core.networks.weights import LICENCES, choose_tier
 from josh_core.progress import Progress
-from josh_core.scene import reconstruct_scene, undistort_clip
+from josh_core.scene import reconstruct_scene
 from josh_core.scene.lens import lens_error, lens_notes, lens_numbers
 from josh_core.scene.zoom import zoom_notes
 from josh_core.settings import MODES, Settings
@@ -61,9 +61,8 @@ def gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
 
         return gather_hub(clip, people, body, settings, progress, choice.reason)
     with progress.stage("cameras"):
-        scene = reconstruct_scene(clip, people, settings, progress)
+        scene, clip, people = reconstruct_scene(clip, people, settings, progress)
         clip = replace(clip, notes=(*clip.notes, *zoom_notes(scene.cameras)))
-        clip, people = undistort_clip(clip, people, scene.cameras)
     with progress.stage("bodies"):
         observed = observe_people(people, scene.cameras, clip, settings.height_m)
         said = estimate_people(people, observed, scene.cameras, clip.times, body) if settings.use_student else ()

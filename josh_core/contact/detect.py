@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from josh_core.body.model import BodyModel
 from josh_core.body.names import FEET, LIMBS, SEAT, is_part
-from josh_core.body.posing import PosedPoints, pose_points
+from josh_core.body.posing import PosedPoints
 from josh_core.contact.stance import stance_odds
 from josh_core.geometry import intrinsics, project
 from josh_core.progress import Progress
@@ -46,27 +45,32 @@ class FilmedScene:
 
 
 def find_contacts(
-    view: FilmedScene, bodies: tuple[BodyTrack, ...], body: BodyModel, metres: float | None, progress: Progress
+    view: FilmedScene,
+    bodies: tuple[BodyTrack, ...],
+    points: list[PosedPoints],
+    names: tuple[str, ...],
+    metres: float | None,
+    progress: Progress,
 ) -> tuple[Contacts, ...]:
     """Contact probabilities of every person, in the order of `bodies`; needs no floor and no scene depth.
 
+    points: those of each body, as pose_points gives them; names: [C] of the contact points.
     metres: m per unit of the CameraPath's world, roughly; where it is known, feet are judged by their bodies too.
     """
     clip, cameras = view.clip, view.cameras
-    points = [pose_points(b, body) for b in bodies]
     speeds = _speeds_against_background(view, bodies, points, progress)
     dt = float(np.median(np.diff(clip.times)))
     out = []
     for b, p, speed in zip(bodies, points, speeds, strict=True):
         up_cam = cameras.world_from_cam[b.frames, :3, :3].swapaxes(1, 2) @ view.up  # [n,3]
-        probability = _probability(p, up_cam, speed, body.contact_names, dt)
+        probability = _probability(p, up_cam, speed, names, dt)
         if metres is not None:
-            feet = np.array([is_part(name, FEET) for name in body.contact_names])
+            feet = np.array([is_part(name, FEET) for name in names])
             odds = stance_odds(cameras, metres, clip.times, b, p)
             probability = np.where(feet, _sigmoid(_logit(probability) + odds), probability)
-        resting = [not is_part(name, FEET + LIMBS) for name in body.contact_names]
+        resting = [not is_part(name, FEET + LIMBS) for name in names]
         shortest = np.where(resting, SEAT_SECONDS, SHORTEST) / dt
-        out.append(Contacts(_split_runs(probability, b.frames, shortest), tuple(body.contact_names)))
+        out.append(Contacts(_split_runs(probability, b.frames, shortest), names))
     return tuple(out)
 
 

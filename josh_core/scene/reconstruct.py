@@ -16,11 +16,11 @@ from josh_core.settings import Settings
 from josh_core.types import Clip, People, Scene
 
 
-def reconstruct_scene(clip: Clip, people: People, settings: Settings, progress: Progress) -> Scene:
+def reconstruct_scene(clip: Clip, people: People, settings: Settings, progress: Progress) -> tuple[Scene, Clip, People]:
     """Cameras, matches and depth of a clip, in the scene's own world (first camera, some scale).
 
-    The result is that of a lens without distortion: where `cameras.distortion` is not 0, everything that
-    follows must work on undistort_clip(clip, people, cameras).
+    The scene is that of a lens without distortion. Everything that follows must work on the clip and the people that are
+    returned with it: the same as given, or where `cameras.distortion` is not 0 as that lens would show them.
     """
     with progress.stage("tracks"):
         tracks = link(follow(clip, people, progress), progress)
@@ -29,11 +29,11 @@ def reconstruct_scene(clip: Clip, people: People, settings: Settings, progress: 
         matches = keyframe_matches(tracks, solution, settings.seed)
     with progress.stage("depth"):
         cameras = solution.path
-        if cameras.kind != "moving":
-            return Scene(cameras, matches, empty_depths(cameras, clip))
         clip, people = undistort_clip(clip, people, cameras)
+        if cameras.kind != "moving":
+            return Scene(cameras, matches, empty_depths(cameras, clip)), clip, people
         scene = Scene(cameras, matches, estimate_depths(clip, people, cameras, solution.points, progress))
         floor = fit_floor(scene, people, clip)
-        if floor is None:
-            return scene
-        return replace(scene, depths=fill_floor(scene.depths, cameras, clip, people, floor))
+        if floor is not None:
+            scene = replace(scene, depths=fill_floor(scene.depths, cameras, clip, people, floor))
+        return scene, clip, people
