@@ -33,7 +33,7 @@ def offer(desk: Desk) -> None:
     """Add the endpoint to the gr.Blocks under construction."""
     take = [
         gr.File(label="clip", visible=False),
-        gr.Radio(list(MODES), value="fast", label="mode", visible=False),
+        gr.Radio(list(MODES), value=Settings().mode, label="mode", visible=False),
         gr.Number(0, label="start", visible=False),
         gr.Number(FIRST_WINDOW, label="seconds", visible=False),
         gr.Number(None, label="people", visible=False),
@@ -44,7 +44,7 @@ def offer(desk: Desk) -> None:
 
     async def reconstruct(  # noqa: PLR0913, PLR0917  the arguments are the API
         clip: str,
-        mode: str = "fast",
+        mode: str = Settings().mode,  # as on the page and the command line
         start: float = 0.0,
         seconds: float | None = FIRST_WINDOW,
         people: float | None = None,

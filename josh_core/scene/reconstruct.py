@@ -19,8 +19,8 @@ from josh_core.types import Clip, People, Scene
 def reconstruct_scene(clip: Clip, people: People, settings: Settings, progress: Progress) -> tuple[Scene, Clip, People]:
     """Cameras, matches and depth of a clip, in the scene's own world (first camera, some scale).
 
-    The scene is that of a lens without distortion. Everything that follows must work on the clip and the people that are
-    returned with it: the same as given, or where `cameras.distortion` is not 0 as that lens would show them.
+    The scene is that of a lens without distortion. Everything that follows must work on the clip and the people that
+    are returned with it: the same as given, or where `cameras.distortion` is not 0 as that lens would show them.
     """
     with progress.stage("tracks"):
         tracks = link(follow(clip, people, progress), progress)
