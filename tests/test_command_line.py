@@ -138,10 +138,19 @@ def test_a_stored_result_is_exported(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert not (out / "scene.ply").exists() and (out / "overlay.mp4").read_bytes() == b"video"  # made by the run
     assert main(["export", str(run), "side-by-side", "--mode", "fast", "--out", str(out)]) == 0
     assert (out / "side_by_side.mp4").stat().st_size > 1000
-    assert main(["export", str(run), "trc", "chan", "dataset", "--out", str(out)]) == 0
+    assert main(["export", str(run), "trc", "chan", "bvh-unreal", "usdz", "dataset", "--out", str(out)]) == 0
     assert (out / "people" / "person_1.trc").is_file() and (out / "camera" / "camera.chan").is_file()
+    assert "ROOT pelvis" in (out / "people" / "person_1_unreal.bvh").read_text() and (out / "result.usdz").is_file()
     assert len(zipfile.ZipFile(out / "dataset.zip").namelist()) == 2 * 6 + 6  # images, masks, what describes them
-    assert names(out) == {"people", "camera", "result.glb", "overlay.mp4", "side_by_side.mp4", "dataset.zip"}
+    assert names(out) == {
+        "people",
+        "camera",
+        "result.glb",
+        "overlay.mp4",
+        "side_by_side.mp4",
+        "dataset.zip",
+        "result.usdz",
+    }
     capsys.readouterr()
     assert main(["export"]) == 0 and "colmap" in capsys.readouterr().out
     assert main(["export", str(run), "fbx"]) == 2 and "'fbx' is no format" in capsys.readouterr().err

@@ -29,6 +29,13 @@ MIXAMO = tuple(
     )
 )  # fmt: skip
 
+# The same under the names of Unreal's mannequin.
+UNREAL = (
+    "pelvis", "thigh_l", "thigh_r", "spine_01", "calf_l", "calf_r", "spine_02", "foot_l", "foot_r", "spine_03",
+    "ball_l", "ball_r", "neck_01", "clavicle_l", "clavicle_r", "head", "upperarm_l", "upperarm_r", "lowerarm_l",
+    "lowerarm_r", "hand_l", "hand_r", "middle_01_l", "middle_01_r",
+)  # fmt: skip
+
 
 def save_bvh(
     result: Reconstruction,
@@ -44,8 +51,8 @@ def save_bvh(
     not seen the motion is interpolated, or held before the first and after the last frame. Offsets and positions are
     metres in the result's world, angles are degrees.
 
-    names: of the 24 joints in SMPL's order, JOINTS or MIXAMO. t_pose: a T-pose comes first, by which tools retarget,
-    and frame k of the clip is frame k + 1 of the file.
+    names: of the 24 joints in SMPL's order: JOINTS, MIXAMO or UNREAL. t_pose: a T-pose comes first, by which tools
+    retarget, and frame k of the clip is frame k + 1 of the file.
     """
     rig = rig_of(body, person.betas)
     rest = rig.joints

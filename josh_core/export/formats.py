@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from josh_core.body.model import BodyModel
+from josh_core.body.names import JOINTS
 from josh_core.errors import ResultError, SettingsError
-from josh_core.export.bvh import MIXAMO, save_bvh
+from josh_core.export.bvh import MIXAMO, UNREAL, save_bvh
 from josh_core.export.cameras import save_chan, save_colmap, save_opencv, save_transforms
 from josh_core.export.glb import glb_bytes
 from josh_core.export.ply import save_ply
@@ -25,6 +26,8 @@ from josh_core.types import Reconstruction
 
 _BLENDER_SCRIPT = Path(__file__).with_name("blender_import.py")
 
+_Write = Callable[[Reconstruction, BodyModel, Path], None]
+
 
 @dataclass(frozen=True)
 class Format:
@@ -33,24 +36,18 @@ class Format:
     name: str  # for the command line
     files: str  # what is written, relative to the folder
     what: str  # for whom or what, in one line
-    write: Callable[[Reconstruction, BodyModel, Path], None]  # into an existing folder
+    write: _Write  # into an existing folder
     usual: bool = True  # whether a run writes it by itself
 
 
-def _bvh(result: Reconstruction, body: BodyModel, folder: Path) -> None:
-    for k, person in enumerate(result.people):
-        save_bvh(result, body, person, _made(folder / "people") / f"person_{k}.bvh")
+def _bvh(ending: str = "", names: Sequence[str] = JOINTS, t_pose: bool = False) -> _Write:
+    """Writes people/person_K{ending}.bvh with joints of these names."""
 
+    def write(result: Reconstruction, body: BodyModel, folder: Path) -> None:
+        for k, person in enumerate(result.people):
+            save_bvh(result, body, person, _made(folder / "people") / f"person_{k}{ending}.bvh", names, t_pose)
 
-def _bvh_t_pose(result: Reconstruction, body: BodyModel, folder: Path) -> None:
-    for k, person in enumerate(result.people):
-        save_bvh(result, body, person, _made(folder / "people") / f"person_{k}_tpose.bvh", t_pose=True)
-
-
-def _mixamo(result: Reconstruction, body: BodyModel, folder: Path) -> None:
-    for k, person in enumerate(result.people):
-        path = _made(folder / "people") / f"person_{k}_mixamo.bvh"
-        save_bvh(result, body, person, path, MIXAMO, t_pose=True)
+    return write
 
 
 def _smpl(result: Reconstruction, _: BodyModel, folder: Path) -> None:
@@ -99,18 +96,25 @@ FORMATS = (
         lambda result, body, folder: save_usd(result, body, folder / "result.usda"),
         usual=False,
     ),
-    Format("bvh", "people/person_K.bvh", "skeleton and motion for animation tools", _bvh),
+    Format("bvh", "people/person_K.bvh", "skeleton and motion for animation tools", _bvh()),
     Format(
         "bvh-mixamo",
         "people/person_K_mixamo.bvh",
         "the same under Mixamo's joint names, a T-pose first, for retargeting",
-        _mixamo,
+        _bvh("_mixamo", MIXAMO, t_pose=True),
     ),
     Format(
         "bvh-tpose",
         "people/person_K_tpose.bvh",
         "the same under SMPL's joint names, a T-pose first",
-        _bvh_t_pose,
+        _bvh("_tpose", t_pose=True),
+        usual=False,
+    ),
+    Format(
+        "bvh-unreal",
+        "people/person_K_unreal.bvh",
+        "the same under the joint names of Unreal's mannequin, a T-pose first",
+        _bvh("_unreal", UNREAL, t_pose=True),
         usual=False,
     ),
     Format("smpl", "people/person_K_smpl.npz", "SMPL parameters under AMASS's names", _smpl),
