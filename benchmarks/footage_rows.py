@@ -85,13 +85,14 @@ X264 = ("-c:v", "libx264", "-crf", "20", "-pix_fmt", "yuv420p", "-an")
 JUGGLE, THREE = ("-t", "3", "-i", "{juggle}"), (lasts(3.0 - 1 / 24), shape(16 / 9))
 SAME = "fps=24,settb=1/24,setsar=1"
 TWO = ("-t", "3", "-i", "{juggle}", "-t", "1.6", "-i", "{beam_pan}")
+CROPPED = f"crop=540:304,scale=960:540,{SAME}"
 PORTRAIT = f"scale=-2:540,pad=960:540:(ow-iw)/2,{SAME}"
 MARKS = "drawbox=20:20:90:6:white:fill,drawbox=20:34:60:6:white:fill,drawbox=20:48:80:6:white:fill"
 MARKS += ",drawbox=24:20:5:40:white:fill,drawbox=60:20:5:40:white:fill,drawbox=90:20:5:40:white:fill"
 
 
-def _faded(how: str) -> tuple[str, ...]:
-    film = f"[0:v]scale=960:540,{SAME}[a];[1:v]{PORTRAIT}[b];[a][b]xfade=transition={how}:duration=0.6:offset=2.2"
+def _faded(how: str, fit: str = PORTRAIT) -> tuple[str, ...]:
+    film = f"[0:v]scale=960:540,{SAME}[a];[1:v]{fit}[b];[a][b]xfade=transition={how}:duration=0.6:offset=2.2"
     return (*TWO, "-filter_complex", film, *X264)
 
 
@@ -144,7 +145,9 @@ READ = (
     ),
     Row("dissolve", "dissolve.mp4", _faded("fade"), (says("change of scene"), lasts(2.1, 0.35))),
     Row("slide", "slide.mp4", _faded("slideleft"), (says("change of scene"), lasts(2.1, 0.35))),
-    Row("wipe", "wipe.mp4", _faded("wiperight"), (says("change of scene"), lasts(2.1, 0.35))),
+    Row("wipe", "wipe.mp4", _faded("wiperight", CROPPED), (says("change of scene"), lasts(2.1, 0.35))),
+    Row("soft wipe", "soft.mp4", _faded("smoothleft", CROPPED), (says("change of scene"), lasts(2.1, 0.5))),
+    Row("iris", "iris.mp4", _faded("circleopen", CROPPED), (says("change of scene"), lasts(2.1, 0.5))),
     Row("fade through black", "black.mp4", _faded("fadeblack"), (says("change of scene"), lasts(2.1, 0.4))),
     Row(
         "hard cut",

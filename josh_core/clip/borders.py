@@ -28,7 +28,7 @@ APART, BELOW = 0.12, 0.2  # correlation of two columns across the line, at most:
 
 # A step over that beside it (1.6 in seven clips without a line), the correlation that goes with it, its size in the
 # weakest quarter of the height over the mean, and its spread along the line.
-STEP, STEP_APART, STEP_PART, STEP_UNEVEN = 3.0, 0.4, 0.3, 0.4
+STEP, STEP_APART, STEP_PART, STEP_UNEVEN = 3.0, 0.4, 0.3, 0.2
 
 
 def find_borders(frames: Sequence[UInt8]) -> tuple[int, int, int, int]:
@@ -80,13 +80,19 @@ def _has_line(gray: Float) -> bool:
     for place in PLACES:
         near = np.arange(width)[np.abs(np.arange(width) / width - place) < OFF_PLACE]
         at = int(near[likeness[near].argmin()])
-        beside = np.concatenate([likeness[max(0, at - 16) : max(0, at - 4)], likeness[at + 5 : at + 17]])
-        around = np.percentile(beside, 25)
-        if around > SMOOTH and likeness[at] < min(APART, BELOW * around):
+        sides = likeness[max(0, at - 16) : max(0, at - 4)], likeness[at + 5 : at + 17]
+        around = max(float(np.percentile(side, 25)) for side in sides)  # one of the two may be gravel or leaves
+        if around > SMOOTH and likeness[at] < min(APART, BELOW * around) and _is_uneven(gray, at):
             return True
         if around > SMOOTH and likeness[at] < STEP_APART * around and _is_step(gray, at):
             return True
     return False
+
+
+def _is_uneven(gray: Float, at: int) -> bool:
+    """Whether the step across the line varies along it: that of a horizon or the edge of a door does not."""
+    step = gray[:, :, at + 1] - gray[:, :, at - 1]
+    return bool(step.std(1).mean() > STEP_UNEVEN * np.abs(step).mean())
 
 
 def _is_step(gray: Float, at: int) -> bool:
@@ -102,8 +108,7 @@ def _is_step(gray: Float, at: int) -> bool:
     sizes = quarters.mean(0)
     across, beside = sizes[here], np.delete(sizes, here).max()
     everywhere = bool((quarters[:, here] > STEP_PART * across).all())
-    uneven = float(steps[..., here].std(1).mean()) > STEP_UNEVEN * across
-    return bool(across > STEP * max(beside, 1.0)) and everywhere and uneven
+    return bool(across > STEP * max(beside, 1.0)) and everywhere and _is_uneven(gray, at)
 
 
 def _likeness(gray: Float) -> Float:

@@ -1,4 +1,4 @@
-"""Gradual changes from one shot to the next: dissolves, fades through a blank picture, slides and wipes.
+"""Gradual changes from one shot to the next: dissolves, fades through a blank picture, slides, wipes.
 
 A dissolve is a mixture of the pictures before and after it, which no camera motion is; a slide or wipe has a line that
 crosses the picture from edge to edge. Both only count where the pictures before and after share no feature.
@@ -22,6 +22,8 @@ BETWEEN = 3  # frames that are neither the one nor the other picture, at least: 
 BLANK = 6.0  # levels, standard deviation of a picture that shows nothing
 FADE_SECONDS = 1.0  # s, longest fade on either side of a blank picture
 LINE, STANDS_OUT = 14.0, 1.4  # levels across a wipe's line, at least, and over the clearest lines of its picture
+AWRY, STRAIGHT = 0.15, 0.75  # of a place's change: how far it strays; share of the places that go straight, at least
+ENDS = 0.1  # share of the whole change before and after which people who move are as much
 CROSSING_SECONDS = (0.25, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5)  # that a line takes from edge to edge
 
 
@@ -29,6 +31,7 @@ def find_transitions(thumbs: Sequence[UInt8], times: Float) -> list[tuple[int, i
     """Frames [first, end) that belong to no shot, from small BGR pictures [h,w,3] at times [T] s."""
     tiny = np.stack([cv2.resize(t, TINY, interpolation=cv2.INTER_AREA) for t in thumbs]).astype(np.float32)
     found = [*_dissolves(thumbs, tiny, times), *_blanks(tiny, times), *_wipes(thumbs, times)]
+    found += [r for r in _replacements(thumbs, tiny, times) if not any(r[0] < b and a < r[1] for a, b in found)]
     shows = tiny.std((1, 2)).max(-1) >= BLANK
     apart = []
     for first, end in _merged(found):
@@ -69,6 +72,37 @@ def _dissolves(thumbs: Sequence[UInt8], tiny: Float, times: Float) -> list[tuple
             shows = min(tiny[k].std((0, 1)).max() for k in (first - 1, min(end, len(tiny) - 1))) >= BLANK
             if shows and not alike(thumbs[first - 1], thumbs[min(end, len(thumbs) - 1)]):
                 found.append((first, end))
+    return found
+
+
+def _replacements(thumbs: Sequence[UInt8], tiny: Float, times: Float) -> list[tuple[int, int]]:
+    """Stretches in which place after place of the picture goes from one scene over to another: soft wipes, irises.
+
+    Every place changes once, straight from its old colour to its new one; under a camera that turns it does not.
+    """
+    found: list[tuple[int, int]] = []
+    flat = tiny.reshape(len(tiny), -1, 3)
+    frame = float(np.median(np.diff(times)))
+    for seconds in WINDOWS[:2]:
+        for i in range(0, len(times), max(1, round(seconds / 8 / frame))):
+            j = int(np.searchsorted(times, times[i] + seconds))
+            if j >= len(times) or j - i < BETWEEN + 2 or any(first <= i < end for first, end in found):
+                continue
+            change = flat[j] - flat[i]  # [c,3]
+            size = np.linalg.norm(change, axis=-1)
+            changed = size > 3 * LEVELS
+            if changed.mean() < WHOLE:
+                continue
+            share = np.einsum("tck,ck->tc", (flat[i : j + 1] - flat[i])[:, changed], change[changed])
+            share = share / size[changed] ** 2
+            straight = (share.min(0) > -AWRY) & (share.max(0) < 1 + AWRY)
+            straight &= (share - np.maximum.accumulate(share, 0)).min(0) > -AWRY
+            if straight.mean() > STRAIGHT and not alike(thumbs[i], thumbs[j]):
+                going = np.flatnonzero(np.abs(share.clip(0, 1).mean(1) - 0.5) < 0.5 - ENDS)
+                if len(going) < BETWEEN:
+                    continue  # a cut, which shots.py finds
+                margin = len(going) // 4
+                found.append((max(i + int(going[0]) - margin, 0), min(i + int(going[-1]) + 1 + margin, len(times))))
     return found
 
 

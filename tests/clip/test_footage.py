@@ -94,6 +94,19 @@ def test_a_wipe_is_found() -> None:
     assert 12 <= first <= 17 and 28 <= end <= 33
 
 
+def test_an_iris_that_opens_on_another_scene_is_found() -> None:
+    a, b = smooth(16, 60, 0.3), [np.clip(f.astype(int) + 60, 0, 255).astype(np.uint8) for f in smooth(17, 60, 0.3)]
+    y, x = np.mgrid[: SIZE[1], : SIZE[0]]
+    radius = np.hypot(x - SIZE[0] / 2, y - SIZE[1] / 2)
+    frames = list(a[:22])
+    for i in range(15):
+        frames.append(np.where((radius < (i + 1) / 15 * radius.max())[..., None], b[i], a[22 + i]))
+    frames += b[15:40]
+    thumbs = [cv2.resize(f, (256, 144), interpolation=cv2.INTER_AREA) for f in frames]
+    ((first, end),) = find_transitions(thumbs, np.arange(len(thumbs)) / 30)
+    assert 14 <= first <= 26 and 32 <= end <= 45
+
+
 @pytest.mark.parametrize("speed", [0.5, 3.0, 12.0])
 def test_a_camera_that_pans_makes_no_transition(speed: float) -> None:
     thumbs = [cv2.resize(f, (256, 144), interpolation=cv2.INTER_AREA) for f in smooth(11, 60, speed)]
@@ -140,3 +153,12 @@ def test_a_plain_wall_beside_a_garden_is_split_and_a_shadow_is_not() -> None:
     for frame in shadow:
         frame[:, :half] = frame[:, :half] // 2
     assert not is_split(shadow) and not is_split(garden)
+
+
+def test_a_level_horizon_is_no_split() -> None:
+    """Sky over a sea on a tripod, the line straight and just in the middle."""
+    frames = smooth(18, 6, 0.5)
+    for frame in frames:
+        frame[: SIZE[1] // 2] = np.clip(170 + (frame[: SIZE[1] // 2] * 0.15), 0, 255)
+        frame[SIZE[1] // 2 :] = frame[SIZE[1] // 2 :] * 0.2
+    assert not is_split(frames)
