@@ -227,9 +227,10 @@ def test_matches_in_a_corner_cover_little() -> None:
 
 
 def test_who_is_faster_than_people_walk_is_said() -> None:
-    def said(*speeds: float | None) -> tuple[str, ...]:
-        return pace_notes({"people": [{"speed_m_s": s} for s in speeds]})
+    def said(*speeds: float | None, jitter: float = 8.0) -> tuple[str, ...]:
+        return pace_notes({"people": [{"speed_m_s": s, "jitter": jitter} for s in speeds]})
 
     assert said() == said(None) == said(1.4, 2.0) == ()
     (note,) = said(1.2, 4.7)
     assert note.startswith("Person 2 moves at 4.7 m/s") and "sped up" in note
+    assert said(2.1, jitter=67.0) and not said(0.3, jitter=67.0)  # hasty steps; somebody badly seen who stands
