@@ -24,6 +24,7 @@ PLACES = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4)  # where editors put the line betwe
 OFF_PLACE = 0.012  # of the side, how far the line may lie from there
 JUDGED = 200  # px: in smaller pictures the blocks of the compression make lines of their own
 SMOOTH = 0.5  # correlation of neighbouring columns from which a picture is smooth enough to judge
+PARTS, MOST_ALIKE = 8, 2  # of the line, and how many of them may look alike on both sides
 APART, BELOW = 0.12, 0.2  # correlation of two columns across the line, at most: itself, and over that beside it
 
 # A step over that beside it (1.6 in seven clips without a line), the correlation that goes with it, its size in the
@@ -82,11 +83,18 @@ def _has_line(gray: Float) -> bool:
         at = int(near[likeness[near].argmin()])
         sides = likeness[max(0, at - 16) : max(0, at - 4)], likeness[at + 5 : at + 17]
         around = max(float(np.percentile(side, 25)) for side in sides)  # one of the two may be gravel or leaves
-        if around > SMOOTH and likeness[at] < min(APART, BELOW * around) and _is_uneven(gray, at):
+        if around > SMOOTH and likeness[at] < min(APART, BELOW * around) and _runs_through(gray, at):
             return True
         if around > SMOOTH and likeness[at] < STEP_APART * around and _is_step(gray, at):
             return True
     return False
+
+
+def _runs_through(gray: Float, at: int) -> bool:
+    """Whether the columns beside `at` are unlike from end to end, which those beside a post or a window are not."""
+    parts = np.array_split(gray[:, :, at - 1 : at + 2], PARTS, axis=1)
+    alike = sum(bool(_likeness(part)[1] > SMOOTH) for part in parts)
+    return alike <= MOST_ALIKE and _is_uneven(gray, at)
 
 
 def _is_uneven(gray: Float, at: int) -> bool:

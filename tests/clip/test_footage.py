@@ -140,6 +140,18 @@ def test_two_films_in_one_picture_are_refused(tmp_path: Path) -> None:
     assert not is_split(left)
 
 
+def test_an_edge_over_half_of_a_still_picture_is_no_split() -> None:
+    """Something dark beside something bright on a wall, over a floor that goes on: one picture."""
+    rng = np.random.default_rng(0)
+    here, there = (cv2.GaussianBlur(rng.uniform(0, 255, (270, 480)), (0, 0), 3) for _ in range(2))
+    here, there = (np.clip((x - x.mean()) / x.std() * 40 + 120, 0, 255) for x in (here, there))
+    edge, split = here.copy(), here.copy()
+    edge[:150, 120:] = 240 - here[:150, 120:]
+    split[:, 120:] = there[:, 120:]
+    colour = [np.repeat(picture.astype(np.uint8)[..., None], 3, 2) for picture in (edge, split)]
+    assert [is_split([frame] * 6) for frame in colour] == [False, True]
+
+
 def test_a_plain_wall_beside_a_garden_is_split_and_a_shadow_is_not() -> None:
     wall = [np.full((SIZE[1], SIZE[0], 3), 190, np.uint8) for _ in range(6)]
     for t, frame in enumerate(wall):

@@ -1,0 +1,35 @@
+"""Inverse kinematics of two bones in a plane, for legs that have to reach their feet."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from josh_core.types import Float
+
+
+def two_bones(rest: Float, start: Float, end: Float, front: Float) -> tuple[Float, Float]:
+    """World rotations [T,3,3] of the upper and the lower bone that reach from `start` to `end` [T,3] m.
+
+    rest: [3,3] m, the first, middle and last joint of the rest pose, whose front is +z; front: [T,3] whereto the
+    middle joint bends. An end that is out of reach is reached for with a straight limb.
+    """
+    upper, lower = rest[1] - rest[0], rest[2] - rest[1]
+    a, b = np.linalg.norm(upper), np.linalg.norm(lower)
+    way = end - start
+    d = np.linalg.norm(way, axis=1)
+    along = (a**2 - b**2 + d**2) / (2 * d)  # law of cosines
+    out = np.sqrt(np.maximum(a**2 - along**2, 0))
+    axes = _axes(way, front)
+    knee = start + along[:, None] * axes[..., 0] + out[:, None] * axes[..., 1]
+    ahead, rest_ahead = axes[..., 1], np.array([[0.0, 0.0, 1.0]])
+    first = _axes(knee - start, ahead) @ _axes(upper[None], rest_ahead).swapaxes(1, 2)
+    second = _axes(end - knee, ahead) @ _axes(lower[None], rest_ahead).swapaxes(1, 2)
+    return first, second
+
+
+def _axes(along: Float, towards: Float) -> Float:
+    """Right-handed axes [N,3,3] (columns): `along`, then the part of `towards` across it."""
+    a = along / np.linalg.norm(along, axis=-1, keepdims=True)
+    b = towards - a * (a * towards).sum(-1, keepdims=True)
+    b = b / np.linalg.norm(b, axis=-1, keepdims=True)
+    return np.stack([a, b, np.cross(a, b)], -1)
