@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from benchmarks.rendered.courses import STANCE, UNDER, Course, footprints
 from benchmarks.rendered.feet import FootPath, Shoe, foot_path
 from benchmarks.rendered.looks import Person, posed_joints, skin
+from josh_core.body.two_bones import two_bones
 from josh_core.geometry import rotmat_to_rotvec, rotvec_to_rotmat
 from josh_core.types import Bool, Float
 
@@ -190,28 +191,12 @@ def _with_legs(person: Person, root: Float, turns: Float, feet: list[FootPath]) 
         start = root + turns[:, 0] @ (rest[hip] - rest[0])
         outward = foot.heading + 0.1 * side
         front = turns[:, 0, :, 2] + np.stack([np.sin(outward), 0 * outward, np.cos(outward)], 1)
-        thigh, shin = _two_bones(rest[[hip, knee, ankle]], start, foot.ankle, front)
+        thigh, shin = two_bones(rest[[hip, knee, ankle]], start, foot.ankle, front)
         rotations[:, hip] = turns[:, 0].swapaxes(1, 2) @ thigh
         rotations[:, knee] = thigh.swapaxes(1, 2) @ shin
         rotations[:, ankle] = shin.swapaxes(1, 2) @ foot.turn
         rotations[:, ball] = _about(0, -foot.toes)
     return rotations
-
-
-def _two_bones(rest: Float, start: Float, end: Float, front: Float) -> tuple[Float, Float]:
-    """World rotations [T,3,3] of thigh and shin from hip `start` to ankle `end` [T,3], the knee bending to `front`."""
-    upper, lower = rest[1] - rest[0], rest[2] - rest[1]
-    a, b = np.linalg.norm(upper), np.linalg.norm(lower)
-    way = end - start
-    d = np.linalg.norm(way, axis=1)
-    along = (a**2 - b**2 + d**2) / (2 * d)  # law of cosines
-    out = np.sqrt(np.maximum(a**2 - along**2, 0))
-    axes = _frames(way, front)
-    knee = start + along[:, None] * axes[..., 0] + out[:, None] * axes[..., 1]
-    ahead, rest_ahead = axes[..., 1], np.array([[0.0, 0.0, 1.0]])
-    thigh = _frames(knee - start, ahead) @ _frames(upper[None], rest_ahead).swapaxes(1, 2)
-    shin = _frames(end - knee, ahead) @ _frames(lower[None], rest_ahead).swapaxes(1, 2)
-    return thigh, shin
 
 
 def _finish(person: Person, rotations: Float, root: Float, feet: list[FootPath], frame: Float, seated: Bool) -> Motion:
@@ -263,14 +248,6 @@ def _carried(motion: Motion, carry: Callable[[Float], Float], times: Float) -> M
 
 def _at(foot: FootPath, frame: Float) -> FootPath:
     return FootPath(*(getattr(foot, name)[frame] for name in FootPath.__dataclass_fields__))
-
-
-def _frames(along: Float, towards: Float) -> Float:
-    """Right-handed axes [N,3,3] (columns): `along`, then the part of `towards` across it."""
-    a = along / np.linalg.norm(along, axis=-1, keepdims=True)
-    b = towards - a * (a * towards).sum(-1, keepdims=True)
-    b = b / np.linalg.norm(b, axis=-1, keepdims=True)
-    return np.stack([a, b, np.cross(a, b)], -1)
 
 
 def _about(axis: int, angle: Float) -> Float:

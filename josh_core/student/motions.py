@@ -15,7 +15,8 @@ from scipy.ndimage import gaussian_filter1d
 from josh_core.body import BodyModel
 from josh_core.bodyfit.pose_prior import PosePrior, pose_prior
 from josh_core.geometry import rotmat_to_rotvec, rotvec_to_rotmat
-from josh_core.student.parts import part_columns
+from josh_core.student.bends import bend, rest_legs
+from josh_core.student.parts import PARTS, part_columns
 from josh_core.types import Bool, Float
 
 FPS = 30.0
@@ -25,6 +26,7 @@ UPPER = np.array([3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23])
 ENDS = [10, 11, 22, 23]  # toes and fingers hardly turn
 # How often a clip is drawn: everyday motion more, acrobatics less (a choice, not a measurement).
 OFTEN = {"walk": 8.0, "run": 3.0, "crawl": 0.7, "backflip": 0.3, "cartwheel": 0.5, "roll": 0.5, "spin": 0.5}
+BENT = 0.15  # share of the motions in which somebody squats or sits (a choice)
 TEMPO = (0.6, 1.4)
 STILL = 0.25  # m/s, slower points may touch
 NEAR = 0.05  # m over the floor, lower points may touch
@@ -51,12 +53,15 @@ class _Source:
 
 def make_pool(body: BodyModel, count: int, frames: int, seed: int) -> Pool:
     """`count` motions of `frames` frames."""
-    rng, sources, prior = np.random.default_rng(seed), _sources(), pose_prior()
+    rng, sources, prior, rest = np.random.default_rng(seed), _sources(), pose_prior(), rest_legs(body)
     made = []
     for _ in range(count):
-        turned, pelvis = _vary(rng, sources, prior, frames)
+        if rng.random() < BENT:
+            way = _bent(rng, sources, prior, rest, frames)
+        else:
+            way = _vary(rng, sources, prior, frames)
         betas = rng.normal(size=10) * np.r_[1.0, np.full(9, 0.7)]
-        made.append(_ground(body, betas, turned, pelvis))
+        made.append(_ground(body, betas, *_turned_about(rng, prior, *way)))
     return Pool(*(np.stack(column) for column in zip(*made, strict=True)))
 
 
@@ -109,8 +114,18 @@ def _random_pose(rng: np.random.Generator, prior: PosePrior, n: int) -> Float:
     return rotvec_to_rotmat(vectors)
 
 
-def _vary(rng: np.random.Generator, sources: list[_Source], prior: PosePrior, n: int) -> tuple[Float, Float]:
-    """A varied motion: rotations [n,24,3,3] and pelvis [n,3] in leg lengths."""
+def _bent(
+    rng: np.random.Generator, sources: list[_Source], prior: PosePrior, rest: Float, n: int
+) -> tuple[Float, Float, Bool]:
+    """A squat or a seat under the upper body of another motion, or a free one; fields as of _vary."""
+    bent = bend(rng, rest, n)
+    other = _cut(rng, sources, n)[0] if rng.random() < 0.5 else _random_pose(rng, prior, n)
+    bent.turned[:, UPPER] = other[:, UPPER]
+    return bent.turned, bent.pelvis, bent.seated
+
+
+def _vary(rng: np.random.Generator, sources: list[_Source], prior: PosePrior, n: int) -> tuple[Float, Float, Bool]:
+    """A varied motion: rotations [n,24,3,3], pelvis [n,3] in leg lengths, and whether a seat carries [n]."""
     turned, pelvis = _cut(rng, sources, n)
     kind = rng.random()
     if kind < 0.15:  # the upper body of another motion
@@ -121,6 +136,14 @@ def _vary(rng: np.random.Generator, sources: list[_Source], prior: PosePrior, n:
         turned[:, 1:] = _random_pose(rng, prior, n)[:, 1:]
         turned[:, 0] = rotvec_to_rotmat(rng.normal(0, 0.35, 3) + 0.1 * smooth_noise(rng, n, (3,), 15))
         pelvis = np.tile(pelvis[:1], (n, 1))
+    return turned, pelvis, np.zeros(n, bool)
+
+
+def _turned_about(
+    rng: np.random.Generator, prior: PosePrior, turned: Float, pelvis: Float, seated: Bool
+) -> tuple[Float, Float, Bool]:
+    """The same motion with small errors in every joint, walked in another direction on a slight bend."""
+    n = len(turned)
     sigma = np.minimum(prior.sigma, 0.5)
     sigma[0] = [0.12, 0.12, 0.08]
     sigma[[7, 8]] *= 0.5  # feet lie flat more often than not
@@ -131,10 +154,10 @@ def _vary(rng: np.random.Generator, sources: list[_Source], prior: PosePrior, n:
     turned[:, 0] = about_y @ turned[:, 0]
     step = np.diff(pelvis, axis=0, prepend=pelvis[:1]) * [1, 0, 1]
     way = np.cumsum((about_y @ step[..., None])[..., 0], axis=0)
-    return turned, np.c_[way[:, 0], pelvis[:, 1], way[:, 2]]
+    return turned, np.c_[way[:, 0], pelvis[:, 1], way[:, 2]], seated
 
 
-def _ground(body: BodyModel, betas: Float, turned: Float, pelvis: Float) -> tuple[Float, ...]:
+def _ground(body: BodyModel, betas: Float, turned: Float, pelvis: Float, seated: Bool) -> tuple[Float, ...]:
     """The fields of Pool for one motion: the lowest point on the floor unless it flies, touching feet held still."""
     n = len(turned)
     with torch.no_grad():
@@ -157,6 +180,7 @@ def _ground(body: BodyModel, betas: Float, turned: Float, pelvis: Float) -> tupl
     lowest = np.stack([contacts[:, c, 1].min(1) for c in part_columns(body)], 1) + height[:, None]
     speed = np.linalg.norm(np.gradient(world, axis=0), axis=-1) * FPS
     touch = (speed < STILL) & (lowest < NEAR)
+    touch[:, PARTS.index("seat")] |= seated
     floats = (turned, transl, betas, joints + transl[:, None], landmarks + transl[:, None])
     return (*(x.astype(np.float32) for x in floats), touch)
 
