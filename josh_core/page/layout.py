@@ -9,7 +9,7 @@ import gradio as gr
 
 from josh_core.networks.weights import JOSH3R, MAST3R, choose_tier, find
 from josh_core.page.config import Config
-from josh_core.page.parts import asker, clip_input, gallery, part, plain, result_viewer, what
+from josh_core.page.parts import asker, clip_input, gallery, my_results, part, plain, result_viewer, what
 from josh_core.page.shown import MODES, Shown, viewer_value
 from josh_core.settings import Settings
 
@@ -46,6 +46,7 @@ class Layout:
         self.progress = plain(elem_id="j-progress")
         self.go = gr.Button("Run", variant="primary", size="lg", interactive=False, elem_id="j-run")
         self.stop = gr.Button("Cancel", size="lg", visible="hidden", elem_id="j-cancel")
+        self.mine = my_results()
         self.gallery = gallery(examples)
         what()
         self.options = [self.mode, self.people, self.height, self.view, self.static, self.tier]
@@ -59,6 +60,7 @@ class Layout:
             )
         self.notice = plain(elem_id="j-notice")
         self.origin, self.link_view = gr.Textbox(visible=False), gr.Textbox(visible=False)
+        self.own_key = gr.Textbox(visible=False)  # the delete key that this browser keeps of the run on show
 
     def _tabs(self, ask: Callable[[Any], dict[str, Any]]) -> None:
         with gr.Tabs():
@@ -73,8 +75,15 @@ class Layout:
             with gr.Tab("Details"):
                 self.details = plain(elem_id="j-details")
                 with gr.Accordion("Delete this result", open=False):
-                    self.delete_key = gr.Textbox(label="Delete key", info="Not needed in the tab that made the result.")
+                    self.delete_key = gr.Textbox(
+                        label="Delete key", info="Not needed in the browser that made the result."
+                    )
                     self.delete = gr.Button("Delete for good", size="sm", variant="stop", elem_id="j-delete")
+                    with gr.Row(visible="hidden", elem_id="j-sure") as self.sure:
+                        plain("<b>Really delete? Nobody can bring it back.</b>")
+                        self.delete_yes = gr.Button("Yes, delete", size="sm", variant="stop", elem_id="j-delete-yes")
+                        self.delete_no = gr.Button("No", size="sm", elem_id="j-delete-no")
+        self.deleting = [self.delete, self.sure]
         self.result = [self.viewer, self.query, self.share, self.link, self.notice]
         self.result += [self.quality, self.plots, self.film, self.files, self.details]
 

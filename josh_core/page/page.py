@@ -7,7 +7,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl
 
 import gradio as gr
 
@@ -19,10 +19,11 @@ from josh_core.page.files import files_list, film
 from josh_core.page.guard import Guard, Rules
 from josh_core.page.inputs import Upload, chosen_clip, wanted
 from josh_core.page.layout import Layout
+from josh_core.page.owner import Owner, own_result
 from josh_core.page.parts import head, part
 from josh_core.page.plots import plots
 from josh_core.page.preview import cost_card
-from josh_core.page.shown import Shown, clean_view, viewer_value
+from josh_core.page.shown import Shown, viewer_value
 from josh_core.serving.jobs import as_told
 
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
@@ -46,7 +47,7 @@ class Page:
     def _wire(self) -> None:
         ui = self.ui
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        running = [ui.progress, ui.go, ui.stop, ui.cost, *ui.result]
+        running = [ui.progress, ui.go, ui.stop, ui.cost, ui.mine, *ui.result]
         self.blocks.load(self.open_link, outputs=ui.result, concurrency_limit=None, **quiet)
         self.blocks.unload(self.leave)
         chosen = [ui.clip, ui.upload, ui.cost, ui.go]
@@ -56,14 +57,13 @@ class Page:
         costs = [ui.clip.select, *changed]
         gr.on(costs, self.show_cost, [ui.clip, ui.upload, *ui.options], ui.cost, **quiet)
         ui.gallery.select(self.open_example, outputs=ui.result, concurrency_limit=None, **quiet)
+        ui.viewer.select(self.open_named, outputs=ui.result, concurrency_limit=None, **quiet)
+        ui.mine.select(self.open_named, outputs=ui.result, concurrency_limit=None, **quiet)
         ui.go.click(self.run, [ui.clip, ui.upload, *ui.options], running, concurrency_limit=None, **quiet)
         ui.stop.click(self.cancel, outputs=ui.stop, concurrency_limit=None, **quiet)
-        told = [ui.query, ui.origin, ui.link_view]
-        js = "(query) => [query, location.origin + location.pathname, window.joshViewer?.link ?? '']"
-        ui.share.click(self.share_view, told, [ui.link, ui.notice], js=js, **quiet)
         wake = "() => document.querySelector('#j-film [data-ask]')?.click()"
         ui.film_tab.select(None, js=wake, **quiet)
-        ui.delete.click(self.delete_run, [ui.query, ui.delete_key], ui.result, **quiet)
+        Owner(self.desk, ui, self.nothing).wire(quiet)
 
     # ---- results -------------------------------------------------------------------------------------------------
 
@@ -107,9 +107,15 @@ class Page:
 
     def open_link(self, request: gr.Request) -> Iterator[Updates]:
         """What the page's address asks for, else the first example."""
-        query = dict(request.query_params)
+        yield from self._open(dict(request.query_params), caller_of(request).session)
+
+    def open_named(self, event: gr.EventData, request: gr.Request) -> Iterator[Updates]:
+        """What the address names after back or forward, or one of the visitor's own results."""
+        yield from self._open(dict(parse_qsl(str(getattr(event, "query", "")))), caller_of(request).session)
+
+    def _open(self, query: Mapping[str, str], session: str) -> Iterator[Updates]:
         try:
-            shown = self.desk.open(query, session_of(request)) or next(iter(self.desk.examples.values()), None)
+            shown = self.desk.open(query, session) or next(iter(self.desk.examples.values()), None)
             if shown is None:
                 yield self.nothing("Choose a clip on the left, and its people and place will appear here.")
             else:
@@ -125,35 +131,6 @@ class Page:
             yield from self.present(shown, {})
         except Exception as error:
             raise refusal(error) from None
-
-    def share_view(self, query: str, origin: str, view: str, request: gr.Request) -> Updates:
-        """Keep the run and make a link to it as it is seen now."""
-        session = session_of(request)
-        try:
-            shown = self.desk.open(dict(parse_qsl(str(query))), session)
-            if shown is None:
-                raise ClipError("There is nothing to share yet; open an example or run a clip.")
-            shown = self.desk.share(shown, session)
-            link = f"{origin}?{shown.query}&{urlencode(clean_view(dict(parse_qsl(str(view)))), safe=',')}"
-        except Exception as error:
-            raise refusal(error) from None
-        owned = self.desk.owned(session, shown)
-        said = [f"Only you can delete it, with this key: <code>{owned.delete_key}</code>"] if owned else []
-        return {
-            self.ui.link: gr.update(value=link, visible=True),
-            self.ui.notice: words.card(said) if said else "",
-        }
-
-    def delete_run(self, query: str, key: str, request: gr.Request) -> Updates:
-        """Remove a run for its owner."""
-        try:
-            shown = self.desk.open(dict(parse_qsl(str(query))))
-            if shown is None:
-                raise ClipError("There is nothing to delete.")
-            self.desk.delete(shown, session_of(request), str(key).strip())
-        except Exception as error:
-            raise refusal(error) from None
-        return self.nothing("The result is deleted.")
 
     # ---- clip and cost -------------------------------------------------------------------------------------------
 
@@ -184,7 +161,7 @@ class Page:
 
     def drop_upload(self, request: gr.Request) -> Updates:
         """The visitor wants another clip."""
-        visitor = self.desk.visitors.known(session_of(request))
+        visitor = self.desk.visitors.known(caller_of(request).session)
         if visitor is not None:
             visitor.chosen = None
         return {self.ui.upload: None, self.ui.cost: "", self.ui.go: gr.update(interactive=False)}
@@ -229,7 +206,8 @@ class Page:
         shown = self.desk.open({"run": self.desk.finish(order)}, order.caller.session)
         assert shown is not None
         *_, everything = self.present(shown, {})
-        return everything
+        owned = self.desk.owned(order.caller.session, shown)
+        return everything | {self.ui.mine: own_result(shown, owned) if owned else gr.skip()}
 
     def running(self, on: bool) -> Updates:
         """Run and Cancel change places."""
@@ -240,14 +218,14 @@ class Page:
 
     def cancel(self, request: gr.Request) -> Any:
         """Ask the visitor's job to stop; `run` tells when it has."""
-        visitor = self.desk.visitors.known(session_of(request))
+        visitor = self.desk.visitors.known(caller_of(request).session)
         if visitor is not None and visitor.ticket is not None:
             self.desk.jobs.cancel(visitor.ticket)
         return gr.update(interactive=False, value="Stopping …")
 
     def leave(self, request: gr.Request) -> None:
         """The tab was closed."""
-        self.desk.leave(session_of(request))
+        self.desk.leave(caller_of(request).session)
 
     # ---- serving -------------------------------------------------------------------------------------------------
 
@@ -280,8 +258,3 @@ class Page:
         app.middleware_stack = Guard(app.middleware_stack, self.desk, rules)
         self.desk.presence.watched = True
         yield
-
-
-def session_of(request: gr.Request) -> str:
-    """The browser tab that asks."""
-    return str(request.session_hash)

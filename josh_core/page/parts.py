@@ -76,6 +76,17 @@ def asker(answer: Callable[[Any], dict[str, Any]], elem_id: str) -> gr.HTML:
     return gr.HTML("", js_on_load=part("asks.js"), server_functions=[ask], apply_default_css=False, elem_id=elem_id)
 
 
+def my_results() -> gr.HTML:
+    """This browser's own runs with their delete keys; my_results.js says what the value holds."""
+    return gr.HTML(
+        None,
+        html_template='<section class="j-mine" hidden></section>',
+        js_on_load=part("my_results.js"),
+        apply_default_css=False,
+        elem_id="j-mine",
+    )
+
+
 def what() -> gr.HTML:
     """What a visitor is looking at, with switches of the viewer in the text."""
     return gr.HTML(part("what.html"), js_on_load=part("what.js"), apply_default_css=False, elem_id="j-what")

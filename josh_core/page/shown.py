@@ -110,6 +110,7 @@ def viewer_value(shown: Shown, query: Mapping[str, str]) -> dict[str, Any]:
     film = shown.file(shown.best, OVERLAY)
     return {
         "id": shown.id,
+        "query": shown.query,
         "title": shown.title,
         "clip": served(shown.clip) if shown.clip else None,
         "overlay": served(film) if film else None,

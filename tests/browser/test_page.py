@@ -108,6 +108,7 @@ def test_upload_run_share_reuse_delete(visit: Visitor, clip: Path, tmp_path: Pat
     page.get_by_role("button", name="Delete this result").click()
     page.get_by_label("Delete key").fill("not the key")
     page.click("#j-delete")
+    page.click("#j-delete-yes")
     page.get_by_text("does not belong to this result").wait_for()
     assert (
         get(visit.server, "gradio_api/file=" + str(visit.server.store / "runs" / first / "refine" / "manifest.json"))
@@ -146,16 +147,72 @@ def ask(server: Server, wish: object) -> dict[str, str]:
 
 def test_the_owner_deletes(visit: Visitor, clip: Path) -> None:
     page = visit.viewer("?example=courtyard&t=0&view=orbit")
-    run(page, clip)
+    mine = run(page, clip)
+    page.wait_for_function(f"location.search.includes('run={mine}')")
+    page.reload()  # another session: the key comes from the browser's own storage
+    page.wait_for_function(RESULT)
     link = share(page)
     page.get_by_role("tab", name="Details").click()
     page.get_by_role("button", name="Delete this result").click()
     page.click("#j-delete")
+    page.click("#j-delete-no")
+    page.wait_for_selector("#j-delete")
+    assert page.evaluate("joshViewer.result !== null") and page.locator("#j-mine li").count() == 1
+    page.click("#j-delete")
+    page.click("#j-delete-yes")
     page.get_by_text("The result is deleted").wait_for()
     page.wait_for_function("joshViewer.result === null && !joshViewer.panel.video.hasAttribute('src')")
     assert page.evaluate("joshViewer.stage.scene.children.every((child) => !child.getObjectByName('scene'))")
+    assert "run=" not in page.url and page.locator("#j-mine li").count() == 0
     page.goto(link)
     page.get_by_text("does not exist or has expired").first.wait_for()
+
+
+def test_the_address_names_what_is_on_show(visit: Visitor, clip: Path) -> None:
+    page = visit.viewer()
+    assert "=" not in page.url
+    mine = run(page, clip)
+    page.wait_for_function(f"location.search === '?run={mine}'")
+    page.reload()
+    page.wait_for_function(f"{READY} && joshViewer.value.id === '{mine}'")
+    page.locator("#j-gallery [data-example=courtyard]").click()
+    page.wait_for_function(
+        f"{READY} && joshViewer.value.id === 'courtyard' && location.search === '?example=courtyard'"
+    )
+    page.go_back()
+    page.wait_for_function(f"{READY} && joshViewer.value.id === '{mine}' && location.search === '?run={mine}'")
+    page.go_back()
+    page.wait_for_function(f"{READY} && joshViewer.value.id === 'courtyard' && location.search === ''")
+    page.go_forward()
+    page.wait_for_function(f"{READY} && joshViewer.value.id === '{mine}' && location.search === '?run={mine}'")
+
+
+def test_my_results_open_and_delete(visit: Visitor, clip: Path) -> None:
+    page = visit.viewer("?example=courtyard&t=0&view=orbit")
+    assert page.locator("#j-mine li").count() == 0
+    first = run(page, clip)
+    page.evaluate("joshViewer.value = { id: 'courtyard' }")
+    page.get_by_role("button", name="Other clip").click()
+    second = run(page, unlike_before(clip))
+    page.goto(visit.server.url)  # a later visit
+    page.wait_for_function(READY)
+    rows = page.locator("#j-mine li")
+    assert rows.count() == 2 and "My walk" in rows.first.inner_text() and "JOSH" in rows.first.inner_text()
+    page.evaluate("joshViewer.value = { id: 'courtyard' }")
+    rows.nth(1).get_by_role("button", name="My walk", exact=True).click()
+    page.wait_for_function(f"{READY} && joshViewer.value.id === '{first}'")
+    rows.nth(0).get_by_role("button", name="Delete My walk").click()
+    rows.nth(0).get_by_role("button", name="No").click()
+    rows.nth(0).get_by_role("button", name="Delete My walk").click()
+    rows.nth(0).get_by_role("button", name="Yes").click()
+    page.wait_for_function("document.querySelectorAll('#j-mine li').length === 1")
+    assert page.evaluate("joshViewer.value.id") == first  # what is on show stays
+    assert not (visit.server.store / "runs" / second).exists()
+    rows.nth(0).get_by_role("button", name="Delete My walk").click()
+    rows.nth(0).get_by_role("button", name="Yes").click()
+    page.get_by_text("The result is deleted").wait_for()
+    page.wait_for_function("document.querySelectorAll('#j-mine li').length === 0")
+    assert not (visit.server.store / "runs" / first).exists()
 
 
 def test_cancel_and_crash_and_nobody(visit: Visitor, clip: Path) -> None:

@@ -89,7 +89,7 @@ def test_sharing_leaves_every_address_as_it_was(server: Server, tab: Tab, clip: 
     said = finished(tab, clip)
     files = files_of(said)
     assert len(files) >= 4
-    shared = tab.call("j-share", "click", ["", server.url, ""])
+    shared = tab.call("j-share", "click", ["", server.url, "", ""])
     assert shared["success"] and run_id(shared) == run_id(said)
     assert {tab.http.get(file).status_code for file in files} == {200}
     for private in ("entry.json", f"../../entries/{run_id(said)}.json"):
@@ -107,7 +107,9 @@ def test_a_second_visitor_learns_nothing_of_the_first(server: Server, tab: Tab, 
     for file in files_of(first) | files_of(second):
         if file.endswith("manifest.json"):
             assert "Anna" not in other.http.get(file).text
-    assert tab.call("j-delete", "click", ["", ""])["success"]  # the first deletes theirs; the second keeps their own
+    assert tab.call("j-delete-yes", "click", ["", ""])[
+        "success"
+    ]  # the first deletes theirs; the second keeps their own
     assert {other.http.get(file).status_code for file in files_of(second)} == {200}
     other.close()
 
