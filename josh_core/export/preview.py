@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
+import cv2
 import numpy as np
 
 from josh_core.body.model import BodyModel
@@ -43,6 +45,15 @@ def render(
     if view != "camera":
         draw_paths(canvas, result, frame)
     return canvas.image
+
+
+def save_preview(result: Reconstruction, body: BodyModel, path: Path, size: tuple[int, int]) -> None:
+    """Write `path`, a JPEG of `size` px: the frame with most people, from outside. Raises OSError."""
+    present = np.bincount(np.concatenate([[len(result.frame_times) // 2], *(p.frames for p in result.people)]))
+    image = render(result, body, int(present.argmax()), "third", size)
+    ok, jpeg = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 86])
+    assert ok
+    path.write_bytes(jpeg.tobytes())
 
 
 def draw_people(canvas: Canvas, meshes: Meshes, body: BodyModel) -> None:

@@ -42,5 +42,5 @@ element.addEventListener('click', async (event) => {
   button.querySelector('.j-note').textContent = problem ?? (button.isConnected ? 'ready' : '');
   if (!url) return;
   if (button.dataset.film) button.replaceWith(film(`${root}/${url}`, button.dataset.film));
-  else save(`${root}/${url}`, button.dataset.save);
+  else save(`${root}/${url}?name=${encodeURIComponent(button.dataset.save)}`, button.dataset.save);
 });

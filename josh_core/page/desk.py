@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl
 
 from josh_core import __version__
 from josh_core.clip.look import FIRST_WINDOW
-from josh_core.errors import Cancelled, ClipError, JobError, ResultError
+from josh_core.errors import Cancelled, ClipError, JobError, JoshError, ResultError
 from josh_core.export.bundle import content_key
 from josh_core.networks.weights import choose_tier
 from josh_core.page.config import Config
@@ -39,6 +39,7 @@ from josh_core.page.workshop import Workshop
 from josh_core.serving.disk import link_or_copy
 from josh_core.serving.jobs import Job, Jobs, Runner, Ticket
 from josh_core.serving.store import Entry, Store
+from josh_core.serving.tasks import PREVIEW
 from josh_core.settings import Settings
 
 POLL = 0.4  # s between two looks at a running job
@@ -341,11 +342,19 @@ class Desk:
     def share(self, shown: Shown, session: str, delete_key: str = "") -> Shown:
         """Keep a run beyond the program's end, for its owner. An example or a shared run is there already."""
         if shown.is_example or shown.shared:
+            self._draw(shown)
             return shown
         owned = self.owned(session, shown)
         if not self.store.owns(shown.id, owned.delete_key if owned else delete_key):
             raise ResultError("Only whoever made this result can share it; run the clip yourself to have your own.")
+        self._draw(shown)
         return replace(shown, shared=self.store.share(shown.id).shared)
+
+    def _draw(self, shown: Shown) -> None:
+        """Have the picture made that a link to a result shows; a link without one does too."""
+        if shown.clip is not None:
+            with contextlib.suppress(JoshError, OSError):
+                self.workshop.ask(shown, shown.best, PREVIEW)
 
     def delete(self, shown: Shown, session: str, delete_key: str = "") -> None:
         """Remove a run for its owner. Raises ResultError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -82,12 +83,14 @@ def _card(shown: Shown, mode: str, offer: Offer) -> str:
     """A link to a file that is there, or a button that has it made."""
     path = shown.file(mode, offer.name)
     text = f"<b>{escape(offer.title)}</b><small>{escape(offer.about)}</small>"
-    saved_as = escape(f"{shown.title}_{mode}_{Path(offer.name).name}")
+    clip = re.sub(r"[^\w.-]+", "_", shown.title).strip("_")
+    name = f"{clip}_{mode}_{Path(offer.name).name}"
+    saved_as = escape(name)
     if path is None:
         ask = asking(shown, mode, offer.name)
         return f'<button type="button" {ask} data-save="{saved_as}">{text}{noted("made when you ask")}</button>'
     note = size(path.stat().st_size)
-    return f'<a href="{escape(file_url(path))}" download="{saved_as}">{text}{noted(note)}</a>'
+    return f'<a href="{escape(file_url(path, name))}" download="{saved_as}">{text}{noted(note)}</a>'
 
 
 def asking(shown: Shown, mode: str, name: str) -> str:

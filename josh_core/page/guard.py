@@ -12,7 +12,7 @@ import re
 from collections.abc import Awaitable, Callable, Container, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -230,7 +230,11 @@ class _Answer:
         ours = {name for name, _ in _HEADERS} | {b"access-control-allow-credentials"}
         if _is_foreign(self._scope):
             ours.add(b"access-control-allow-origin")
-        return [(name, value) for name, value in headers if name.lower() not in ours]
+        saved_as = _saved_as(self._scope)
+        if saved_as:
+            ours.add(b"content-disposition")
+        kept = [(name, value) for name, value in headers if name.lower() not in ours]
+        return kept + ([(b"content-disposition", saved_as)] if saved_as else [])
 
     async def say(self, status: int, value: Any, close: bool = False) -> None:
         """Answer with JSON; `close` hangs up, so that the rest of a body need not be read."""
@@ -249,6 +253,14 @@ class _Answer:
 
 def _header(scope: Scope, name: bytes) -> str:
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+
+
+def _saved_as(scope: Scope) -> bytes:
+    """The name under which a file is to be saved, where its address gives one: Gradio's own would be the stored one."""
+    if not scope["path"].startswith("/gradio_api/file="):
+        return b""
+    name = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("name", [""])[0][:200]
+    return f"attachment; filename*=UTF-8''{quote(name, safe='')}".encode() if name else b""
 
 
 def _is_foreign(scope: Scope) -> bool:

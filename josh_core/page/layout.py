@@ -34,10 +34,10 @@ class Layout:
         choices = [(f"{label}: {short}", name) for name, (label, short, _) in MODES.items()]
         self.mode = gr.Radio(choices, value=Settings.mode, label="Method", elem_id="j-mode")
         with gr.Accordion("Advanced", open=False):
-            # 0 stands for "not known": Gradio makes it of an empty number. Without its limits: inputs.wanted judges.
-            self.people = gr.Number(0, label="Most people to follow (0: all)", precision=0)
-            self.height = gr.Number(0, label="Height of the first person in m (0: not known)")
-            self.view = gr.Number(0, label="Horizontal field of view in degrees (0: not known)")
+            # Empty, or Gradio's 0 for that, stands for "not known". Without its limits: inputs.wanted judges.
+            self.people = gr.Number(None, label="Most people to follow", placeholder="all", precision=0)
+            self.height = gr.Number(None, label="Height of the first person, m", placeholder="if known, e.g. 1.75")
+            self.view = gr.Number(None, label="Horizontal field of view, degrees", placeholder="if known, e.g. 65")
             camera = [("Find out", "auto"), ("Stands still", "on"), ("Moves", "off")]
             self.static = gr.Radio(camera, value="auto", label="Camera")
             tiers, about = _tiers()
@@ -94,5 +94,8 @@ def _tiers() -> tuple[list[tuple[str, str]], str]:
     here = [weight for weight in (MAST3R, JOSH3R) if find(weight).present]
     if here:
         choices.append(("Networks of the paper", "hub"))
+    if not here:
+        return choices, "This page runs the networks that come with it."
+    which = {"hub": "The best there is here: the paper's networks.", "embedded": "Built-in networks are the best here."}
     licences = "".join(f" {weight.name}: {weight.licence}." for weight in here)
-    return choices, choose_tier(Settings(mode="refine")).reason + licences
+    return choices, which[choose_tier(Settings(mode="refine")).tier] + licences

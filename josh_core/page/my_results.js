@@ -35,14 +35,15 @@ function line(run) {
   said.textContent = `${run.mode} · ${when.toLocaleDateString()} ${when.toLocaleTimeString([], { timeStyle: 'short' })}`;
   const open = button(run.title, 'Open this result', () => trigger('select', { query: `run=${run.id}` }));
   open.classList.add('j-name');
-  const offer = () => row.replaceChildren(open, said, button('Delete', `Delete ${run.title}`, sure));
+  const ask = button('Delete', `Delete ${run.title}`, () => sure());
+  ask.setAttribute('aria-label', ask.title);
   const sure = () => {
     const yes = button('Yes', 'Delete for good', () => trigger('delete', { id: run.id, key: run.key }));
     said.textContent = 'Delete for good?';
     row.replaceChildren(open, said, yes, button('No', 'Keep it', show));
     yes.focus();
   };
-  offer();
+  row.replaceChildren(open, said, ask);
   return row;
 }
 

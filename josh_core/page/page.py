@@ -19,6 +19,7 @@ from josh_core.page.files import files_list, film
 from josh_core.page.guard import Guard, Rules
 from josh_core.page.inputs import Upload, chosen_clip, wanted
 from josh_core.page.layout import Layout
+from josh_core.page.link_preview import TITLE, LinkPreview
 from josh_core.page.owner import Owner, own_result
 from josh_core.page.parts import head, part
 from josh_core.page.plots import plots
@@ -37,8 +38,7 @@ class Page:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         os.environ["GRADIO_TEMP_DIR"] = str(desk.uploads)  # where Gradio puts uploads and copies
-        title = "JOSH: people and places in 4D"
-        with gr.Blocks(title=title, analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)) as blocks:
+        with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)) as blocks:
             self.blocks = blocks
             self.ui = Layout(desk.config, desk.examples, self.ask)
             self._wire()
@@ -146,7 +146,7 @@ class Page:
         except Exception as error:
             told = as_told(error)
             yield {ui.clip: {"problem": str(told)}, ui.upload: None, ui.go: gr.update(interactive=False)}
-            raise refusal(told) from None
+            return
         value = chosen_clip(upload, name)
         visitor = self.desk.visitors.get(caller.session)
         visitor.chosen = upload.path
@@ -196,9 +196,7 @@ class Page:
             calm = words.card(["Cancelled; nothing was kept."])
             said = calm if isinstance(told, Cancelled) else words.problem(str(told))
             yield self.running(False) | {self.ui.progress: said}
-            if isinstance(told, Cancelled):
-                return
-            raise refusal(told) from None
+            return
         yield self.running(False) | {self.ui.progress: ""} | everything
 
     def _finished(self, order: Order) -> Updates:
@@ -255,6 +253,7 @@ class Page:
         """Puts the guard around the application once Gradio has built it: the start is the only moment to do so."""
         config = self.desk.config
         rules = Rules(int(config.max_upload_mb * 1e6), config.trusted_proxies, lambda: self.blocks.fns)
-        app.middleware_stack = Guard(app.middleware_stack, self.desk, rules)
+        page = LinkPreview(app.middleware_stack, self.desk, config.trusted_proxies > 0)
+        app.middleware_stack = Guard(page, self.desk, rules)
         self.desk.presence.watched = True
         yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-from josh_core.clip.look import Look
+from josh_core.clip.look import FIRST_WINDOW, Look
 from josh_core.clip.probe import probe
 from josh_core.clip.video import Video
 from josh_core.errors import ClipError
@@ -60,7 +60,10 @@ def cuts(look: Look, settings: Settings) -> list[str]:
     if settings.start > 0.05:
         said.append(f"The first {settings.start:.1f} s are left out.")
     if left > 0.05:
-        said.append(f"The last {left:.1f} s are left out.")
+        first = settings.start == 0 and settings.seconds == FIRST_WINDOW
+        longest = min(look.seconds, settings.max_seconds)
+        more = f" A run begins with {FIRST_WINDOW:.0f} s, so that it is short; Length goes up to {longest:.0f} s."
+        said.append(f"The last {left:.1f} s are left out." + (more if first else ""))
     if info.fps > settings.max_fps * 1.02:
         said.append(f"{info.fps:.0f} frames a second become {settings.max_fps:.0f}.")
     if max(info.width, info.height) > settings.max_side:

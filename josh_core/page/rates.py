@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from josh_core.serving.stored_json import is_number, read_json, write_json
-from josh_core.serving.tasks import ARCHIVE, DATASET, FORMATS, OVERLAY, PAIR, T_POSE, USD
+from josh_core.serving.tasks import ARCHIVE, DATASET, FORMATS, OVERLAY, PAIR, PREVIEW, T_POSE, USD
 
 # Before anything has been measured here: seconds per frame on two CPU cores.
 _SHARED = {
@@ -26,6 +26,7 @@ FIRST_GUESS = {  # by mode of a run, or by file made from a result
     DATASET: {DATASET: 0.1},
     USD: {USD: 0.005},
     T_POSE: {T_POSE: 0.005},
+    PREVIEW: {PREVIEW: 0.02},
     ARCHIVE: {ARCHIVE: 0.02},
 }
 _NEWEST = 0.5  # weight of the newest run

@@ -96,9 +96,9 @@ def examples(root: Path, made: Path) -> dict[str, Shown]:
     return found
 
 
-def file_url(path: Path) -> str:
-    """Address of a served file, relative to the app's root."""
-    return "gradio_api/file=" + quote(str(path))
+def file_url(path: Path, name: str = "") -> str:
+    """Address of a served file, relative to the app's root; with a name it is saved under that (guard.py)."""
+    return "gradio_api/file=" + quote(str(path)) + (f"?name={quote(name, safe='')}" if name else "")
 
 
 def viewer_value(shown: Shown, query: Mapping[str, str]) -> dict[str, Any]:

@@ -42,6 +42,16 @@ LABELS = {  # lines of the quality table: quality.py's name, what the page calls
     "Scale": "Scale of the world, from",
 }
 SEEN = ("Feet in the picture", "Matches")  # what other lines rest on: said in words too where it is poor
+_UNITS = {"Jitter": "a real walk has 5 to 10"}  # what says more than the unit does
+_SETTINGS = {  # of the page's own inputs; what else a run was told is of no use to a visitor
+    "mode": "Method", "start": "Begins at, s", "seconds": "Length, s", "people": "Most people",
+    "height_m": "Height of the first person, m", "focal_px": "Focal length, px", "static_camera": "Camera",
+}  # fmt: skip
+_CAMERAS = {"static": "stands still", "moving": "moves", "rotating": "turns in place"}
+_SETTING_VALUES = {"auto": "found out", "on": "stands still", "off": "moves"}
+_SCALE_FROM = {"contact": "contact with the place", "height": "the body's height", "assumed": "nothing, it is assumed"}
+_TIERS = {"embedded": "built in", "hub": "of the paper"}
+_BODIES = {"anny-neutral-1": "Anny, neutral"}
 _SIGNS = {"good": "✓", "fair": "~", "poor": "✕", "": ""}
 
 
@@ -115,9 +125,10 @@ def _limits(name: str) -> str:
     quantity = next((q for q in QUANTITIES if q.name == name), None)
     if quantity is None:
         return ""
+    unit = escape(_UNITS.get(name, quantity.unit))
     if quantity.good is None or quantity.fair is None:
-        return escape(quantity.unit)
-    return escape(f"{quantity.unit}, good {'up to' if quantity.good < quantity.fair else 'from'} {quantity.good:g}")
+        return unit
+    return f"{unit}, good {'up to' if quantity.good < quantity.fair else 'from'} {quantity.good:g}"
 
 
 def _cell(row: Any) -> str:
@@ -136,23 +147,35 @@ def details(shown: Shown) -> str:
     facts = {
         "Frames": f"{manifest['num_frames']} at {manifest['fps']:.4g} a second",
         "Picture": f"{manifest['width']} x {manifest['height']} px",
-        "Camera": manifest["camera"],
-        "Scale from": manifest["scale_source"],
+        "Camera": _CAMERAS.get(manifest["camera"], manifest["camera"]),
+        "Scale from": _SCALE_FROM.get(manifest["scale_source"], manifest["scale_source"]),
         "People": ", ".join(f"{p['height_m']:.2f} m" for p in manifest["people"]) or "none",
-        "Tier": manifest["tier"],
-        "Body": manifest["body_model"],
+        "Networks": _TIERS.get(manifest["tier"], manifest["tier"]),
+        "Body": _BODIES.get(manifest["body_model"], manifest["body_model"]),
         "Computed in": duration(total) if total else "not recorded",
         "Clip": f"sha256 {str(clip.get('sha256', ''))[:16]}…",
     }
-    stages = {s["name"]: f"{s['seconds']:.1f} s" for s in manifest.get("stages") or []}
-    settings = {k: str(v) for k, v in (manifest.get("settings") or {}).items() if v is not None}
+    stages: dict[str, float] = {}  # those under one name together
+    for stage in manifest.get("stages") or []:
+        name = STAGES.get(stage["name"], stage["name"])
+        stages[name] = stages.get(name, 0.0) + stage["seconds"]
+    times = {name: f"{seconds:.1f} s" for name, seconds in stages.items()}
+    told = manifest.get("settings") or {}
+    settings = {label: _setting(key, told[key]) for key, label in _SETTINGS.items() if told.get(key) is not None}
     licences = "".join(f"<li>{escape(str(line))}</li>" for line in manifest.get("licences") or [])
     return (
-        f'<div class="j-words">{_pairs(facts)}<details><summary>Stages</summary>{_pairs(stages)}</details>'
+        f'<div class="j-words">{_pairs(facts)}<details><summary>Stages</summary>{_pairs(times)}</details>'
         f"<details><summary>Settings</summary>{_pairs(settings)}</details>"
         f"<details><summary>Versions</summary>{_pairs(manifest.get('versions') or {})}</details>"
         f"<h4>Licences</h4><ul>{licences or '<li>See NOTICE.</li>'}</ul></div>"
     )
+
+
+def _setting(key: str, value: Any) -> str:
+    """A setting as the page's inputs call it."""
+    if key == "mode":
+        return MODES[value][0] if value in MODES else str(value)
+    return _SETTING_VALUES.get(value, str(value)) if isinstance(value, str) else f"{value:g}"
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

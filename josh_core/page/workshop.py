@@ -21,7 +21,7 @@ from josh_core.page.words import duration
 from josh_core.serving.disk import link_or_copy, move
 from josh_core.serving.jobs import Job, Jobs, Runner, Ticket, as_told
 from josh_core.serving.store import Store
-from josh_core.serving.tasks import ARCHIVE, CLIP, FORMATS, OVERLAY, PAIR
+from josh_core.serving.tasks import ARCHIVE, CLIP, FORMATS, OVERLAY, PAIR, PREVIEW
 from josh_core.settings import Settings
 
 _LINE = 8  # files that may wait
@@ -59,7 +59,7 @@ class Workshop:
         `name` is that of one of `offers`. Raises ResultError for any other and when it cannot be made, JobError when
         too many files wait.
         """
-        if mode not in shown.folders or name not in {offer.name for offer in offers(shown, mode)}:
+        if mode not in shown.folders or name not in {PREVIEW, *(offer.name for offer in offers(shown, mode))}:
             raise ResultError("This result has no such file; choose one of the list.")
         order = (shown.query, mode, name.split("/", maxsplit=1)[0])
         with self._lock:

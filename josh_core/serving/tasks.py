@@ -12,6 +12,7 @@ from josh_core.serving.jobs import Job
 FORMATS, OVERLAY, PAIR, DATASET, ARCHIVE = "files", "overlay.mp4", "side_by_side.mp4", "dataset.zip", "everything.zip"
 USD, T_POSE = "result.usdz", "result_tpose.glb"
 CLIP = "clip.mp4"
+PREVIEW, PREVIEW_SIZE = "preview.jpg", (1200, 630)  # what a link to a result shows; px, as link previews want it
 
 
 def prepare() -> None:
@@ -73,6 +74,7 @@ def make_file(job: Job, progress: Progress) -> None:
     from josh_core.export.bundle import load_bundle
     from josh_core.export.dataset import save_dataset
     from josh_core.export.formats import check_body, made_when_asked
+    from josh_core.export.preview import save_preview
     from josh_core.export.video import read_clip, save_overlay, save_side_by_side
 
     source = job.clip.parent
@@ -87,6 +89,8 @@ def make_file(job: Job, progress: Progress) -> None:
             alone = made_when_asked(part)
             if alone is not None:
                 alone.write(result, body, place[part].parent)
+            elif part == PREVIEW:
+                save_preview(result, body, place[part], PREVIEW_SIZE)
             elif frames is None or part == FORMATS:
                 write_formats(result, body, place[part])
             elif part == OVERLAY:

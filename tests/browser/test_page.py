@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -12,6 +14,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -97,6 +100,7 @@ def test_upload_run_share_reuse_delete(visit: Visitor, clip: Path, tmp_path: Pat
         page.get_by_role("tab", name="Files").click()
         page.locator("#j-files a").filter(has_text="GLB").first.click()
     assert Path(download.value.path()).read_bytes()[:4] == b"glTF"
+    assert download.value.suggested_filename == "Clip_refine_result.glb"
     page.evaluate("joshViewer.value = { id: 'courtyard' }")
     again = run(page, Path(shutil.copyfile(clip, tmp_path / "renamed.mp4")))  # the same clip is not run again
     assert again != first and (visit.server.store / "runs" / again / "refine" / "arrays.npz").stat().st_nlink > 1
@@ -124,6 +128,7 @@ def test_files_are_made_when_asked_for(visit: Visitor) -> None:
     page.get_by_role("tab", name="Files").click()
     with page.expect_download(timeout=60_000 * patience()) as download:
         page.locator("#j-files button").filter(has_text="Everything").first.click()
+    assert download.value.suggested_filename == "Courtyard_refine_everything.zip"
     with zipfile.ZipFile(download.value.path()) as packed:
         assert packed.testzip() is None
         assert {"result.glb", "clip.mp4", "overlay.mp4", "side_by_side.mp4", "README.txt"} <= set(packed.namelist())
@@ -150,7 +155,7 @@ def test_the_owner_deletes(visit: Visitor, clip: Path) -> None:
     mine = run(page, clip)
     page.wait_for_function(f"location.search.includes('run={mine}')")
     page.reload()  # another session: the key comes from the browser's own storage
-    page.wait_for_function(RESULT)
+    page.wait_for_function(f"{READY} && joshViewer.value.id === '{mine}'")
     link = share(page)
     page.get_by_role("tab", name="Details").click()
     page.get_by_role("button", name="Delete this result").click()
@@ -213,6 +218,26 @@ def test_my_results_open_and_delete(visit: Visitor, clip: Path) -> None:
     page.get_by_text("The result is deleted").wait_for()
     page.wait_for_function("document.querySelectorAll('#j-mine li').length === 0")
     assert not (visit.server.store / "runs" / first).exists()
+
+
+def test_a_shared_result_has_a_link_preview(visit: Visitor, clip: Path) -> None:
+    def tag(query: str, name: str) -> list[str]:
+        page = urllib.request.urlopen(visit.server.url + query, timeout=30).read().decode()
+        return re.findall(rf'<meta (?:property|name)="{name}" content="([^"]*)">', page)
+
+    page = visit.viewer("?example=courtyard&t=0&view=orbit")
+    mine = run(page, clip)
+    assert tag(f"?run={mine}", "og:image") == []  # what is not shared is shown to nobody
+    link = share(page)
+    end = time.monotonic() + 60 * patience()
+    while not (images := tag(link.removeprefix(visit.server.url), "og:image")):
+        assert time.monotonic() < end
+        time.sleep(0.5)
+    image = cv2.imdecode(np.frombuffer(urllib.request.urlopen(images[0], timeout=30).read(), np.uint8), 1)
+    assert image is not None and image.shape == (630, 1200, 3) and image.std() > 10
+    assert tag(f"?run={mine}", "og:title") == ["A clip in 4D"]  # what its owner called it is theirs
+    assert tag(f"?run={mine}", "og:description")[0].startswith("2 people, 1 s")
+    assert tag("?run=%22%3E%3Cscript%3E", "og:title") == tag("", "og:title") == ["JOSH: people and places in 4D"]
 
 
 def test_cancel_and_crash_and_nobody(visit: Visitor, clip: Path) -> None:

@@ -17,6 +17,7 @@ from josh_core.metrics.verdicts import QUANTITIES
 from josh_core.page import words
 from josh_core.page.files import files_list, film, offers
 from josh_core.page.inputs import Upload, wanted
+from josh_core.page.layout import _tiers
 from josh_core.page.preview import cost_card, cuts
 from josh_core.page.rates import FIRST_GUESS, Rates
 from josh_core.page.shown import MODES, Shown, clean_view, examples, facts, rounded, viewer_value
@@ -110,3 +111,16 @@ def test_the_page_s_numbers_become_settings_and_zero_is_not_known(tmp_path: Path
     for bad in ((-1, 0, 0), (0, 9, 0), (0, 0, 179), (0, 0, -20)):
         with pytest.raises(SettingsError):
             wanted(part, upload, "fast", *bad, "auto", "auto")
+
+
+def test_visitors_read_words(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JOSH_MAST3R_WEIGHTS", raising=False)
+    said = words.details(shown) + words.quality_table(shown) + " ".join(map(str, _tiers()))
+    for raw in ("m/s³", "JOSH_", "use_smooth", "embedded", "anny-neutral", "sha256 &", "scale_source"):
+        assert raw not in said.replace("('Built in', 'embedded')", "")
+    assert "a real walk has 5 to 10" in said
+
+
+def test_a_download_is_called_after_clip_and_method(shown: Shown) -> None:
+    assert 'download="A_walk_refine_result.glb"' in files_list(shown)
+    assert "result.glb?name=A_walk_refine_result.glb" in files_list(shown)
