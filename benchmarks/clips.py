@@ -1,6 +1,6 @@
 """Run whole clips and print stage times, quality numbers and errors against truth where there is one.
 
-    python -m benchmarks.clips FOLDER_OR_CLIP [...] [--mode refine] [--out DIR]
+    python -m benchmarks.clips FOLDER_OR_CLIP [...] [--mode refine] [--set NAME=VALUE ...] [--out DIR]
 
 A truth is looked for beside a clip as NAME_truth.npz. Every clip runs in a process of its own (peak memory is its
 own), with the models loaded once before the clock starts.
@@ -9,6 +9,7 @@ own), with the models loaded once before the clock starts.
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import os
 import resource
@@ -31,13 +32,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", nargs="+", type=Path)
     parser.add_argument("--mode", default="refine")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="options, such as use_student=false")
     parser.add_argument("--out", type=Path, default=Path("out"))
     args = parser.parse_args()
-    print(f"{os.cpu_count()} cores, mode {args.mode}")
+    options = {name: json.loads(value) for name, value in (text.split("=", 1) for text in args.set)}
+    print(f"{os.cpu_count()} cores, mode {args.mode}", *args.set)
     context = multiprocessing.get_context("spawn")
     for clip in clip_files(args.clips):
         with context.Pool(1) as pool:
-            seconds, memory_gb = pool.apply(run_one, (clip, args.mode, args.out / clip.stem))
+            seconds, memory_gb = pool.apply(run_one, (clip, args.mode, args.out / clip.stem, options))
         report(clip, args.out / clip.stem, seconds, memory_gb)
 
 
@@ -51,13 +54,13 @@ def true_path(clip: Path) -> Path:
     return clip.with_name(f"{clip.stem}_truth.npz")
 
 
-def run_one(clip: Path, mode: str, out: Path) -> tuple[float, float]:
+def run_one(clip: Path, mode: str, out: Path, options: dict[str, Any] | None = None) -> tuple[float, float]:
     """Run a clip into `out`, one folder a mode; wall seconds and peak memory in GB of this process."""
     import time
 
     pipeline.warm_up()
     start = time.perf_counter()
-    pipeline.write(pipeline.run(clip, Settings(mode=mode)), out)  # type: ignore[arg-type]
+    pipeline.write(pipeline.run(clip, Settings().with_options(mode=mode, **options or {})), out)
     return time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 

@@ -30,7 +30,7 @@ class Settings:
     height_m: float | None = None  # m, height of the first person when known; all others are of usual height
     focal_px: float | None = None  # px of the decoded frame, when known; None estimates it
     static_camera: StaticCamera = "auto"  # on: the camera does not move at all; off: never assume so
-    use_student: bool = False  # pose and foot contacts of the student as evidence (embedded tier; docs/STUDENT.md)
+    use_student: bool = True  # pose and foot contacts of the student as evidence (embedded tier; docs/STUDENT.md)
     seed: int = 0  # every random choice in a run starts from it
     # Ablations of refine: each loss of JOSH can be left out (DESIGN section 8).
     use_match: bool = True  # reprojection of correspondences between keyframes

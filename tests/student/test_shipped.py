@@ -1,0 +1,81 @@
+"""The weights that ship: what they say of somebody whose answer is known, and that they say the same everywhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from josh_core.body import load_body
+from josh_core.student.estimate import shipped
+from josh_core.student.features import Seen, inputs
+from josh_core.student.network import Answer
+from josh_core.student.parts import PARTS
+
+FRAMES, DEPTH = 48, 3.5  # m from the camera
+GOLDEN = [-0.5305, -0.9982, 0.9530, 0.0913, 0.0471]  # see the test that compares with them
+ARMS_DOWN = {16: -1.2, 17: 1.2}  # rad about z, shoulders
+
+
+@pytest.fixture(scope="module")
+def standing() -> tuple[Seen, Answer, torch.Tensor]:
+    """Somebody average who stands still and faces a level camera that stands; landmarks without error."""
+    body = load_body()
+    rotations = torch.eye(3).repeat(1, 24, 1, 1)
+    rotations[:, 0] = torch.diag(torch.tensor([1.0, -1.0, -1.0]))  # SMPL's y up and z ahead in an OpenCV camera
+    for joint, angle in ARMS_DOWN.items():
+        c, s = np.cos(angle), np.sin(angle)
+        rotations[:, joint] = torch.tensor([[c, -s, 0], [s, c, 0], [0, 0, 1]], dtype=torch.float32)
+    with torch.no_grad():
+        posed = body.points(torch.zeros(1, 10), rotations, torch.tensor([[0.0, 0.0, DEPTH]]))
+    landmarks = posed.landmarks.expand(FRAMES, 33, 3)
+    hips = landmarks[:, [23, 24]].mean(1, keepdim=True)
+    still = torch.zeros(FRAMES, 3)
+    kind = torch.tensor([1.0, 0, 0]).expand(FRAMES, 3)
+    seen = Seen(landmarks[..., :2] / landmarks[..., 2:], torch.full((FRAMES, 33), 0.95), landmarks - hips, still, still,
+                kind)  # fmt: skip
+    given = inputs(seen)
+    with torch.no_grad():
+        return seen, shipped()(given.features[None]), given.size
+
+
+def test_who_stands_before_a_level_camera_is_said_to(standing) -> None:
+    _, said, size = standing
+    body = load_body()
+    middle = slice(8, FRAMES - 8)
+    up = said.up[0, middle] @ torch.tensor([0.0, -1.0, 0.0])
+    assert torch.rad2deg(torch.acos(up.clamp(-1, 1))).max() < 8
+    depth = said.log_depth[0, middle].exp() / size[middle]
+    assert (depth / DEPTH - 1).abs().max() < 0.1
+    assert said.velocity[0, middle].norm(dim=-1).max() < 0.2
+    facing = said.rotations[0, middle, 0, :, 2]  # the pelvis' front looks back along the line of sight
+    assert (facing @ torch.tensor([0.0, 0.0, -1.0])).min() > np.cos(np.radians(15))
+    with torch.no_grad():
+        joints = body.joints(said.betas[0, middle], said.rotations[0, middle])
+    assert (joints[:, 7:9, 1] - joints[:, :1, 1]).min() > 0.6  # ankles far below the pelvis: y is down in the camera
+
+
+def test_feet_of_who_stands_touch_and_the_seat_does_not(standing) -> None:
+    said = torch.sigmoid(standing[1].touch[0, 8:-8])
+    feet = [PARTS.index(f"{side}_ball") for side in ("left", "right")]
+    assert said[:, feet].min() > 0.5
+    assert said[:, PARTS.index("seat")].max() < 0.5
+
+
+def test_it_says_the_same_on_every_machine(standing) -> None:
+    """Golden numbers of the middle frame; half a percent of their size leaves room for other processors."""
+    said = standing[1]
+    middle = FRAMES // 2
+    numbers = torch.stack([said.log_depth[0, middle], said.up[0, middle, 1], said.rotations[0, middle, 4, 1, 1],
+                           said.sigma["joints"][0, middle, 7], said.sigma["log_depth"][0, middle, 0]])  # fmt: skip
+    torch.testing.assert_close(numbers, torch.tensor(GOLDEN), rtol=5e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 200])
+def test_nothing_seen_gives_numbers_all_the_same(frames: int) -> None:
+    nothing = Seen(*(torch.zeros(frames, *shape) for shape in ((33, 2), (33,), (33, 3), (3,), (3,), (3,))))
+    with torch.no_grad():
+        said = shipped()(inputs(nothing).features[None])
+    assert all(
+        bool(value.isfinite().all()) for value in (said.rotations, said.log_depth, said.up, *said.sigma.values())
+    )
