@@ -66,6 +66,6 @@ watch('value', () => {
   else if (removed) write(others);
   show();
 });
-window.joshResults = { key: (query) => read().find((run) => `run=${run.id}` === query)?.key };
+window.joshResults = { key: (id) => read().find((run) => run.id === id)?.key };
 window.addEventListener('storage', (event) => event.key === PLACE && show());
 show();

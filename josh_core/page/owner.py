@@ -42,7 +42,7 @@ class Owner:
     def wire(self, quiet: dict[str, Any]) -> None:
         """Connect them; `quiet` are options of every event. The browser adds the delete key that it keeps."""
         ui = self.ui
-        key = "window.joshResults?.key(query) ?? ''"
+        key = "window.joshResults?.key(window.joshViewer?.value?.id) ?? ''"  # the query is a State: JS has it not
         told = [ui.query, ui.origin, ui.link_view, ui.own_key]
         js = f"(query) => [query, location.origin + location.pathname, window.joshViewer?.link ?? '', {key}]"
         ui.share.click(self.share_view, told, [ui.link, ui.notice], js=js, **quiet)
