@@ -34,10 +34,10 @@ class Layout:
         choices = [(f"{label}: {short}", name) for name, (label, short, _) in MODES.items()]
         self.mode = gr.Radio(choices, value=Settings.mode, label="Method", elem_id="j-mode")
         with gr.Accordion("Advanced", open=False):
-            # Empty, or Gradio's 0 for that, stands for "not known". Without its limits: inputs.wanted judges.
-            self.people = gr.Number(None, label="Most people to follow", placeholder="all", precision=0)
-            self.height = gr.Number(None, label="Height of the first person, m", placeholder="if known, e.g. 1.75")
-            self.view = gr.Number(None, label="Horizontal field of view, degrees", placeholder="if known, e.g. 65")
+            # 0 stands for "not known": Gradio makes it of an empty number. Without its limits: inputs.wanted judges.
+            self.people = gr.Number(0, label="Most people to follow", info="0 follows everybody", precision=0)
+            self.height = gr.Number(0, label="Height of the first person, m", info="Leave 0 if you do not know it")
+            self.view = gr.Number(0, label="Horizontal field of view, degrees", info="Leave 0 if you do not know it")
             camera = [("Find out", "auto"), ("Stands still", "on"), ("Moves", "off")]
             self.static = gr.Radio(camera, value="auto", label="Camera")
             tiers, about = _tiers()
