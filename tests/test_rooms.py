@@ -8,11 +8,21 @@ from pathlib import Path
 import josh_core
 
 ROOT = Path(josh_core.__file__).parent
-LANGUAGE = {"types", "errors", "settings", "progress", "geometry", "lsq", "josh_core"}  # what all rooms speak
+LANGUAGE = {
+    "types",
+    "errors",
+    "settings",
+    "progress",
+    "geometry",
+    "lsq",
+    "stored_json",
+    "josh_core",
+}  # what all rooms speak
 # The stages in the order of the data, then what uses them: a room may import the language and what stands beside it.
 MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
     "errors": set(),
+    "stored_json": set(),
     "settings": {"errors"},
     "progress": {"errors"},
     "geometry": {"types"},

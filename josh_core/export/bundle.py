@@ -7,7 +7,6 @@ import json
 import os
 import secrets
 import shutil
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,22 +14,11 @@ from typing import Any
 import numpy as np
 
 from josh_core.errors import ResultError
+from josh_core.export.bundle_files import ARRAYS, FORMAT, MANIFEST, VERSION, Arrays, load_manifest
 from josh_core.export.colors import person_color
-from josh_core.settings import MODES
-from josh_core.types import Float, Int, PersonMotion, PointCloud, Reconstruction
+from josh_core.types import Int, PersonMotion, PointCloud, Reconstruction
 
-FORMAT, VERSION = "josh-result", 1
-MANIFEST, ARRAYS = "manifest.json", "arrays.npz"
-
-_REQUIRED = (
-    "mode", "tier", "fps", "num_frames", "width", "height", "camera", "people", "contact_names", "body_model",
-    "scale_source",
-)  # fmt: skip
-_CHOICES = {
-    "mode": MODES,
-    "camera": ("moving", "rotating", "static"),
-    "scale_source": ("contact", "height", "assumed"),
-}
+__all__ = ["ARRAYS", "MANIFEST", "content_key", "load_bundle", "load_manifest", "new_id", "save_bundle"]
 
 
 def content_key(clip_sha256: str, settings: dict[str, Any], code_version: str) -> str:
@@ -178,17 +166,13 @@ def arrays_of(result: Reconstruction) -> dict[str, Any]:
 def load_bundle(folder: Path) -> Reconstruction:
     """The result stored in `folder`. Raises ResultError when it is missing, damaged or of another version."""
     manifest = load_manifest(folder)
-    take = _Shapes(_load_arrays(Path(folder) / ARRAYS))
-    try:
+    with Arrays(Path(folder) / ARRAYS) as take:
         return _result(manifest, take)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise ResultError(f"The result's {MANIFEST} cannot be read; run the clip again.") from None
 
 
-def _result(manifest: dict[str, Any], take: _Shapes) -> Reconstruction:
-    frames = int(manifest["num_frames"])
+def _result(manifest: dict[str, Any], take: Arrays) -> Reconstruction:
+    frames = manifest["num_frames"]
     points = take.floating("scene_points", None, 3)
-    people = tuple(_person(take, manifest, k, frames) for k in range(len(manifest["people"])))
     return Reconstruction(
         mode=manifest["mode"],
         tier=manifest["tier"],
@@ -197,14 +181,14 @@ def _result(manifest: dict[str, Any], take: _Shapes) -> Reconstruction:
         intrinsics=take.floating("intrinsics", 3, 3),
         frame_times=take.floating("frame_times", frames),
         fps=float(manifest["fps"]),
-        width=int(manifest["width"]),
-        height=int(manifest["height"]),
+        width=manifest["width"],
+        height=manifest["height"],
         scene=PointCloud(
             points,
             take("scene_colors", "u", len(points), 3),
             take.floating("scene_confidence", len(points)),
         ),
-        people=people,
+        people=tuple(_person(take, manifest, k) for k in range(len(manifest["people"]))),
         contact_names=tuple(manifest["contact_names"]),
         scale_source=manifest["scale_source"],
         body_model=manifest["body_model"],
@@ -219,73 +203,13 @@ def _result(manifest: dict[str, Any], take: _Shapes) -> Reconstruction:
     )
 
 
-def load_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest in `folder`, checked. Raises ResultError."""
-    path = Path(folder) / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ResultError(f"There is no result in {path.parent.name!r}: {MANIFEST} is missing; run it again.") from None
-    except (OSError, ValueError):
-        raise ResultError(f"The result's {MANIFEST} cannot be read; run it again.") from None
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise ResultError(f"The {MANIFEST} is not that of a {FORMAT} bundle; choose a folder written by this program.")
-    if manifest.get("version") != VERSION:
-        raise ResultError(
-            f"The result is of bundle version {manifest.get('version')!r} and this program reads version {VERSION}; "
-            "run the clip again."
-        )
-    missing = [name for name in _REQUIRED if name not in manifest]
-    wrong = [name for name, choices in _CHOICES.items() if manifest.get(name) not in choices]
-    if missing or wrong:
-        raise ResultError(f"The result's {MANIFEST} has no valid {', '.join(missing + wrong)}; run the clip again.")
-    return manifest
-
-
-def _load_arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except FileNotFoundError:
-        raise ResultError(f"The result is incomplete: {ARRAYS} is missing; run the clip again.") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-        raise ResultError(f"The result's {ARRAYS} cannot be read; run the clip again.") from None
-
-
-class _Shapes:
-    """Takes arrays out of a bundle and refuses those of an unexpected type or shape."""
-
-    def __init__(self, arrays: dict[str, np.ndarray]) -> None:
-        self._arrays = arrays
-
-    def __call__(self, name: str, kind: str, *shape: int | None) -> Any:
-        """Array `name` of numpy kind `kind` ("f", "i", "u") and shape; None stands for any length."""
-        array = self._arrays.get(name)
-        fits = (
-            array is not None
-            and array.dtype.kind == kind
-            and len(array.shape) == len(shape)
-            and all(want is None or want == have for want, have in zip(shape, array.shape, strict=True))
-        )
-        if not fits:
-            raise ResultError(f"The result's {ARRAYS} has no valid {name!r}; run the clip again.")
-        return array
-
-    def floating(self, name: str, *shape: int | None) -> Float:
-        """A floating-point array without NaN or infinity."""
-        array: Float = self(name, "f", *shape)
-        if not np.isfinite(array).all():
-            raise ResultError(f"The result's {name!r} holds numbers that are not finite; run the clip again.")
-        return array
-
-
-def _person(take: _Shapes, manifest: dict[str, Any], k: int, num_frames: int) -> PersonMotion:
+def _person(take: Arrays, manifest: dict[str, Any], k: int) -> PersonMotion:
     frames: Int = take(f"person{k}_frames", "i", None)
     n = len(frames)
-    if n == 0 or frames[0] < 0 or frames[-1] >= num_frames or (np.diff(frames) <= 0).any():
+    if n == 0 or frames[0] < 0 or frames[-1] >= manifest["num_frames"] or (frames[1:] <= frames[:-1]).any():
         raise ResultError(f"Person {k} of the result has frames that are not in the clip; run the clip again.")
     return PersonMotion(
-        id=int(manifest["people"][k]["id"]),
+        id=manifest["people"][k]["id"],
         frames=frames,
         betas=take.floating(f"person{k}_betas", 10),
         pose=take.floating(f"person{k}_pose", n, 24, 3),

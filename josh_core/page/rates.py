@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from josh_core.serving.stored_json import is_number, read_json, write_json
 from josh_core.serving.tasks import ARCHIVE, DATASET, FORMATS, OVERLAY, PAIR, PREVIEW, T_POSE, USD
+from josh_core.stored_json import is_number, read_json, write_json
 
 # Before anything has been measured here: seconds per frame on two CPU cores.
 _SHARED = {

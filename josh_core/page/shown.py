@@ -68,7 +68,12 @@ class Shown:
 
 @functools.lru_cache(maxsize=64)
 def _manifest(folder: Path) -> dict[str, Any]:
-    return load_manifest(folder)  # a bundle never changes once it is written
+    manifest = load_manifest(folder)  # a bundle never changes once it is written
+    try:
+        rows(manifest.get("quality") or {})
+    except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError):  # numbers that are none
+        raise ResultError("The quality numbers of this result cannot be read; run the clip again.") from None
+    return manifest
 
 
 def shown_run(run_id: str, folder: Path, shared: bool) -> Shown:

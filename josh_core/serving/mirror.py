@@ -6,6 +6,7 @@ visitor, whose link already works from the local disk. `pull` waits for its answ
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import shutil
@@ -19,6 +20,7 @@ from typing import Any, Protocol
 # A run holds files that this program writes; nothing else is taken from a mirror, which others may write to.
 SUFFIXES = set(".json .npz .glb .mp4 .bvh .trc .chan .usdz .ply .csv .txt .zip .py .jpg .md".split())
 ENTRY = "entry.json"  # the store's notes of a run, the last of its files to be written
+MAX_FILES, MAX_BYTES = 5_000, 2 << 30  # of one run; a minute with 30 people, all its files made, has some 500 and 1 GB
 _RETRY_AFTER = (5.0, 30.0)  # s
 _log = logging.getLogger(__name__)
 
@@ -30,7 +32,10 @@ class Mirror(Protocol):
         """Copy a run's folder there, soon, with its entry."""
 
     def pull(self, run_id: str, into: Path) -> bool:
-        """Copy a run's files and its entry (ENTRY) into an empty folder now. False when there is none."""
+        """Copy a run's files and its entry (ENTRY) into an empty folder now.
+
+        False when there is none. Raises ValueError for more than a run can be, OSError of the disks.
+        """
 
     def remove(self, run_id: str) -> None:
         """Remove a run there, soon."""
@@ -96,10 +101,17 @@ class FolderMirror:
     @staticmethod
     def _copy(source: Path, target: Path) -> None:
         files = [f for f in source.rglob("*") if f.is_file() and not f.is_symlink() and f.suffix in SUFFIXES]
+        _check_size([f.stat().st_size for f in files])
         for file in files:
             place = target / file.relative_to(source)
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, place)
+
+
+def _check_size(sizes: list[int]) -> None:
+    """Raises ValueError when files of these sizes are more than a run can be."""
+    if len(sizes) > MAX_FILES or sum(sizes) > MAX_BYTES:
+        raise ValueError("more files, or larger ones, than a run has")
 
 
 class HubMirror:
@@ -142,6 +154,8 @@ class HubMirror:
         """Download the run's files into `into`; False also when the Hub cannot be reached, which is logged."""
         patterns = [f"runs/{run_id}/**{suffix}" for suffix in sorted(SUFFIXES)]
         try:
+            listed = self._api.list_repo_tree(self._repo, f"runs/{run_id}", recursive=True, repo_type="dataset")
+            _check_size([getattr(item, "size", 0) for item in itertools.islice(listed, MAX_FILES + 1)])
             self._api.snapshot_download(
                 repo_id=self._repo, repo_type="dataset", allow_patterns=patterns, local_dir=str(into / "download")
             )

@@ -26,8 +26,8 @@ from josh_core.export.bundle import new_id
 from josh_core.serving.disk import link_tree, move, size_of
 from josh_core.serving.entries import ID, Entries, Entry, set_aside
 from josh_core.serving.mirror import ENTRY, Mirror
-from josh_core.serving.stored_json import read_json
 from josh_core.settings import MODES
+from josh_core.stored_json import read_json
 
 _USED_STEP = 60.0  # s between two notes of "used now"
 _log = logging.getLogger(__name__)
@@ -288,7 +288,7 @@ class Store:
                     os.rename(workspace, self._runs / run_id)
                     self._index[run_id] = entry
                 return self._index[run_id]
-        except ValueError as reason:
+        except (ValueError, OSError) as reason:  # OSError: the mirror's mount has gone, or the disk here is full
             _log.warning("a run of the mirror cannot be used: %s", reason)
             return None
         finally:

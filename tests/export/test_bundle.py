@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
+import zipfile
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -96,8 +98,16 @@ def test_a_crash_while_writing_leaves_nothing(
         ({"format": "other"}, "not that of a josh-result"),
         ({"mode": "magic"}, "mode"),
         ({"num_frames": 21}, "world_from_cam"),
-        ({"people": 3}, "cannot be read"),
-        ({"fps": "fast"}, "cannot be read"),
+        ({"people": 3}, "no valid people"),
+        ({"people": [{"id": 0}]}, "no valid people"),
+        ({"people": [[]]}, "no valid people"),
+        ({"fps": "fast"}, "no valid fps"),
+        ({"fps": 10**400}, "no valid fps"),
+        ({"num_frames": 1e400}, "cannot be read"),  # Python writes it as Infinity
+        ({"num_frames": True}, "no valid num_frames"),
+        ({"num_frames": 10**9}, "no valid num_frames"),
+        ({"mode": ["fast"], "stages": [7], "notes": "text", "lens": {"k1": "x"}}, "mode, lens, stages, notes"),
+        ({"notes": ["\ud800"]}, "cannot be read"),
         ({"contact_names": ["a"]}, "person0_contact"),
     ],
 )
@@ -132,6 +142,55 @@ def test_arrays_that_do_not_fit_are_refused(
     np.savez(path, **{**arrays, name: value})
     with pytest.raises(ResultError, match=says):
         load_bundle(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 200_000, '{"a":' * 200_000, '{"a": "' + "x" * (5 << 20) + '"}', "1" * 5000, "\xff"],
+    ids=range(5),
+)
+def test_a_manifest_made_to_choke_on_is_refused(result: Reconstruction, tmp_path: Path, text: str) -> None:
+    save_bundle(result, tmp_path / "run")
+    (tmp_path / "run" / "manifest.json").write_text(text, "latin-1")
+    with pytest.raises(ResultError, match=r"manifest\.json"):
+        load_bundle(tmp_path / "run")
+
+
+def npy(shape: str, data: bytes = b"", kind: str = "<f4") -> bytes:
+    """An array file whose header may lie."""
+    header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}}}".encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + data
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        npy("(1000000000, 3)"),  # 12 GB, says the header
+        npy("(100000000, 3)", bytes(1000)),
+        npy("(23000000, 3)", bytes(276_000_000)),  # it is all there, packed to 0.3 MB
+        npy("(9223372036854775807, 3)"),
+        npy("(-1, 3)"),
+        npy("(" * 30 + ")" * 30),
+        npy("(2, 3)", bytes(24), "|O"),
+        b"\x93NUMPY\x03\x00" + bytes(100),
+        b"no array",
+        b"",
+    ],
+    ids=range(10),
+)
+def test_an_array_that_asks_for_much_memory_is_refused(result: Reconstruction, tmp_path: Path, member: bytes) -> None:
+    save_bundle(result, tmp_path / "run")
+    with np.load(tmp_path / "run" / "arrays.npz") as stored:
+        arrays = dict(stored)
+    del arrays["scene_points"]
+    np.savez(tmp_path / "run" / "arrays.npz", **arrays)
+    with zipfile.ZipFile(tmp_path / "run" / "arrays.npz", "a", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("scene_points.npy", member)
+    tracemalloc.start()
+    with pytest.raises(ResultError, match=r"arrays\.npz"):
+        load_bundle(tmp_path / "run")
+    assert tracemalloc.get_traced_memory()[1] < 32 << 20
+    tracemalloc.stop()
 
 
 def test_missing_and_broken_files_are_refused(result: Reconstruction, tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ from josh_core.serving.store import Store
 
 MANIFEST = {
     "format": "josh-result", "version": 1, "mode": "fast", "tier": "embedded", "fps": 30.0, "num_frames": 10,
-    "width": 64, "height": 64, "camera": "static", "people": [{"id": 0}], "contact_names": [], "body_model": "b",
-    "scale_source": "contact",
+    "width": 64, "height": 64, "camera": "static", "people": [{"id": 0, "height_m": 1.7}],
+    "contact_names": [], "body_model": "b", "scale_source": "contact",
 }  # fmt: skip
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -226,6 +228,11 @@ class FakeHub:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
 
+    def list_repo_tree(self, repo_id: str, path_in_repo: str, *, recursive: bool, repo_type: str) -> Iterator[object]:
+        assert (repo_id, recursive, repo_type) == ("someone/results", True, "dataset")
+        for file in (self.root / path_in_repo).rglob("*"):
+            yield SimpleNamespace(size=file.stat().st_size) if file.is_file() else SimpleNamespace()
+
     def delete_folder(self, *, path_in_repo: str, repo_id: str, repo_type: str, **_: str) -> None:
         shutil.rmtree(self.root / path_in_repo)
 
@@ -248,6 +255,38 @@ def test_a_hub_dataset_brings_shared_runs_back(tmp_path: Path) -> None:
     store.delete(entry.id, delete_key)
     mirror.errands.wait()
     assert not list((tmp_path / "hub" / "runs").iterdir())
+
+
+@pytest.mark.parametrize("kind", ["folder", "hub"])
+@pytest.mark.parametrize(("limit", "value"), [("MAX_BYTES", 150), ("MAX_FILES", 2)])
+def test_a_mirror_cannot_fill_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, limit: str, value: int
+) -> None:
+    bucket = tmp_path / "bucket"
+    mirror = FolderMirror(bucket) if kind == "folder" else HubMirror("someone/results", api=FakeHub(bucket))
+    store = Store(tmp_path / "runs", mirror=mirror)
+    entry, _ = keep(store)
+    store.share(entry.id)
+    mirror.errands.wait()
+    shutil.rmtree(store.root / "runs")
+    store = reopened(store, mirror=mirror)
+    with monkeypatch.context() as patch:
+        patch.setattr(f"josh_core.serving.mirror.{limit}", value)
+        with pytest.raises(ResultError, match="does not exist"):
+            store.get(entry.id)
+    assert not list((store.root / "building").iterdir())
+    assert store.get(entry.id)
+
+
+def test_a_mirror_whose_disk_fails_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path / "runs", mirror=FolderMirror(tmp_path / "bucket"))
+
+    def fails(*_: object) -> bool:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(FolderMirror, "pull", fails)
+    with pytest.raises(ResultError, match="does not exist"):
+        store.get("m" * 22)
 
 
 def test_a_failing_mirror_does_not_disturb_sharing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,9 +19,16 @@ def read_json(path: Path, max_bytes: int = MAX_BYTES) -> Any:
             data = file.read(max_bytes + 1)
         if len(data) > max_bytes:
             raise ValueError("too large")
-        return json.loads(data.decode("utf-8"))
+        value = json.loads(data.decode("utf-8"), parse_constant=_refuse)
+        if b"\\u" in data:  # half of a surrogate pair is valid JSON, but no answer to a browser can hold it
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        return value
     except (OSError, RecursionError) as error:  # RecursionError: brackets within brackets
         raise ValueError(str(error)) from None
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def write_json(path: Path, value: object) -> None:
