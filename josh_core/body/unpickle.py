@@ -39,7 +39,7 @@ def read_arrays(path: Path | str, keys: tuple[str, ...]) -> dict[str, Float]:
         raise WeightsError(f"{path.name} holds no SMPL body; it needs the arrays {', '.join(keys)}.")
     try:
         return {k: _value(content[k]) for k in keys}
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+    except Exception as error:  # as above: whatever stands where the numbers should
         raise WeightsError(f"{path.name} holds damaged arrays; download it again from its owner.") from error
 
 
@@ -127,7 +127,11 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
+# Python's own unpickler in Python: the one in C makes a table as long as the largest number of an object, which a file
+# of ten bytes can set so that it takes 30 GB.
+class _Unpickler(pickle._Unpickler):
+    dispatch = {code: load for code, load in pickle._Unpickler.dispatch.items() if code != pickle.BYTEARRAY8[0]}
+
     def find_class(self, module: str, name: str) -> Any:
         if module == "chumpy" or module.startswith("chumpy."):
             return _State

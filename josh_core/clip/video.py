@@ -180,8 +180,11 @@ def film_of(path: Path) -> Film:
                 if sound
                 else "This file holds no picture: please use a video."
             )
+        known = [stream for stream in container.streams.video if stream.codec_context is not None]
+        if not known:
+            raise ClipError("The video in this file is of a kind unknown here: please export it again as MP4 (H.264).")
         counted = _count(container)
-        stream = max(container.streams.video, key=lambda s: _worth(s, counted.stamps.get(s.index, [])))
+        stream = max(known, key=lambda s: _worth(s, counted.stamps.get(s.index, [])))
         return _film(container, stream, counted)
 
 

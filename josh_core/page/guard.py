@@ -142,7 +142,8 @@ class Guard:
 
     async def _upload(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         most = self._rules.upload_bytes + _ENVELOPE
-        told = int(_header(scope, b"content-length") or 0) if _header(scope, b"content-length").isdigit() else 0
+        length = _header(scope, b"content-length")
+        told = int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
         if told > most:
             await answer.refuse(413, "This file is larger than the maximum allowed size.")
             return

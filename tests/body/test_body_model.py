@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,12 @@ def test_not_a_body_file(tmp_path: Path) -> None:
         load_body(tmp_path / "none.npz")
     wrong = tmp_path / "wrong.npz"
     wrong.write_text("no zip")
+    with pytest.raises(WeightsError, match="not a body file"):
+        load_body(wrong)
+    with zipfile.ZipFile(wrong, "w", zipfile.ZIP_DEFLATED) as packed:  # 1 MB that unpacks to over 1 GB
+        with packed.open("v_template.npy", "w") as member:
+            for _ in range(65):
+                member.write(bytes(1 << 24))
     with pytest.raises(WeightsError, match="not a body file"):
         load_body(wrong)
     np.savez(wrong, a=np.zeros(3))

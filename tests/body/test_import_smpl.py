@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import resource
 import struct
 import sys
 import types
@@ -219,6 +220,25 @@ def test_hand_written_programs_are_refused(tmp_path: Path, program: bytes) -> No
     with pytest.raises(WeightsError) as caught:
         import_smpl(file, tmp_path / "out.npz")
     assert not mark.exists() and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        b"\x80\x02}r\xff\xff\xff\x0f.",  # object number 2**28
+        b"}p300000000\n.",
+        b"\x80\x05\x96" + (1 << 31).to_bytes(8, "little") + b".",  # a bytearray of 2 GB that does not come
+        b"\x80\x04\x8e" + (1 << 40).to_bytes(8, "little") + b".",  # bytes that do not come
+        b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b".",  # lists within lists
+    ],
+    ids=["number", "number as text", "bytearray", "bytes", "lists"],
+)
+def test_a_small_file_cannot_ask_for_much_memory(tmp_path: Path, bomb: bytes) -> None:
+    (tmp_path / "bomb.pkl").write_bytes(bomb)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(WeightsError):
+        import_smpl(tmp_path / "bomb.pkl", tmp_path / "out.npz")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB, as Linux counts
 
 
 def test_wrong_contents_are_refused(tmp_path: Path, chumpy: None) -> None:

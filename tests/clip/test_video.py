@@ -17,6 +17,7 @@ from josh_core.clip.look import Look, look_at
 from josh_core.clip.pixels import HLG, PQ
 from josh_core.clip.probe import probe
 from josh_core.clip.video import Video
+from josh_core.errors import ClipError
 from josh_core.settings import Settings
 from tests.clip.films import add_stream, cut_without_decoding, encode, write
 from tests.clip.test_load import pan
@@ -153,3 +154,11 @@ def test_a_picture_turned_and_mirrored_is_set_upright(tmp_path: Path) -> None:
     path.write_bytes(data)
     corner = load_clip(path, Settings()).frame(6)[10:80, 170:310].astype(float).mean((0, 1))
     np.testing.assert_allclose(corner, [255, 0, 0], atol=30)
+
+
+def test_a_kind_of_video_that_nobody_knows_is_a_sentence(tmp_path: Path) -> None:
+    data = (Path(__file__).parents[1] / "data" / "variable_rate.mp4").read_bytes()
+    at = data.rindex(b"avc1")  # the name of the codec in the track's description
+    (tmp_path / "odd.mp4").write_bytes(data[:at] + b"zzz1" + data[at + 4 :])
+    with pytest.raises(ClipError, match="unknown here"):
+        probe(tmp_path / "odd.mp4")
