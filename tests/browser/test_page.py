@@ -101,7 +101,7 @@ def test_upload_run_share_reuse_delete(visit: Visitor, clip: Path, tmp_path: Pat
         page.locator("#j-files a").filter(has_text="GLB").first.click()
     assert Path(download.value.path()).read_bytes()[:4] == b"glTF"
     assert download.value.suggested_filename == "Clip_refine_result.glb"
-    page.evaluate("joshViewer.value = { id: 'courtyard' }")
+    page.evaluate("joshViewer.value = { ...joshViewer.value, id: 'courtyard' }")
     again = run(page, Path(shutil.copyfile(clip, tmp_path / "renamed.mp4")))  # the same clip is not run again
     assert again != first and (visit.server.store / "runs" / again / "refine" / "arrays.npz").stat().st_nlink > 1
     assert page.evaluate("joshViewer.value.title") == "renamed"
@@ -196,14 +196,14 @@ def test_my_results_open_and_delete(visit: Visitor, clip: Path) -> None:
     page = visit.viewer("?example=courtyard&t=0&view=orbit")
     assert page.locator("#j-mine li").count() == 0
     first = run(page, clip)
-    page.evaluate("joshViewer.value = { id: 'courtyard' }")
+    page.evaluate("joshViewer.value = { ...joshViewer.value, id: 'courtyard' }")
     page.get_by_role("button", name="Other clip").click()
     second = run(page, unlike_before(clip))
     page.goto(visit.server.url)  # a later visit
     page.wait_for_function(READY)
     rows = page.locator("#j-mine li")
     assert rows.count() == 2 and "My walk" in rows.first.inner_text() and "JOSH" in rows.first.inner_text()
-    page.evaluate("joshViewer.value = { id: 'courtyard' }")
+    page.evaluate("joshViewer.value = { ...joshViewer.value, id: 'courtyard' }")
     rows.nth(1).get_by_role("button", name="My walk", exact=True).click()
     page.wait_for_function(f"{READY} && joshViewer.value.id === '{first}'")
     rows.nth(0).get_by_role("button", name="Delete My walk").click()
@@ -335,7 +335,7 @@ def test_through_a_power_cut(visit: Visitor, clip: Path, examples_folder: Path) 
     page = visit.viewer("?example=courtyard&t=0&view=orbit")
     shared = run(page, clip)
     link = share(page)
-    page.evaluate("joshViewer.value = { id: 'courtyard' }")
+    page.evaluate("joshViewer.value = { ...joshViewer.value, id: 'courtyard' }")
     page.get_by_role("button", name="Other clip").click()
     unshared = run(page, unlike_before(clip))
     assert unshared != shared
