@@ -35,13 +35,18 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="options, such as use_student=false")
     parser.add_argument("--out", type=Path, default=Path("out"))
     args = parser.parse_args()
-    options = {name: json.loads(value) for name, value in (text.split("=", 1) for text in args.set)}
+    options = read_options(args.set)
     print(f"{os.cpu_count()} cores, mode {args.mode}", *args.set)
     context = multiprocessing.get_context("spawn")
     for clip in clip_files(args.clips):
         with context.Pool(1) as pool:
             seconds, memory_gb = pool.apply(run_one, (clip, args.mode, args.out / clip.stem, options))
         report(clip, args.out / clip.stem, seconds, memory_gb)
+
+
+def read_options(given: list[str]) -> dict[str, Any]:
+    """Settings by name from NAME=VALUE with values as in JSON."""
+    return {name: json.loads(value) for name, value in (text.split("=", 1) for text in given)}
 
 
 def clip_files(paths: list[Path]) -> list[Path]:

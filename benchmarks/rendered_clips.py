@@ -1,6 +1,6 @@
 """Run rendered clips in all modes and print their errors, the medians, and whether the stated bounds hold.
 
-    python -m benchmarks.rendered_clips DIR [--out DIR] [--again]
+    python -m benchmarks.rendered_clips DIR [--out DIR] [--again] [--set NAME=VALUE ...]
 
 DIR holds NAME.mp4 with NAME_truth.npz, as benchmarks.rendered.make writes them. A clip that has its results in --out
 is not run again unless told. Numbers of a clip are means over its people.
@@ -11,10 +11,11 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from benchmarks.clips import clip_files, run_one, true_path
+from benchmarks.clips import clip_files, read_options, run_one, true_path
 from benchmarks.contacts import Scores, table, total
 from josh_core.export.bundle import load_bundle
 from josh_core.metrics.accuracy import evaluate
@@ -46,11 +47,13 @@ def main() -> None:
     parser.add_argument("clips", nargs="+", type=Path)
     parser.add_argument("--out", type=Path, default=Path("out"))
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="options, such as use_student=false")
     args = parser.parse_args()
+    options = read_options(args.set)
     rows: dict[str, dict[str, Row]] = {mode: {} for mode in MODES}
     scores: dict[str, list[Scores]] = {mode: [] for mode in MODES}
     for clip in (c for c in clip_files(args.clips) if true_path(c).exists()):
-        _run(clip, args.out / clip.stem, args.again)
+        _run(clip, args.out / clip.stem, args.again, options)
         print(f"\n{clip.stem:<28s}" + "".join(f"{name:>9s}" for name in COLUMNS))
         for mode in MODES:
             if (args.out / clip.stem / mode / "manifest.json").exists():
@@ -60,11 +63,11 @@ def main() -> None:
     _summary(rows, scores)
 
 
-def _run(clip: Path, out: Path, again: bool) -> None:
+def _run(clip: Path, out: Path, again: bool, options: dict[str, Any]) -> None:
     """Fill `out` with one folder a mode, in a process of its own."""
     if again or not (out / "refine" / "manifest.json").exists():
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            pool.apply(run_one, (clip, "refine", out))
+            pool.apply(run_one, (clip, "refine", out, options))
 
 
 def measure(clip: Path, folder: Path) -> tuple[Row, Scores]:
