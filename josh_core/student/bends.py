@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy.ndimage import gaussian_filter1d
 
 from josh_core.body import BodyModel
@@ -35,8 +36,6 @@ class Bend:
 
 def rest_legs(body: BodyModel) -> Float:
     """Rest joints [24,3] of the average body, in leg lengths."""
-    import torch
-
     joints = body.rest_joints(torch.zeros(1, 10))[0].double().numpy()
     leg = np.linalg.norm(joints[4] - joints[1]) + np.linalg.norm(joints[7] - joints[4])
     return joints / leg
