@@ -154,3 +154,7 @@ def _touch(person: dict[str, Float]) -> Float:
     columns["seat"] = columns["left_seat"]
     never = np.zeros(len(person["contact"]))
     return np.stack([columns.get(part, never) for part in PARTS], 1).astype(np.float64)
+
+
+if __name__ == "__main__":
+    main()
