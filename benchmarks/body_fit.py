@@ -49,14 +49,14 @@ def _measure(path: Path) -> tuple[float, float]:
     """Print one clip's row; PA-MPJPE of raw landmarks and of the fit, mm."""
     settings, truth, body = Settings(), load_truth(true_path(path)), load_body()
     clip = load_clip(path, settings)
-    cameras, rows = _true_cameras(truth, clip)
+    cameras, rows = true_cameras(truth, clip)
     people = find_people(clip, settings)
     started = time.perf_counter()
     bodies = fit_bodies(people, cameras, clip, body, settings, Progress())
     seconds = time.perf_counter() - started
     true = transform(invert(truth.world_from_cam), truth.people[0].limbs)  # [n,12,3] in the true frames' cameras
     scale = clip.width / truth.size[0]
-    best = int(np.argmin([_distance_px(t, true[rows[t.frames]], truth, scale) for t in people.tracks]))
+    best = int(np.argmin([distance_px(t, true[rows[t.frames]], truth, scale) for t in people.tracks]))
     track, joints = people.tracks[best], pose_points(bodies[best], body).joints[:, JOINT_ROWS]
     target = true[rows[track.frames]]
     raw = 1000 * float(pa_mpjpe(track.landmarks_m[:, LANDMARK_ROWS], target).mean())
@@ -67,7 +67,7 @@ def _measure(path: Path) -> tuple[float, float]:
     return raw, fit
 
 
-def _true_cameras(truth: Truth, clip: Clip) -> tuple[CameraPath, np.ndarray]:
+def true_cameras(truth: Truth, clip: Clip) -> tuple[CameraPath, np.ndarray]:
     """Cameras of the clip's frames, and the row of the truth for each frame."""
     rows = np.minimum(np.round(clip.times * truth.fps).astype(int), len(truth.world_from_cam) - 1)
     poses = truth.world_from_cam[rows]
@@ -78,7 +78,7 @@ def _true_cameras(truth: Truth, clip: Clip) -> tuple[CameraPath, np.ndarray]:
     return CameraPath(kind, poses, focal, 0.0, everything, np.ones(len(rows), bool)), rows
 
 
-def _distance_px(track: Track, true: Float, truth: Truth, scale: float) -> float:
+def distance_px(track: Track, true: Float, truth: Truth, scale: float) -> float:
     """Median distance between a track's limb landmarks and true joints [n,12,3] in the camera."""
     px = project(truth.intrinsics, true) * scale
     return float(np.median(np.linalg.norm(track.landmarks_px[:, LANDMARK_ROWS] - px, axis=-1)))
