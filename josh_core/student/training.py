@@ -1,14 +1,19 @@
-"""Teaching the student: batches made on the fly, checkpoints that continue bit for bit, curves as CSV and picture."""
+"""Teaching the student: batches made on the fly, checkpoints that continue bit for bit, curves as CSV and picture.
+
+Accelerate puts the network on the device there is and shares each batch among processes (`torchrun`).
+"""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -23,6 +28,7 @@ from josh_core.student.simulate import Truth, simulate
 
 WARM_UP = 100  # steps until the full learning rate
 CLIP = 1.0  # longest gradient
+SAMPLE = 256  # windows whose mean and deviation the features are measured by
 
 
 @dataclass(frozen=True)
@@ -35,9 +41,13 @@ class Windows:
 
 @dataclass
 class _State:
+    """`shared` is `net` as every process has it: its gradients are means over all of them."""
+
+    accelerator: Accelerator
     net: Student
+    shared: torch.nn.Module
     optimiser: torch.optim.Optimizer
-    generator: torch.Generator
+    generator: torch.Generator  # of this process
     step: int = 0
 
 
@@ -46,66 +56,76 @@ def train(
 ) -> Student:
     """Train by the recipe and write the weights to `out`; a run that was stopped continues from OUT.checkpoint.
 
-    Labels replace `label_share` of each batch, or the whole of it where the recipe has no motions. `report` is
-    called with the step and the loss. Raises SettingsError when there is nothing to learn from.
+    Labels replace `label_share` of each batch, or the whole of it where the recipe has no motions. Several processes
+    (torchrun, accelerate launch) share each batch; the first one writes and calls `report` with the step and its loss.
+    Raises SettingsError when there is nothing to learn from, or the checkpoint is of another number of processes.
     """
     if recipe.motions == 0 and labels is None:
         raise SettingsError("There is nothing to learn from: give labels, or a recipe with motions.")
     body = load_body()
     pool = make_pool(body, recipe.motions, recipe.pool_frames, recipe.seed) if recipe.motions else None
-    state = _begin(recipe, pool, labels)
     checkpoint, curve = out.with_suffix(".checkpoint"), out.with_suffix(".csv")
+    state = _begin(recipe, pool, labels)
     if checkpoint.exists():
         _restore(state, checkpoint)
+    first = state.accelerator.is_main_process
+    body = body.to(state.accelerator.device)
     while state.step < recipe.steps:
         terms = _step(state, recipe, body, pool, labels)
-        if state.step % 20 == 0 or state.step == recipe.steps:
+        if first and (state.step % 20 == 0 or state.step == recipe.steps):
             _note(curve, state.step, terms)
             if report:
                 report(state.step, terms["total"])
         if state.step % recipe.checkpoint_every == 0 and state.step < recipe.steps:
             _store(state, checkpoint)
-    save_student(state.net, out)
-    checkpoint.unlink(missing_ok=True)
-    draw_curves(curve, out.with_suffix(".png"))
+    if first:
+        save_student(state.net, out)
+        checkpoint.unlink(missing_ok=True)
+        draw_curves(curve, out.with_suffix(".png"))
+    state.accelerator.end_training()
     return state.net
 
 
 def _begin(recipe: Recipe, pool: Pool | None, labels: Windows | None) -> _State:
+    accelerator = Accelerator(cpu=not torch.accelerator.is_available())  # said, or CPU processes would not join
     torch.manual_seed(recipe.seed)
     net = Student()
-    generator = torch.Generator().manual_seed(recipe.seed)
-    sample = _batch(replace(recipe, batch=256), pool, labels, generator)[0]
+    generator = torch.Generator().manual_seed(recipe.seed + accelerator.process_index)
+    sample = _batch(recipe, SAMPLE, pool, labels, generator)[0]
     net.mean, net.std = sample.mean((0, 1)), sample.std((0, 1)).clamp_min(0.02)
     optimiser = torch.optim.AdamW(net.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
-    return _State(net, optimiser, generator)
+    shared, prepared = accelerator.prepare(net, optimiser)
+    return _State(accelerator, net, shared, prepared, generator)
 
 
 def _step(
     state: _State, recipe: Recipe, body: BodyModel, pool: Pool | None, labels: Windows | None
 ) -> dict[str, float]:
-    features, truth = _batch(recipe, pool, labels, state.generator)
-    terms = losses(state.net(features), truth, body)
+    device, size = state.accelerator.device, max(1, recipe.batch // state.accelerator.num_processes)
+    features, truth = _batch(recipe, size, pool, labels, state.generator)
+    truth = Truth(**{name: value.to(device) for name, value in vars(truth).items()})
+    terms = losses(state.shared(features.to(device)), truth, body)
     loss = total(terms)
     cosine = 0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * state.step / recipe.steps))
     for group in state.optimiser.param_groups:
         group["lr"] = recipe.learning_rate * min(1.0, (state.step + 1) / WARM_UP) * cosine
     state.optimiser.zero_grad()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(state.net.parameters(), CLIP)
+    state.accelerator.backward(loss)
+    state.accelerator.clip_grad_norm_(state.shared.parameters(), CLIP)
     state.optimiser.step()
     state.step += 1
     return {"total": float(loss.detach()), **{name: float(value.detach()) for name, value in terms.items()}}
 
 
 def _batch(
-    recipe: Recipe, pool: Pool | None, labels: Windows | None, generator: torch.Generator
+    recipe: Recipe, size: int, pool: Pool | None, labels: Windows | None, generator: torch.Generator
 ) -> tuple[Tensor, Truth]:
-    taught = 0 if labels is None else round(recipe.batch * (recipe.label_share if pool is not None else 1.0))
+    """Features and truth of `size` windows, the labelled ones last."""
+    taught = 0 if labels is None else round(size * (recipe.label_share if pool is not None else 1.0))
     parts: list[tuple[Tensor, Truth]] = []
-    if pool is not None and taught < recipe.batch:
+    if pool is not None and taught < size:
         given: Inputs
-        given, truth = simulate(pool, recipe.batch - taught, recipe.frames, generator)
+        given, truth = simulate(pool, size - taught, recipe.frames, generator)
         parts.append((given.features, truth))
     if labels is not None and taught:
         rows = torch.randint(len(labels.features), (taught,), generator=generator)
@@ -115,18 +135,26 @@ def _batch(
 
 
 def _store(state: _State, path: Path) -> None:
-    """Weights, moments, step and random state in one file without pickle."""
+    """Weights, moments, step and every process's random state in one file without pickle."""
+    generators = gather_object([state.generator.get_state()])
+    if not state.accelerator.is_main_process:
+        return
     arrays = {f"net.{k}": v for k, v in state.net.state_dict().items()}
     for index, moments in state.optimiser.state_dict()["state"].items():
         arrays |= {f"moments.{index}.{k}": torch.as_tensor(v) for k, v in moments.items()}
-    arrays["generator"], arrays["step"] = state.generator.get_state(), torch.tensor(state.step)
+    arrays["generators"], arrays["step"] = torch.stack(generators), torch.tensor(state.step)
     temporary = path.with_suffix(".part")
-    save_file({k: v.detach().contiguous().clone() for k, v in arrays.items()}, temporary)
+    save_file({k: v.detach().cpu().contiguous().clone() for k, v in arrays.items()}, temporary)
     temporary.replace(path)
 
 
 def _restore(state: _State, path: Path) -> None:
     stored = load_file(path)
+    processes = len(stored["generators"])
+    if processes != state.accelerator.num_processes:
+        raise SettingsError(
+            f"{path.name} was written by {processes} processes; continue with as many, or delete it to begin anew."
+        )
     state.net.load_state_dict({k[4:]: v for k, v in stored.items() if k.startswith("net.")}, strict=True)
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in stored.items():
@@ -134,7 +162,7 @@ def _restore(state: _State, path: Path) -> None:
             _, index, key = name.split(".")
             moments.setdefault(int(index), {})[key] = value
     state.optimiser.load_state_dict({**state.optimiser.state_dict(), "state": moments})
-    state.generator.set_state(stored["generator"])
+    state.generator.set_state(stored["generators"][state.accelerator.process_index])
     state.step = int(stored["step"])
 
 

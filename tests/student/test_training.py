@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from josh_core.errors import ResultError, SettingsError
 from josh_core.student.engines import engine, here
@@ -47,6 +51,29 @@ def test_a_stopped_training_ends_with_the_same_weights_bit_for_bit(tmp_path: Pat
     assert (tmp_path / "parts.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
     assert not (tmp_path / "parts.checkpoint").exists()
     assert (tmp_path / "whole.csv").exists() and (tmp_path / "whole.png").exists()
+
+
+def test_two_processes_share_the_batches_and_write_once(tmp_path: Path) -> None:
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text("\n".join(f"{name} = {value}" for name, value in vars(read_recipe(**TINY)).items()))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command += ["-m", "josh_core", "train", "--recipe", str(recipe), "--out", str(tmp_path / "two.safetensors")]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr.count("wrote ") == 1
+    assert len((tmp_path / "two.csv").read_text().splitlines()) == 2  # the names, and the last step
+    train(read_recipe(**TINY), tmp_path / "one.safetensors")
+    one, two = (load_student(tmp_path / f"{name}.safetensors").leave[1].bias for name in ("one", "two"))
+    assert (one - two).abs().max() < 0.05  # after six steps of at most 2e-3 each, from the same start
+    assert (one - two).abs().max() > 0  # but other windows were seen
+
+
+def test_a_checkpoint_of_another_number_of_processes_is_refused(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "w.checkpoint"
+    save_file({"generators": torch.stack([torch.Generator().get_state()] * 2)}, checkpoint)
+    with pytest.raises(SettingsError, match="2 processes"):
+        train(read_recipe(**TINY), tmp_path / "w.safetensors")
 
 
 def test_recipes_refuse_what_they_do_not_know(tmp_path: Path) -> None:
