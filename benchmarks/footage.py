@@ -15,7 +15,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.footage_rows import READ, RUN, Row, Seen
+from benchmarks.footage_checks import Row, Seen
+from benchmarks.footage_further import READ_FURTHER, RUN_FURTHER
+from benchmarks.footage_rows import READ, RUN
 from josh_core import pipeline
 from josh_core.clip.load import load_clip
 from josh_core.errors import JoshError
@@ -35,7 +37,8 @@ def main() -> int:
     if shutil.which("ffmpeg") is None:
         print("ffmpeg is needed to make the inputs.")
         return 2
-    rows = [row for row in (*READ, *(RUN if args.all or args.only else ())) if args.only in row.name]
+    table = (*READ, *READ_FURTHER, *((*RUN, *RUN_FURTHER) if args.all or args.only else ()))
+    rows = [row for row in table if args.only in row.name]
     with tempfile.TemporaryDirectory() as scratch:
         folder = args.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,6 +66,8 @@ def made(row: Row, folder: Path) -> Path:
     arguments = [places.get(word[1:-1], word) if word.startswith("{") else word for word in row.make]
     path = folder / row.file
     _ffmpeg(*arguments, f"file:{path}")
+    if row.spoil is not None:
+        path.write_bytes(row.spoil(path.read_bytes()))
     return path
 
 
@@ -85,7 +90,8 @@ def judge(row: Row, path: Path) -> tuple[str, str]:
 
 def _read(path: Path) -> Seen:
     clip = load_clip(path, Settings())
-    return Seen(len(clip), float(clip.times[-1]), clip.width, clip.height, " ".join(clip.notes))
+    pictures = tuple(clip.frame(t) for t in (0, len(clip) // 2, len(clip) - 1))
+    return Seen(len(clip), float(clip.times[-1]), clip.width, clip.height, " ".join(clip.notes), pictures=pictures)
 
 
 def _run(path: Path) -> Seen:

@@ -2,84 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
-
-# What is wrong with an input that was read (and run, where the row says so): one short phrase each.
-Check = Callable[["Seen"], list[str]]
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What came out for one input."""
-
-    frames: int
-    seconds: float  # s, from the first to the last frame
-    width: int  # px
-    height: int  # px
-    notes: str  # all sentences, joined
-    people: int | None = None  # None where only the reader looked
-    kind: str = ""  # of the camera
-    quality: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One input: the arguments of ffmpeg, in which {juggle} stands for examples/juggle/clip.mp4, and what is right."""
-
-    name: str
-    file: str  # name of the made file
-    make: tuple[str, ...]
-    checks: tuple[Check, ...] = ()
-    refused: str = ""  # words of the sentence with which it is refused, where that is right
-    run: bool = False  # the whole method, in mode fast; else only the reader
-
-
-def lasts(seconds: float, slack: float = 0.15) -> Check:
-    """Length from first to last frame."""
-    return lambda s: [] if abs(s.seconds - seconds) <= slack else [f"{s.seconds:.2f} s instead of {seconds:g}"]
-
-
-def shape(aspect: float) -> Check:
-    """Width over height."""
-    return lambda s: [] if abs(s.width / s.height / aspect - 1) < 0.02 else [f"{s.width}x{s.height}"]
-
-
-def says(*words: str) -> Check:
-    """Words of the notes."""
-    return lambda s: [f"does not say {word!r}" for word in words if word not in s.notes]
-
-
-def says_no(*words: str) -> Check:
-    """Words that must not be in the notes."""
-    return lambda s: [f"says {word!r}" for word in words if word in s.notes]
-
-
-def shows(people: int) -> Check:
-    """How many people there are."""
-    return lambda s: [] if s.people == people else [f"{s.people} people instead of {people}"]
-
-
-def is_below(key: str, limit: float) -> Check:
-    """A quality number that must be measured and small."""
-
-    def check(s: Seen) -> list[str]:
-        value = s.quality.get(key)
-        return [f"{key} {value}"] if value is None or value > limit else []
-
-    return check
-
-
-def is_unknown(key: str) -> Check:
-    """A quality number that nothing in the picture tells."""
-    return lambda s: [] if s.quality.get(key) is None else [f"{key} {s.quality[key]} though it was never seen"]
-
-
-def camera(kind: str) -> Check:
-    """Kind of the camera."""
-    return lambda s: [] if s.kind == kind else [f"a {s.kind} camera instead of a {kind} one"]
-
+from benchmarks.footage_checks import (
+    Row,
+    camera,
+    is_below,
+    is_unknown,
+    lasts,
+    says,
+    says_no,
+    shape,
+    shows,
+)
 
 X264 = ("-c:v", "libx264", "-crf", "20", "-pix_fmt", "yuv420p", "-an")
 JUGGLE, THREE = ("-t", "3", "-i", "{juggle}"), (lasts(3.0 - 1 / 24), shape(16 / 9))
@@ -96,18 +29,18 @@ def _faded(how: str, fit: str = PORTRAIT) -> tuple[str, ...]:
     return (*TWO, "-filter_complex", film, *X264)
 
 
-def _filtered(film: str, *more: str) -> tuple[str, ...]:
+def filtered(film: str, *more: str) -> tuple[str, ...]:
     return (*JUGGLE, "-vf", film, *(more or X264))
 
 
-def _coded(*codec: str) -> tuple[str, ...]:
+def coded(*codec: str) -> tuple[str, ...]:
     return (*JUGGLE, "-an", *codec)
 
 
 READ = (
-    Row("non-square pixels", "sar43.mp4", _filtered("scale=960:720,setsar=4/3"), THREE),
-    Row("letterbox", "letterbox.mp4", _filtered("pad=1280:960:0:120"), (*THREE, says("Borders"))),
-    Row("pillarbox", "pillarbox.mp4", _filtered("scale=640:360,pad=960:360:160:0"), (*THREE, says("Borders"))),
+    Row("non-square pixels", "sar43.mp4", filtered("scale=960:720,setsar=4/3"), THREE),
+    Row("letterbox", "letterbox.mp4", filtered("pad=1280:960:0:120"), (*THREE, says("Borders"))),
+    Row("pillarbox", "pillarbox.mp4", filtered("scale=640:360,pad=960:360:160:0"), (*THREE, says("Borders"))),
     Row("turned by its metadata", "turned.mp4", ("-display_rotation", "90", *JUGGLE, "-c", "copy"), (shape(9 / 16),)),
     Row(
         "edit list",
@@ -118,25 +51,25 @@ READ = (
     Row(
         "first time stamp 3600 s", "hour.mkv", (*JUGGLE, "-c", "copy", "-output_ts_offset", "3600"), (lasts(3.0, 0.25),)
     ),
-    Row("colon in the name", "12:30 walk.mp4", _coded("-c", "copy"), (lasts(3.0, 0.25),)),
-    Row("percent and quotes in the name", "50% 'a' [b].mp4", _coded("-c", "copy"), (lasts(3.0, 0.25),)),
-    Row("AVCHD", "film.mts", _coded("-c:v", "libx264", "-f", "mpegts", "-mpegts_m2ts_mode", "1"), THREE),
-    Row("MPEG-TS", "film.ts", _coded("-c:v", "libx264"), THREE),
-    Row("MXF", "film.mxf", _filtered("fps=25", "-c:v", "mpeg2video", "-q:v", "3", "-an"), (lasts(3.0),)),
-    Row("DV", "film.dv", _filtered("fps=25,scale=720:576,setsar=64/45", "-target", "pal-dv", "-an"), THREE),
-    Row("YUV4MPEG", "film.y4m", _filtered("scale=320:180", "-pix_fmt", "yuv420p"), THREE),
-    Row("ProRes", "film.mov", _coded("-c:v", "prores_ks"), THREE),
-    Row("VP9 without duration", "film.webm", _coded("-c:v", "libvpx-vp9", "-cpu-used", "8", "-live", "1"), THREE),
+    Row("colon in the name", "12:30 walk.mp4", coded("-c", "copy"), (lasts(3.0, 0.25),)),
+    Row("percent and quotes in the name", "50% 'a' [b].mp4", coded("-c", "copy"), (lasts(3.0, 0.25),)),
+    Row("AVCHD", "film.mts", coded("-c:v", "libx264", "-f", "mpegts", "-mpegts_m2ts_mode", "1"), THREE),
+    Row("MPEG-TS", "film.ts", coded("-c:v", "libx264"), THREE),
+    Row("MXF", "film.mxf", filtered("fps=25", "-c:v", "mpeg2video", "-q:v", "3", "-an"), (lasts(3.0),)),
+    Row("DV", "film.dv", filtered("fps=25,scale=720:576,setsar=64/45", "-target", "pal-dv", "-an"), THREE),
+    Row("YUV4MPEG", "film.y4m", filtered("scale=320:180", "-pix_fmt", "yuv420p"), THREE),
+    Row("ProRes", "film.mov", coded("-c:v", "prores_ks"), THREE),
+    Row("VP9 without duration", "film.webm", coded("-c:v", "libvpx-vp9", "-cpu-used", "8", "-live", "1"), THREE),
     Row(
         "HEVC, 10 bits",
         "hevc.mp4",
-        _coded("-c:v", "libx265", "-pix_fmt", "yuv420p10le", "-preset", "fast", "-x265-params", "log-level=none"),
+        coded("-c:v", "libx265", "-pix_fmt", "yuv420p10le", "-preset", "fast", "-x265-params", "log-level=none"),
         THREE,
     ),
     Row("fragmented", "parts.mp4", (*JUGGLE, *X264, "-movflags", "frag_keyframe+empty_moov"), THREE),
-    Row("AVI, MPEG-4", "film.avi", _coded("-c:v", "mpeg4", "-q:v", "3"), THREE),
-    Row("Flash", "film.flv", _coded("-c:v", "flv1", "-q:v", "3"), THREE),
-    Row("GIF", "film.gif", _filtered("fps=12.5,scale=320:-2", "-an"), (shape(16 / 9), lasts(2.92))),
+    Row("AVI, MPEG-4", "film.avi", coded("-c:v", "mpeg4", "-q:v", "3"), THREE),
+    Row("Flash", "film.flv", coded("-c:v", "flv1", "-q:v", "3"), THREE),
+    Row("GIF", "film.gif", filtered("fps=12.5,scale=320:-2", "-an"), (shape(16 / 9), lasts(2.92))),
     Row(
         "cover picture first",
         "cover.mkv",
@@ -202,26 +135,26 @@ RUN = (
     Row(
         "feet out of the picture",
         "waist.mp4",
-        _filtered("crop=720:405:320:60"),
+        filtered("crop=720:405:320:60"),
         (shows(1), says("no feet"), is_unknown("foot_slide_mm"), is_unknown("floating_cm")),
         run=True,
     ),
     Row(
         "zoom on a tripod",
         "zoom.mp4",
-        _filtered("zoompan=z='1+0.5*on/72':x='iw/2-iw/zoom/2':y='ih/2-ih/zoom/2':d=1:s=1280x720:fps=24"),
+        filtered("zoompan=z='1+0.5*on/72':x='iw/2-iw/zoom/2':y='ih/2-ih/zoom/2':d=1:s=1280x720:fps=24"),
         (shows(1), says("zooms"), is_below("camera_path_m", 0.01)),
         run=True,
     ),
-    Row("jolting camera", "jolt.mp4", _filtered(SHAKE), (shows(1), is_below("camera_path_m", 0.5)), run=True),
+    Row("jolting camera", "jolt.mp4", filtered(SHAKE), (shows(1), is_below("camera_path_m", 0.5)), run=True),
     Row(
         "uneven time stamps",
         "uneven.mp4",
-        _filtered("select='mod(n,3)'", "-fps_mode", "vfr", *X264),
+        filtered("select='mod(n,3)'", "-fps_mode", "vfr", *X264),
         (lasts(2.9), shows(1), is_below("jitter", 15)),
         run=True,
     ),
-    Row("ten frames a second", "ten.mp4", _filtered("fps=10"), (shows(1), is_below("jitter", 15)), run=True),
+    Row("ten frames a second", "ten.mp4", filtered("fps=10"), (shows(1), is_below("jitter", 15)), run=True),
     Row(
         "leaves and comes back",
         "back.mp4",

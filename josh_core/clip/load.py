@@ -17,7 +17,7 @@ from josh_core.clip.borders import LOOKS, find_borders, is_split
 from josh_core.clip.overlay import find_overlay
 from josh_core.clip.probe import ClipInfo, probe, require
 from josh_core.clip.shots import THUMB_SIDE, find_cuts
-from josh_core.clip.transitions import find_transitions
+from josh_core.clip.transitions import blank_ends, find_transitions
 from josh_core.clip.video import Video
 from josh_core.errors import ClipError
 from josh_core.progress import Progress
@@ -40,6 +40,7 @@ def load_clip(path: str | os.PathLike[str], settings: Settings, progress: Progre
     shot = _decode(path, info, settings, progress)
     source_seconds = max(info.seconds, shot.begin + shot.times[-1] + 1 / info.fps) if shot.times else info.seconds
     _check_decoded(shot, settings, source_seconds)
+    _cut_blank_ends(shot)
     _cut_borders(shot)
     first, last = _longest_shot(shot)
     times = np.array(shot.times[first:last]) - shot.times[first]
@@ -102,8 +103,14 @@ class _Decoded:
 
     def drop_last(self) -> None:
         """Forget the last frame."""
-        for kept in (self.jpegs, self.times, self.thumbs):
-            kept.pop()
+        self.keep(0, len(self.jpegs) - 1)
+
+    def keep(self, first: int, end: int) -> None:
+        """Forget all frames but [first, end)."""
+        begin = self.times[first] if first else 0.0
+        self.jpegs, self.thumbs = self.jpegs[first:end], self.thumbs[first:end]
+        self.times = [time - begin for time in self.times[first:end]]
+        self.begin += begin
 
 
 def _decode(path: Path, info: ClipInfo, settings: Settings, progress: Progress) -> _Decoded:
@@ -124,10 +131,16 @@ def _decode(path: Path, info: ClipInfo, settings: Settings, progress: Progress) 
                 if len(out.jpegs) % 8 == 0:
                     progress.update((picture.time - out.begin) / max(wanted, 1e-6))
             end = picture.time
+        hurt = [time for time in video.damage if time >= settings.start]
     missing = settings.start + wanted - end - 1.5 / info.fps
     if out.jpegs and info.frames and (missing > max(0.2, 2 / info.fps) or not info.film.whole):
         out.drop_last()  # the last frame before a break is often half decoded
         out.notes.append(f"The file is incomplete: only what could be read, up to {end:.1f} s, was used.")
+    elif hurt:
+        out.notes.append(
+            f"The file is damaged: {len(hurt)} frame{'s' * (len(hurt) > 1)} from {hurt[0]:.1f} s on cannot be decoded, "
+            "and what follows may be smeared."
+        )
     return out
 
 
@@ -147,6 +160,15 @@ class _Thinning:
         # The next due time follows the grid, unless a gap in the timestamps has left the grid behind.
         self._due = max(self._due, time - self._slack) + self._step if np.isfinite(self._due) else time + self._step
         return True
+
+
+def _cut_blank_ends(shot: _Decoded) -> None:
+    """Leave out blank pictures before and after the film, and say so."""
+    first, end = blank_ends(shot.thumbs, np.array(shot.times))
+    if end - first >= MIN_FRAMES and end - first < len(shot.jpegs):
+        shot.keep(first, end)
+        span = f"{shot.begin:.1f} to {shot.begin + shot.times[-1]:.1f} s"
+        shot.notes.append(f"The clip begins or ends in black, or another blank picture: only {span} was used.")
 
 
 def _cut_borders(shot: _Decoded) -> None:

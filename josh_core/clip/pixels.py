@@ -48,6 +48,8 @@ class Shown:
         colorspace = int(frame.colorspace)
         if colorspace in (0, 2):  # RGB or untagged; swscale would take BT.601 for all of the latter
             colorspace = 1 if frame.height >= HD_HEIGHT else 5
+        if frame.interlaced_frame:
+            return self._upright(_one_field(frame, (width, height), _COLORSPACES.get(colorspace, 1)))
         smaller = width * height < frame.width * frame.height
         small = frame.reformat(
             width=width,
@@ -56,12 +58,21 @@ class Shown:
             src_colorspace=_COLORSPACES.get(colorspace, 1),
             interpolation="AREA" if smaller else "BICUBIC",
         )
-        image = np.asarray(small.to_ndarray(), np.uint8)
+        return self._upright(np.asarray(small.to_ndarray(), np.uint8))
+
+    def _upright(self, image: UInt8) -> UInt8:
+        """BGR as stored, in standard range and upright."""
         if self.transfer in (PQ, HLG):
             image = _standard_range(image, self.transfer)
         if self.turns:
             image = np.asarray(cv2.rotate(image, _ROTATIONS[self.turns]), np.uint8)
         return np.ascontiguousarray(image[:, ::-1]) if self.mirrored else image
+
+
+def _one_field(frame: Any, size: tuple[int, int], matrix: int) -> UInt8:
+    """BGR [h,w,3] of `size` (width, height) from every second line: the others were filmed a moment later."""
+    whole = frame.reformat(format="bgr24", src_colorspace=matrix).to_ndarray()
+    return np.asarray(cv2.resize(whole[::2], size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 # swscale's numbers of H.273's matrices: BT.709, FCC, BT.601 (twice), SMPTE 240M, BT.2020 (twice)

@@ -20,6 +20,7 @@ LEVELS = 6.0  # smallest mean difference of two pictures at a cut, of 255
 PEAK = 2.0  # a cut changes this many times more than the frames around it
 FLASH = 5  # frames, longest flash
 AGREEMENT = 0.10  # share of features that must fit one motion of the picture to be the same shot
+CLOSER = 1.1  # times larger from one frame to the next: no zoom does that in one frame and not in those around it
 MIN_FEATURES = 12  # fewer fitting features are chance
 
 
@@ -66,16 +67,30 @@ def _flash(histograms: Sequence[Float], jumps: Float, index: int) -> bool:
 
 
 def _same_shot(thumbs: Sequence[UInt8], index: int) -> bool:
-    """Whether enough features on both sides of `index` agree on one motion of the picture."""
-    return any(
-        alike(thumbs[before], thumbs[after])
-        for before, after in ((index - 1, index), (index - 1, index + 1), (index - 2, index))
-        if before >= 0 and after < len(thumbs)
-    )
+    """Whether enough features on both sides of `index` agree on one motion of the picture that a camera makes.
+
+    A cut to the same scene seen closer agrees on a motion too, but on a leap in size.
+    """
+    pairs = ((index - 1, index), (index - 1, index + 1), (index - 2, index))
+    motions = [_motion(thumbs[a], thumbs[b]) for a, b in pairs if a >= 0 and b < len(thumbs)]
+    return any(motion is not None and 1 / CLOSER < _growth(motion, thumbs[0]) < CLOSER for motion in motions)
+
+
+def _growth(motion: Float, picture: UInt8) -> float:
+    """How many times larger a homography [3,3] makes the middle of a picture."""
+    height, width = picture.shape[:2]
+    square = np.array([[[-1, -1], [1, -1], [1, 1], [-1, 1]]], np.float32) * min(width, height) / 4
+    moved = cv2.perspectiveTransform(square + np.array([width / 2, height / 2], np.float32), motion)
+    return float(np.sqrt(cv2.contourArea(moved) / cv2.contourArea(square)))
 
 
 def alike(first: UInt8, second: UInt8) -> bool:
-    """Whether features of two pictures agree on one motion, judged only where the picture changes.
+    """Whether features of two pictures agree on one motion."""
+    return _motion(first, second) is not None
+
+
+def _motion(first: UInt8, second: UInt8) -> Float | None:
+    """The homography [3,3] on which features of two pictures agree, judged only where the picture changes.
 
     What stays exactly as it is (a caption, a logo) may have been printed on two shots alike.
     """
@@ -86,13 +101,13 @@ def alike(first: UInt8, second: UInt8) -> bool:
         detector.detectAndCompute(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), where) for image in (first, second)
     )
     if codes1 is None or codes2 is None:
-        return False
+        return None
     matches = cv2.BFMatcher.create(cv2.NORM_HAMMING, crossCheck=True).match(codes1, codes2)
     if len(matches) < MIN_FEATURES:
-        return False
+        return None
     a = np.array([points1[m.queryIdx].pt for m in matches], np.float32)
     b = np.array([points2[m.trainIdx].pt for m in matches], np.float32)
     cv2.setRNGSeed(0)
-    _, inliers = cv2.findHomography(a, b, cv2.RANSAC, 4.0)
-    count = 0 if inliers is None else int(inliers.sum())
-    return count >= max(MIN_FEATURES, AGREEMENT * min(len(points1), len(points2)))
+    motion, inliers = cv2.findHomography(a, b, cv2.RANSAC, 4.0)
+    count = 0 if motion is None else int(inliers.sum())
+    return motion if count >= max(MIN_FEATURES, AGREEMENT * min(len(points1), len(points2))) else None

@@ -46,6 +46,18 @@ def find_transitions(thumbs: Sequence[UInt8], times: Float) -> list[tuple[int, i
     return apart
 
 
+def blank_ends(thumbs: Sequence[UInt8], times: Float) -> tuple[int, int]:
+    """Frames [first, end) without what is blank (with its fade) at either end; all of a clip that is blank throughout.
+
+    thumbs: small BGR pictures [h,w,3] at times [T] s.
+    """
+    tiny = np.stack([cv2.resize(t, TINY, interpolation=cv2.INTER_AREA) for t in thumbs]).astype(np.float32)
+    blanks = _blanks(tiny, times)
+    first = next((b for a, b in blanks if a == 0), 0)
+    end = next((a for a, b in blanks if b == len(thumbs)), len(thumbs))
+    return (first, end) if first < end else (0, len(thumbs))
+
+
 def _dissolves(thumbs: Sequence[UInt8], tiny: Float, times: Float) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     flat = tiny.reshape(len(tiny), -1)

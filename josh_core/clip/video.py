@@ -59,6 +59,7 @@ class Video:
 
     def __init__(self, path: Path, film: Film) -> None:
         self._path, self._film = path, film
+        self.damage: list[float] = []  # s after which packets or frames were found damaged, in order of decoding
         self._open()
         try:
             first = next(self._decoded(), None)
@@ -144,15 +145,21 @@ class Video:
 
     def _decoded(self) -> Iterator[Any]:
         packets = self._container.demux(self._stream)
+        time = 0.0
         while True:
             try:
                 packet = next(packets)
             except (StopIteration, av.FFmpegError):
                 return
             try:
-                yield from packet.decode()
+                for frame in packet.decode():
+                    time = self._time(frame)
+                    if frame.is_corrupt:
+                        self.damage.append(time)
+                    else:
+                        yield frame
             except av.FFmpegError:
-                continue  # a damaged packet; later ones may be whole
+                self.damage.append(time)  # later packets may be whole
 
 
 def open_container(path: Path) -> Any:

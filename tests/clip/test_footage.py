@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
+import av.codec.context
 import cv2
 import numpy as np
 import pytest
@@ -125,6 +127,48 @@ def test_a_logo_on_a_moving_picture_is_masked_and_a_plain_pan_has_none(tmp_path:
     assert mask[18:45, 305:440].mean() > 0.8 and mask[80:].mean() < 0.01
     people = People((), np.zeros((40, 27, 48), np.uint8))
     assert (without_overlay(people, clip.overlay).labels[:, 2:4, 32:43] == 255).mean() > 0.8
+
+
+def test_blank_ends_are_left_out_and_a_blank_clip_stays(tmp_path: Path) -> None:
+    frames = smooth(19, 30)
+    black = [np.zeros_like(frames[0])] * 10
+    clip = load_clip(encode(tmp_path / "ends.mp4", black + frames + black), Settings())
+    assert len(clip) == pytest.approx(30, abs=2) and clip.start == pytest.approx(10 / 30, abs=0.04)
+    assert "black" in clip.notes[0] and len(clip.notes) == 1
+    assert len(load_clip(encode(tmp_path / "blank.mp4", black), Settings())) == 10
+
+
+def test_the_same_scene_cut_closer_is_a_cut_and_a_zoom_is_none() -> None:
+    thumbs = [cv2.resize(f, (256, 144), interpolation=cv2.INTER_AREA) for f in smooth(20, 24, 0.5)]
+
+    def closer(picture: np.ndarray, times: float) -> np.ndarray:
+        cut = cv2.getRectSubPix(picture, (round(256 / times), round(144 / times)), (128, 72))
+        return cv2.resize(cut, (256, 144))
+
+    assert find_cuts(thumbs[:12] + [closer(t, 1.5) for t in thumbs[12:]]) == [12]
+    assert find_cuts([closer(t, 1.06**k) for k, t in enumerate(thumbs[:12])]) == []
+
+
+def test_interlaced_pictures_show_one_moment(tmp_path: Path) -> None:
+    """Two fields, a moment apart, are woven into each frame: lines next to each other differ more than every other."""
+    film = smooth(21, 24, 9.0)
+    woven = [a.copy() for a in film[::2]]
+    for frame, later in zip(woven, film[1::2], strict=True):
+        frame[1::2] = later[1::2]
+    interlaced = av.codec.context.Flags.interlaced_dct | av.codec.context.Flags.interlaced_me
+    path = encode(tmp_path / "fields.mpg", woven, "mpeg2video", fps=25, flags=interlaced)
+    rows = load_clip(path, Settings()).frame(6).astype(float)
+    assert ((rows[1:-1] - rows[:-2]) ** 2).mean() < ((rows[2:] - rows[:-2]) ** 2).mean()
+
+
+def test_damage_inside_a_file_is_said(tmp_path: Path) -> None:
+    path = encode(tmp_path / "whole.mp4", smooth(22, 40))
+    data = path.read_bytes()
+    assert load_clip(path, Settings()).notes == ()
+    begin = len(data) // 2
+    path.write_bytes(data[:begin] + bytes(len(data) // 10) + data[begin + len(data) // 10 :])
+    clip = load_clip(path, Settings())
+    assert len(clip) > 25 and "damaged" in clip.notes[0]
 
 
 def test_a_still_camera_has_no_overlay() -> None:

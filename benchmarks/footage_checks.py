@@ -1,0 +1,109 @@
+"""What one input of the footage table is, what came out of it, and the checks that tell right from wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+
+from josh_core.types import UInt8
+
+# What is wrong with an input that was read (and run, where the row says so): one short phrase each.
+Check = Callable[["Seen"], list[str]]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What came out for one input."""
+
+    frames: int
+    seconds: float  # s, from the first to the last frame
+    width: int  # px
+    height: int  # px
+    notes: str  # all sentences, joined
+    people: int | None = None  # None where only the reader looked
+    kind: str = ""  # of the camera
+    quality: dict[str, Any] = field(default_factory=dict)
+    pictures: tuple[UInt8, ...] = ()  # RGB [h,w,3]: the first, the middle and the last frame
+
+
+@dataclass(frozen=True)
+class Row:
+    """One input: the arguments of ffmpeg, in which {juggle} stands for examples/juggle/clip.mp4, and what is right."""
+
+    name: str
+    file: str  # name of the made file
+    make: tuple[str, ...]
+    checks: tuple[Check, ...] = ()
+    refused: str = ""  # words of the sentence with which it is refused, where that is right
+    run: bool = False  # the whole method, in mode fast; else only the reader
+    spoil: Callable[[bytes], bytes] | None = None  # what happens to the file after ffmpeg has made it
+
+
+def lasts(seconds: float, slack: float = 0.15) -> Check:
+    """Length from first to last frame."""
+    return lambda s: [] if abs(s.seconds - seconds) <= slack else [f"{s.seconds:.2f} s instead of {seconds:g}"]
+
+
+def shape(aspect: float) -> Check:
+    """Width over height."""
+    return lambda s: [] if abs(s.width / s.height / aspect - 1) < 0.02 else [f"{s.width}x{s.height}"]
+
+
+def says(*words: str) -> Check:
+    """Words of the notes."""
+    return lambda s: [f"does not say {word!r}" for word in words if word not in s.notes]
+
+
+def says_no(*words: str) -> Check:
+    """Words that must not be in the notes."""
+    return lambda s: [f"says {word!r}" for word in words if word in s.notes]
+
+
+def shows(people: int) -> Check:
+    """How many people there are."""
+    return lambda s: [] if s.people == people else [f"{s.people} people instead of {people}"]
+
+
+def is_below(key: str, limit: float) -> Check:
+    """A quality number that must be measured and small."""
+
+    def check(s: Seen) -> list[str]:
+        value = s.quality.get(key)
+        return [f"{key} {value}"] if value is None or value > limit else []
+
+    return check
+
+
+def is_unknown(key: str) -> Check:
+    """A quality number that nothing in the picture tells."""
+    return lambda s: [] if s.quality.get(key) is None else [f"{key} {s.quality[key]} though it was never seen"]
+
+
+def camera(kind: str) -> Check:
+    """Kind of the camera."""
+    return lambda s: [] if s.kind == kind else [f"a {s.kind} camera instead of a {kind} one"]
+
+
+def looks_like(picture: UInt8, slack: float = 8.0) -> Check:
+    """First frame [h,w,3] as RGB, seen small; slack: levels of 255 of the mean difference."""
+
+    def small(image: UInt8) -> UInt8:
+        return np.asarray(cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA), np.uint8)
+
+    def check(s: Seen) -> list[str]:
+        off = float(cv2.absdiff(small(s.pictures[0]), small(picture)).mean())
+        return [f"other colours, by {off:.0f} levels"] if off > slack else []
+
+    return check
+
+
+def combs(s: Seen) -> list[str]:
+    """Lines of two moments in one picture: those next to each other are less alike than every second one."""
+    rows = [p.astype(np.float32) for p in s.pictures]
+    near = sum(float(((r[1:-1] - r[:-2]) ** 2).mean()) for r in rows)
+    far = sum(float(((r[2:] - r[:-2]) ** 2).mean()) for r in rows)
+    return [f"combs, {near / far:.2f}"] if near > far else []
