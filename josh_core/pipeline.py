@@ -21,6 +21,7 @@ from josh_core.errors import WeightsError
 from josh_core.evidence import Evidence, evidence_of
 from josh_core.export.bundle import save_bundle
 from josh_core.export.glb import glb_bytes
+from josh_core.export.own_look import with_own_looks
 from josh_core.metrics.quality import measure
 from josh_core.metrics.seen import feet_seen_pct, match_cover_pct, pace_notes
 from josh_core.networks.weights import LICENCES, choose_tier
@@ -81,12 +82,24 @@ def assemble(evidence: Evidence, settings: Settings, progress: Progress) -> dict
         "fast": ("world", lambda: modes.fast(evidence.fast or evidence)),
         "refine": ("joint", lambda: modes.refined(evidence, settings, progress)),
     }
-    results = {}
+    results: dict[str, Reconstruction] = {}
     for mode in MODES[: MODES.index(settings.mode) + 1]:
         stage, make = makers[mode]
         with progress.stage(stage):
             results[mode] = make()
+    with progress.stage("looks"):
+        results = _with_looks(results, evidence, progress)
     return {mode: _finish(r, evidence, settings.with_options(mode=mode), progress) for mode, r in results.items()}
+
+
+def _with_looks(results: dict[str, Reconstruction], e: Evidence, progress: Progress) -> dict[str, Reconstruction]:
+    """Everybody's colours as the last mode, whose bodies lie best over the clip, finds them; the same in all modes."""
+    best = with_own_looks(list(results.values())[-1], e.body, e.clip, e.people, progress)
+    looks = {p.id: {"colors": p.colors, "colors_seen": p.colors_seen} for p in best.people}
+    return {
+        mode: replace(r, people=tuple(replace(p, **looks[p.id]) for p in r.people))  # type: ignore[arg-type]
+        for mode, r in results.items()
+    }
 
 
 def warm_up() -> None:

@@ -190,6 +190,8 @@ class PersonMotion:
     joints: Float  # [n,24,3] m, world, SMPL order
     contact: Float  # [n,C] probability
     height_m: float  # m
+    colors: UInt8 | None = None  # [V,3] sRGB of the body's vertices, as the clip shows the person; None: not known
+    colors_seen: float = 0.0  # share of the body's surface that the clip showed, [0, 1]; the rest of `colors` is filled
 
 
 @dataclass(frozen=True)

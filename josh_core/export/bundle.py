@@ -101,6 +101,7 @@ def manifest_of(result: Reconstruction, key: str, result_id: str) -> dict[str, A
             "color": person_color(person.id),
             "height_m": float(person.height_m),
             "frames": len(person.frames),
+            **({} if person.colors is None else {"colors_seen": float(person.colors_seen)}),
         }
         for person in result.people
     ]
@@ -160,6 +161,8 @@ def arrays_of(result: Reconstruction) -> dict[str, Any]:
         arrays[f"person{k}_frames"] = person.frames.astype(np.int32)
         for name in ("betas", "pose", "transl", "joints", "contact"):
             arrays[f"person{k}_{name}"] = np.asarray(getattr(person, name), np.float32)
+        if person.colors is not None:
+            arrays[f"person{k}_colors"] = np.asarray(person.colors, np.uint8)
     return arrays
 
 
@@ -208,13 +211,17 @@ def _person(take: Arrays, manifest: dict[str, Any], k: int) -> PersonMotion:
     n = len(frames)
     if n == 0 or frames[0] < 0 or frames[-1] >= manifest["num_frames"] or (frames[1:] <= frames[:-1]).any():
         raise ResultError(f"Person {k} of the result has frames that are not in the clip; run the clip again.")
+    about = manifest["people"][k]
+    has_colors = "colors_seen" in about  # bundles before people had an own look have none
     return PersonMotion(
-        id=manifest["people"][k]["id"],
+        id=about["id"],
         frames=frames,
         betas=take.floating(f"person{k}_betas", 10),
         pose=take.floating(f"person{k}_pose", n, 24, 3),
         transl=take.floating(f"person{k}_transl", n, 3),
         joints=take.floating(f"person{k}_joints", n, 24, 3),
         contact=take.floating(f"person{k}_contact", n, len(manifest["contact_names"])),
-        height_m=float(manifest["people"][k]["height_m"]),
+        height_m=float(about["height_m"]),
+        colors=take(f"person{k}_colors", "u", None, 3) if has_colors else None,
+        colors_seen=float(about.get("colors_seen", 0.0)),
     )

@@ -63,6 +63,12 @@ def _is_clip(value: Any) -> bool:
     return isinstance(value, dict) and _list_of(_is_text)(value.get("notes") or [])
 
 
+def _is_person(value: Any) -> bool:
+    if not _with(id=_whole(0, 1 << 31), height_m=_is_amount)(value):
+        return False
+    return _is_amount(value.get("colors_seen", 0.0))
+
+
 _SIDE = _whole(1, 1 << 16)
 _REQUIRED: dict[str, Check] = {
     "mode": lambda value: value in MODES,
@@ -72,7 +78,7 @@ _REQUIRED: dict[str, Check] = {
     "width": _SIDE,
     "height": _SIDE,
     "camera": lambda value: value in ("moving", "rotating", "static"),
-    "people": _list_of(_with(id=_whole(0, 1 << 31), height_m=_is_amount), MAX_PEOPLE),
+    "people": _list_of(_is_person, MAX_PEOPLE),
     "contact_names": _list_of(_is_text, 1000),
     "body_model": _is_text,
     "scale_source": lambda value: value in ("contact", "height", "assumed"),

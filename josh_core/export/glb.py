@@ -16,6 +16,7 @@ from scipy.ndimage import minimum_filter1d, uniform_filter1d
 from josh_core.body.model import BodyModel
 from josh_core.body.names import JOINTS, PARENTS
 from josh_core.body.posing import runs
+from josh_core.export.body_colors import body_colors, own_colors
 from josh_core.export.colors import CAMERA_COLOR, linear, person_color, rgb
 from josh_core.export.gltf import (
     INDEX_DATA,
@@ -26,10 +27,11 @@ from josh_core.export.gltf import (
     VERTEX_DATA,
     GltfWriter,
 )
+from josh_core.export.outfit import cloth_normals, plain_colors
 from josh_core.export.points import thin
-from josh_core.export.rig import Rig, quaternions, rig_of, t_pose_root, top_weights, vertex_normals
+from josh_core.export.rig import Rig, quaternions, rig_of, t_pose_root, top_weights
 from josh_core.geometry import rotmat_to_rotvec
-from josh_core.types import Float, Int, PersonMotion, Reconstruction
+from josh_core.types import Float, Int, PersonMotion, Reconstruction, UInt8
 
 _MAX_POINTS = 180_000  # 16 bytes each: about 3 MB
 _FRUSTUM_DEPTH = 0.4  # m from the camera to the drawn image plane
@@ -167,16 +169,26 @@ def _add_person(
         "skins",
         {"joints": bones, "skeleton": bones[0], "inverseBindMatrices": writer.accessor(inverse_bind)},
     )
-    normals = vertex_normals(rig.vertices, np.asarray(body.faces))
     attributes = {
         "POSITION": writer.accessor(rig.vertices.astype(np.float32), VERTEX_DATA),
-        "NORMAL": writer.accessor(normals.astype(np.float32), VERTEX_DATA),
+        "NORMAL": writer.accessor(cloth_normals(body, rig.vertices).astype(np.float32), VERTEX_DATA),
+        "COLOR_0": writer.accessor(_light(body_colors(person, body)), VERTEX_DATA, normalized=True),
         **shared.attributes,
     }
+    if own_colors(person, body) is not None:  # for the viewer's switch
+        plain = _light(plain_colors(body, person.id))
+        attributes["_PLAIN"] = writer.accessor(plain, VERTEX_DATA, normalized=True)
     name = f"person_{index}"
-    material = writer.material(name, linear(rgb(person_color(person.id))))
+    material = writer.material(name, np.ones(3))
     mesh = writer.mesh(name, TRIANGLES, attributes, material, shared.faces)
     writer.node(name, mesh=mesh, skin=skin, extras=_person_extras(result, person, body))
+
+
+def _light(colors: UInt8) -> Int:
+    """Linear light of sRGB colours [V,3] as glTF's COLOR_0 [V,4]; 16 bits, for 8 would show steps in dark cloth."""
+    whole = np.iinfo(np.uint16).max
+    light = np.round(whole * linear(colors)).astype(np.uint16)
+    return np.concatenate([light, np.full((len(light), 1), whole, np.uint16)], 1)
 
 
 def _person_extras(result: Reconstruction, person: PersonMotion, body: BodyModel) -> dict[str, Any]:

@@ -10,7 +10,9 @@ import numpy as np
 
 from josh_core.body.model import BodyModel
 from josh_core.body.posing import posed_vertices
+from josh_core.export.body_colors import body_colors
 from josh_core.export.colors import CAMERA_COLOR, person_color, rgb
+from josh_core.export.outfit import cloth_normals, plain_colors
 from josh_core.export.raster import Canvas, View
 from josh_core.types import Float, PersonMotion, Reconstruction, UInt8
 
@@ -56,10 +58,11 @@ def save_preview(result: Reconstruction, body: BodyModel, path: Path, size: tupl
     path.write_bytes(jpeg.tobytes())
 
 
-def draw_people(canvas: Canvas, meshes: Meshes, body: BodyModel) -> None:
-    """People with their vertices [V,3], each in their own colour."""
+def draw_people(canvas: Canvas, meshes: Meshes, body: BodyModel, plain: bool = False) -> None:
+    """People with their vertices [V,3], as they look or, `plain`, in shades of their own colour."""
     for person, vertices in meshes:
-        canvas.mesh(vertices, np.asarray(body.faces), rgb(person_color(person.id)))
+        colors = plain_colors(body, person.id) if plain else body_colors(person, body)
+        canvas.mesh(vertices, np.asarray(body.faces), colors, cloth_normals(body, vertices))
 
 
 def meshes_at(result: Reconstruction, body: BodyModel, frame: int) -> Meshes:

@@ -53,16 +53,21 @@ class Canvas:
         xy = (corner[:, None] + offset).reshape(-1, 2)
         self._write(xy, np.repeat(z, len(offset)), np.repeat(colors, len(offset), 0))
 
-    def mesh(self, vertices: Float, faces: Int, color: UInt8) -> None:
-        """The outside of a closed mesh of world vertices [V,3], lit from beside the camera, in one sRGB colour [3]."""
+    def mesh(self, vertices: Float, faces: Int, color: UInt8, normals: Float | None = None) -> None:
+        """The outside of a closed mesh of world vertices [V,3], lit from beside the camera.
+
+        color: sRGB [3], or [V,3] a vertex; normals: [V,3] unit, else those of the faces around each vertex.
+        """
         px, z = self.view.project(vertices)
-        light = _shade(self.view, vertices, faces)
+        if normals is None:
+            normals = vertex_normals(np.asarray(vertices, np.float64), faces)
+        lit = _shade(self.view, normals)[:, None] * color  # [V,3]
         solid = (z[faces] > self.view.near).all(1) & _faces_camera(px[faces])
         xy, face, weight = _fragments(px, faces[solid], self.view.width, self.view.height)
         corners = faces[solid][face]
         depth = (z[corners] * weight).sum(1)
-        shade = (light[corners] * weight).sum(1)
-        self._write(xy, depth, np.clip(shade[:, None] * color, 0, 255).astype(np.uint8))
+        shown = (lit[corners] * weight[..., None]).sum(1)
+        self._write(xy, depth, np.clip(shown, 0, 255).astype(np.uint8))
 
     def line(self, p_world: Float, color: UInt8, width: int = 2) -> None:
         """A line through world points [N,3], over everything; the parts behind the camera are left out."""
@@ -90,11 +95,10 @@ def _faces_camera(corners: Float) -> Bool:
     return np.asarray(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0] < 0, np.bool_)
 
 
-def _shade(view: View, vertices: Float, faces: Int) -> Float:
-    """Brightness [V] of a matt surface: a lamp up and left of the camera, and light from all around."""
-    normals = vertex_normals(np.asarray(vertices, np.float64), faces) @ view.world_from_cam[:3, :3]  # camera axes
-    lamp = np.array([-0.35, -0.55, -0.76])
-    return 0.45 + 0.65 * np.clip(normals @ lamp, 0, 1)
+def _shade(view: View, normals: Float) -> Float:
+    """Brightness [V] of a matt surface with normals [V,3]: a lamp up and left of the camera, and light all around."""
+    lamp = np.array([-0.35, -0.55, -0.76])  # camera axes
+    return 0.45 + 0.65 * np.clip(normals @ view.world_from_cam[:3, :3] @ lamp, 0, 1)
 
 
 def _fragments(px: Float, faces: Int, width: int, height: int) -> tuple[Int, Int, Float]:

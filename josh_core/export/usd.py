@@ -14,9 +14,11 @@ import numpy as np
 
 from josh_core.body.model import BodyModel
 from josh_core.body.names import JOINTS, PARENTS
-from josh_core.export.colors import linear, person_color, rgb
+from josh_core.export.body_colors import body_colors
+from josh_core.export.colors import linear
+from josh_core.export.outfit import cloth_normals
 from josh_core.export.points import thin
-from josh_core.export.rig import Rig, quaternions, rig_of, top_weights, vertex_normals
+from josh_core.export.rig import Rig, quaternions, rig_of, top_weights
 from josh_core.types import Float, PersonMotion, Reconstruction
 
 _POINTS = 60_000  # about 60 bytes of text each
@@ -82,7 +84,7 @@ _PERSON = """    def SkelRoot "{name}" (prepend apiSchemas = ["SkelBindingAPI"])
             int[] faceVertexIndices = {faces}
             point3f[] points = {vertices}
             normal3f[] normals = {normals} (interpolation = "vertex")
-            color3f[] primvars:displayColor = [{color}]
+            color3f[] primvars:displayColor = {colors} (interpolation = "vertex")
             int[] primvars:skel:jointIndices = {indices} (
                 elementSize = {many}
                 interpolation = "vertex"
@@ -161,8 +163,8 @@ def _person(result: Reconstruction, body: BodyModel, index: int, codes: Float) -
         counts=_numbers(np.full(len(faces), 3)),
         faces=_numbers(faces.reshape(-1)),
         vertices=_tuples(rig.vertices),
-        normals=_tuples(vertex_normals(rig.vertices, faces)),
-        color=_tuple(linear(rgb(person_color(person.id)))),
+        normals=_tuples(cloth_normals(body, rig.vertices)),
+        colors=_tuples(linear(body_colors(person, body))),
         indices=_numbers(indices.reshape(-1)),
         weights=_numbers(weights.reshape(-1)),
         many=_WEIGHTS,

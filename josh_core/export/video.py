@@ -82,7 +82,7 @@ def overlay(result: Reconstruction, body: BodyModel, clip: Clip, frame: int, lon
 
 def _over(picture: UInt8, result: Reconstruction, meshes: Meshes, body: BodyModel, frame: int) -> UInt8:
     canvas = Canvas(camera_view(result, frame, (picture.shape[1], picture.shape[0])), picture)
-    draw_people(canvas, meshes, body)
+    draw_people(canvas, meshes, body, plain=True)  # so that they stand out from the people under them
     drawn = np.isfinite(canvas.depth)
     out = picture.copy()
     out[drawn] = (_OPACITY * canvas.image[drawn] + (1 - _OPACITY) * picture[drawn]).astype(np.uint8)

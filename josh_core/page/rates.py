@@ -14,7 +14,7 @@ from josh_core.stored_json import is_number, read_json, write_json
 # Before anything has been measured here: seconds per frame on two CPU cores.
 _SHARED = {
     "clip": 0.02, "people": 0.15, "tracks": 0.3, "camera": 0.1, "depth": 0.15, "bodies": 0.2, "contacts": 0.05,
-    "world": 0.1,
+    "world": 0.1, "looks": 0.03,
 }  # fmt: skip
 FIRST_GUESS = {  # by mode of a run, or by file made from a result
     "baseline": _SHARED | {"videos": 0.1},

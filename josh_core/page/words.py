@@ -26,6 +26,7 @@ STAGES = {  # what a run does in each stage of its progress
     "contacts": "Finding contacts",
     "world": "Putting everything into one world",
     "joint": "Solving all of it together",
+    "looks": "Taking everybody's colours from the clip",
     "videos": "Writing files and the overlay video",
 }
 LABELS = {  # lines of the quality table: quality.py's name, what the page calls it

@@ -353,3 +353,27 @@ def test_the_bundle_was_built_from_these_sources() -> None:
     assert viewer.sources_hash() in first, "run `npm install && npm run build` in josh_core/viewer"
     assert "MIT" in (Path(viewer.BUNDLE).with_name("THREE-LICENSE")).read_text()
     assert os.path.getsize(viewer.BUNDLE) < 1e6
+
+
+def test_people_change_between_their_own_look_and_the_plain_one(page: Any) -> None:
+    """The courtyard's first person wears its own look, green all over; the second was not seen well enough."""
+    page.locator("#j-view canvas").focus()
+    only(page, "person0", "look")
+    own = picture(page)
+    page.keyboard.press("b")
+    plain = picture(page)
+    shown = own[..., 3] > 127
+    assert (own[shown][:, 1] > own[shown][:, 2]).mean() > 0.9  # BGRA: more green than red
+    assert (own[shown][:, 1] > own[shown][:, 0]).mean() > 0.9  # and than blue
+    assert (plain[shown][:, 0] > plain[shown][:, 1]).mean() > 0.9  # shades of the track's blue
+    assert "look" in page.evaluate("joshViewer.link").split("hide=")[1].split("&")[0]
+    button = page.locator("[data-do=look]")
+    assert button.get_attribute("aria-pressed") == "false"
+    button.click()
+    assert np.abs(picture(page).astype(int) - own).max() < 8
+    only(page, "person1", "look")
+    other = picture(page)
+    page.keyboard.press("b")
+    assert np.abs(picture(page).astype(int) - other).max() < 8
+    page.evaluate("joshViewer.views.calm = true; joshViewer.setView('camera'); joshViewer.setLayer('clip', true)")
+    assert button.is_disabled()  # over the clip, bodies are plain: they must stand out from the people under them

@@ -41,6 +41,25 @@ def test_round_trip_keeps_every_field(result: Reconstruction, tmp_path: Path) ->
         assert (after.id, after.height_m) == (before.id, before.height_m)
 
 
+def test_own_looks_come_back_and_bundles_from_before_them_still_open(result: Reconstruction, tmp_path: Path) -> None:
+    colors = np.random.default_rng(0).integers(0, 256, (4391, 3)).astype(np.uint8)
+    dressed = (replace(result.people[0], colors=colors, colors_seen=0.25), result.people[1])
+    save_bundle(replace(result, people=dressed), tmp_path / "run")
+    first, second = load_bundle(tmp_path / "run").people
+    np.testing.assert_array_equal(first.colors, colors)
+    assert (first.colors_seen, second.colors, second.colors_seen) == (0.25, None, 0.0)
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text("utf-8"))
+    assert "colors_seen" not in manifest["people"][1]
+    for wrong in (1e12, "much", None, [0.2]):
+        manifest["people"][0]["colors_seen"] = wrong
+        (tmp_path / "run" / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+        with pytest.raises(ResultError, match="people"):
+            load_bundle(tmp_path / "run")
+    del manifest["people"][0]["colors_seen"]
+    (tmp_path / "run" / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    assert load_bundle(tmp_path / "run").people[0].colors is None
+
+
 def test_layout_is_the_published_one(result: Reconstruction, tmp_path: Path) -> None:
     save_bundle(result, tmp_path / "run", key="k", files={"result.glb": b"glTF"})
     assert {p.name for p in (tmp_path / "run").iterdir()} == {"manifest.json", "arrays.npz", "result.glb"}

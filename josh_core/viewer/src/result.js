@@ -5,6 +5,7 @@ import { GLTFLoader } from 'three/examples/jsm/loaders/GLTFLoader.js';
 import { contactMarkers, pointMaterial, segmentsOf, thickLine } from './looks.js';
 
 const TOUCHING = 0.5; // contact probability from which a point is drawn
+const OWN_GAIN = 1.3; // the clip's own shade is in a person's colours already; ours on top of it would be too much
 const MARKER = new THREE.Matrix4();
 
 export class Result {
@@ -20,6 +21,7 @@ export class Result {
     this.people = [];
     this.paths = [];
     this.points = null;
+    this.hasLooks = false; // whether somebody has an own look beside the plain one
     this.source = null; // the recovered camera, a PerspectiveCamera that the animation moves
     this.times = this.meta.frame_times ?? keyTimes(gltf.animations);
     this.mixer = new THREE.AnimationMixer(this.root);
@@ -54,7 +56,14 @@ export class Result {
     this.root.add(markers);
     const id = extras.track_id ?? this.people.length;
     const color = extras.color ?? `#${mesh.material.color.getHexString()}`;
-    this.people.push({ id, color, height: extras.height_m ?? 1.7, mesh, rows, contact, markers, layer: `person${id}` });
+    const { color: shown, _plain: plain } = mesh.geometry.attributes; // without _plain, there is no other look
+    const wear = (own) => {
+      if (!plain) return;
+      mesh.geometry.setAttribute('color', own ? shown : plain);
+      mesh.material.color.setScalar(own ? OWN_GAIN : 1);
+    };
+    this.hasLooks ||= Boolean(plain);
+    this.people.push({ id, color, wear, height: extras.height_m ?? 1.7, mesh, rows, contact, markers, layer: `person${id}` });
   }
 
   dressPoints(points) {

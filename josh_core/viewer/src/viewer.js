@@ -10,6 +10,7 @@ import css from './viewer.css';
 
 const CLIP_PLACES = ['inset', 'beside', 'hidden'];
 const FIXED_LAYERS = [
+  { name: 'look', label: 'Own look of the people', color: 'linear-gradient(90deg,#c98a6b,#5b7a4a)' },
   { name: 'scene', label: 'Scene points', color: '#9aa7b8' },
   { name: 'camera', label: 'Camera', color: '#f5c518' },
   { name: 'paths', label: 'Paths', color: 'linear-gradient(90deg,#2f7ed8,#ee6c2f)' },
@@ -170,6 +171,7 @@ class Viewer {
       { value: 'camera', label: 'Through camera', title: 'Through the recovered camera, over the clip (C)' },
     ];
     this.panel.setChoices(this.panel.views, [...views, ...follow], this.views.kind, (kind) => this.setView(kind));
+    this.panel.action('look').hidden = !result.hasLooks;
     this.setPointSize(this.pointSize);
     this.pose();
   }
@@ -221,7 +223,7 @@ class Viewer {
 
   get layers() {
     const people = this.result.people.map((p, k) => ({ name: p.layer, label: `Person ${k + 1}`, color: p.color }));
-    return [...people, ...FIXED_LAYERS];
+    return [...people, ...FIXED_LAYERS.filter(({ name }) => name !== 'look' || this.result.hasLooks)];
   }
 
   setLayer(name, shown) {
@@ -264,16 +266,20 @@ class Viewer {
     const { result, views } = this;
     const on = (name) => !this.hidden.has(name);
     const inside = views.throughCamera;
+    const overClip = inside && on('clip');
+    this.panel.action('look').setAttribute('aria-pressed', String(on('look')));
+    this.panel.action('look').disabled = overClip;
     if (result.points) result.points.visible = on('scene') && (!inside || on('over'));
     for (const person of result.people) {
       person.mesh.visible = on(person.layer);
       person.markers.visible = on(person.layer) && on('contacts');
-      setOpacity(person.mesh.material, inside && on('clip') ? this.bodyOpacity : 1);
+      person.wear(on('look') && !overClip); // bodies must stand out from the people under them
+      setOpacity(person.mesh.material, overClip ? this.bodyOpacity : 1);
     }
     for (const path of result.paths) path.group.visible = on('paths') && (!inside || Boolean(path.person));
     if (result.frustum) result.frustum.visible = on('camera') && !inside;
     if (result.imagePlane) result.imagePlane.visible = on('camera') && !inside;
-    if (result.backdrop) result.backdrop.visible = on('clip') && inside;
+    if (result.backdrop) result.backdrop.visible = overClip;
     if (result.backdrop) result.backdrop.material.opacity = views.arrival;
     this.stage.grid.visible = on('grid');
   }
@@ -371,6 +377,7 @@ class Viewer {
       layers: () => this.toggleLayers(),
       photo: () => this.savePicture(),
       full: () => this.toggleFull(),
+      look: () => this.toggleLook(),
       clip: () => this.nextClipPlace(),
       close: () => this.placeClip('hidden'),
     };
@@ -379,7 +386,7 @@ class Viewer {
       ' ': actions.play, k: actions.play, ArrowLeft: actions.back, ArrowRight: actions.next,
       Home: () => this.goTo(0), End: () => this.goTo(clock.times.length - 1),
       o: () => this.setView('orbit'), c: () => this.setView('camera'), r: actions.home,
-      l: actions.layers, p: actions.photo, f: actions.full, v: actions.clip,
+      l: actions.layers, b: actions.look, p: actions.photo, f: actions.full, v: actions.clip,
       Escape: () => document.activeElement.blur(),
     };
     panel.time.addEventListener('input', () => this.goTo(Number(panel.time.value)));
@@ -458,6 +465,10 @@ class Viewer {
     const { layers } = this.panel;
     layers.hidden = !layers.hidden;
     this.panel.action('layers').setAttribute('aria-expanded', String(!layers.hidden));
+  }
+
+  toggleLook() {
+    if (this.result?.hasLooks) this.setLayer('look', this.hidden.has('look'));
   }
 
   nextClipPlace() {
