@@ -357,7 +357,9 @@ def test_the_bundle_was_built_from_these_sources() -> None:
 
 def test_people_change_between_their_own_look_and_the_plain_one(page: Any) -> None:
     """The courtyard's first person wears its own look, green all over; the second was not seen well enough."""
+    page.evaluate("joshViewer.views.calm = true; joshViewer.views.flight = null; joshViewer.resetView()")
     page.locator("#j-view canvas").focus()
+    go_to(page, 9)
     only(page, "person0", "look")
     own = picture(page)
     page.keyboard.press("b")
