@@ -357,25 +357,24 @@ def test_the_bundle_was_built_from_these_sources() -> None:
 
 def test_people_change_between_their_own_look_and_the_plain_one(page: Any) -> None:
     """The courtyard's first person wears its own look, green all over; the second was not seen well enough."""
+
+    def strongest(person: str) -> int:
+        """The channel (blue, green, red) that is strongest in most pixels of a person drawn alone."""
+        only(page, person, *(["look"] if page.evaluate("!joshViewer.hidden.has('look')") else []))
+        drawn = picture(page)
+        return int(np.bincount(drawn[drawn[..., 3] > 127][:, :3].argmax(1), minlength=3).argmax())
+
     page.evaluate("joshViewer.views.calm = true; joshViewer.views.flight = null; joshViewer.resetView()")
     page.locator("#j-view canvas").focus()
     go_to(page, 9)
-    only(page, "person0", "look")
-    own = picture(page)
-    page.keyboard.press("b")
-    plain = picture(page)
-    shown = own[..., 3] > 127
-    assert (own[shown][:, 1] > own[shown][:, 2]).mean() > 0.9  # BGRA: more green than red
-    assert (own[shown][:, 1] > own[shown][:, 0]).mean() > 0.9  # and than blue
-    assert (plain[shown][:, 0] > plain[shown][:, 1]).mean() > 0.9  # shades of the track's blue
-    assert "look" in page.evaluate("joshViewer.link").split("hide=")[1].split("&")[0]
     button = page.locator("[data-do=look]")
-    assert button.get_attribute("aria-pressed") == "false"
-    button.click()
-    assert np.abs(picture(page).astype(int) - own).max() < 8
-    only(page, "person1", "look")
-    other = picture(page)
+    assert (strongest("person0"), strongest("person1"), button.get_attribute("aria-pressed")) == (1, 2, "true")
     page.keyboard.press("b")
-    assert np.abs(picture(page).astype(int) - other).max() < 8
-    page.evaluate("joshViewer.views.calm = true; joshViewer.setView('camera'); joshViewer.setLayer('clip', true)")
+    assert (strongest("person0"), strongest("person1"), button.get_attribute("aria-pressed")) == (0, 2, "false")
+    assert "look" in page.evaluate("joshViewer.link").split("hide=")[1].split("&")[0]
+    button.click()
+    assert strongest("person0") == 1
+    page.evaluate("joshViewer.setView('camera'); joshViewer.setLayer('clip', true); joshViewer.draw()")
     assert button.is_disabled()  # over the clip, bodies are plain: they must stand out from the people under them
+    page.evaluate("joshViewer.setView('orbit'); joshViewer.draw()")
+    assert button.is_enabled()
