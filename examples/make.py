@@ -31,7 +31,7 @@ from josh_core.serving.tasks import CLIP, reconstruct  # noqa: E402
 from josh_core.settings import MODES, Settings  # noqa: E402
 from josh_core.types import Float, PointCloud, Reconstruction  # noqa: E402
 
-POINTS = {"baseline": 20_000, "fast": 30_000, "refine": 70_000}  # scene points; what is looked at longest gets most
+POINTS = {"baseline": 12_000, "fast": 15_000, "refine": 40_000}  # scene points; the surface is what is seen first
 POINT_GRID, BODY_GRID, SHARE_GRID = 512, 8192, 64  # steps a metre (or radian) and a unit; powers of two end in zeros
 LIMIT = 20_000_000  # bytes of all results together
 
@@ -52,7 +52,8 @@ def compact(result: Reconstruction) -> Reconstruction:
         )
         for person in result.people
     )
-    return replace(result, scene=scene, people=people)
+    place = result.surface and replace(result.surface, vertices=on_grid(result.surface.vertices, POINT_GRID))
+    return replace(result, scene=scene, surface=place, people=people)
 
 
 def on_grid(values: Float, steps: int) -> Float:

@@ -9,8 +9,8 @@ from josh_core.body.posing import PosedPoints, pose_points
 from josh_core.contact.detect import FilmedScene, find_contacts
 from josh_core.gravity import Gravity, find_gravity
 from josh_core.progress import Progress
-from josh_core.scene import fit_floor
-from josh_core.types import BodyTrack, CameraPath, Clip, Contacts, Floor, People, Scale, Scene
+from josh_core.scene import clean_plate, fit_floor
+from josh_core.types import BodyTrack, CameraPath, Clip, Contacts, Floor, People, Scale, Scene, UInt8
 from josh_core.world import standing_scale
 
 
@@ -30,6 +30,7 @@ class Evidence:
     tier: str = "embedded"
     depth_tied: bool = True  # the keyframes' depths share one scale
     scale: Scale | None = None  # where a network has said the scale already
+    plate: UInt8 | None = None  # [h,w,3] sRGB, what stands behind the people of a camera that stands still
     licences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     fast: Evidence | None = None  # of mode fast where a network of its own has looked at the clip (hub tier)
@@ -49,8 +50,9 @@ def evidence_of(
     view = FilmedScene(clip, people, scene.cameras, gravity.up)
     with progress.stage("contacts"):
         contacts = find_contacts(view, bodies, points, tuple(body.contact_names), metres, progress)
+    plate = clean_plate(clip, people) if scene.cameras.kind == "static" else None
     notes = scene_notes(scene.cameras)
-    return Evidence(clip, people, scene, bodies, points, contacts, floor, gravity, body, notes=notes)
+    return Evidence(clip, people, scene, bodies, points, contacts, floor, gravity, body, plate=plate, notes=notes)
 
 
 def scene_notes(cameras: CameraPath) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from josh_core.geometry import intrinsics, rotation_between, transform
 from josh_core.gravity import Gravity
 from josh_core.joint import JointResult, JointStart, refine
 from josh_core.progress import Progress
-from josh_core.scene import lay_floor, point_cloud
+from josh_core.scene import lay_floor, point_cloud, surface
 from josh_core.settings import Settings
 from josh_core.types import (
     USUAL_HEIGHT_SIGMA,
@@ -30,6 +30,7 @@ from josh_core.types import (
     Scale,
     ScaleSource,
     Scene,
+    Surface,
 )
 
 ASSUMED_SIGMA = 0.3  # relative: how far an assumed camera height is off
@@ -164,6 +165,7 @@ def _set_down(e: Evidence, placed: Placed, index: int, person: PersonMotion) -> 
 
 def _reconstruction(e: Evidence, placed: Placed, mode: str, people: tuple[PersonMotion, ...]) -> Reconstruction:
     cameras = placed.scene.cameras
+    cloud, place = _place(e, placed)
     return Reconstruction(
         mode=mode,
         tier=e.tier,
@@ -174,7 +176,8 @@ def _reconstruction(e: Evidence, placed: Placed, mode: str, people: tuple[Person
         fps=e.clip.fps,
         width=e.clip.width,
         height=e.clip.height,
-        scene=_cloud(e, placed),
+        scene=cloud,
+        surface=place,
         people=people,
         contact_names=tuple(e.body.contact_names),
         scale_source=placed.frame.source,
@@ -191,11 +194,15 @@ def _reconstruction(e: Evidence, placed: Placed, mode: str, people: tuple[Person
     )
 
 
-def _cloud(e: Evidence, placed: Placed) -> PointCloud:
-    """The scene's points in the metric world; without travel the image laid on the floor and a backdrop."""
+def _place(e: Evidence, placed: Placed) -> tuple[PointCloud, Surface | None]:
+    """The scene's points and surface in the metric world; without travel the image on the floor and a backdrop."""
     scene = placed.scene
     if scene.cameras.kind != "moving" and placed.floor is not None:
         scene = replace(scene, depths=lay_floor(scene.cameras, e.clip, e.people, placed.floor))
-    points, colors, confidence = point_cloud(e.clip, e.people, scene)
+    points, colors, confidence = point_cloud(e.clip, e.people, scene, e.plate)
     metric = placed.frame.points(points).astype(np.float32)
-    return PointCloud(metric, colors.astype(np.uint8), confidence.astype(np.float32))
+    cloud = PointCloud(metric, colors.astype(np.uint8), confidence.astype(np.float32))
+    mesh = surface(e.clip, e.people, scene, e.plate)
+    if mesh is not None:
+        mesh = replace(mesh, vertices=placed.frame.points(mesh.vertices).astype(np.float32))
+    return cloud, mesh

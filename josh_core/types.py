@@ -179,6 +179,16 @@ class PointCloud:
 
 
 @dataclass(frozen=True)
+class Surface:
+    """The place as a textured triangle mesh in the metric world."""
+
+    vertices: Float  # [V,3] f32 m
+    faces: Int  # [F,3] i32, counter-clockwise as seen from where they were filmed
+    uv: Float  # [V,2] f32 in [0, 1], origin at the texture's top left, as in glTF
+    texture: bytes  # a JPEG, sRGB
+
+
+@dataclass(frozen=True)
 class PersonMotion:
     """One person's body in the metric world."""
 
@@ -212,6 +222,7 @@ class Reconstruction:
     contact_names: tuple[str, ...]  # [C]
     scale_source: ScaleSource
     body_model: str  # which body was used, for example "anny-neutral-1"
+    surface: Surface | None = None  # the same place as a textured mesh
     distortion: float = 0.0  # k1 of the lens (OpenCV's model) that was taken out of the clip before it was solved
     quality: dict[str, Any] = field(default_factory=dict)  # numbers of quality.py
     stages: tuple[tuple[str, float], ...] = ()  # (name, seconds)

@@ -16,7 +16,7 @@ import numpy as np
 from josh_core.errors import ResultError
 from josh_core.export.bundle_files import ARRAYS, FORMAT, MANIFEST, VERSION, Arrays, load_manifest
 from josh_core.export.colors import person_color
-from josh_core.types import Int, PersonMotion, PointCloud, Reconstruction
+from josh_core.types import Int, PersonMotion, PointCloud, Reconstruction, Surface
 
 __all__ = ["ARRAYS", "MANIFEST", "content_key", "load_bundle", "load_manifest", "new_id", "save_bundle"]
 
@@ -121,6 +121,7 @@ def manifest_of(result: Reconstruction, key: str, result_id: str) -> dict[str, A
         "people": people,
         "contact_names": list(result.contact_names),
         "body_model": result.body_model,
+        "surface": result.surface is not None,
         "lens": {"k1": float(result.distortion), "frames": "undistorted"},
         "scale_source": result.scale_source,
         "quality": result.quality,
@@ -157,6 +158,11 @@ def arrays_of(result: Reconstruction) -> dict[str, Any]:
         "scene_colors": result.scene.colors.astype(np.uint8),
         "scene_confidence": result.scene.confidence.astype(np.float32),
     }
+    if result.surface is not None:
+        arrays["surface_vertices"] = result.surface.vertices.astype(np.float32)
+        arrays["surface_faces"] = result.surface.faces.astype(np.int32)
+        arrays["surface_uv"] = result.surface.uv.astype(np.float32)
+        arrays["surface_texture"] = np.frombuffer(result.surface.texture, np.uint8)
     for k, person in enumerate(result.people):
         arrays[f"person{k}_frames"] = person.frames.astype(np.int32)
         for name in ("betas", "pose", "transl", "joints", "contact"):
@@ -195,6 +201,7 @@ def _result(manifest: dict[str, Any], take: Arrays) -> Reconstruction:
         contact_names=tuple(manifest["contact_names"]),
         scale_source=manifest["scale_source"],
         body_model=manifest["body_model"],
+        surface=_surface(take) if manifest.get("surface") else None,
         distortion=float(manifest.get("lens", {}).get("k1", 0.0)),  # bundles before the lens was kept have none
         quality=manifest.get("quality", {}),
         stages=tuple((stage["name"], float(stage["seconds"])) for stage in manifest.get("stages", [])),
@@ -204,6 +211,17 @@ def _result(manifest: dict[str, Any], take: Arrays) -> Reconstruction:
         licences=tuple(manifest.get("licences", [])),
         notes=tuple(manifest.get("notes", [])),
     )
+
+
+def _surface(take: Arrays) -> Surface:
+    vertices = take.floating("surface_vertices", None, 3)
+    faces: Int = take("surface_faces", "i", None, 3)
+    if len(faces) == 0 or faces.min() < 0 or faces.max() >= len(vertices):
+        raise ResultError("The result's surface has triangles without corners; run the clip again.")
+    uv = take.floating("surface_uv", len(vertices), 2)
+    if not ((uv >= 0) & (uv <= 1)).all():
+        raise ResultError("The result's surface lies outside its texture; run the clip again.")
+    return Surface(vertices, faces, uv, take("surface_texture", "u", None).tobytes())
 
 
 def _person(take: Arrays, manifest: dict[str, Any], k: int) -> PersonMotion:

@@ -85,6 +85,7 @@ _REQUIRED: dict[str, Check] = {
 }
 _OPTIONAL: dict[str, Check] = {  # bundles of earlier versions lack some
     "lens": lambda value: isinstance(value, dict) and _is_amount(value.get("k1", 0.0)),
+    "surface": lambda value: isinstance(value, bool),
     "quality": _is_object,
     "stages": _list_of(_with(name=_is_text, seconds=_is_amount)),
     "settings": _is_object,

@@ -52,6 +52,7 @@ def glb_bytes(result: Reconstruction, body: BodyModel, max_points: int = _MAX_PO
     writer = GltfWriter("josh-space", _asset_extras(result))
     _add_camera(writer, result)
     _add_scene(writer, result, max_points)
+    _add_surface(writer, result)
     skin = _SharedSkin(writer, body) if result.people else None
     for index, person in enumerate(result.people):
         assert skin is not None
@@ -135,6 +136,23 @@ def _add_scene(writer: GltfWriter, result: Reconstruction, max_points: int) -> N
     }
     mesh = writer.mesh("scene", POINTS, attributes, writer.material("scene", np.ones(3), unlit=True))
     writer.node("scene", mesh=mesh, extras={"kind": "scene", "points": len(cloud.points)})
+
+
+def _add_surface(writer: GltfWriter, result: Reconstruction) -> None:
+    """The place as a textured mesh beside its points."""
+    place = result.surface
+    if place is None:
+        return
+    whole = np.iinfo(np.uint16).max
+    attributes = {
+        "POSITION": writer.accessor(place.vertices.astype(np.float32), VERTEX_DATA),
+        "TEXCOORD_0": writer.accessor(np.round(whole * place.uv).astype(np.uint16), VERTEX_DATA, normalized=True),
+    }
+    material = writer.material("surface", np.ones(3), unlit=True, texture=writer.texture(place.texture))
+    kind = np.uint16 if len(place.vertices) < whole else np.uint32
+    faces = writer.accessor(place.faces.reshape(-1).astype(kind), INDEX_DATA)
+    mesh = writer.mesh("surface", TRIANGLES, attributes, material, faces)
+    writer.node("surface", mesh=mesh, extras={"kind": "surface"})
 
 
 class _SharedSkin:

@@ -63,10 +63,23 @@ class GltfWriter:
         self._blob += array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
         return self.add("accessors", item)
 
-    def material(self, name: str, color: NDArray[Any], unlit: bool = False) -> int:
-        """A material of linear colour [3]; `unlit` shows it as it is (points, lines)."""
-        pbr = {"baseColorFactor": [*map(float, color), 1.0], "metallicFactor": 0.0, "roughnessFactor": 0.7}
+    def texture(self, jpeg: bytes) -> int:
+        """Store a JPEG, which is not repeated beyond its edges; returns the texture's index."""
+        self._blob += b"\0" * (-len(self._blob) % 4)
+        view = {"buffer": 0, "byteOffset": len(self._blob), "byteLength": len(jpeg)}
+        self._blob += jpeg
+        image = self.add("images", {"bufferView": self.add("bufferViews", view), "mimeType": "image/jpeg"})
+        clamped = {"wrapS": 33071, "wrapT": 33071, "magFilter": 9729, "minFilter": 9987}
+        return self.add("textures", {"source": image, "sampler": self.add("samplers", clamped)})
+
+    def material(self, name: str, color: NDArray[Any], unlit: bool = False, texture: int | None = None) -> int:
+        """A material of linear colour [3]; `unlit` shows it as it is (points, lines); a texture has two sides."""
+        pbr: dict[str, Any] = {"baseColorFactor": [*map(float, color), 1.0], "metallicFactor": 0.0}
+        pbr["roughnessFactor"] = 0.7
         item: dict[str, Any] = {"name": name, "pbrMetallicRoughness": pbr}
+        if texture is not None:
+            pbr["baseColorTexture"] = {"index": texture}
+            item["doubleSided"] = True
         if unlit:
             self._extensions.add("KHR_materials_unlit")
             item["extensions"] = {"KHR_materials_unlit": {}}

@@ -16,18 +16,20 @@ LEAST_CONFIDENCE = 0.12
 CELL = 1.2  # pixels of the map that a cell measures at its distance
 STEEP = 0.08  # relative depth step to a neighbouring pixel: beyond it a point is between front and back
 MOST_POINTS = 300_000
+PLATE_SIDE = 960  # px, longest side of the clean plate
 STILL_LOOKS = 25  # pictures of a camera that stands still
 INPAINT_RADIUS = 5  # px of the reduced picture around a hole that tell its colours
 
 
-def point_cloud(clip: Clip, people: People, scene: Scene) -> tuple[Float, UInt8, Float]:
+def point_cloud(clip: Clip, people: People, scene: Scene, plate: UInt8 | None = None) -> tuple[Float, UInt8, Float]:
     """Points [P,3] in the CameraPath's world, colours [P,3] sRGB and confidence [P] in [0, 1].
 
+    plate: of a camera that stands still, the picture without people (clean_plate), else it is made.
     Where several points share a cell the surest stays; what no second keyframe confirms has too little confidence.
     """
     grid = MapGrid.of(clip, scene.cameras.focal)
     points, colors, confidence, sizes = [], [], [], []
-    for k, maps, rgb in _looks(clip, people, scene, grid):
+    for k, maps, rgb in _looks(clip, people, scene, grid, plate):
         good = (maps.depth[k] > 0) & (maps.confidence[k] > LEAST_CONFIDENCE)
         if scene.cameras.kind == "moving":
             good &= ~_at_depth_jump(maps.depth[k])
@@ -43,25 +45,28 @@ def point_cloud(clip: Clip, people: People, scene: Scene) -> tuple[Float, UInt8,
     return p[kept].astype(np.float32), rgb[kept].astype(np.uint8), c[kept].astype(np.float32)
 
 
-def _looks(clip: Clip, people: People, scene: Scene, grid: MapGrid) -> Iterator[tuple[int, DepthMaps, UInt8]]:
+def _looks(
+    clip: Clip, people: People, scene: Scene, grid: MapGrid, plate: UInt8 | None
+) -> Iterator[tuple[int, DepthMaps, UInt8]]:
     """Row and depth maps of every look at the scene, and its picture [h,w,3]."""
     keyframes, side = scene.cameras.keyframes, max(grid.width, grid.height)
     if scene.cameras.kind == "static" and len(keyframes):
-        yield _one_look(clip, people, scene, side)
+        plate = clean_plate(clip, people) if plate is None else plate
+        yield _one_look(scene, cv2.resize(plate, (grid.width, grid.height), interpolation=cv2.INTER_AREA))
         return
     for k, frame in enumerate(keyframes):
         yield k, scene.depths, clip.frame(int(frame), side)
 
 
-def _one_look(clip: Clip, people: People, scene: Scene, side: int) -> tuple[int, DepthMaps, UInt8]:
+def _one_look(scene: Scene, plate: UInt8) -> tuple[int, DepthMaps, UInt8]:
     """All looks of a camera that stands still as one, with the clean plate as its picture."""
     depths = scene.depths
     surest = depths.confidence.argmax(0)[None]
     best = [np.take_along_axis(a, surest, 0) for a in (depths.depth, depths.confidence, depths.backdrop)]
-    return 0, DepthMaps(*best), clean_plate(clip, people, side)
+    return 0, DepthMaps(*best), plate
 
 
-def clean_plate(clip: Clip, people: People, side: int) -> UInt8:
+def clean_plate(clip: Clip, people: People, side: int = PLATE_SIDE) -> UInt8:
     """The picture [h,w,3] sRGB behind the people of a camera that stands still; longest side `side` px.
 
     Each pixel is the median of the frames in which nobody covers it, so a ball in flight or a shoe that the mask has

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from josh_core.body import load_body
@@ -13,7 +14,7 @@ from josh_core.export.glb import glb_bytes
 from josh_core.export.preview import render
 from josh_core.export.video import encode
 from josh_core.metrics.quality import measure
-from josh_core.types import Reconstruction, UInt8
+from josh_core.types import Reconstruction, Surface, UInt8
 from tests.example_result import made_up_result
 
 FRAMES = 30
@@ -31,7 +32,7 @@ def write_example(root: Path, name: str = "courtyard") -> None:
     (folder / "LICENSE").write_text("Made for tests.\n")
     for mode in ("baseline", "fast", "refine"):
         result = replace(_aside(truth) if mode == "baseline" else truth, mode=mode)
-        result = replace(_in_green(result, len(body.skin_weights)), quality=measure(result, body))
+        result = replace(_in_green(result, len(body.skin_weights)), quality=measure(result, body), surface=_ground())
         save_bundle(result, folder / "result" / mode, files={"result.glb": glb_bytes(result, body)})
 
 
@@ -45,6 +46,14 @@ def silhouette(frame: int) -> np.ndarray:
     truth = made_up_result(load_body(), frames=FRAMES, points=30_000)
     empty = replace(truth, people=())
     return np.abs(picture(truth, frame).astype(int) - picture(empty, frame)).sum(-1) > 0
+
+
+def _ground() -> Surface:
+    """The courtyard's ground as one square, violet all over."""
+    corners = np.array([[-5, 0, -14], [5, 0, -14], [-5, 0, 1], [5, 0, 1]], np.float32)
+    violet = cv2.imencode(".jpg", np.full((16, 16, 3), [200, 40, 160], np.uint8))[1].tobytes()
+    uv = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], np.float32)
+    return Surface(corners, np.array([[0, 2, 1], [1, 2, 3]], np.int32), uv, violet)
 
 
 def _in_green(result: Reconstruction, vertices: int) -> Reconstruction:

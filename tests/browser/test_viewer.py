@@ -378,3 +378,27 @@ def test_people_change_between_their_own_look_and_the_plain_one(page: Any) -> No
     assert button.is_disabled()  # over the clip, bodies are plain: they must stand out from the people under them
     page.evaluate("joshViewer.setView('orbit'); joshViewer.draw()")
     assert button.is_enabled()
+
+
+def test_the_place_changes_between_surface_and_points(page: Any) -> None:
+    """The courtyard's surface is violet, its points are not; both go with the place's own switch."""
+
+    def violet(*layers: str) -> float:
+        only(page, *layers)
+        drawn = picture(page)
+        solid = drawn[drawn[..., 3] > 127].astype(int)
+        return float((np.minimum(solid[:, 0], solid[:, 2]) > solid[:, 1] + 60).mean()) if len(solid) else -1.0
+
+    page.evaluate("joshViewer.views.calm = true; joshViewer.views.flight = null; joshViewer.resetView()")
+    page.locator("#j-view canvas").focus()
+    assert violet("scene", "surface") > 0.95
+    page.keyboard.press("m")
+    drawn = picture(page)
+    assert (drawn[..., 3] > 127).mean() > 0.05 and page.evaluate("joshViewer.result.points.visible")
+    assert violet("scene") < 0.02 and violet("surface") == -1
+    button = page.locator("[data-do=place]")
+    page.evaluate("joshViewer.setLayer('surface', false); joshViewer.draw()")
+    assert button.get_attribute("aria-pressed") == "false"
+    button.click()
+    page.evaluate("joshViewer.draw()")
+    assert button.get_attribute("aria-pressed") == "true" and not page.evaluate("joshViewer.result.points.visible")

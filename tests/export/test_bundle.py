@@ -16,7 +16,7 @@ from josh_core.body import load_body
 from josh_core.errors import ResultError
 from josh_core.export import bundle
 from josh_core.export.bundle import content_key, load_bundle, new_id, save_bundle
-from josh_core.types import Reconstruction
+from josh_core.types import Reconstruction, Surface
 from tests.example_result import made_up_result
 
 
@@ -58,6 +58,21 @@ def test_own_looks_come_back_and_bundles_from_before_them_still_open(result: Rec
     del manifest["people"][0]["colors_seen"]
     (tmp_path / "run" / "manifest.json").write_text(json.dumps(manifest), "utf-8")
     assert load_bundle(tmp_path / "run").people[0].colors is None
+
+
+def test_the_surface_comes_back_and_a_wrong_one_is_refused(result: Reconstruction, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    faces = np.array([[0, 1, 2], [2, 1, 3]], np.int32)
+    place = Surface(rng.random((4, 3), np.float32), faces, rng.random((4, 2), np.float32), b"\xff\xd8jpeg\xff\xd9")
+    save_bundle(replace(result, surface=place), tmp_path / "run")
+    back = load_bundle(tmp_path / "run").surface
+    assert back is not None and back.texture == place.texture
+    for name in ("vertices", "faces", "uv"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(place, name))
+    for wrong in (replace(place, faces=faces + 2), replace(place, faces=faces[:0]), replace(place, uv=place.uv + 1)):
+        save_bundle(replace(result, surface=wrong), tmp_path / "wrong")
+        with pytest.raises(ResultError, match="surface"):
+            load_bundle(tmp_path / "wrong")
 
 
 def test_layout_is_the_published_one(result: Reconstruction, tmp_path: Path) -> None:

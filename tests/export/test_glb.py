@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import trimesh
@@ -24,7 +26,7 @@ from josh_core.export.gltf import read_accessor, read_glb
 from josh_core.export.points import thin
 from josh_core.export.rig import quaternions, top_weights
 from josh_core.geometry import invert, project, transform
-from josh_core.types import Float, PointCloud, Reconstruction
+from josh_core.types import Float, PointCloud, Reconstruction, Surface
 from tests.example_result import made_up_result
 
 
@@ -277,3 +279,24 @@ def test_khronos_validator_finds_no_error(result: Reconstruction, body: BodyMode
     )
     issues = json.loads(told.stdout)
     assert (issues["numErrors"], issues["numWarnings"]) == (0, 0), issues["messages"][:5]
+
+
+def test_the_place_as_a_surface_with_its_picture(result: Reconstruction, body: BodyModel) -> None:
+    rng = np.random.default_rng(0)
+    picture = cv2.imencode(".jpg", np.full((8, 16, 3), 90, np.uint8))[1].tobytes()
+    faces = np.array([[0, 1, 2], [2, 1, 3]], np.int32)
+    place = Surface(rng.random((4, 3), np.float32), faces, rng.random((4, 2), np.float32), picture)
+    data = glb_bytes(replace(result, surface=place), body)
+    glb = Glb(data)
+    assert glb.node("surface")["extras"] == {"kind": "surface"}
+    primitive = glb.primitive("surface")
+    np.testing.assert_allclose(glb.array(primitive["attributes"]["POSITION"]), place.vertices)
+    np.testing.assert_allclose(glb.array(primitive["attributes"]["TEXCOORD_0"]), place.uv, atol=1e-5)
+    np.testing.assert_array_equal(glb.array(primitive["indices"]).reshape(-1, 3), faces)
+    (mesh,) = (
+        m for m in trimesh.load(io.BytesIO(data), file_type="glb").geometry.values()
+        if isinstance(m, trimesh.Trimesh) and len(m.faces) == 2
+    )  # fmt: skip
+    seen = mesh.visual.material.baseColorTexture
+    assert seen.size == (16, 8) and abs(np.asarray(seen).mean() - 90) < 3
+    assert "surface" not in Glb(glb_bytes(result, body)).nodes

@@ -8,6 +8,7 @@ const ICONS = {
   layers: 'M12 3 2.5 8 12 13l9.5-5zM4.8 11.4 2.5 12.6 12 17.6l9.5-5-2.3-1.2-7.2 3.8zM4.8 15.6l-2.3 1.2L12 21.8l9.5-5-2.3-1.2-7.2 3.8z',
   photo: 'M9 4 7.4 6H3.5v13.5h17V6h-3.9L15 4zm3 4.3a4.3 4.3 0 1 1 0 8.6 4.3 4.3 0 0 1 0-8.6zm0 2a2.3 2.3 0 1 0 0 4.6 2.3 2.3 0 0 0 0-4.6z',
   look: 'M8.5 3.5 3 6.5l1.8 4.3 2.2-.8v10.5h10V10l2.2.8L21 6.5l-5.5-3a3.6 3.6 0 0 1-7 0z',
+  place: 'M3 17.5 9 7l4 6.5 2.5-4L21 17.5zM17 4.5a2 2 0 1 1 0 4 2 2 0 0 1 0-4z',
   full: 'M4 9.5V4h5.5v2H6v3.5zM14.5 4H20v5.5h-2V6h-3.5zM6 14.5V18h3.5v2H4v-5.5zM18 14.5h2V20h-5.5v-2H18z',
   clip: 'M3 5h18v14H3zm2 2v10h14V7zm5 2 5.5 3-5.5 3z',
   close: 'M6.4 5 12 10.6 17.6 5 19 6.4 13.4 12l5.6 5.6-1.4 1.4-5.6-5.6L6.4 19 5 17.6l5.6-5.6L5 6.4z',
@@ -26,7 +27,7 @@ const MARKUP = `
     <canvas tabindex="0" aria-label="3D view of the people and the place: drag to turn, pinch to zoom, or click and use the wheel"></canvas>
     <div class="jv-top">
       <div class="jv-about"><div class="jv-modes jv-group" role="radiogroup" aria-label="Method"></div><p class="jv-facts" aria-live="polite"></p></div>
-      <div class="jv-tools">${button('home', 'Reset the view', 'R')}${button('clip', 'Place of the source clip', 'V')}${button('layers', 'Layers', 'L')}${button('look', 'Own look or plain', 'B')}${button('photo', 'Save a picture', 'P')}${button('full', 'Full screen', 'F')}</div>
+      <div class="jv-tools">${button('home', 'Reset the view', 'R')}${button('clip', 'Place of the source clip', 'V')}${button('layers', 'Layers', 'L')}${button('look', 'Own look or plain', 'B')}${button('place', 'Place as surface or points', 'M')}${button('photo', 'Save a picture', 'P')}${button('full', 'Full screen', 'F')}</div>
     </div>
     <label class="jv-opacity" hidden>Bodies<input type="range" min="0" max="100" value="60" aria-label="Opacity of the bodies over the clip, in percent"></label>
     <p class="jv-note" role="status"></p>

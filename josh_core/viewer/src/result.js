@@ -21,6 +21,7 @@ export class Result {
     this.people = [];
     this.paths = [];
     this.points = null;
+    this.surface = null; // the same place as a textured mesh
     this.hasLooks = false; // whether somebody has an own look beside the plain one
     this.source = null; // the recovered camera, a PerspectiveCamera that the animation moves
     this.times = this.meta.frame_times ?? keyTimes(gltf.animations);
@@ -38,6 +39,7 @@ export class Result {
       const kind = object.userData.kind;
       if (object.isCamera) this.source = object;
       else if (object.isSkinnedMesh) this.addPerson(object);
+      else if (object.isMesh && kind === 'surface') this.surface = object;
       else if (object.isPoints) this.dressPoints(object);
       else if (object.isLine && kind === 'path') this.replacePath(object);
       else if (object.isLine && kind === 'camera') this.replaceFrustum(object);
@@ -190,7 +192,10 @@ export class Result {
     this.root.removeFromParent();
     this.root.traverse((object) => {
       object.geometry?.dispose();
-      for (const material of [object.material ?? []].flat()) material.dispose();
+      for (const material of [object.material ?? []].flat()) {
+        if (object.userData.kind === 'surface') material.map?.dispose(); // the clip's texture is the viewer's
+        material.dispose();
+      }
       object.skeleton?.dispose();
       if (object.isInstancedMesh) object.dispose();
     });

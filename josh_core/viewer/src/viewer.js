@@ -11,13 +11,14 @@ import css from './viewer.css';
 const CLIP_PLACES = ['inset', 'beside', 'hidden'];
 const FIXED_LAYERS = [
   { name: 'look', label: 'Own look of the people', color: 'linear-gradient(90deg,#c98a6b,#5b7a4a)' },
-  { name: 'scene', label: 'Scene points', color: '#9aa7b8' },
+  { name: 'scene', label: 'Place', color: '#9aa7b8' },
+  { name: 'surface', label: 'Place as a surface', color: 'linear-gradient(90deg,#9aa7b8,#6d7c90)' },
   { name: 'camera', label: 'Camera', color: '#f5c518' },
   { name: 'paths', label: 'Paths', color: 'linear-gradient(90deg,#2f7ed8,#ee6c2f)' },
   { name: 'contacts', label: 'Contact points', color: '#ff3d71' },
   { name: 'grid', label: 'Floor grid, 1 m', color: '#66758c' },
   { name: 'clip', label: 'Clip behind camera view', color: '#c9a227' },
-  { name: 'over', label: 'Points over the clip', color: '#9aa7b8' },
+  { name: 'over', label: 'Place over the clip', color: '#9aa7b8' },
 ];
 
 /** Build a viewer inside `host`, an empty element. Returns an object with show, state, link, picture and dispose. */
@@ -172,6 +173,7 @@ class Viewer {
     ];
     this.panel.setChoices(this.panel.views, [...views, ...follow], this.views.kind, (kind) => this.setView(kind));
     this.panel.action('look').hidden = !result.hasLooks;
+    this.panel.action('place').hidden = !result.surface;
     this.setPointSize(this.pointSize);
     this.pose();
   }
@@ -223,7 +225,8 @@ class Viewer {
 
   get layers() {
     const people = this.result.people.map((p, k) => ({ name: p.layer, label: `Person ${k + 1}`, color: p.color }));
-    return [...people, ...FIXED_LAYERS.filter(({ name }) => name !== 'look' || this.result.hasLooks)];
+    const missing = { look: !this.result.hasLooks, surface: !this.result.surface };
+    return [...people, ...FIXED_LAYERS.filter(({ name }) => !missing[name])];
   }
 
   setLayer(name, shown) {
@@ -269,7 +272,11 @@ class Viewer {
     const overClip = inside && on('clip');
     this.panel.action('look').setAttribute('aria-pressed', String(on('look')));
     this.panel.action('look').disabled = overClip;
-    if (result.points) result.points.visible = on('scene') && (!inside || on('over'));
+    this.panel.action('place').setAttribute('aria-pressed', String(on('surface')));
+    const place = on('scene') && (!inside || on('over'));
+    const closed = result.surface && on('surface');
+    if (result.surface) result.surface.visible = place && closed;
+    if (result.points) result.points.visible = place && !closed;
     for (const person of result.people) {
       person.mesh.visible = on(person.layer);
       person.markers.visible = on(person.layer) && on('contacts');
@@ -378,6 +385,7 @@ class Viewer {
       photo: () => this.savePicture(),
       full: () => this.toggleFull(),
       look: () => this.toggleLook(),
+      place: () => this.togglePlace(),
       clip: () => this.nextClipPlace(),
       close: () => this.placeClip('hidden'),
     };
@@ -386,7 +394,7 @@ class Viewer {
       ' ': actions.play, k: actions.play, ArrowLeft: actions.back, ArrowRight: actions.next,
       Home: () => this.goTo(0), End: () => this.goTo(clock.times.length - 1),
       o: () => this.setView('orbit'), c: () => this.setView('camera'), r: actions.home,
-      l: actions.layers, b: actions.look, p: actions.photo, f: actions.full, v: actions.clip,
+      l: actions.layers, b: actions.look, m: actions.place, p: actions.photo, f: actions.full, v: actions.clip,
       Escape: () => document.activeElement.blur(),
     };
     panel.time.addEventListener('input', () => this.goTo(Number(panel.time.value)));
@@ -469,6 +477,10 @@ class Viewer {
 
   toggleLook() {
     if (this.result?.hasLooks) this.setLayer('look', this.hidden.has('look'));
+  }
+
+  togglePlace() {
+    if (this.result?.surface) this.setLayer('surface', this.hidden.has('surface'));
   }
 
   nextClipPlace() {

@@ -1,0 +1,162 @@
+"""Depth of all keyframes on a coarser grid, made to agree: what a surface is built from.
+
+Every keyframe's depth becomes the mean of what all keyframes say there; what others see through its gaps is taken over,
+what others look through is dropped, small holes are closed, and the sky is left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from josh_core.geometry import invert, transform
+from josh_core.scene.depth import MapGrid
+from josh_core.scene.point_cloud import LEAST_CONFIDENCE
+from josh_core.scene.tracks import background
+from josh_core.types import Bool, Clip, Float, Int, People, Scene, UInt8
+
+MOST = 40  # keyframes: each is held against every other, so that time grows with their square
+REDUCED = 224  # px, longest side of the grid: half of a depth map's, whose noise is wider than a pixel
+SMOOTH = 112  # px of it where the depth is only a floor and a backdrop
+AGREE = 0.06  # relative difference of depths up to which two keyframes see the same surface
+THROUGH = 0.15  # relative: a depth that much in front of what another keyframe sees is looked through
+WITNESSES = 2  # other keyframes that fill a gap, or contradict a depth, together
+CLOSINGS = 4  # passes over holes: they close holes up to eight pixels wide
+SKY_GROWTH, SKY_COLOR = 20, 24  # px of the grid, and levels of a channel, within which sky's rim is still sky
+SQUARE = np.ones((3, 3), np.uint8)
+
+
+@dataclass(frozen=True)
+class Sheets:
+    """Depth of every keyframe on the reduced grid."""
+
+    frames: Int  # [K] of the clip
+    depth: Float  # [K,h,w], 0 where unknown
+    world_from_cam: Float  # [K,4,4]
+    free: Bool  # [K,h,w] nobody stands there, so that the picture shows the place
+    grid: MapGrid
+
+    def points(self, k: int) -> Float:
+        """World points [h,w,3]; the camera itself where depth is unknown."""
+        return transform(self.world_from_cam[k], (self.grid.rays * self.depth[k][..., None]).reshape(-1, 3)).reshape(
+            *self.depth.shape[1:], 3
+        )
+
+    def seen_from(self, k: int, points: Float) -> tuple[Int, Float]:
+        """Flat pixel [n] (-1 outside) and depth [n] in keyframe k of world points [n,3]."""
+        p_cam = transform(invert(self.world_from_cam[k]), points)
+        x, y = np.floor(self.grid.pixels(p_cam)).T
+        inside = (p_cam[:, 2] > 1e-6) & (x >= 0) & (y >= 0) & (x < self.grid.width) & (y < self.grid.height)
+        pixel = np.where(inside, y * self.grid.width + x, -1).astype(np.int64)
+        return pixel, p_cam[:, 2]
+
+
+def reduced(clip: Clip, people: People, scene: Scene) -> Sheets:
+    """Depth on the reduced grid: the surest pixel of each block."""
+    cameras, depths = scene.cameras, scene.depths
+    most = 1 if cameras.kind == "static" else MOST  # all looks are the same, and the clean plate shows no people
+    rows = np.unique(np.linspace(0, len(cameras.keyframes) - 1, min(most, len(cameras.keyframes))).round().astype(int))
+    grid = MapGrid.of(clip, cameras.focal, REDUCED if cameras.kind == "moving" else SMOOTH)
+    frames = cameras.keyframes[rows]
+    depth = np.stack([_surest(depths.depth[k], depths.confidence[k], grid) for k in rows])
+    free = np.stack([background(people, int(f), grid.width, grid.height) for f in frames])
+    if cameras.kind == "static":
+        free[:] = True
+    elif cameras.kind == "moving":
+        side = max(grid.width, grid.height)
+        free &= ~np.stack([_sky(d, f, clip.frame(int(n), side)) for d, f, n in zip(depth, free, frames, strict=True)])
+    return Sheets(frames, depth * free, np.asarray(cameras.world_from_cam[frames], np.float64), free, grid)
+
+
+def _sky(depth: Float, free: Bool, picture: UInt8) -> Bool:
+    """[h,w] True where there is sky: unknown up to the picture's top, and what beside it looks just like it.
+
+    Flow lends what it sees at a tree's edge to the sky around, so the rim of the sky has a depth too.
+    """
+    sky = np.logical_and.accumulate((depth == 0) & free, axis=0)
+    color = picture.astype(np.float32)
+    for _ in range(SKY_GROWTH):
+        many = _box(sky.astype(np.float32))
+        mean = np.stack([_box(color[..., c] * sky) for c in range(3)], -1) / np.maximum(many, 1)[..., None]
+        sky |= (many > 0) & free & (np.abs(color - mean).max(-1) < SKY_COLOR)
+    return sky
+
+
+def _surest(depth: Float, confidence: Float, grid: MapGrid) -> Float:
+    """Depth [grid] of the most confident pixel around each reduced one; 0 where none is confident."""
+    sure = np.where((depth > 0) & (confidence > LEAST_CONFIDENCE), confidence, 0)
+    height, width = depth.shape
+    step = max(1, round(width / grid.width))
+    best_depth = np.zeros((grid.height, grid.width), np.float32)
+    best = np.zeros((grid.height, grid.width), np.float32)
+    rows = (np.arange(grid.height) * height / grid.height).astype(int)
+    columns = (np.arange(grid.width) * width / grid.width).astype(int)
+    for dy in range(step):
+        for dx in range(step):
+            at = np.ix_(np.minimum(rows + dy, height - 1), np.minimum(columns + dx, width - 1))
+            better = sure[at] > best
+            best[better], best_depth[better] = sure[at][better], depth[at][better]
+    return best_depth
+
+
+def agreed(sheets: Sheets) -> Sheets:
+    """Depths that all keyframes agree on: averaged, gaps filled from others, what others look through removed."""
+    count, height, width = sheets.depth.shape
+    points = [sheets.points(k)[sheets.depth[k] > 0] for k in range(count)]
+    out = np.zeros_like(sheets.depth)
+    for k in range(count):
+        said = np.full((count, height * width), np.inf, np.float32)
+        for j in range(count):
+            if j == k:
+                said[j] = np.where(sheets.depth[k] > 0, sheets.depth[k], np.inf).ravel()
+                continue
+            pixel, z = sheets.seen_from(k, points[j])
+            np.minimum.at(said[j], pixel[pixel >= 0], z[pixel >= 0].astype(np.float32))
+        agreed = (_consensus(said, said[k]) * sheets.free[k].ravel()).reshape(height, width)
+        out[k] = _closed(agreed) * sheets.free[k]
+    return Sheets(sheets.frames, out, sheets.world_from_cam, sheets.free, sheets.grid)
+
+
+def _consensus(said: Float, own: Float) -> Float:
+    """Depth [n] from what keyframes say, [K,n] with inf where they say nothing; own: [n] of the keyframe itself."""
+    known = np.isfinite(said)
+    start = own.copy()
+    gap = ~np.isfinite(own)
+    start[gap] = _median(said[:, gap])
+    with np.errstate(invalid="ignore"):
+        agrees = known & (np.abs(said - start) < AGREE * start)
+        beyond = known & (said > (1 + THROUGH) * start)
+    support = agrees.sum(0)
+    mean = np.where(agrees, said, 0).sum(0) / np.maximum(support, 1)
+    good = np.isfinite(start) & (beyond.sum(0) < np.maximum(support, WITNESSES))
+    good &= ~gap | (support >= WITNESSES)
+    return np.where(good, mean, 0)
+
+
+def _closed(depth: Float) -> Float:
+    """Depth [h,w] smoothed along its surfaces, and its small holes closed where what is around them is one surface."""
+    inverse = np.where(depth > 0, 1 / np.maximum(depth, 1e-9), 0).astype(np.float32)
+    for _ in range(CLOSINGS):
+        known = inverse > 0
+        near, many = _box(inverse), _box(known.astype(np.float32))
+        mean = near / np.maximum(many, 1e-6)
+        low = -cv2.dilate(np.where(known, -inverse, -1e9).astype(np.float32), SQUARE)
+        high = cv2.dilate(inverse, SQUARE)
+        one_surface = (many > 0) & (high < (1 + 2 * AGREE) * low)
+        grown = known & one_surface | ~known & one_surface & (many >= 4)
+        inverse = np.where(grown, mean, inverse)
+    return np.where(inverse > 0, 1 / np.maximum(inverse, 1e-9), 0)
+
+
+def _box(image: Float) -> Float:
+    """Sum over 3 x 3 pixels of [h,w]."""
+    return np.asarray(cv2.boxFilter(image, -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT))
+
+
+def _median(said: Float) -> Float:
+    """Lower median [n] of the finite values of [K,n]; inf where there is none."""
+    ordered = np.sort(said, 0)
+    middle = np.maximum((np.isfinite(said).sum(0) - 1) // 2, 0)
+    return np.take_along_axis(ordered, middle[None], 0)[0]
