@@ -34,6 +34,7 @@ from josh_core.geometry import rotmat_to_rotvec
 from josh_core.types import Float, Int, PersonMotion, Reconstruction, UInt8
 
 _MAX_POINTS = 180_000  # 16 bytes each: about 3 MB
+_BESIDE_SURFACE = 100_000  # points where a surface shows the same place
 _FRUSTUM_DEPTH = 0.4  # m from the camera to the drawn image plane
 _FEET = [7, 8, 10, 11]  # ankles and toe bases
 _OPENCV_FROM_GL = np.diag([1.0, -1.0, -1.0, 1.0])  # glTF cameras look along -z with +y up
@@ -124,7 +125,7 @@ def _frustum(w: float, h: float, depth: float) -> tuple[Float, Int]:
 
 
 def _add_scene(writer: GltfWriter, result: Reconstruction, max_points: int) -> None:
-    cloud = thin(result.scene, max_points)
+    cloud = thin(result.scene, max_points if result.surface is None else min(max_points, _BESIDE_SURFACE))
     if len(cloud.points) == 0:
         writer.node("scene", extras={"kind": "scene", "points": 0})
         return

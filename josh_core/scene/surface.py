@@ -19,6 +19,8 @@ from josh_core.types import Bool, Clip, Float, Int, People, Scene, Surface, UInt
 
 STEEP = 0.05  # relative depth step between neighbours that is always taken for one surface
 BEND = 2.0  # and beyond it, steps up to that many times those beside it: ground toward the horizon
+MOST = 150_000  # triangles, about 4 MB of a GLB; sheets that see least are left out beyond them
+_AROUND = 6  # triangles around a vertex of a grid: with fewer, it is at a rim and covers nothing by itself
 SMALLEST = 30  # triangles: smaller islands are dust
 
 
@@ -45,16 +47,18 @@ def _parts(sheets: Sheets) -> list[Part]:
     """Every sheet, what earlier ones show left out."""
     accepted: list[int] = []
     shown = np.zeros(sheets.depth.shape, np.bool_)
+    count = 0
     parts = []
     for k in _order(sheets.depth):
         fresh = (sheets.depth[k] > 0) & ~_covered(sheets, k, accepted, shown)
         with_rim = cv2.dilate(fresh.astype(np.uint8), SQUARE) > 0  # sheets overlap a little, or cracks would show
         triangles = _triangles(sheets.depth[k], with_rim)
         triangles = triangles[_large(triangles, sheets.depth[k].size)]
-        if len(triangles) == 0:
+        if len(triangles) == 0 or count + len(triangles) > MOST:
             continue
+        count += len(triangles)
         used, index = np.unique(triangles, return_inverse=True)
-        shown[k].ravel()[used] = True
+        shown[k] = (np.bincount(triangles.ravel(), minlength=shown[k].size) == _AROUND).reshape(shown[k].shape)
         accepted.append(k)
         parts.append(Part(k, used, index.reshape(-1, 3)))
     return parts
