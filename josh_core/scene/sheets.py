@@ -145,7 +145,8 @@ def _closed(depth: Float) -> Float:
         low = -cv2.dilate(np.where(known, -inverse, -1e9).astype(np.float32), SQUARE)
         high = cv2.dilate(inverse, SQUARE)
         one_surface = (many > 0) & (high < (1 + 2 * AGREE) * low)
-        grown = known & one_surface | ~known & one_surface & (many >= 4)
+        whole = many > SQUARE.size - 0.5  # at a rim the mean would lie to one side
+        grown = one_surface & np.where(known, whole, many >= 4)
         inverse = np.where(grown, mean, inverse)
     return np.where(inverse > 0, 1 / np.maximum(inverse, 1e-9), 0)
 
