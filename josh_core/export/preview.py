@@ -32,7 +32,7 @@ def render(
     view: ViewName | View = "third",
     size: tuple[int, int] = (960, 540),
 ) -> UInt8:
-    """Picture [h,w,3] sRGB of one frame: scene points, bodies, camera, paths and a 1 m grid on the floor.
+    """Picture [h,w,3] sRGB of one frame: the place, bodies, camera, paths and a 1 m grid on the floor.
 
     `view` is a name or any View (then `size`, (width, height) in px, is not used). "top" (-Z is up), "side" (looks
     along -X) and "front" (along -Z) are orthographic and leave out what lies between the picture's plane and the box
@@ -42,7 +42,7 @@ def render(
     canvas = Canvas(chosen, DARK)
     if view != "camera":
         _draw_grid(canvas, result)
-    canvas.points(result.scene.points, result.scene.colors)
+    draw_place(canvas, result)
     draw_people(canvas, meshes_at(result, body, frame), body)
     if view != "camera":
         draw_paths(canvas, result, frame)
@@ -56,6 +56,16 @@ def save_preview(result: Reconstruction, body: BodyModel, path: Path, size: tupl
     ok, jpeg = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 86])
     assert ok
     path.write_bytes(jpeg.tobytes())
+
+
+def draw_place(canvas: Canvas, result: Reconstruction) -> None:
+    """The place: its surface where there is one, else its points."""
+    place = result.surface
+    picture = None if place is None else cv2.imdecode(np.frombuffer(place.texture, np.uint8), cv2.IMREAD_COLOR)
+    if place is None or picture is None:  # a texture that is no picture, from a stranger
+        canvas.points(result.scene.points, result.scene.colors)
+    else:
+        canvas.textured(place.vertices, place.faces, place.uv, np.ascontiguousarray(picture[..., ::-1]))
 
 
 def draw_people(canvas: Canvas, meshes: Meshes, body: BodyModel, plain: bool = False) -> None:

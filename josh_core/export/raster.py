@@ -69,6 +69,18 @@ class Canvas:
         shown = (lit[corners] * weight[..., None]).sum(1)
         self._write(xy, depth, np.clip(shown, 0, 255).astype(np.uint8))
 
+    def textured(self, vertices: Float, faces: Int, uv: Float, texture: UInt8) -> None:
+        """Both sides of a mesh in a texture's own sRGB colours [h,w,3], without light; uv: [V,2], (0, 0) top left."""
+        px, z = self.view.project(vertices)
+        solid = faces[(z[faces] > self.view.near).all(1)]
+        xy, face, weight = _fragments(px, solid, self.view.width, self.view.height)
+        corners = solid[face]
+        near = weight / z[corners]  # straight lines of the texture stay straight in perspective
+        near /= near.sum(1, keepdims=True)
+        size = np.array(texture.shape[1::-1])
+        at = np.clip(((uv[corners] * near[..., None]).sum(1) * size).astype(np.int64), 0, size - 1)
+        self._write(xy, (z[corners] * near).sum(1), texture[at[:, 1], at[:, 0]])
+
     def line(self, p_world: Float, color: UInt8, width: int = 2) -> None:
         """A line through world points [N,3], over everything; the parts behind the camera are left out."""
         px, z = self.view.project(p_world)

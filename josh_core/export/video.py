@@ -16,7 +16,16 @@ import numpy as np
 from josh_core.body.model import BodyModel
 from josh_core.body.posing import meshes_by_frame
 from josh_core.errors import ResultError
-from josh_core.export.preview import DARK, Meshes, camera_view, draw_paths, draw_people, meshes_at, named_view
+from josh_core.export.preview import (
+    DARK,
+    Meshes,
+    camera_view,
+    draw_paths,
+    draw_people,
+    draw_place,
+    meshes_at,
+    named_view,
+)
 from josh_core.export.raster import Canvas
 from josh_core.progress import Progress
 from josh_core.types import Clip, Float, Reconstruction, UInt8
@@ -99,7 +108,7 @@ def _pairs(result: Reconstruction, body: BodyModel, clip: Clip, progress: Progre
     first = clip.frame(0, SIDE)
     size = first.shape[1], first.shape[0]
     scene = Canvas(named_view(result, "third", size), DARK)
-    scene.points(result.scene.points, result.scene.colors)
+    draw_place(scene, result)
     meshes = meshes_by_frame(result, body)
     for frame in _counted(len(result.frame_times), progress):
         canvas = scene.copy()

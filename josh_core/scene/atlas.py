@@ -10,7 +10,7 @@ import numpy as np
 from josh_core.scene.sheets import SQUARE, Sheets
 from josh_core.types import Clip, Int, Surface, UInt8
 
-SIDE = 4096  # px, longest side of the texture: what phones take
+SIDE = 3072  # px, longest side of the texture: 50 MB of graphics memory with its smaller copies, which phones have
 PICTURE = 1280  # px, longest side of a keyframe's whole picture in it, where there is room
 QUALITY = 82  # of the JPEG
 _SMALLER = 0.9  # factor from one try to the next

@@ -18,7 +18,7 @@ from josh_core.export.preview import look_at, named_view, render
 from josh_core.export.raster import Canvas, View
 from josh_core.export.video import encode, overlay, save_clip, save_overlay, save_side_by_side
 from josh_core.progress import Progress
-from josh_core.types import Clip, Reconstruction
+from josh_core.types import Clip, Reconstruction, Surface
 from tests.example_result import made_up_result
 
 BLACK, RED, BLUE = (np.array(c, np.uint8) for c in ((0, 0, 0), (200, 0, 0), (0, 0, 200)))
@@ -107,6 +107,36 @@ def test_people_are_where_the_view_projects_them(result: Reconstruction, body: B
         own = rgb(person_color(person.id)).astype(float)
         like = (hue @ own) / np.maximum(np.linalg.norm(hue, axis=1) * np.linalg.norm(own), 1)
         assert (like > 0.97).mean() > 0.6
+
+
+def test_a_textured_square_shows_its_picture_from_both_sides() -> None:
+    """A square that leans away shows each quarter of its texture where perspective has it."""
+    corners = np.array([[-1.0, 1, 2], [1, 1, 2], [-1, 1, 6], [1, 1, 6]])  # a floor 1 m under the camera
+    uv = np.array([[0.0, 1], [1, 1], [0, 0], [1, 0]])
+    texture = np.zeros((40, 40, 3), np.uint8)
+    texture[:20, :20], texture[:20, 20:], texture[20:, :20], texture[20:, 20:] = RED, BLUE, [0, 255, 0], [255, 255, 0]
+    view = View(np.eye(4), np.array([[100.0, 0, 50], [0, 100, 10], [0, 0, 1]]), 100, 100)
+    for faces in (np.array([[0, 1, 2], [1, 3, 2]]), np.array([[0, 2, 1], [1, 2, 3]])):
+        canvas = Canvas(view, BLACK)
+        canvas.textured(corners, faces, uv, texture)
+        for point, color in (([-0.5, 1, 3.7], [0, 255, 0]), ([0.5, 1, 3.7], [255, 255, 0]),
+                             ([-0.5, 1, 4.5], RED), ([0.5, 1, 4.5], BLUE)):  # fmt: skip
+            x, y = view.project(np.array([point]))[0][0].astype(int)
+            np.testing.assert_array_equal(canvas.image[y, x], color)
+
+
+def test_pictures_show_the_surface_instead_of_points(result: Reconstruction, body: BodyModel) -> None:
+    violet = cv2.imencode(".png", np.full((4, 4, 3), [200, 40, 160], np.uint8))[1].tobytes()
+    x, z = np.meshgrid(np.arange(-20, 21), np.arange(-20, 21))
+    ground = np.stack([x, 0 * x, z], -1).reshape(-1, 3).astype(np.float32)
+    at = np.arange(41 * 41).reshape(41, 41)
+    a, b, c, d = (q.ravel() for q in (at[:-1, :-1], at[:-1, 1:], at[1:, :-1], at[1:, 1:]))
+    faces = np.concatenate([np.stack([a, c, b], 1), np.stack([b, c, d], 1)])
+    place = Surface(ground, faces, np.zeros((len(ground), 2), np.float32), violet)
+    picture = render(replace(result, surface=place), body, 6, "top", (480, 270))
+    assert (np.abs(picture.astype(int) - [160, 40, 200]).max(-1) < 3).mean() > 0.5
+    broken = render(replace(result, surface=replace(place, texture=b"no picture")), body, 6, "top", (480, 270))
+    np.testing.assert_array_equal(broken, render(result, body, 6, "top", (480, 270)))
 
 
 def test_orthographic_views_show_metres(result: Reconstruction) -> None:
