@@ -6,7 +6,7 @@ what others look through is dropped, small holes are closed, and the sky is left
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -23,6 +23,7 @@ SMOOTH = 112  # px of it where the depth is only a floor and a backdrop
 AGREE = 0.06  # relative difference of depths up to which two keyframes see the same surface
 THROUGH = 0.15  # relative: a depth that much in front of what another keyframe sees is looked through
 WITNESSES = 2  # other keyframes that fill a gap, or contradict a depth, together
+PASSING = 45  # grey levels by which a shadow or a passer-by differs from the place; exposure changes less
 CLOSINGS = 4  # passes over holes: they close holes up to eight pixels wide
 SKY_GROWTH, SKY_COLOR = 20, 24  # px of the grid, and levels of a channel, within which sky's rim is still sky
 SQUARE = np.ones((3, 3), np.uint8)
@@ -36,6 +37,7 @@ class Sheets:
     depth: Float  # [K,h,w], 0 where unknown
     world_from_cam: Float  # [K,4,4]
     free: Bool  # [K,h,w] nobody stands there, so that the picture shows the place
+    gray: Float  # [K,h,w] grey levels
     grid: MapGrid
 
     def points(self, k: int) -> Float:
@@ -64,10 +66,12 @@ def reduced(clip: Clip, people: People, scene: Scene) -> Sheets:
     free = np.stack([background(people, int(f), grid.width, grid.height) for f in frames])
     if cameras.kind == "static":
         free[:] = True
-    elif cameras.kind == "moving":
-        side = max(grid.width, grid.height)
-        free &= ~np.stack([_sky(d, f, clip.frame(int(n), side)) for d, f, n in zip(depth, free, frames, strict=True)])
-    return Sheets(frames, depth * free, np.asarray(cameras.world_from_cam[frames], np.float64), free, grid)
+    pictures = [clip.frame(int(f), max(grid.width, grid.height)) for f in frames]
+    if cameras.kind == "moving":
+        free &= ~np.stack([_sky(d, f, picture) for d, f, picture in zip(depth, free, pictures, strict=True)])
+    gray = np.stack([cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures]).astype(np.float32)
+    world_from_cam = np.asarray(cameras.world_from_cam[frames], np.float64)
+    return Sheets(frames, depth * free, world_from_cam, free, gray, grid)
 
 
 def _sky(depth: Float, free: Bool, picture: UInt8) -> Bool:
@@ -102,25 +106,36 @@ def _surest(depth: Float, confidence: Float, grid: MapGrid) -> Float:
 
 
 def agreed(sheets: Sheets) -> Sheets:
-    """Depths that all keyframes agree on: averaged, gaps filled from others, what others look through removed."""
-    count, height, width = sheets.depth.shape
+    """Depths that all keyframes agree on: averaged, gaps filled from others, what others look through removed.
+
+    What looks unlike the same place in most other keyframes, a shadow or somebody who passes, is removed too.
+    """
+    count, shape = len(sheets.depth), sheets.depth.shape[1:]
     points = [sheets.points(k)[sheets.depth[k] > 0] for k in range(count)]
+    shades = [sheets.gray[k][sheets.depth[k] > 0] for k in range(count)]
     out = np.zeros_like(sheets.depth)
     for k in range(count):
-        said = np.full((count, height * width), np.inf, np.float32)
-        for j in range(count):
-            if j == k:
-                said[j] = np.where(sheets.depth[k] > 0, sheets.depth[k], np.inf).ravel()
-                continue
+        own = np.where(sheets.depth[k] > 0, sheets.depth[k], np.inf).ravel()
+        said, gray = np.full((2, count, own.size), np.inf, np.float32)
+        said[k], gray[k] = own, sheets.gray[k].ravel()
+        for j in set(range(count)) - {k}:
             pixel, z = sheets.seen_from(k, points[j])
-            np.minimum.at(said[j], pixel[pixel >= 0], z[pixel >= 0].astype(np.float32))
-        agreed = (_consensus(said, said[k]) * sheets.free[k].ravel()).reshape(height, width)
-        out[k] = _closed(agreed) * sheets.free[k]
-    return Sheets(sheets.frames, out, sheets.world_from_cam, sheets.free, sheets.grid)
+            order = np.argsort(-z, kind="stable")  # of several points in a pixel the nearest is written last
+            order = order[pixel[order] >= 0]
+            said[j][pixel[order]], gray[j][pixel[order]] = z[order], shades[j][order]
+        depth, agrees = _consensus(said, own)
+        usual = _median(np.where(agrees, gray, np.inf))
+        passing = (agrees.sum(0) > 2 * WITNESSES) & (np.abs(gray[k] - usual) > PASSING)
+        free = sheets.free[k] & ~cv2.dilate(passing.reshape(shape).astype(np.uint8), SQUARE).astype(bool)
+        out[k] = _closed(depth.reshape(shape) * free) * free
+    return replace(sheets, depth=out)
 
 
-def _consensus(said: Float, own: Float) -> Float:
-    """Depth [n] from what keyframes say, [K,n] with inf where they say nothing; own: [n] of the keyframe itself."""
+def _consensus(said: Float, own: Float) -> tuple[Float, Bool]:
+    """Depth [n] from what keyframes say, [K,n] with inf where they say nothing, and which of them agree with it [K,n].
+
+    own: [n] what the keyframe itself says.
+    """
     known = np.isfinite(said)
     start = own.copy()
     gap = ~np.isfinite(own)
@@ -132,7 +147,7 @@ def _consensus(said: Float, own: Float) -> Float:
     mean = np.where(agrees, said, 0).sum(0) / np.maximum(support, 1)
     good = np.isfinite(start) & (beyond.sum(0) < np.maximum(support, WITNESSES))
     good &= ~gap | (support >= WITNESSES)
-    return np.where(good, mean, 0)
+    return np.where(good, mean, 0), agrees
 
 
 def _closed(depth: Float) -> Float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -139,6 +141,21 @@ def test_the_rim_of_the_sky_is_sky() -> None:
     sheets = reduced(clip, NOBODY, rim)
     assert (sheets.depth[:, (horizon - 12) // 2 : horizon // 2 - 1, 10:30] == 0).all()
     assert (sheets.depth[:, horizon // 2 + 6 :] > 0).mean() > 0.95  # the ground beside it is not
+
+
+def test_a_shadow_that_passes_is_not_on_the_surface() -> None:
+    clip, scene = place()
+    first = int(np.argmax((agreed(reduced(clip, NOBODY, scene)).depth > 0).sum((1, 2))))  # its sheet is taken first
+    shot = clip.frame(first)
+    shot[270:300, 100:160] = 5
+    jpegs = list(clip.jpegs)
+    jpegs[first] = cv2.imencode(".jpg", shot[..., ::-1])[1].tobytes()
+    mesh = surface(replace(clip, jpegs=jpegs), NOBODY, scene)
+    assert mesh is not None
+    atlas = cv2.imdecode(np.frombuffer(mesh.texture, np.uint8), cv2.IMREAD_GRAYSCALE)
+    at = np.minimum((mesh.uv * atlas.shape[::-1]).astype(int), np.array(atlas.shape[::-1]) - 1)
+    assert atlas[at[:, 1], at[:, 0]].min() > 30
+    assert area(mesh) > 0.95 * area(surface(clip, NOBODY, scene) or mesh)  # the others show what lies under it
 
 
 def test_people_are_not_on_the_surface() -> None:
