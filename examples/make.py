@@ -31,7 +31,9 @@ from josh_core.serving.tasks import CLIP, reconstruct  # noqa: E402
 from josh_core.settings import MODES, Settings  # noqa: E402
 from josh_core.types import Float, PointCloud, Reconstruction  # noqa: E402
 
-POINTS = {"baseline": 12_000, "fast": 15_000, "refine": 40_000}  # scene points; the surface is what is seen first
+POINTS = {"baseline": 5_000, "fast": 5_000, "refine": 10_000}  # scene points; the surface is what is seen first
+TEXTURE = {"baseline": 1024, "fast": 1024, "refine": 2048}  # px, longest side of its picture
+TEXTURE_QUALITY = 74  # of its JPEG
 POINT_GRID, BODY_GRID, SHARE_GRID = 512, 8192, 64  # steps a metre (or radian) and a unit; powers of two end in zeros
 LIMIT = 20_000_000  # bytes of all results together
 
@@ -52,13 +54,25 @@ def compact(result: Reconstruction) -> Reconstruction:
         )
         for person in result.people
     )
-    place = result.surface and replace(result.surface, vertices=on_grid(result.surface.vertices, POINT_GRID))
+    place = result.surface
+    if place is not None:
+        vertices = on_grid(place.vertices, POINT_GRID)
+        place = replace(place, vertices=vertices, texture=smaller(place.texture, TEXTURE[result.mode]))
     return replace(result, scene=scene, surface=place, people=people)
 
 
 def on_grid(values: Float, steps: int) -> Float:
     """Values as float32 at multiples of 1 / steps."""
     return (np.round(np.asarray(values, np.float64) * steps) / steps).astype(np.float32)
+
+
+def smaller(jpeg: bytes, side: int) -> bytes:
+    """A JPEG with at most `side` px."""
+    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    scale = min(1.0, side / max(picture.shape[:2]))
+    reduced = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return cv2.imencode(".jpg", reduced, [cv2.IMWRITE_JPEG_QUALITY, TEXTURE_QUALITY])[1].tobytes()
 
 
 def curve(points: Float) -> Float:

@@ -21,7 +21,8 @@ STEEP = 0.05  # relative depth step between neighbours that is always taken for 
 BEND = 2.0  # and beyond it, steps up to that many times those beside it: ground toward the horizon
 MOST = 150_000  # triangles, about 4 MB of a GLB; sheets that see least are left out beyond them
 _AROUND = 6  # triangles around a vertex of a grid: with fewer, it is at a rim and covers nothing by itself
-SMALLEST = 30  # triangles: smaller islands are dust
+SMALLEST = 150  # triangles: smaller islands of a sheet are dust
+PATCH = 40  # triangles: smaller pieces that a sheet adds to others are shreds rather than patches
 
 
 def surface(clip: Clip, people: People, scene: Scene, plate: UInt8 | None = None) -> Surface | None:
@@ -52,8 +53,10 @@ def _parts(sheets: Sheets) -> list[Part]:
     for k in _order(sheets.depth):
         fresh = (sheets.depth[k] > 0) & ~_covered(sheets, k, accepted, shown)
         with_rim = cv2.dilate(fresh.astype(np.uint8), SQUARE) > 0  # sheets overlap a little, or cracks would show
-        triangles = _triangles(sheets.depth[k], with_rim)
-        triangles = triangles[_large(triangles, sheets.depth[k].size)]
+        triangles = _triangles(sheets.depth[k])
+        triangles = triangles[_in_islands(triangles, sheets.depth[k].size, SMALLEST)]
+        triangles = triangles[with_rim.ravel()[triangles].any(1)]
+        triangles = triangles[_in_islands(triangles, sheets.depth[k].size, PATCH)]
         if len(triangles) == 0 or count + len(triangles) > MOST:
             continue
         count += len(triangles)
@@ -83,8 +86,8 @@ def _covered(sheets: Sheets, k: int, accepted: list[int], shown: Bool) -> Bool:
     return covered.reshape(sheets.depth[k].shape)
 
 
-def _triangles(depth: Float, fresh: Bool) -> Int:
-    """Triangles [f,3] of flat pixels of one sheet with a fresh corner, none across a jump in depth."""
+def _triangles(depth: Float) -> Int:
+    """Triangles [f,3] of flat pixels of one sheet, none across a jump in depth."""
     height, width = depth.shape
     at = np.arange(height * width).reshape(height, width)
     right, down = _joined(depth), _joined(depth.T).T
@@ -93,8 +96,7 @@ def _triangles(depth: Float, fresh: Bool) -> Int:
     # Wound so that the front faces the camera, whose y goes down.
     upper = np.stack([a, c, b], -1)[top & left & _diagonal(depth[1:, :-1], depth[:-1, 1:])]
     lower = np.stack([b, c, d], -1)[bottom & far & _diagonal(depth[1:, :-1], depth[:-1, 1:])]
-    triangles = np.concatenate([upper, lower])
-    return triangles[fresh.ravel()[triangles].any(1)]
+    return np.concatenate([upper, lower])
 
 
 def _joined(depth: Float) -> Bool:
@@ -116,11 +118,11 @@ def _diagonal(one: Float, other: Float) -> Bool:
     return (low > 0) & (high < np.exp(6 * STEEP) * low)
 
 
-def _large(triangles: Int, pixels: int) -> Bool:
-    """Which triangles [f] belong to islands of at least SMALLEST."""
+def _in_islands(triangles: Int, pixels: int, smallest: int) -> Bool:
+    """Which triangles [f] belong to islands of at least `smallest`."""
     if len(triangles) == 0:
         return np.zeros(0, np.bool_)
     edges = triangles[:, [0, 1, 1, 2]].reshape(-1, 2).T
     graph = sparse.coo_matrix((np.ones(edges.shape[1]), edges), (pixels, pixels))
     island = connected_components(graph, directed=False)[1][triangles[:, 0]]
-    return np.bincount(island)[island] >= SMALLEST
+    return np.bincount(island)[island] >= smallest

@@ -11,7 +11,7 @@ import pytest
 from josh_core.scene.atlas import SIDE, _pack
 from josh_core.scene.depth import MapGrid
 from josh_core.scene.sheets import agreed, reduced
-from josh_core.scene.surface import surface
+from josh_core.scene.surface import _in_islands, surface
 from josh_core.types import CameraKind, CameraPath, Clip, DepthMaps, Float, Matches, People, Scene, Surface, UInt8
 
 WIDTH, HEIGHT, FOCAL = 640, 360, 500.0
@@ -181,6 +181,14 @@ def test_a_camera_that_stands_still_has_a_closed_surface_with_the_clean_plate() 
     assert len(mesh.faces) == 2 * 111 * 62  # every square of the grid
     atlas = cv2.imdecode(np.frombuffer(mesh.texture, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     assert np.abs(atlas.astype(int) - [30, 160, 60]).max() < 6
+
+
+def test_islands_are_counted_by_their_triangles() -> None:
+    strip = np.stack([np.arange(5), np.arange(5) + 1, np.arange(5) + 2], 1)  # five in a row, then two, then one
+    triangles = np.concatenate([strip, strip[:2] + 20, strip[:1] + 40])
+    assert _in_islands(triangles, 50, 2).tolist() == [True] * 7 + [False]
+    assert _in_islands(triangles, 50, 5).tolist() == [True] * 5 + [False] * 3
+    assert _in_islands(triangles[:0], 50, 1).tolist() == []
 
 
 def test_nothing_known_is_no_surface() -> None:
