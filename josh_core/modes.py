@@ -182,7 +182,7 @@ def _reconstruction(e: Evidence, placed: Placed, mode: str, people: tuple[Person
         contact_names=tuple(e.body.contact_names),
         scale_source=placed.frame.source,
         body_model=e.body.name,
-        # k1 is per squared focal: a focal that JOSH moved needs another k1 for the same lens.
+        # It is per squared focal: a focal that JOSH moved needs another number for the same lens.
         distortion=cameras.distortion * (cameras.focal / e.scene.cameras.focal) ** 2,
         licences=e.licences,
         notes=e.notes,

@@ -121,7 +121,9 @@ class CameraPath:
     focal_sigma: float  # relative standard deviation of the focal
     keyframes: Int  # [K] clip frames, ascending
     registered: Bool  # [T] False where the pose was only interpolated or held
-    distortion: float = 0.0  # k1 of OpenCV's model, already taken out of all pixels used with this path
+    distortion: float = (
+        0.0  # of the division model (scene/lens.py), already taken out of all pixels used with this path
+    )
     zoom: float = 1.0  # how many times larger a zoom made the image, which the path does not follow; 1 without
 
 
@@ -223,7 +225,7 @@ class Reconstruction:
     scale_source: ScaleSource
     body_model: str  # which body was used, for example "anny-neutral-1"
     surface: Surface | None = None  # the same place as a textured mesh
-    distortion: float = 0.0  # k1 of the lens (OpenCV's model) that was taken out of the clip before it was solved
+    distortion: float = 0.0  # of the lens (scene/lens.py, Lens) that was taken out of the clip before it was solved
     quality: dict[str, Any] = field(default_factory=dict)  # numbers of quality.py
     stages: tuple[tuple[str, float], ...] = ()  # (name, seconds)
     settings: dict[str, Any] = field(default_factory=dict)

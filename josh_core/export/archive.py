@@ -10,6 +10,7 @@ from pathlib import Path
 
 from josh_core.body.model import BodyModel
 from josh_core.export.bundle import ARRAYS, MANIFEST
+from josh_core.export.cameras import polynomial
 from josh_core.export.formats import FORMATS
 from josh_core.types import Reconstruction
 
@@ -42,8 +43,8 @@ camera/colmap/           COLMAP text model: camera from world, OpenCV axes, quat
 camera/opencv.json       camera matrix and distortion in OpenCV's terms (first pixel's centre at 0)
 camera/camera.chan       the camera's path for Nuke, Houdini and Blender: frames counted from 1, metres, degrees,
                          rotation order ZXY (about z first), looks along -z, last column the vertical field of view
-camera/original_lens/    the same cameras for the frames as they were filmed: SIMPLE_RADIAL for COLMAP, k1 for
-                         nerfstudio; only where the lens bends lines. All else here speaks of undistorted frames.
+camera/original_lens/    the same cameras for the frames as they were filmed: FULL_OPENCV for COLMAP, k1 to k3
+                         for nerfstudio; only where the lens bends lines. All else here speaks of undistorted frames.
 scene.ply                scene points with colour (sRGB) and confidence
 splats.ply               the same points as flat Gaussian splats in the usual layout (log scales, log odds of opacity,
                          quaternions w first); not trained. +Y is up, where many viewers expect -Y: turn the scene over.
@@ -96,6 +97,6 @@ def readme(result: Reconstruction) -> str:
         body=result.body_model,
         heights=", ".join(f"{person.height_m:.2f} m" for person in result.people) or "-",
         scale=result.scale_source,
-        k1=result.distortion,
+        k1=polynomial(result)[0],
         licences="LICENCES\n" + "\n".join(f"- {licence}" for licence in result.licences) if result.licences else "",
     )

@@ -15,6 +15,7 @@ import numpy as np
 
 from josh_core.errors import ResultError
 from josh_core.export.bundle_files import ARRAYS, FORMAT, MANIFEST, VERSION, Arrays, load_manifest
+from josh_core.export.cameras import polynomial
 from josh_core.export.colors import person_color
 from josh_core.types import Int, PersonMotion, PointCloud, Reconstruction, Surface
 
@@ -122,7 +123,7 @@ def manifest_of(result: Reconstruction, key: str, result_id: str) -> dict[str, A
         "contact_names": list(result.contact_names),
         "body_model": result.body_model,
         "surface": result.surface is not None,
-        "lens": {"k1": float(result.distortion), "frames": "undistorted"},
+        "lens": {"division": float(result.distortion), "k1": polynomial(result)[0], "frames": "undistorted"},
         "scale_source": result.scale_source,
         "quality": result.quality,
         "stages": [{"name": name, "seconds": float(seconds)} for name, seconds in result.stages],
@@ -202,7 +203,7 @@ def _result(manifest: dict[str, Any], take: Arrays) -> Reconstruction:
         scale_source=manifest["scale_source"],
         body_model=manifest["body_model"],
         surface=_surface(take) if manifest.get("surface") else None,
-        distortion=float(manifest.get("lens", {}).get("k1", 0.0)),  # bundles before the lens was kept have none
+        distortion=_distortion(manifest.get("lens", {})),
         quality=manifest.get("quality", {}),
         stages=tuple((stage["name"], float(stage["seconds"])) for stage in manifest.get("stages", [])),
         settings=manifest.get("settings", {}),
@@ -243,3 +244,8 @@ def _person(take: Arrays, manifest: dict[str, Any], k: int) -> PersonMotion:
         colors=take(f"person{k}_colors", "u", None, 3) if has_colors else None,
         colors_seen=float(about.get("colors_seen", 0.0)),
     )
+
+
+def _distortion(lens: dict[str, Any]) -> float:
+    """The lens of a manifest; old bundles have k1 of OpenCV's model, to first order the same, or none at all."""
+    return float(lens.get("division", lens.get("k1", 0.0)))

@@ -84,7 +84,9 @@ _REQUIRED: dict[str, Check] = {
     "scale_source": lambda value: value in ("contact", "height", "assumed"),
 }
 _OPTIONAL: dict[str, Check] = {  # bundles of earlier versions lack some
-    "lens": lambda value: isinstance(value, dict) and _is_amount(value.get("k1", 0.0)),
+    "lens": lambda value: (
+        isinstance(value, dict) and all(_is_amount(value.get(key, 0.0)) for key in ("division", "k1"))
+    ),
     "surface": lambda value: isinstance(value, bool),
     "quality": _is_object,
     "stages": _list_of(_with(name=_is_text, seconds=_is_amount)),

@@ -1,7 +1,7 @@
 """The camera's path for other tools: nerfstudio-style transforms.json, OpenCV's numbers, COLMAP text, Nuke's .chan.
 
 The clip that goes with a result has no lens distortion. For whoever puts these cameras behind the frames as they were
-filmed, the same files can be written with the lens (`lens=True`): k1 of OpenCV's model, COLMAP's SIMPLE_RADIAL.
+filmed, the same files can be written with the lens (`lens=True`): k1 to k3 of OpenCV's model, COLMAP's FULL_OPENCV.
 """
 
 from __future__ import annotations
@@ -28,6 +28,21 @@ def image_name(frame: int) -> str:
     return f"frame_{frame:05d}.jpg"
 
 
+def polynomial(result: Reconstruction) -> tuple[float, float, float]:
+    """k1, k2, k3 of OpenCV's model, which come closest to the lens out to the corners: a pixel for a wide fisheye.
+
+    The lens is one of the division model (scene/lens.py): what is seen at radius r, in focal lengths, lies at
+    r / (1 + d r^2).
+    """
+    if result.distortion == 0:
+        return 0.0, 0.0, 0.0
+    corner = np.hypot(result.width, result.height) / 2 / float(result.intrinsics[0, 0])
+    seen = np.linspace(0, corner, 200)
+    straight = seen / (1 + result.distortion * seen**2)
+    terms = np.linalg.lstsq(straight[:, None] ** [3, 5, 7], seen - straight, rcond=None)[0]
+    return float(terms[0]), float(terms[1]), float(terms[2])
+
+
 def save_transforms(result: Reconstruction, path: Path, lens: bool = False) -> None:
     """Write `transforms_of` a result as `path` (.json)."""
     Path(path).write_text(json.dumps(transforms_of(result, lens), indent=1), encoding="utf-8")
@@ -36,11 +51,12 @@ def save_transforms(result: Reconstruction, path: Path, lens: bool = False) -> N
 def transforms_of(result: Reconstruction, lens: bool = False) -> dict[str, Any]:
     """Cameras in nerfstudio's layout: each frame's pose both with OpenGL and with OpenCV camera axes.
 
-    lens: for the frames as they were filmed, with k1, instead of those of the undistorted clip.
+    lens: for the frames as they were filmed, with k1 to k3, instead of those of the undistorted clip.
     """
     k = np.asarray(result.intrinsics, np.float64)
     world_from_cam = np.asarray(result.world_from_cam, np.float64)
-    distortion = {"k1": result.distortion, "k2": 0.0, "p1": 0.0, "p2": 0.0} if lens else {}
+    k1, k2, k3 = polynomial(result)
+    distortion = {"k1": k1, "k2": k2, "k3": k3, "p1": 0.0, "p2": 0.0} if lens else {}
     return {
         "camera_model": "OPENCV" if lens else "PINHOLE",
         **distortion,
@@ -73,11 +89,12 @@ def save_opencv(result: Reconstruction, path: Path) -> None:
     """Write `path` (.json) in OpenCV's terms: camera matrix, pixel centres at integers, and what the lens did."""
     k = np.array(result.intrinsics, np.float64)
     k[:2, 2] -= 0.5
+    k1, k2, k3 = polynomial(result)
     document = {
         "image_size": [result.width, result.height],
         "camera_matrix": k.tolist(),
         "dist_coeffs": [0.0] * 5,
-        "dist_coeffs_of_the_original_frames": [result.distortion, 0.0, 0.0, 0.0, 0.0],
+        "dist_coeffs_of_the_original_frames": [k1, k2, 0.0, 0.0, k3],
         "pixels": "x right, y down, the first pixel's centre at (0, 0) as OpenCV counts",
         "order": "k1, k2, p1, p2, k3; the clip beside this result has its distortion taken out already",
     }
@@ -106,7 +123,7 @@ def save_chan(result: Reconstruction, path: Path) -> None:
 def save_colmap(result: Reconstruction, folder: Path, lens: bool = False, frames: Sequence[int] | None = None) -> None:
     """Write cameras.txt, images.txt and points3D.txt into `folder`: one camera, `frames` or all, thinned scene.
 
-    lens: a SIMPLE_RADIAL camera for the frames as they were filmed, instead of a PINHOLE one for the undistorted clip.
+    lens: a FULL_OPENCV camera for the frames as they were filmed, instead of a PINHOLE one for the undistorted clip.
 
     COLMAP's poses are camera from world with OpenCV axes; its pixel centres are at integer + 0.5 as ours. The world
     is the result's (+Y up, metres).
@@ -114,9 +131,11 @@ def save_colmap(result: Reconstruction, folder: Path, lens: bool = False, frames
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     k = np.asarray(result.intrinsics, np.float64)
-    model, numbers, meaning = "PINHOLE", (k[0, 0], k[1, 1], k[0, 2], k[1, 2]), "fx fy cx cy (px)"
+    model, numbers, meaning = "PINHOLE", [k[0, 0], k[1, 1], k[0, 2], k[1, 2]], "fx fy cx cy (px)"
     if lens:
-        model, numbers, meaning = "SIMPLE_RADIAL", (k[0, 0], k[0, 2], k[1, 2], result.distortion), "f cx cy (px) k"
+        k1, k2, k3 = polynomial(result)
+        model, numbers = "FULL_OPENCV", [*numbers, k1, k2, 0.0, 0.0, k3, 0.0, 0.0, 0.0]
+        meaning = "fx fy cx cy (px) k1 k2 p1 p2 k3 k4 k5 k6"
     camera = f"1 {model} {result.width} {result.height} " + " ".join(f"{number:.9g}" for number in numbers)
     (folder / "cameras.txt").write_text(f"# CAMERA_ID MODEL WIDTH HEIGHT {meaning}\n{camera}\n", "ascii")
     (folder / "images.txt").write_text(

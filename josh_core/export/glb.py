@@ -74,7 +74,7 @@ def _asset_extras(result: Reconstruction) -> dict[str, Any]:
         "axes": "right-handed, +Y up, floor at y = 0, first camera heads toward -Z; glTF cameras look along -Z",
         "mode": result.mode,
         "tier": result.tier,
-        "lens_k1": float(result.distortion),
+        "lens_division": float(result.distortion),
         "camera": result.camera_kind,
         "scale_source": result.scale_source,
         "width": result.width,

@@ -15,7 +15,7 @@ from scipy import sparse
 from josh_core.geometry import cross_matrix, rotvec_to_rotmat
 from josh_core.lsq.levenberg_marquardt import Limits, Stepwise, Trial, minimise
 from josh_core.lsq.robust import Cauchy
-from josh_core.scene.lens import FocalPrior, Lens, distort, undistort
+from josh_core.scene.lens import FocalPrior, Lens, distort, stretch, undistort
 from josh_core.scene.tracks import Sightings
 from josh_core.types import Float, Int
 
@@ -90,13 +90,14 @@ def _derivatives(model: SparseModel, sightings: Sightings) -> tuple[Float, Float
     y = _in_camera(model, sightings)
     u = y[:, :2] / y[:, 2:]
     squared = (u**2).sum(-1)[:, None]
-    stretch = 1 + model.lens.distortion * squared
-    pixel = model.lens.focal * stretch * u
-    by_u = model.lens.focal * (stretch[..., None] * np.eye(2) + 2 * model.lens.distortion * u[:, :, None] * u[:, None])
+    seen, slope = stretch(model.lens, squared)
+    pixel = model.lens.focal * seen * u
+    by_radius = (2 * model.lens.distortion * slope)[..., None] * u[:, :, None] * u[:, None]
+    by_u = model.lens.focal * (seen[..., None] * np.eye(2) + by_radius)
     by_y = np.concatenate([by_u, -by_u @ u[..., None]], -1) / y[:, 2:, None]
     by_m = by_y @ model.rotations[sightings.camera].swapaxes(-1, -2)
     rho = model.inverse[sightings.point, None, None]
-    by_lens = np.stack([pixel, model.lens.focal * squared * u], -1)
+    by_lens = np.stack([pixel, model.lens.focal * squared * slope * u], -1)
     camera = np.concatenate([by_y @ cross_matrix(y), -rho * by_m, by_lens], -1)
     tangent = by_m @ _tangents(model.rays)[sightings.point]
     by_rho = -by_m @ model.centres[sightings.camera][..., None]

@@ -152,7 +152,9 @@ def _adjust_in_two(model: SparseModel, sightings: Sightings, prior: FocalPrior, 
     small = replace(model, rays=model.rays[anchors], inverse=model.inverse[anchors])
     straight_prior = replace(prior, distortion_sigma=0.0)
     straight = _settle(replace(small, lens=Lens(model.lens.focal)), few, straight_prior, noise)
-    bent = _settle(straight.model, few, prior, noise)
+    # From the map again: the best straight lens may be far off, and the way back from it ends half-way. So may the
+    # first descent, as focal and distortion move together along a narrow valley.
+    bent = _settle(_settle(small, few, prior, noise).model, few, prior, noise)
     if bent.cost < BENT * straight.cost:
         best, kept = bent, prior
     else:

@@ -91,9 +91,11 @@ def test_layout_is_the_published_one(result: Reconstruction, tmp_path: Path) -> 
 def test_a_bundle_from_before_the_lens_was_kept_still_opens(result: Reconstruction, tmp_path: Path) -> None:
     save_bundle(result, tmp_path / "run")
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text("utf-8"))
-    assert manifest.pop("lens")["k1"] == -0.1
-    (tmp_path / "run" / "manifest.json").write_text(json.dumps(manifest), "utf-8")
-    assert load_bundle(tmp_path / "run").distortion == 0.0
+    lens = manifest.pop("lens")
+    assert lens["division"] == -0.1 and lens["k1"] == pytest.approx(-0.1, abs=0.01)
+    for kept, distortion in (({}, 0.0), ({"lens": {"k1": -0.03, "frames": "undistorted"}}, -0.03)):
+        (tmp_path / "run" / "manifest.json").write_text(json.dumps({**manifest, **kept}), "utf-8")
+        assert load_bundle(tmp_path / "run").distortion == distortion
 
 
 def test_numbers_that_json_cannot_hold_become_null(result: Reconstruction, tmp_path: Path) -> None:

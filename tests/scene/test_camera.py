@@ -71,6 +71,7 @@ def steady_camera_kind(tracks: Tracks) -> str | None:
         (Lens(500.0), np.array([3.0, 0.0, 0.3]), 0.3),
         (Lens(760.0), np.array([-1.0, 0.1, 2.0]), -0.2),
         (Lens(420.0, -0.11), np.array([1.5, -0.1, 1.5]), 0.25),
+        (Lens(430.0, -0.35), np.array([2.5, 0.1, 0.4]), 0.25),
     ],
 )
 def test_a_travelling_camera(lens: Lens, travel: np.ndarray, pan: float) -> None:
