@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from josh_core.errors import ResultError
-from josh_core.export.bundle_files import ARRAYS, FORMAT, MANIFEST, VERSION, Arrays, load_manifest
+from josh_core.export.bundle_files import ARRAYS, FORMAT, MANIFEST, VERSION, Arrays, check_texture, load_manifest
 from josh_core.export.cameras import polynomial
 from josh_core.export.colors import person_color
 from josh_core.types import Int, PersonMotion, PointCloud, Reconstruction, Surface
@@ -222,7 +222,7 @@ def _surface(take: Arrays) -> Surface:
     uv = take.floating("surface_uv", len(vertices), 2)
     if not ((uv >= 0) & (uv <= 1)).all():
         raise ResultError("The result's surface lies outside its texture; run the clip again.")
-    return Surface(vertices, faces, uv, take("surface_texture", "u", None).tobytes())
+    return Surface(vertices, faces, uv, check_texture(take("surface_texture", "u", None).tobytes()))
 
 
 def _person(take: Arrays, manifest: dict[str, Any], k: int) -> PersonMotion:

@@ -6,6 +6,7 @@ array its type and shape before its numbers are unpacked, so that a small file c
 
 from __future__ import annotations
 
+import io
 import math
 import zipfile
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from josh_core.errors import ResultError
 from josh_core.settings import MODES
@@ -25,6 +27,7 @@ MANIFEST, ARRAYS = "manifest.json", "arrays.npz"
 MAX_MANIFEST = 4 << 20  # bytes; ours have some 10 kB
 MAX_FRAMES, MAX_PEOPLE = 100_000, 1_000  # a clip has at most 60 s, and people that can be told apart
 MAX_ARRAY = 256 << 20  # bytes of one array unpacked; the points of a scene, the largest of ours, are a few MB
+MAX_TEXTURE = 8192  # px, twice what any surface of ours has; 200 MB unpacked
 MAX_NUMBER = 1e9  # m, px, s; beyond it pictures and files can no longer hold what is computed from it
 
 Check = Callable[[Any], bool]
@@ -173,6 +176,18 @@ class Arrays:
         if not (np.abs(array) <= MAX_NUMBER).all():
             raise ResultError(f"The result's {name!r} holds numbers that are not finite; run the clip again.")
         return array
+
+
+def check_texture(data: bytes) -> bytes:
+    """A JPEG of a size that can be unpacked, judged by its header alone. Raises ResultError."""
+    try:
+        with Image.open(io.BytesIO(data), formats=["JPEG"]) as picture:
+            fits = max(picture.size) <= MAX_TEXTURE
+    except Exception:  # a broken picture can raise nearly anything
+        fits = False
+    if not fits:
+        raise ResultError("The result's surface has no picture that can be shown; run the clip again.")
+    return data
 
 
 def _unreadable() -> ResultError:

@@ -9,6 +9,7 @@ import zipfile
 from dataclasses import fields, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -63,13 +64,18 @@ def test_own_looks_come_back_and_bundles_from_before_them_still_open(result: Rec
 def test_the_surface_comes_back_and_a_wrong_one_is_refused(result: Reconstruction, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     faces = np.array([[0, 1, 2], [2, 1, 3]], np.int32)
-    place = Surface(rng.random((4, 3), np.float32), faces, rng.random((4, 2), np.float32), b"\xff\xd8jpeg\xff\xd9")
+    jpeg = cv2.imencode(".jpg", np.zeros((16, 32, 3), np.uint8))[1].tobytes()
+    size = jpeg.index(b"\x00\x10\x00\x20")  # height and width in its header
+    bomb = jpeg[:size] + b"\xff\xff\xff\xff" + jpeg[size + 4 :]
+    place = Surface(rng.random((4, 3), np.float32), faces, rng.random((4, 2), np.float32), jpeg)
     save_bundle(replace(result, surface=place), tmp_path / "run")
     back = load_bundle(tmp_path / "run").surface
     assert back is not None and back.texture == place.texture
     for name in ("vertices", "faces", "uv"):
         np.testing.assert_array_equal(getattr(back, name), getattr(place, name))
-    for wrong in (replace(place, faces=faces + 2), replace(place, faces=faces[:0]), replace(place, uv=place.uv + 1)):
+    odd = ({"faces": faces + 2}, {"faces": faces[:0]}, {"uv": place.uv + 1}, {"texture": bomb}, {"texture": jpeg[:9]})
+    for change in odd:
+        wrong = replace(place, **change)  # type: ignore[arg-type]
         save_bundle(replace(result, surface=wrong), tmp_path / "wrong")
         with pytest.raises(ResultError, match="surface"):
             load_bundle(tmp_path / "wrong")
