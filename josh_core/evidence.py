@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from josh_core.body.model import BodyModel
 from josh_core.body.posing import PosedPoints, pose_points
 from josh_core.contact.detect import FilmedScene, find_contacts
 from josh_core.gravity import Gravity, find_gravity
 from josh_core.progress import Progress
-from josh_core.scene import clean_plate, fit_floor
-from josh_core.types import BodyTrack, CameraPath, Clip, Contacts, Floor, People, Scale, Scene, UInt8
+from josh_core.scene import clean_plate, fit_floor, point_cloud, surface
+from josh_core.types import BodyTrack, CameraPath, Clip, Contacts, Float, Floor, People, Scale, Scene, Surface, UInt8
 from josh_core.world import standing_scale
+
+
+@dataclass(frozen=True)
+class Place:
+    """Points and surface of a scene in the CameraPath's world."""
+
+    points: Float  # [P,3]
+    colors: UInt8  # [P,3] sRGB
+    confidence: Float  # [P]
+    surface: Surface | None
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,16 @@ class Evidence:
     licences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     fast: Evidence | None = None  # of mode fast where a network of its own has looked at the clip (hub tier)
+
+    @cached_property
+    def place(self) -> Place:
+        """What the keyframes show of the place, in the CameraPath's world: for modes that leave the scene alone."""
+        return self.place_in(self.scene)
+
+    def place_in(self, scene: Scene) -> Place:
+        """The same with the cameras and depths of `scene`."""
+        cloud = point_cloud(self.clip, self.people, scene, self.plate)
+        return Place(*cloud, surface(self.clip, self.people, scene, self.plate))
 
 
 def evidence_of(

@@ -18,7 +18,7 @@ from josh_core.geometry import intrinsics, rotation_between, transform
 from josh_core.gravity import Gravity
 from josh_core.joint import JointResult, JointStart, refine
 from josh_core.progress import Progress
-from josh_core.scene import lay_floor, point_cloud, surface
+from josh_core.scene import lay_floor
 from josh_core.settings import Settings
 from josh_core.types import (
     USUAL_HEIGHT_SIGMA,
@@ -199,10 +199,10 @@ def _place(e: Evidence, placed: Placed) -> tuple[PointCloud, Surface | None]:
     scene = placed.scene
     if scene.cameras.kind != "moving" and placed.floor is not None:
         scene = replace(scene, depths=lay_floor(scene.cameras, e.clip, e.people, placed.floor))
-    points, colors, confidence = point_cloud(e.clip, e.people, scene, e.plate)
-    metric = placed.frame.points(points).astype(np.float32)
-    cloud = PointCloud(metric, colors.astype(np.uint8), confidence.astype(np.float32))
-    mesh = surface(e.clip, e.people, scene, e.plate)
+    seen = e.place if scene is e.scene else e.place_in(scene)
+    metric = placed.frame.points(seen.points).astype(np.float32)
+    cloud = PointCloud(metric, seen.colors.astype(np.uint8), seen.confidence.astype(np.float32))
+    mesh = seen.surface
     if mesh is not None:
         mesh = replace(mesh, vertices=placed.frame.points(mesh.vertices).astype(np.float32))
     return cloud, mesh
