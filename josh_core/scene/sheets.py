@@ -17,7 +17,7 @@ from josh_core.scene.point_cloud import LEAST_CONFIDENCE
 from josh_core.scene.tracks import background
 from josh_core.types import Bool, Clip, Float, Int, People, Scene, UInt8
 
-MOST = 40  # keyframes: each is held against every other, so that time grows with their square
+MOST = 30  # keyframes: each is held against every other, so that time grows with their square
 REDUCED = 224  # px, longest side of the grid: half of a depth map's, whose noise is wider than a pixel
 SMOOTH = 112  # px of it where the depth is only a floor and a backdrop
 AGREE = 0.06  # relative difference of depths up to which two keyframes see the same surface
