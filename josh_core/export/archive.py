@@ -25,7 +25,7 @@ TIME    {frames} frames at {fps:.6g} frames per second, counted from 0; frame k 
 PEOPLE  person_0 ... person_{last}; body model {body}; heights {heights}
 SCALE   from {scale}
 
-result.glb               animated scene for any glTF viewer and Blender: bodies with skeletons, points, camera, paths;
+result.glb               animated scene for any glTF viewer and Blender: bodies with skeletons, place, camera, paths;
                          +Y up, metres, seconds. Viewers and Blender apply four skin weights a vertex.
 blender_import.py        opens result.glb in Blender with its camera and clip.mp4 behind it (sets the frame rate first:
                          without that Blender reads the animation at 24 frames per second). For FBX or Alembic
