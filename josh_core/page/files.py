@@ -36,7 +36,7 @@ def offers(shown: Shown, mode: str) -> list[Offer]:
         Offer(T_POSE, "Scene in a T-pose (GLB)", "The same GLB with skeletons that rest in a T-pose, for retargeting."),
     ]
     return [
-        Offer("result.glb", "Animated scene (GLB)", f"People in their own look, the place, camera with its lens. {_WORLD}"),
+        Offer("result.glb", "Animated scene (GLB)", f"People, place, camera with its lens. {_WORLD}"),
         *(with_clip if shown.clip else []),
         *_of_people(len(shown.manifest(mode)["people"]), rate),
         Offer(f"{FORMATS}/blender_import.py", "Blender importer", "For the unpacked ZIP: rate, camera, clip behind."),
