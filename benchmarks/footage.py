@@ -61,17 +61,18 @@ def made(row: Row, folder: Path) -> Path:
     still = folder / "frame.png"
     clips = {name: EXAMPLES / name / "clip.mp4" for name in CLIPS}
     if not still.exists():
-        _ffmpeg("-i", str(clips["juggle"]), "-frames:v", "1", str(still))
+        ffmpeg("-i", str(clips["juggle"]), "-frames:v", "1", str(still))
     places = {**{name: str(path) for name, path in clips.items()}, "still": str(still)}
     arguments = [places.get(word[1:-1], word) if word.startswith("{") else word for word in row.make]
     path = folder / row.file
-    _ffmpeg(*arguments, f"file:{path}")
+    ffmpeg(*arguments, f"file:{path}")
     if row.spoil is not None:
         path.write_bytes(row.spoil(path.read_bytes()))
     return path
 
 
-def _ffmpeg(*arguments: str) -> None:
+def ffmpeg(*arguments: str) -> None:
+    """Run ffmpeg; raises CalledProcessError where it cannot."""
     subprocess.run(["ffmpeg", "-v", "error", "-y", *arguments], check=True, stdin=subprocess.DEVNULL)
 
 
