@@ -39,6 +39,7 @@ class Clip:
     start: float = 0.0  # s, where in the source file the used part begins
     source_seconds: float = 0.0  # s, length of the whole source file
     notes: tuple[str, ...] = ()  # what was cut or changed, one sentence each
+    focal_px: float | None = None  # px of the decoded frame, where the camera wrote its focal length into the file
     overlay: Bool | None = None  # [h,w] True where something is printed on every frame, at any reduction of the frame
 
     def __len__(self) -> int:

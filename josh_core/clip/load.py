@@ -26,6 +26,7 @@ from josh_core.types import Clip, UInt8
 
 MIN_FRAMES = 8
 JPEG_QUALITY = 95
+FILM_DIAGONAL = float(np.hypot(36, 24))  # mm
 
 
 def load_clip(path: str | os.PathLike[str], settings: Settings, progress: Progress | None = None) -> Clip:
@@ -40,6 +41,7 @@ def load_clip(path: str | os.PathLike[str], settings: Settings, progress: Progre
     shot = _decode(path, info, settings, progress)
     source_seconds = max(info.seconds, shot.begin + shot.times[-1] + 1 / info.fps) if shot.times else info.seconds
     _check_decoded(shot, settings, source_seconds)
+    recorded = _recorded_focal(info.film.focal_35mm, shot)
     _cut_blank_ends(shot)
     _cut_borders(shot)
     first, last = _longest_shot(shot)
@@ -55,8 +57,14 @@ def load_clip(path: str | os.PathLike[str], settings: Settings, progress: Progre
         start=shot.begin + shot.times[first],
         source_seconds=source_seconds,
         notes=tuple(shot.notes),
+        focal_px=recorded,
     )
     return _looked_at(clip)
+
+
+def _recorded_focal(focal_35mm: float | None, shot: _Decoded) -> float | None:
+    """The recorded focal in px of whole decoded frames; equivalents are alike along the diagonal (CIPA DCG-001)."""
+    return None if focal_35mm is None else focal_35mm * float(np.hypot(shot.width, shot.height)) / FILM_DIAGONAL
 
 
 def _looked_at(clip: Clip) -> Clip:

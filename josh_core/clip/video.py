@@ -6,10 +6,11 @@ what they leave out is not read.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -26,6 +27,8 @@ FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,ogg,gif,webp_pipe,webp,webp
 FORMATS += ",mxf,dv,yuv4mpegpipe,h264,hevc"
 SCANNED = 20_000  # packets of the film that are counted; a longer file's length is what its container says
 STILL = 8  # a stream of fewer frames beside a longer one is a cover or a thumbnail
+FOCAL_TAG = "camera.focal_length.35mm_equivalent"  # after "com.apple.quicktime."
+PLAUSIBLE_35MM = (8.0, 800.0)  # mm, from fisheye to long telephoto
 SEEK_MARGIN = 0.05  # s by which a seek may land late and still be right
 
 
@@ -39,6 +42,7 @@ class Film:
     seconds: float = 0.0  # 0 when not known
     fps: float = 0.0  # mean; 0 when not known
     whole: bool = True  # False when the file ends before its container says
+    focal_35mm: float | None = None  # mm, focal length of the same view on 35 mm film, where the phone wrote it
 
 
 @dataclass(frozen=True)
@@ -192,7 +196,7 @@ def film_of(path: Path) -> Film:
             raise ClipError("The video in this file is of a kind unknown here: please export it again as MP4 (H.264).")
         counted = _count(container)
         stream = max(known, key=lambda s: _worth(s, counted.stamps.get(s.index, [])))
-        return _film(container, stream, counted)
+        return replace(_film(container, stream, counted), focal_35mm=_focal_35mm(container, stream))
 
 
 @dataclass
@@ -229,6 +233,18 @@ def _worth(stream: Any, stamps: list[float]) -> tuple[bool, int, int]:
     cover = bool(int(getattr(stream, "disposition", 0) or 0) & av.stream.Disposition.attached_pic)
     size = (stream.codec_context.width or 0) * (stream.codec_context.height or 0)
     return len(stamps) >= STILL and not cover, size, -stream.index
+
+
+def _focal_35mm(container: Any, stream: Any) -> float | None:
+    """The focal length that a phone wrote beside its film (QuickTime's metadata), in mm of 35 mm film."""
+    for tags in (stream.metadata, container.metadata):
+        for key, value in tags.items():
+            if key.endswith(FOCAL_TAG):
+                with contextlib.suppress(ValueError):
+                    focal = float(value)
+                    if PLAUSIBLE_35MM[0] <= focal <= PLAUSIBLE_35MM[1]:
+                        return focal
+    return None
 
 
 def _film(container: Any, stream: Any, counted: _Counted) -> Film:

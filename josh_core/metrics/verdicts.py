@@ -153,6 +153,8 @@ def _lens_row(numbers: dict[str, Any]) -> Row:
     said = f"The lens sees {short(field)} degrees along the longer side"
     if source == "given":
         verdict, said = "good", f"{said}: it was given."
+    elif source == "file":
+        verdict, said = "good", f"{said}, to within {short(sigma)} %: the camera wrote it into the file."
     elif source == "assumed":
         verdict = "fair"
         said = (

@@ -9,7 +9,7 @@ import numpy as np
 from josh_core.geometry import interpolate_rigid, rigid
 from josh_core.progress import Progress
 from josh_core.scene.bundle_adjustment import SparseModel, locate
-from josh_core.scene.lens import USUAL_DISTORTION, USUAL_FOCAL, USUAL_SPREAD, FocalPrior, Lens
+from josh_core.scene.lens import RECORDED_SPREAD, USUAL_DISTORTION, USUAL_FOCAL, USUAL_SPREAD, FocalPrior, Lens
 from josh_core.scene.rotation_only import PixelPairs, RotationSolution, solve_rotation_only
 from josh_core.scene.sfm import LITTLE_PARALLAX, KeyMap, solve_moving
 from josh_core.scene.tracks import Sightings, Tracks, sightings_of
@@ -33,14 +33,16 @@ class CameraSolution:
     points: Float  # [P,3] in the path's world, far ones at a distance of 1e4; none unless the camera travels
 
 
-def solve_camera(tracks: Tracks, times: Float, settings: Settings, progress: Progress) -> CameraSolution:
+def solve_camera(
+    tracks: Tracks, times: Float, settings: Settings, progress: Progress, recorded: float | None = None
+) -> CameraSolution:
     """Decide the kind of camera and solve for it.
 
-    times: [T] s. Where a camera seems to travel but no map comes out, the turning camera that explains it best is
-    returned with no frame marked as registered.
+    times: [T] s; recorded: px, the focal that the file tells. Where a camera seems to travel but no map comes out, the
+    turning camera that explains it best is returned with no frame marked as registered.
     """
     keyframes = choose_keyframes(tracks, times)
-    prior = focal_prior(tracks, settings)
+    prior = focal_prior(tracks, settings, recorded)
     if settings.static_camera == "on" or (settings.static_camera == "auto" and is_static(tracks, times)):
         return _still(times, keyframes, prior)
     pairs = pixel_pairs(tracks, keyframes, settings.seed)
@@ -65,7 +67,7 @@ def solve_camera(tracks: Tracks, times: Float, settings: Settings, progress: Pro
 
 def steady_camera(clip: Clip, tracks: Tracks, settings: Settings) -> CameraPath | None:
     """Path of a camera that does not travel, by the same decision as `solve_camera`; None for one that does."""
-    keyframes, prior = choose_keyframes(tracks, clip.times), focal_prior(tracks, settings)
+    keyframes, prior = choose_keyframes(tracks, clip.times), focal_prior(tracks, settings, clip.focal_px)
     if settings.static_camera == "on" or (settings.static_camera == "auto" and is_static(tracks, clip.times)):
         return _still(clip.times, keyframes, prior).path
     pairs = pixel_pairs(tracks, keyframes, settings.seed)
@@ -77,10 +79,12 @@ def steady_camera(clip: Clip, tracks: Tracks, settings: Settings) -> CameraPath 
     return every_frame(tracks, clip.times, _turning_map(tracks, keyframes, turning), "rotating")
 
 
-def focal_prior(tracks: Tracks, settings: Settings) -> FocalPrior:
-    """What is known of the lens before looking at the clip."""
+def focal_prior(tracks: Tracks, settings: Settings, recorded: float | None) -> FocalPrior:
+    """What is known of the lens before looking at the clip: given, recorded in the file [px], or usual."""
     if settings.focal_px is not None:
         return FocalPrior(settings.focal_px, 0.0, USUAL_DISTORTION)
+    if recorded is not None:
+        return FocalPrior(recorded, RECORDED_SPREAD, USUAL_DISTORTION)
     return FocalPrior(USUAL_FOCAL * max(tracks.size), USUAL_SPREAD, USUAL_DISTORTION)
 
 

@@ -19,6 +19,9 @@ from josh_core.types import CameraPath, Clip, Float, People
 # Phones film people at 0.7 to 0.9 times the longest side, cameras at 1 to 1.4: one in three clips lies outside +-30 %.
 USUAL_FOCAL = 1.0  # of the longest side
 USUAL_SPREAD = 0.3  # of the logarithm
+RECORDED_SPREAD = (
+    0.08  # the same of a recorded focal: films show a little less than photographs (steadying, crop to 16:9)
+)
 USUAL_DISTORTION = 0.05  # standard deviation; most clips are straight to within their noise
 STRONGEST = 0.5  # of either sign; an even fisheye (angle to radius) has -0.35, a stereographic one -0.25
 LEAST_STRETCH, LEAST_ROOT = 0.3, 0.1  # where the model ends: no lens of a clip with people bends by more
@@ -94,7 +97,7 @@ def lens_notes(focal: float, cameras: CameraPath, clip: Clip, given: bool) -> tu
     """
     notes = []
     longest = max(clip.width, clip.height)
-    if _source(cameras, given) == "clip" and is_unusual(focal, cameras.focal_sigma, longest):
+    if _source(cameras, clip, given) == "clip" and is_unusual(focal, cameras.focal_sigma, longest):
         kind = "narrow" if focal > USUAL_FOCAL * longest else "wide"
         notes.append(
             f"The clip seems to be filmed through a very {kind} lens ({field_deg(focal, longest):.0f} degrees along "
@@ -110,8 +113,12 @@ def lens_notes(focal: float, cameras: CameraPath, clip: Clip, given: bool) -> tu
     return tuple(notes)
 
 
-def _source(cameras: CameraPath, given: bool) -> str:
-    return "given" if given else "assumed" if cameras.kind == "static" else "clip"
+def _source(cameras: CameraPath, clip: Clip, given: bool) -> str:
+    """What a focal comes from: the user, the clip's pictures, the file, or what is usual."""
+    if given:
+        return "given"
+    still = "assumed" if clip.focal_px is None else "file"
+    return still if cameras.kind == "static" else "clip"
 
 
 def lens_numbers(cameras: CameraPath, focal: float, clip: Clip, given: bool) -> dict[str, Any]:
@@ -119,7 +126,7 @@ def lens_numbers(cameras: CameraPath, focal: float, clip: Clip, given: bool) -> 
 
     focal: px, the result's; given: it was the user's.
     """
-    source = _source(cameras, given)
+    source = _source(cameras, clip, given)
     longest = max(clip.width, clip.height)
     return {
         "field_deg": round(field_deg(focal, longest), 2),

@@ -25,7 +25,7 @@ def reconstruct_scene(clip: Clip, people: People, settings: Settings, progress: 
     with progress.stage("tracks"):
         tracks = link(follow(clip, people, progress), progress)
     with progress.stage("camera"):
-        solution = solve_camera(tracks, clip.times, settings, progress)
+        solution = solve_camera(tracks, clip.times, settings, progress, clip.focal_px)
         matches = keyframe_matches(tracks, solution, settings.seed)
     with progress.stage("depth"):
         cameras = solution.path

@@ -209,6 +209,7 @@ def test_the_lens_is_judged_by_how_it_is_known() -> None:
         return next(row for row in rows(known) if row.name == "Lens")
 
     assert lens("given", 0.0).verdict == "good"
+    assert lens("file", 8.0).verdict == "good" and "wrote it into the file" in lens("file", 8.0).sentence
     assert lens("assumed", 30.0).verdict == "fair" and "30 %" in lens("assumed", 30.0).sentence
     assert [lens("clip", sigma).verdict for sigma in (2.0, 10.0, 25.0)] == ["good", "fair", "poor"]
     assert lens("clip", 1.0, True).verdict == "poor" and "Give the focal" in lens("clip", 1.0, True).sentence

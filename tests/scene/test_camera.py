@@ -143,6 +143,14 @@ def test_given_options_are_kept() -> None:
     assert solve_camera(tripod, TIMES, Settings(static_camera="off"), Progress()).path.kind != "static"
 
 
+def test_a_recorded_focal_is_the_start_and_a_given_one_beats_it() -> None:
+    still = tracks_of(path(FRAMES, np.zeros(3)), Lens(500.0))
+    recorded = solve_camera(still, TIMES, Settings(), Progress(), recorded=480.0).path
+    assert (recorded.kind, recorded.focal) == ("static", 480.0)
+    assert recorded.focal_sigma < 0.5 * solve_camera(still, TIMES, Settings(), Progress()).path.focal_sigma
+    assert solve_camera(still, TIMES, Settings(focal_px=540.0), Progress(), recorded=480.0).path.focal == 540.0
+
+
 def test_no_tracks_at_all() -> None:
     nothing = Tracks(np.zeros(FRAMES + 1, int), np.zeros(0, int), np.zeros((0, 2)), 0, SIZE, np.array([0, 39]), ())
     path_ = solve_camera(nothing, TIMES, Settings(), Progress()).path
