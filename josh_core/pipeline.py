@@ -22,6 +22,7 @@ from josh_core.evidence import Evidence, evidence_of
 from josh_core.export.bundle import save_bundle
 from josh_core.export.glb import glb_bytes
 from josh_core.export.own_look import with_own_looks
+from josh_core.joint.schedule import one_thread
 from josh_core.metrics.quality import measure
 from josh_core.metrics.seen import feet_seen_pct, match_cover_pct, pace_notes
 from josh_core.networks.weights import LICENCES, choose_tier
@@ -68,7 +69,8 @@ def gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
         observed = observe_people(people, scene.cameras, clip, settings.height_m)
         said = estimate_people(people, observed, scene.cameras, clip.times, body) if settings.use_student else ()
         observed = tuple(map(with_student, observed, said)) or observed
-        bodies = fit_observed(people, observed, scene.cameras.focal, body, settings.height_m, progress)
+        with one_thread():
+            bodies = fit_observed(people, observed, scene.cameras.focal, body, settings.height_m, progress)
     evidence = evidence_of(clip, people, scene, bodies, body, progress)
     if said:
         evidence = replace(evidence, contacts=tuple(map(contacts_with_student, evidence.contacts, said)))
