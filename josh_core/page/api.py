@@ -18,6 +18,11 @@ from josh_core.settings import Settings
 FILES = ("result.glb", "arrays.npz", "manifest.json")
 
 
+async def _where_it_is(path: str | Path | None) -> str | None:
+    """A file's own path, in place of Gradio's copy of it; Gradio has checked before that it may be served."""
+    return None if path is None else str(path)
+
+
 def refusal(error: Exception) -> gr.Error:
     """The error as the page and the API show it, always a sentence."""
     return gr.Error(str(as_told(error)), title="That did not work", print_exception=False)
@@ -40,7 +45,10 @@ def offer(desk: Desk) -> None:
         gr.Number(None, label="height_m", visible=False),
         gr.Number(None, label="focal_px", visible=False),
     ]
-    give = [gr.JSON(label="result", visible=False), gr.File(label="files", file_count="multiple", visible=False)]
+    files = gr.File(label="files", file_count="multiple", visible=False)
+    # Else Gradio copies the files of every reply into the uploads; for a subclass it would write a stub beside this.
+    files.async_move_resource_to_block_cache = _where_it_is  # type: ignore[method-assign,assignment]
+    give = [gr.JSON(label="result", visible=False), files]
 
     async def reconstruct(  # noqa: PLR0913, PLR0917  the arguments are the API
         clip: str,

@@ -48,7 +48,7 @@ _ENVELOPE = 1 << 16  # bytes of an upload's request around the file
 _STEP = 8 << 20  # bytes of an upload between two looks at the room
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LISTENS = re.compile(r"/gradio_api/(?:heartbeat|call(?:/v2)?/[^/]+)/([A-Za-z0-9_-]{1,64})/?")
-_JOINS = re.compile(r"/gradio_api/(queue/join|run/.*|api/.*|call/.*)/?")
+_JOINS = re.compile(r"/gradio_api/(queue/join|run/.*|api/.*|call/.*|cancel)/?")
 _LOCAL = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}
 
 
@@ -72,6 +72,7 @@ class Rules:
     upload_bytes: int  # of one upload
     proxies: int = 0  # how many proxies stand in front, whose X-Forwarded headers are believed
     functions: Callable[[], Container[int]] = field(default=lambda: range(10_000))  # numbers of Gradio's functions
+    calls: Callable[[str], Container[str]] = field(default=lambda _session: ())  # a session's calls under way
 
 
 class Guard:
@@ -181,7 +182,7 @@ class Guard:
             if len(body) > _BODY:
                 await answer.refuse(413, "This request is too large.")
                 return
-        problem = self._problem(body)
+        problem = self._problem(body, cancels=scope["path"].rstrip("/") == "/gradio_api/cancel")
         if problem:
             await answer.refuse(*problem)
             return
@@ -196,7 +197,7 @@ class Guard:
 
         await self._app(scope, replayed, answer)
 
-    def _problem(self, body: bytes) -> tuple[int, str] | None:
+    def _problem(self, body: bytes, cancels: bool) -> tuple[int, str] | None:
         try:
             asked = json.loads(body)
         except (ValueError, RecursionError):
@@ -208,6 +209,10 @@ class Guard:
             return 400, "The session_hash is none."
         if number is not None and not (isinstance(number, int) and number in self._rules.functions()):
             return 404, "There is no such function."
+        if cancels:  # Gradio would end whatever call has this number, whoever asks
+            call = asked.get("event_id")
+            if session is None or not isinstance(call, str) or call not in self._rules.calls(session):
+                return 403, "Only whoever made a call can cancel it."
         return None
 
 

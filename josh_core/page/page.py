@@ -252,7 +252,13 @@ class Page:
     async def _guarded(self, app: Any) -> AsyncIterator[None]:
         """Puts the guard around the application once Gradio has built it: the start is the only moment to do so."""
         config = self.desk.config
-        rules = Rules(int(config.max_upload_mb * 1e6), config.trusted_proxies, lambda: self.blocks.fns)
+        calls = self.blocks._queue.pending_event_ids_session  # noqa: SLF001  Gradio tells nobody whose a call is
+        rules = Rules(
+            int(config.max_upload_mb * 1e6),
+            config.trusted_proxies,
+            lambda: self.blocks.fns,
+            lambda session: calls.get(session, ()),
+        )
         page = LinkPreview(app.middleware_stack, self.desk, config.trusted_proxies > 0)
         app.middleware_stack = Guard(page, self.desk, rules)
         self.desk.presence.watched = True

@@ -50,6 +50,10 @@ class Tab:
                         return dict(message)
         raise AssertionError("the server has hung up")
 
+    def join_number(self, element: str, event: str) -> int:
+        """Gradio's number of a function of the page."""
+        return self._functions[element, event]
+
     def call(self, element: str, event: str, data: list[Any], seconds: float = 60) -> dict[str, Any]:
         """Call a function of the page and wait for its end."""
         self.join(element, event, data)

@@ -168,6 +168,33 @@ def test_a_program_that_nobody_listens_to_takes_no_place(server: Server, tab: Ta
     assert health["queue"] == {"running": 0, "waiting": 0, "limit": 4}
 
 
+def test_the_files_of_a_reply_are_not_copied(server: Server, clip: bytes) -> None:
+    program = Tab(server.url)
+    call = program.reconstruct(program.upload(clip))
+    with program.http.stream("GET", f"/gradio_api/call/reconstruct/{call}", timeout=60) as stream:
+        lines = list(stream.iter_lines())
+    assert "event: complete" in lines, lines
+    manifest, files = json.loads(lines[lines.index("event: complete") + 1][5:])
+    runs = server.store / "runs"
+    assert manifest["delete_key"]
+    assert len(files) == 3 and all(Path(file["path"]).is_relative_to(runs) for file in files)
+    assert {program.http.get(f"/gradio_api/file={file['path']}").status_code for file in files} == {200}
+    program.close()
+
+
+def test_nobody_cancels_the_call_of_another(server: Server, tab: Tab, clip: bytes) -> None:
+    program = Tab(server.url)
+    call = program.reconstruct(program.upload(clip))
+    number = tab.join_number("j-run", "click")
+    for session in (tab.session, call[::-1], ""):
+        asked = {"session_hash": session, "fn_index": number, "event_id": call}
+        refused = tab.http.post("/gradio_api/cancel", json=asked)
+        assert refused.status_code in (400, 403) and refused.json()["detail"]
+    with program.http.stream("GET", f"/gradio_api/call/reconstruct/{call}", timeout=60) as stream:
+        assert "event: complete" in list(stream.iter_lines())
+    program.close()
+
+
 def test_wrong_calls_are_refused_in_a_sentence(server: Server, tab: Tab) -> None:
     def join(body: object) -> httpx.Response:
         return tab.http.post("/gradio_api/queue/join", json=body)
