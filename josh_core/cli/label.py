@@ -29,8 +29,8 @@ def _label(args: argparse.Namespace) -> int:
     for clip in args.clips:
         if not clip.is_file():
             raise SettingsError(f"There is no file {str(clip)!r}; give video files.")
+    from josh_core.serving.engines import engine
     from josh_core.settings import Settings
-    from josh_core.student.engines import engine
     from josh_core.student.label import label_clips
 
     settings = Settings(mode="refine")

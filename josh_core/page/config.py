@@ -34,6 +34,8 @@ class Config:
     trusted_proxies: int = 0  # proxies in front whose X-Forwarded headers are believed; 1 by itself on a Space
     max_minutes: float = 60.0  # min, the longest run
     devices: str = "auto"  # comma-separated: auto, cpu, or CUDA indices; one process each
+    engine: str = ""  # "ray" (begun here), "auto" or "ray://host:10001" (running): runs go to a Ray cluster instead
+    lanes: int = 0  # clips at a time on that cluster; 0: as many as it has room for
     in_process: bool = False  # run jobs in the page's process; set by itself on ZeroGPU
     mcp: bool = False  # serve the API as MCP tools too
     host: str = "127.0.0.1"  # a Space sets GRADIO_SERVER_NAME

@@ -17,6 +17,7 @@ from josh_core.page.health import JOB_LOG
 from josh_core.page.looks import lookers
 from josh_core.page.page import Page
 from josh_core.serving import tasks
+from josh_core.serving.ray_runner import ray_runners
 from josh_core.serving.runners import LocalRunner, ProcessRunner
 
 
@@ -26,6 +27,13 @@ def open_desk(config: Config) -> Desk:
         tasks.prepare()  # ZeroGPU wants the networks in this process, on their device, before the first visitor
         return Desk(config, [LocalRunner(tasks.do)], LocalRunner(tasks.do), lookers(), EXAMPLES)
     longest = 60 * config.max_minutes
+    if config.engine:
+        store = config.store.resolve()
+        store.mkdir(parents=True, exist_ok=True)
+        address = None if config.engine == "ray" else config.engine
+        spread = ray_runners(tasks.do, address, store, config.lanes, prepare=tasks.prepare, longest=longest)
+        spread[0].warm()  # says at once what is wrong with the cluster
+        return Desk(config, spread, _file_runner(longest), lookers(), EXAMPLES)
     devices = [device.strip() for device in config.devices.split(",")]
     # Runs stand back behind the page itself, and files made on demand behind the runs.
     runners = [
@@ -33,8 +41,12 @@ def open_desk(config: Config) -> Desk:
     ]
     for runner in runners:
         runner.warm()
-    files = ProcessRunner(tasks.do, "cpu", longest=longest, niceness=10)
-    return Desk(config, runners, files, lookers(), EXAMPLES)
+    return Desk(config, runners, _file_runner(longest), lookers(), EXAMPLES)
+
+
+def _file_runner(longest: float) -> ProcessRunner:
+    """Makes files on demand, here whatever runs elsewhere."""
+    return ProcessRunner(tasks.do, "cpu", longest=longest, niceness=10)
 
 
 def log_jobs() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,13 +23,15 @@ from josh_core.evidence import Evidence
 from josh_core.geometry import interpolate_linear, interpolate_rotations, invert, rotvec_to_rotmat, transform
 from josh_core.progress import Progress
 from josh_core.settings import Settings
-from josh_core.student.engines import Engine
 from josh_core.student.estimate import see
 from josh_core.student.label_file import SEEN, Label, read_label, write_label
 from josh_core.student.motions import FPS
 from josh_core.student.parts import part_columns
 from josh_core.student.simulate import MASKS
 from josh_core.types import Float, PersonMotion, Reconstruction
+
+# Does a task for many clips, here or on many machines; yields each clip with why it failed, if it did.
+Engine = Callable[[Callable[[Path], str | None], list[Path]], Iterator[tuple[Path, str | None]]]
 
 MOST_SLIDE_MM = 5.0  # a frame: "good" of the quality table
 MOST_REPROJECTION_PCT = 3.0  # of the person's height, median over well seen landmarks

@@ -14,7 +14,6 @@ import torch
 from safetensors.torch import save_file
 
 from josh_core.errors import ResultError, SettingsError
-from josh_core.student.engines import engine, here
 from josh_core.student.label import label_clip, label_clips, label_path
 from josh_core.student.label_file import read_label, windows
 from josh_core.student.network import load_student
@@ -115,38 +114,6 @@ def test_shards_share_the_clips_and_failures_are_lines(tmp_path: Path) -> None:
     assert lines.count("\n") == 1 and "Nobody was found." in lines
     again = label_clips(clips, out, fake, Settings(mode="refine"))
     assert len(again.there) == 4 and again.made == ()
-
-
-def test_engines() -> None:
-    assert engine("here") is here
-    with pytest.raises(SettingsError, match="no engine"):
-        engine("slurm")
-
-
-def test_ray_finishes_when_a_worker_is_killed(tmp_path: Path) -> None:
-    ray = pytest.importorskip("ray", reason="ray is not installed (the extra josh-space[ray])")
-    from josh_core.student.engines import Ray
-
-    clips = _clips(tmp_path, "abc")
-
-    def work(path: Path) -> str | None:
-        import os
-
-        tried = path.with_suffix(".tried")
-        if path.stem == "b" and not tried.exists():
-            tried.touch()
-            os._exit(1)  # the worker dies in the middle
-        done = path.with_suffix(".done")
-        with done.open("x"):  # fails if made twice
-            pass
-        return None
-
-    try:
-        results = dict(Ray(cpus=1)(work, clips))
-    finally:
-        ray.shutdown()
-    assert results == dict.fromkeys(clips)
-    assert len(list(tmp_path.glob("*.done"))) == 3 and (tmp_path / "b.tried").exists()
 
 
 @pytest.mark.slow

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from josh_core.errors import SettingsError
 
 Task = Callable[[Path], str | None]  # returns why it failed, in one sentence
 Engine = Callable[[Task, list[Path]], Iterator[tuple[Path, str | None]]]
 RETRIES = 2  # of a task whose worker died
-CPUS = 2.0  # of one task: the solver and the landmark network share them
+CONNECT_SECONDS = 5.0  # s that a cluster's door may take to open
+CPUS = 2.0  # of one clip: the solver and the landmark network share them
 
 
 def here(task: Task, paths: list[Path]) -> Iterator[tuple[Path, str | None]]:
@@ -28,8 +31,7 @@ class Ray:
 
     def __call__(self, task: Task, paths: list[Path]) -> Iterator[tuple[Path, str | None]]:
         """Results as they come; a clip whose worker keeps dying is a failure, not the end. Raises SettingsError."""
-        ray = _import_ray()
-        ray.init(address=self.address, ignore_reinit_error=True, log_to_driver=False, include_dashboard=False)
+        ray = connect(self.address)
         remote = ray.remote(max_retries=RETRIES, num_cpus=self.cpus, num_gpus=self.gpus)(task_of(task))
         waiting = {remote.remote(path): path for path in paths}
         while waiting:
@@ -55,12 +57,38 @@ def engine(name: str, address: str | None = None) -> Engine:
     if name == "here":
         return here
     if name == "ray":
-        _import_ray()
+        import_ray()
         return Ray(address)
     raise SettingsError(f"There is no engine {name!r}; choose here or ray.")
 
 
-def _import_ray() -> Any:
+def connect(address: str | None) -> Any:
+    """Ray, connected to a running cluster ("auto", "ray://host:10001") or to one begun here. Raises SettingsError."""
+    ray = import_ray()
+    if address is not None and not _answers(address):
+        raise SettingsError(f"No Ray cluster answers at {address!r}; start it, or give its right address.")
+    try:
+        ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, include_dashboard=False)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise SettingsError(f"The Ray cluster at {address!r} does not answer ({reason}).") from None
+    return ray
+
+
+def _answers(address: str) -> bool:
+    """Whether somebody listens at HOST:PORT, since Ray itself tries for minutes; other addresses are Ray's to find."""
+    place = urlsplit(address if "://" in address else f"//{address}")
+    if place.hostname is None or place.port is None:
+        return True
+    try:
+        socket.create_connection((place.hostname, place.port), timeout=CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+def import_ray() -> Any:
+    """Ray, which is an extra. Raises SettingsError where it is not installed."""
     try:
         import ray
     except ImportError:

@@ -1,0 +1,177 @@
+"""A runner whose jobs run on a Ray cluster, so that a page that outgrows its machine spreads over others.
+
+An actor per lane keeps its models warm, as the process of runners.ProcessRunner does; it reads clips from and writes
+results to the store, which must lie on a disk that all machines share. Its end by force, its crash and its machine's
+are sentences for the visitor, and the next job gets a new actor.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from josh_core.errors import Cancelled, JobError, SettingsError
+from josh_core.progress import Progress
+from josh_core.serving.engines import CPUS, connect
+from josh_core.serving.jobs import Job, Ticket, Work, as_told
+
+_POLL = 0.25  # s between two looks at a job
+_READY = 120.0  # s in which an actor must have begun: the first one loads torch
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where the actors live."""
+
+    address: str | None  # as in engines.connect
+    store: Path  # folder on a disk that all machines share
+    gpus: float = 0.0  # of one actor
+
+
+class RayRunner:
+    """Runs jobs in one actor, begun at the first job (or by `warm`) and kept; begun again when lost."""
+
+    def __init__(
+        self,
+        work: Work,
+        cluster: Cluster,
+        prepare: Callable[[], None] | None = None,
+        grace: float = 8.0,
+        longest: float = 3600.0,
+    ) -> None:
+        """What to do, and where.
+
+        prepare: called once in each actor. grace: s until a job that ignores a cancel is ended by force. longest: s
+        that a job may take. Raises SettingsError without Ray or its cluster.
+        """
+        self._ray = connect(cluster.address)
+        self._work, self._cluster, self._prepare = work, cluster, prepare
+        self._grace, self._longest = grace, longest
+        self._actor: Any = None
+
+    def warm(self) -> None:
+        """Begin the actor now. Raises SettingsError when it does not see the store."""
+        if self._actor is not None:
+            return
+        remote = self._ray.remote(num_cpus=CPUS, num_gpus=self._cluster.gpus, max_concurrency=2)(_Actor)
+        actor = remote.remote(self._work, self._prepare)
+        token = self._cluster.store / f".seen_{secrets.token_hex(8)}"
+        token.touch()
+        try:
+            seen = self._ray.get(actor.sees.remote(token), timeout=_READY)
+        except self._ray.exceptions.GetTimeoutError:
+            self._ray.kill(actor)
+            raise SettingsError(
+                f"The Ray cluster has no {CPUS:.0f} free CPUs for a run; give it more machines."
+            ) from None
+        finally:
+            token.unlink()
+        if not seen:
+            self._ray.kill(actor)
+            raise SettingsError(
+                f"The machines of the Ray cluster do not see {str(self._cluster.store)!r}; "
+                "set JOSH_STORE to a folder on a disk that all of them share."
+            )
+        self._actor = actor
+
+    def run(self, ticket: Ticket) -> None:
+        """Send the job over and pass on its reports. Raises what the job raised, or JobError when it was lost."""
+        asked: float | None = None
+        try:
+            self.warm()
+            done = self._actor.run.remote(ticket.job)
+            while not self._ray.wait([done], timeout=_POLL)[0]:
+                if said := self._said():
+                    ticket.report(*said)
+                asked = self._watch(ticket, asked)
+            error = self._ray.get(done)
+        except SettingsError as lost:
+            raise JobError(str(lost)) from None
+        except self._ray.exceptions.RayError:
+            self.close()
+            raise JobError(
+                "The computation ended unexpectedly, most likely for want of memory; "
+                "try a shorter part of the clip or fewer people."
+            ) from None
+        if error is not None:
+            raise error
+
+    def _said(self) -> tuple[str, float] | None:
+        """Stage and fraction, unless the job is too busy to say."""
+        try:
+            said: tuple[str, float] | None = self._ray.get(self._actor.said.remote(), timeout=_POLL)
+        except self._ray.exceptions.GetTimeoutError:
+            return None
+        return said
+
+    def _watch(self, ticket: Ticket, asked: float | None) -> float | None:
+        """Pass on a cancel, and end by force what does not listen. Returns when the cancel was first passed on."""
+        now = time.monotonic()
+        if ticket.stop.is_set() and asked is None:
+            self._actor.stop.remote()
+            return now
+        if asked is not None and now - asked > self._grace:
+            self.close()
+            raise Cancelled("The run was cancelled.")
+        if now - ticket.begun > self._longest:
+            self.close()
+            raise JobError(
+                f"The run took longer than {self._longest / 60:.0f} minutes and was stopped; "
+                "try a shorter part of the clip."
+            )
+        return asked
+
+    def close(self) -> None:
+        """End the actor."""
+        if self._actor is not None:
+            self._ray.kill(self._actor)
+            self._actor = None
+
+
+def ray_runners(work: Work, address: str | None, store: Path, lanes: int, **options: Any) -> list[RayRunner]:
+    """As many runners as `lanes` says; 0: as many as the cluster has room for, a GPU each where it has any."""
+    have = connect(address).cluster_resources()
+    gpus = have.get("GPU", 0.0)
+    cluster = Cluster(address, store, 1.0 if gpus else 0.0)
+    room = int(gpus or have.get("CPU", 0.0) // CPUS)
+    return [RayRunner(work, cluster, **options) for _ in range(lanes or max(1, room))]
+
+
+class _Actor:
+    """Lives on some machine of the cluster: does one job and meanwhile answers what it says and takes a stop."""
+
+    def __init__(self, work: Work, prepare: Callable[[], None] | None) -> None:
+        self._work = work
+        self._said: tuple[str, float] | None = None
+        self._stopped = False
+        if prepare is not None:
+            prepare()
+
+    def sees(self, path: Path) -> bool:
+        """Whether a file is there."""
+        return path.exists()
+
+    def run(self, job: Job) -> Exception | None:
+        """Do a job; what went wrong, as a visitor is told of it."""
+        self._said, self._stopped = None, False
+        try:
+            self._work(job, Progress(report=self._report, cancelled=lambda: self._stopped))
+        except Exception as error:
+            told = as_told(error)
+            return type(told)(str(told))
+        return None
+
+    def _report(self, stage: str, fraction: float) -> None:
+        self._said = (stage, fraction)
+
+    def said(self) -> tuple[str, float] | None:
+        """Stage and fraction of the running job."""
+        return self._said
+
+    def stop(self) -> None:
+        """Ask the running job to stop."""
+        self._stopped = True
