@@ -91,9 +91,10 @@ def test_the_clip_beside_a_result_is_the_one_that_was_solved(tmp_path: Path, mon
     )
     filmed = clip_of([picture] * FRAMES)
     solved, _ = undistort_clip(filmed, nobody(filmed), path)
-    monkeypatch.setattr("josh_core.clip.load.load_clip", lambda *_: filmed)
     monkeypatch.setattr("josh_core.pipeline.gather", lambda *_: SimpleNamespace(clip=solved))
     monkeypatch.setattr("josh_core.pipeline.assemble", lambda *_: {"fast": result})
+    # After the pipeline has been imported, which would keep the made-up reader for every test to come.
+    monkeypatch.setattr("josh_core.clip.load.load_clip", lambda *_: filmed)
     tasks.do(Job(tmp_path / "in.mp4", Settings(), tmp_path / "run"), Progress())
     shown = read_clip(tmp_path / "run" / tasks.CLIP, result.frame_times).frame(0)
     at = (np.argwhere(shown[..., 0] > 150)[:, ::-1].mean(0) + 0.5) * result.width / shown.shape[1]
