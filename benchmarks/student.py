@@ -5,8 +5,9 @@ said of people is measured. Beside each other: the raw 3D landmarks, the body fi
 weights (none given: the shipped one). Means over the people of all clips.
 
 PA: PA-MPJPE; hips: joint errors about the hips in the camera, turned as the camera is; both in mm over the 12 limb
-joints. up: gravity, degrees. depth: error of the hips' depth, % of the truth. F1: foot contact by frames. fps: frames
-of one person a second, the network alone.
+joints. swing, alike: share of the limbs' true swing along the line of sight that is shown (regression on the truth),
+and its correlation with the truth. up: gravity, degrees. depth: error of the hips' depth, % of the truth. F1: foot
+contact by frames. fps: frames of one person a second, the network alone.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ from josh_core.tracking import find_people
 from josh_core.types import Bool, CameraPath, Clip, Float, Track
 
 FARTHEST = 0.1  # of the picture's width, median over landmarks, that a track may lie from its person
+NEAREST = 0.5  # m
 RAW, FIT = "raw landmarks", "fit without student"
-COLUMNS = ("PA", "hips", "up", "depth", "F1", "fps")
+COLUMNS = ("PA", "hips", "swing", "alike", "up", "depth", "F1", "fps")
 Row = dict[str, float]
 
 
@@ -141,13 +143,16 @@ def score_student(net: Student, person: Person, body: BodyModel) -> tuple[Row, S
 
 
 def joint_errors(limbs: Float, person: Person) -> Row:
-    """PA, hips and (where the limbs have a place before the camera) depth of limbs [n,12,3] m."""
+    """Errors of limbs [n,12,3] m by COLUMNS; depth only of limbs that have a place before the camera."""
     known = np.isfinite(person.limbs).all((1, 2))
     mine, true = limbs[known], person.limbs[known]
     hips, true_hips = mine[:, HIPS].mean(1, keepdims=True), true[:, HIPS].mean(1, keepdims=True)
     local = np.linalg.norm((mine - hips) - (true - true_hips), axis=-1)
     row = {"PA": 1000 * float(pa_mpjpe(mine, true).mean()), "hips": 1000 * float(local.mean())}
-    if (hips[..., 2] > SURE).all():
+    swing, true_swing = (d - d.mean(0) for d in ((mine - hips)[..., 2], (true - true_hips)[..., 2]))
+    both, own = (swing * true_swing).sum(), (true_swing**2).sum()
+    row |= {"swing": float(both / own), "alike": float(both / np.sqrt(own * (swing**2).sum()))}
+    if (hips[..., 2] > NEAREST).all():  # else they have no place before the camera
         row["depth"] = 100 * float(np.abs(hips[..., 2] / true_hips[..., 2] - 1).mean())
     return row
 

@@ -17,8 +17,8 @@ from josh_core.types import Contacts, Float
 MOST_ODDS = 4.0  # log odds: nobody is surer of a contact than 0.98
 SHARE = 0.5  # of the student's log odds beside those of image motion
 BONE_SHARE = 0.7  # of the sigma of a bone whose ends erred independently: they share half of their variance
-# Times wider the landmark network's depths of bones beside the student's: along the line of sight it shows 0.1 to 0.4
-# of a limb's swing on rendered walks, the student 0.3 to 0.7, alike in time with the truth (correlation 0.5 and 0.9).
+# Times wider the landmark network's depths of bones beside the student's: of a limb's swing along the line of sight it
+# shows a third, the student more than half, and more like the truth (columns swing and alike of benchmarks/student).
 NETWORK_ALONG = 2.0
 
 
