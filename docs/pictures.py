@@ -19,6 +19,7 @@ HERE = Path(__file__).resolve().parent
 FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 SHOTS = {  # file -> query of the address, selector of what is shown, dark or light
     "page.png": ("?example=log_sit&t=3.4&view=orbit", "body", "light"),
+    "result.png": ("?example=juggle&t=3.0&view=orbit", "#j-view", "dark"),
     "camera.png": ("?example=log_sit&t=4.5&view=camera", "#j-view", "dark"),
 }
 COLORS = 255  # of the palette: a third of the bytes, and hardly to be seen

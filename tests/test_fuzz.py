@@ -6,6 +6,7 @@ Some seconds long; JOSH_FUZZ=2000 tries that many inputs of each kind, other one
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import pickle
@@ -274,9 +275,9 @@ def test_requests(
     body: bytes, call: dict[str, Any], headers: list[tuple[bytes, bytes]], path: str, proxies: int
 ) -> None:
     guard = Guard(None, None, Rules(1000, proxies))  # type: ignore[arg-type]  # neither is asked
-    for asked in (body, json.dumps(call).encode()):
-        problem = guard._problem(asked)
-        assert problem is None or (problem[0] in (400, 404) and problem[1])
+    for asked, cancels in itertools.product((body, json.dumps(call).encode()), (False, True)):
+        problem = guard._problem(asked, cancels)
+        assert problem is None or (problem[0] in (400, 403, 404) and problem[1])
     query = path.encode("utf-8", "replace")
     for place in (path, f"/gradio_api/heartbeat/{path}", "/gradio_api/queue/data"):
         scope: dict[str, Any] = {"method": "GET", "path": place, "query_string": query, "headers": headers}
