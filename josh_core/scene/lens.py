@@ -84,10 +84,18 @@ def bend(cameras: CameraPath, clip: Clip) -> float:
     return abs(float(np.linalg.norm(straight) / np.linalg.norm(corner)) - 1)
 
 
+def is_untold(cameras: CameraPath) -> bool:
+    """Whether the distortion ran to the model's bound: the clip does not tell its lens, whatever its own sigma says.
+
+    Seen on a camera below a flight of stairs: the bound of a pincushion, and 2.6 times the true focal.
+    """
+    return abs(cameras.distortion) > 0.99 * STRONGEST
+
+
 def lens_error(cameras: CameraPath, clip: Clip) -> float:
-    """Relative error of focal and lengths, beside their own, where the lens bends more than was ever measured."""
+    """Relative error of focal and lengths, beside their own, where the lens is untold or bends beyond the measured."""
     share = bend(cameras, clip)
-    return BEYOND * share if share > STRONG else 0.0
+    return BEYOND if is_untold(cameras) else BEYOND * share if share > STRONG else 0.0
 
 
 def lens_notes(focal: float, cameras: CameraPath, clip: Clip, given: bool) -> tuple[str, ...]:
@@ -104,7 +112,12 @@ def lens_notes(focal: float, cameras: CameraPath, clip: Clip, given: bool) -> tu
             "its longer side; phones see about 65): if it was not, sizes and distances are wrong. Film while you walk "
             f"past things near and far, without cropping, or give the focal length ({focal:.0f} px was found)."
         )
-    if error := lens_error(cameras, clip):
+    if is_untold(cameras):
+        notes.append(
+            "The clip does not tell through which lens it was filmed, so sizes and distances may be off by a factor "
+            "of two. Film while you walk past things near and far, or give the focal length."
+        )
+    elif error := lens_error(cameras, clip):
         notes.append(
             "The lens seems to bend straight lines very strongly, more than the lens model is known to follow: the "
             f"place and the camera's way may be off by {100 * error:.0f} %. Film with the linear "
@@ -132,7 +145,7 @@ def lens_numbers(cameras: CameraPath, focal: float, clip: Clip, given: bool) -> 
         "field_deg": round(field_deg(focal, longest), 2),
         "focal_from": source,
         "lens_bend_pct": round(100 * bend(cameras, clip), 2),
-        "focal_unusual": source == "clip" and is_unusual(focal, cameras.focal_sigma, longest),
+        "focal_unusual": source == "clip" and (is_unusual(focal, cameras.focal_sigma, longest) or is_untold(cameras)),
     }
 
 

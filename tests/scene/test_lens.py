@@ -6,7 +6,17 @@ import cv2
 import numpy as np
 import pytest
 
-from josh_core.scene.lens import Lens, distort, field_deg, lens_error, lens_notes, undistort, undistort_clip
+from josh_core.scene.lens import (
+    Lens,
+    bend,
+    distort,
+    field_deg,
+    lens_error,
+    lens_notes,
+    lens_numbers,
+    undistort,
+    undistort_clip,
+)
 from josh_core.types import CameraKind, CameraPath, Clip, People, Track
 from tests.scene.textured_plane import clip_of
 
@@ -77,6 +87,18 @@ def test_a_lens_that_bends_strongly_has_wider_error_bars_and_is_said() -> None:
     (said,) = lens_notes(600.0, barrel, clip, given=False)
     assert "linear" in said
     assert lens_error(path_of(843.0, distortion=-0.345), clip) == 0
+
+
+def test_a_lens_at_the_model_s_bound_is_not_told() -> None:
+    """Its corners move by 3 % only, since the focal came out far too long with it."""
+    clip = Clip([b""], np.zeros(1), 640, 360, 30.0)
+    pincushion = path_of(1300.0, distortion=0.5)
+    assert bend(pincushion, clip) < 0.05
+    assert lens_error(pincushion, clip) == 1.0
+    (said,) = lens_notes(1300.0, pincushion, clip, given=False)
+    assert "does not tell" in said and "give the focal length" in said
+    assert lens_numbers(pincushion, 1300.0, clip, given=False)["focal_unusual"]
+    assert not lens_numbers(path_of(700.0), 700.0, clip, given=False)["focal_unusual"]
 
 
 def test_one_term_follows_a_fisheye() -> None:
