@@ -9,7 +9,15 @@ import numpy as np
 from josh_core.geometry import interpolate_rigid, rigid
 from josh_core.progress import Progress
 from josh_core.scene.bundle_adjustment import SparseModel, locate
-from josh_core.scene.lens import RECORDED_SPREAD, USUAL_DISTORTION, USUAL_FOCAL, USUAL_SPREAD, FocalPrior, Lens
+from josh_core.scene.lens import (
+    RECORDED_SPREAD,
+    USUAL_DISTORTION,
+    USUAL_FOCAL,
+    USUAL_SPREAD,
+    FocalPrior,
+    Lens,
+    is_untold,
+)
 from josh_core.scene.rotation_only import PixelPairs, RotationSolution, solve_rotation_only
 from josh_core.scene.sfm import LITTLE_PARALLAX, KeyMap, solve_moving
 from josh_core.scene.tracks import Sightings, Tracks, sightings_of
@@ -57,6 +65,10 @@ def solve_camera(
         return replace(still, path=replace(still.path, zoom=zoom))
     if leftover > PARALLAX:
         key_map = solve_moving(tracks, keyframes, turning, prior, settings.seed, progress)
+        if key_map is not None and is_untold(key_map.model.lens):
+            usual = FocalPrior(prior.focal, 0.0)  # where the clip does not tell, the lens stays at what is usual
+            held = solve_moving(tracks, keyframes, turning, usual, settings.seed, progress)
+            key_map = key_map if held is None else replace(held, focal_sigma=prior.sigma)
         if key_map is not None:
             path = replace(every_frame(tracks, times, key_map, "moving"), keyframes=keyframes)
             return CameraSolution(path, key_map.model.lens, key_map.ids, key_map.model.points())

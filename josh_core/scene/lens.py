@@ -84,7 +84,7 @@ def bend(cameras: CameraPath, clip: Clip) -> float:
     return abs(float(np.linalg.norm(straight) / np.linalg.norm(corner)) - 1)
 
 
-def is_untold(cameras: CameraPath) -> bool:
+def is_untold(cameras: Lens | CameraPath) -> bool:
     """Whether the distortion ran to the model's bound: the clip does not tell its lens, whatever its own sigma says.
 
     Seen on a camera below a flight of stairs: the bound of a pincushion, and 2.6 times the true focal.

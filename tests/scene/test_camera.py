@@ -10,9 +10,9 @@ import pytest
 from josh_core.errors import Cancelled
 from josh_core.geometry import rotation_angle, umeyama
 from josh_core.progress import Progress
-from josh_core.scene import mapper, sfm
+from josh_core.scene import camera, mapper, sfm
 from josh_core.scene.camera import choose_keyframes, solve_camera, steady_camera
-from josh_core.scene.lens import Lens
+from josh_core.scene.lens import USUAL_SPREAD, Lens
 from josh_core.scene.mapper import map_keyframes
 from josh_core.scene.matches import keyframe_matches
 from josh_core.scene.tracks import Tracks
@@ -164,6 +164,24 @@ def test_very_few_frames(frames: int) -> None:
     found = solve_camera(tracks, TIMES[:frames], Settings(), Progress()).path
     assert found.world_from_cam.shape == (frames, 4, 4)
     assert np.isfinite(found.world_from_cam).all()
+
+
+def test_a_lens_that_the_clip_does_not_tell_stays_the_usual_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made untold: the adjustment with a free lens runs to the bound, and to a focal of more than twice the truth."""
+    free = camera.solve_moving
+
+    def runs_away(tracks, keyframes, turning, prior, *rest):
+        found = free(tracks, keyframes, turning, prior, *rest)
+        if prior.sigma == 0:
+            return found
+        return replace(found, model=replace(found.model, lens=Lens(1300.0, 0.5)), focal_sigma=0.02)
+
+    monkeypatch.setattr(camera, "solve_moving", runs_away)
+    true = path(FRAMES, np.array([2.0, 0, 1.0]), 0.2)
+    found = solve_camera(tracks_of(true, Lens(float(max(SIZE)))), TIMES, Settings(), Progress()).path
+    assert found.focal == pytest.approx(max(SIZE), rel=1e-9)
+    assert (found.distortion, found.focal_sigma) == (0.0, USUAL_SPREAD)
+    assert path_error(found.world_from_cam, true)[0] < 0.01  # that lens happens to be the true one here
 
 
 def test_without_a_map_nothing_is_called_registered(monkeypatch: pytest.MonkeyPatch) -> None:
