@@ -122,9 +122,7 @@ class CameraPath:
     focal_sigma: float  # relative standard deviation of the focal
     keyframes: Int  # [K] clip frames, ascending
     registered: Bool  # [T] False where the pose was only interpolated or held
-    distortion: float = (
-        0.0  # of the division model (scene/lens.py), already taken out of all pixels used with this path
-    )
+    distortion: float = 0.0  # of the lens (scene/lens.py), already taken out of all pixels used with this path
     zoom: float = 1.0  # how many times larger a zoom made the image, which the path does not follow; 1 without
 
 

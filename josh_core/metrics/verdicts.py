@@ -69,7 +69,7 @@ ADVICE = {  # what to film instead, where a number is poor
     "feet_seen_pct": "Film people from head to foot.",
     "match_cover_pct": "Film a place with more to see, in better light, and move slowly.",
 }
-STRONG_BEND = 40.0  # %: whether a lens that moves the corners by more is followed was not measured
+STRONG_BEND = 30.0  # %: whether a lens that moves the corners by more is followed was not measured (scene/lens.py)
 FOCAL_GOOD, FOCAL_FAIR = 5.0, 15.0  # %: standard error of the focal up to which it is good, fair
 _SCALE_SENTENCE = {
     "contact": ("good", "The scale comes from where bodies touch the scene."),

@@ -19,9 +19,8 @@ from josh_core.types import CameraPath, Clip, Float, People
 # Phones film people at 0.7 to 0.9 times the longest side, cameras at 1 to 1.4: one in three clips lies outside +-30 %.
 USUAL_FOCAL = 1.0  # of the longest side
 USUAL_SPREAD = 0.3  # of the logarithm
-RECORDED_SPREAD = (
-    0.08  # the same of a recorded focal: films show a little less than photographs (steadying, crop to 16:9)
-)
+# The same of a recorded focal: films show a little less than photographs (steadying, crop to 16:9). Chosen.
+RECORDED_SPREAD = 0.08
 USUAL_DISTORTION = 0.05  # standard deviation; most clips are straight to within their noise
 STRONGEST = 0.5  # of either sign; an even fisheye (angle to radius) has -0.35, a stereographic one -0.25
 LEAST_STRETCH, LEAST_ROOT = 0.3, 0.1  # where the model ends: no lens of a clip with people bends by more
@@ -29,7 +28,7 @@ LEAST_STRETCH, LEAST_ROOT = 0.3, 0.1  # where the model ends: no lens of a clip 
 NARROW, WIDE = 25.0, 95.0
 # A street seen through a barrel, an even and a stereographic fisheye, whose corners move by up to 30 %, came out with a
 # focal within 1 % and a path within 4 mm of 3 m. Nothing stronger was measured; there the error is a guess.
-STRONG, BEYOND = 0.4, 1.0  # share by which the corners move, and the error of lengths for each part of it
+STRONG, BEYOND = 0.3, 1.0  # share by which the corners move, and the error of lengths for each part of it
 FAR, VAGUE = 2.0, 0.05  # spreads from the usual focal, for one that the clip does not tell to within this share
 
 

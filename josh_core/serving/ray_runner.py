@@ -8,16 +8,16 @@ are sentences for the visitor, and the next job gets a new actor.
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from josh_core.errors import Cancelled, JobError, SettingsError
+from josh_core.errors import JobError, SettingsError
 from josh_core.progress import Progress
 from josh_core.serving.engines import CPUS, connect
 from josh_core.serving.jobs import Job, Ticket, Work, as_told
+from josh_core.serving.runners import Overseer, lost
 
 _POLL = 0.25  # s between two looks at a job
 _READY = 120.0  # s in which an actor must have begun: the first one loads torch
@@ -80,23 +80,20 @@ class RayRunner:
 
     def run(self, ticket: Ticket) -> None:
         """Send the job over and pass on its reports. Raises what the job raised, or JobError when it was lost."""
-        asked: float | None = None
         try:
             self.warm()
+            overseer = Overseer(ticket, self._grace, self._longest, self._actor.stop.remote, self.close)
             done = self._actor.run.remote(ticket.job)
             while not self._ray.wait([done], timeout=_POLL)[0]:
                 if said := self._said():
                     ticket.report(*said)
-                asked = self._watch(ticket, asked)
+                overseer.look()
             error = self._ray.get(done)
-        except SettingsError as lost:
-            raise JobError(str(lost)) from None
+        except SettingsError as error_of_cluster:
+            raise JobError(str(error_of_cluster)) from None
         except self._ray.exceptions.RayError:
             self.close()
-            raise JobError(
-                "The computation ended unexpectedly, most likely for want of memory; "
-                "try a shorter part of the clip or fewer people."
-            ) from None
+            raise lost() from None
         if error is not None:
             raise error
 
@@ -107,23 +104,6 @@ class RayRunner:
         except self._ray.exceptions.GetTimeoutError:
             return None
         return said
-
-    def _watch(self, ticket: Ticket, asked: float | None) -> float | None:
-        """Pass on a cancel, and end by force what does not listen. Returns when the cancel was first passed on."""
-        now = time.monotonic()
-        if ticket.stop.is_set() and asked is None:
-            self._actor.stop.remote()
-            return now
-        if asked is not None and now - asked > self._grace:
-            self.close()
-            raise Cancelled("The run was cancelled.")
-        if now - ticket.begun > self._longest:
-            self.close()
-            raise JobError(
-                f"The run took longer than {self._longest / 60:.0f} minutes and was stopped; "
-                "try a shorter part of the clip."
-            )
-        return asked
 
     def close(self) -> None:
         """End the actor."""

@@ -25,6 +25,42 @@ _REPORT_EVERY = 0.1  # s between two messages about the same stage
 _log = logging.getLogger(__name__)
 
 
+class Overseer:
+    """Watches one running job: passes a cancel on, and ends by force what does not listen or takes too long."""
+
+    def __init__(
+        self, ticket: Ticket, grace: float, longest: float, stop: Callable[[], object], end: Callable[[], object]
+    ) -> None:
+        """`stop` asks the job to stop, `end` ends it. grace: s between the two. longest: s that it may take."""
+        self._ticket, self._grace, self._longest = ticket, grace, longest
+        self._stop, self._end = stop, end
+        self._asked: float | None = None  # when the cancel was passed on
+
+    def look(self) -> None:
+        """Called now and then. Raises Cancelled or JobError once it has ended the job by force."""
+        now = time.monotonic()
+        if self._ticket.stop.is_set() and self._asked is None:
+            self._asked = now
+            self._stop()
+        elif self._asked is not None and now - self._asked > self._grace:
+            self._end()
+            raise Cancelled("The run was cancelled.")
+        elif now - self._ticket.begun > self._longest:
+            self._end()
+            raise JobError(
+                f"The run took longer than {self._longest / 60:.0f} minutes and was stopped; "
+                "try a shorter part of the clip."
+            )
+
+
+def lost() -> JobError:
+    """What is said when the process of a job has ended in the middle."""
+    return JobError(
+        "The computation ended unexpectedly, most likely for want of memory; "
+        "try a shorter part of the clip or fewer people."
+    )
+
+
 class LocalRunner:
     """Runs jobs in the page's own process, in the submitter's context, which ZeroGPU needs to lend its GPU."""
 
@@ -88,7 +124,7 @@ class ProcessRunner:
         except OSError:  # it ended in this very moment
             self._start()
             self._pipe.send(ticket.job)
-        asked: float | None = None
+        overseer = Overseer(ticket, self._grace, self._longest, self._stop.set, self._end)
         while True:
             message = self._receive()
             if message is not None and message[0] == "error":
@@ -97,7 +133,7 @@ class ProcessRunner:
                 return
             if message is not None:
                 ticket.report(*message[1:])
-            asked = self._watch(ticket, asked)  # after each message too: a job may have something to say all the time
+            overseer.look()  # after each message too: a job may have something to say all the time
 
     def _receive(self) -> tuple[Any, ...] | None:
         """The next message, or None when none came for a moment. Raises JobError when the process has ended."""
@@ -105,27 +141,7 @@ class ProcessRunner:
             return self._pipe.recv() if self._pipe.poll(_POLL) else None
         except (EOFError, OSError):
             self._end()
-            raise JobError(
-                "The computation ended unexpectedly, most likely for want of memory; "
-                "try a shorter part of the clip or fewer people."
-            ) from None
-
-    def _watch(self, ticket: Ticket, asked: float | None) -> float | None:
-        """Pass on a cancel, and end by force what does not listen. Returns when the cancel was first passed on."""
-        now = time.monotonic()
-        if ticket.stop.is_set() and asked is None:
-            self._stop.set()
-            return now
-        if asked is not None and now - asked > self._grace:
-            self._end()
-            raise Cancelled("The run was cancelled.")
-        if now - ticket.begun > self._longest:
-            self._end()
-            raise JobError(
-                f"The run took longer than {self._longest / 60:.0f} minutes and was stopped; "
-                "try a shorter part of the clip."
-            )
-        return asked
+            raise lost() from None
 
     def _end(self) -> None:
         """End the process with everything that it started."""

@@ -194,7 +194,7 @@ def test_good_needs_evidence() -> None:
         ({"feet_seen_pct": 0.0}, "feet"),
         ({"match_cover_pct": 4.0}, "small part of the image"),
         ({"focal_unusual": True}, "unusual"),
-        ({"lens_bend_pct": 45.0}, "bends"),
+        ({"lens_bend_pct": 31.0}, "bends"),
     ):
         said = {row.name: row for row in rows({**sure, **doubt})}
         for name in ("Scale error", "Scale"):
