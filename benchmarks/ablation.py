@@ -38,7 +38,7 @@ from josh_core import modes, pipeline
 from josh_core.clip.load import load_clip
 from josh_core.evidence import Evidence
 from josh_core.metrics.accuracy import evaluate
-from josh_core.metrics.ground_truth import Truth, load_truth
+from josh_core.metrics.ground_truth import GroundTruth, load_truth
 from josh_core.metrics.quality import measure
 from josh_core.metrics.verdicts import short
 from josh_core.modes import ASSUMED_SIGMA
@@ -150,7 +150,7 @@ def starred(variant: Variant, result: Reconstruction, evidence: Evidence) -> str
     return variant.name + "*" * (variant.mode == "refine" and len(result.notes) > len(evidence.notes))
 
 
-def errors(result: Reconstruction, truth: Truth) -> Numbers:
+def errors(result: Reconstruction, truth: GroundTruth) -> Numbers:
     """Errors against a truth: one sample a person, one a camera that travels."""
     found: dict[str, Any] = evaluate(result, truth)
     camera, people = found["camera"], found["people"]

@@ -21,7 +21,7 @@ from josh_core.bodyfit.fit import fit_bodies
 from josh_core.clip.load import load_clip
 from josh_core.geometry import invert, project, transform
 from josh_core.metrics.accuracy import pa_mpjpe
-from josh_core.metrics.ground_truth import EVALUATED_JOINTS, Truth, load_truth
+from josh_core.metrics.ground_truth import EVALUATED_JOINTS, GroundTruth, load_truth
 from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.tracking import find_people
@@ -67,7 +67,7 @@ def _measure(path: Path) -> tuple[float, float]:
     return raw, fit
 
 
-def true_cameras(truth: Truth, clip: Clip) -> tuple[CameraPath, np.ndarray]:
+def true_cameras(truth: GroundTruth, clip: Clip) -> tuple[CameraPath, np.ndarray]:
     """Cameras of the clip's frames, and the row of the truth for each frame."""
     rows = np.minimum(np.round(clip.times * truth.fps).astype(int), len(truth.world_from_cam) - 1)
     poses = truth.world_from_cam[rows]
@@ -78,7 +78,7 @@ def true_cameras(truth: Truth, clip: Clip) -> tuple[CameraPath, np.ndarray]:
     return CameraPath(kind, poses, focal, 0.0, everything, np.ones(len(rows), bool)), rows
 
 
-def distance_px(track: Track, true: Float, truth: Truth, scale: float) -> float:
+def distance_px(track: Track, true: Float, truth: GroundTruth, scale: float) -> float:
     """Median distance between a track's limb landmarks and true joints [n,12,3] in the camera."""
     px = project(truth.intrinsics, true) * scale
     return float(np.median(np.linalg.norm(track.landmarks_px[:, LANDMARK_ROWS] - px, axis=-1)))

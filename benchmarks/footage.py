@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.footage_checks import Row, Seen
+from benchmarks.footage_checks import FootageResult, FootageRow
 from benchmarks.footage_further import READ_FURTHER, RUN_FURTHER
 from benchmarks.footage_rows import READ, RUN
 from josh_core import pipeline
@@ -47,7 +47,7 @@ def main() -> int:
     return 0 if all(verdicts) else 1
 
 
-def _say(row: Row, folder: Path) -> bool:
+def _say(row: FootageRow, folder: Path) -> bool:
     try:
         verdict, detail = judge(row, made(row, folder))
     except subprocess.CalledProcessError:
@@ -56,7 +56,7 @@ def _say(row: Row, folder: Path) -> bool:
     return verdict in ("right", "not made")
 
 
-def made(row: Row, folder: Path) -> Path:
+def made(row: FootageRow, folder: Path) -> Path:
     """The row's input in a folder."""
     still = folder / "frame.png"
     clips = {name: EXAMPLES / name / "clip.mp4" for name in CLIPS}
@@ -76,7 +76,7 @@ def ffmpeg(*arguments: str) -> None:
     subprocess.run(["ffmpeg", "-v", "error", "-y", *arguments], check=True, stdin=subprocess.DEVNULL)
 
 
-def judge(row: Row, path: Path) -> tuple[str, str]:
+def judge(row: FootageRow, path: Path) -> tuple[str, str]:
     """right, wrong or refused, and in which way."""
     try:
         seen = _run(path) if row.run else _read(path)
@@ -89,17 +89,19 @@ def judge(row: Row, path: Path) -> tuple[str, str]:
     return ("wrong", "; ".join(wrong)) if wrong else ("right", "")
 
 
-def _read(path: Path) -> Seen:
+def _read(path: Path) -> FootageResult:
     clip = load_clip(path, Settings())
     pictures = tuple(clip.frame(t) for t in (0, len(clip) // 2, len(clip) - 1))
-    return Seen(len(clip), float(clip.times[-1]), clip.width, clip.height, " ".join(clip.notes), pictures=pictures)
+    return FootageResult(
+        len(clip), float(clip.times[-1]), clip.width, clip.height, " ".join(clip.notes), pictures=pictures
+    )
 
 
-def _run(path: Path) -> Seen:
+def _run(path: Path) -> FootageResult:
     result = pipeline.run(path, Settings(mode="fast"))["fast"]
     notes = " ".join([*result.clip["notes"], *result.notes])
     times = result.frame_times
-    return Seen(
+    return FootageResult(
         frames=len(times),
         seconds=float(times[-1]),
         width=result.width,

@@ -12,11 +12,11 @@ import numpy as np
 from josh_core.types import UInt8
 
 # What is wrong with an input that was read (and run, where the row says so): one short phrase each.
-Check = Callable[["Seen"], list[str]]
+Check = Callable[["FootageResult"], list[str]]
 
 
 @dataclass(frozen=True)
-class Seen:
+class FootageResult:
     """What came out for one input."""
 
     frames: int
@@ -31,7 +31,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Row:
+class FootageRow:
     """One input: the arguments of ffmpeg, in which {juggle} stands for examples/juggle/clip.mp4, and what is right."""
 
     name: str
@@ -71,7 +71,7 @@ def shows(people: int) -> Check:
 def is_below(key: str, limit: float) -> Check:
     """A quality number that must be measured and small."""
 
-    def check(s: Seen) -> list[str]:
+    def check(s: FootageResult) -> list[str]:
         value = s.quality.get(key)
         return [f"{key} {value}"] if value is None or value > limit else []
 
@@ -94,14 +94,14 @@ def looks_like(picture: UInt8, slack: float = 8.0) -> Check:
     def small(image: UInt8) -> UInt8:
         return np.asarray(cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA), np.uint8)
 
-    def check(s: Seen) -> list[str]:
+    def check(s: FootageResult) -> list[str]:
         off = float(cv2.absdiff(small(s.pictures[0]), small(picture)).mean())
         return [f"other colours, by {off:.0f} levels"] if off > slack else []
 
     return check
 
 
-def combs(s: Seen) -> list[str]:
+def combs(s: FootageResult) -> list[str]:
     """Lines of two moments in one picture: those next to each other are less alike than every second one."""
     rows = [p.astype(np.float32) for p in s.pictures]
     near = sum(float(((r[1:-1] - r[:-2]) ** 2).mean()) for r in rows)

@@ -10,8 +10,8 @@ import numpy as np
 
 from benchmarks.footage_checks import (
     Check,
-    Row,
-    Seen,
+    FootageResult,
+    FootageRow,
     camera,
     combs,
     is_below,
@@ -38,7 +38,7 @@ def _first() -> UInt8:
 def same(turns: int = 0) -> Check:
     """The first frame looks as it did, after quarter turns counter-clockwise."""
 
-    def check(s: Seen) -> list[str]:
+    def check(s: FootageResult) -> list[str]:
         return looks_like(np.rot90(_first(), turns))(s)
 
     return check
@@ -65,37 +65,47 @@ def _rotated(degrees: int) -> tuple[str, ...]:
     return (*JUGGLE, "-c", "copy", "-an", "-bsf:v", f"h264_metadata=display_orientation=insert:rotate={degrees}")
 
 
-def _not_cut(s: Seen) -> list[str]:
+def _not_cut(s: FootageResult) -> list[str]:
     return says_no("a cut", "change of scene", "cuts")(s)
 
 
 LOSSLESS = ("-c:v", "ffv1", "-an")
 COLOURS = (
-    Row("4:4:4, odd size", "odd.mp4", filtered("scale=855:481", *X264[:4], "-pix_fmt", "yuv444p"), (*THREE, same())),
-    Row("4:2:2, 10 bits", "deep.mp4", coded(*X264[:4], "-pix_fmt", "yuv422p10le"), (*THREE, same())),
-    Row("RGB", "rgb.mkv", coded("-c:v", "libx264rgb", "-crf", "20"), (*THREE, same())),
-    Row("gray, 16 bits", "gray.mkv", filtered("scale=640:-2,format=gray16le", *LOSSLESS), THREE),
-    Row("alpha, Animation", "alpha.mov", filtered("scale=640:-2,format=argb", "-c:v", "qtrle"), (*THREE, same())),
-    Row("alpha, VP9", "alpha.webm", filtered("scale=640:-2,format=yuva420p", "-c:v", "libvpx-vp9"), (*THREE, same())),
-    Row(
+    FootageRow(
+        "4:4:4, odd size", "odd.mp4", filtered("scale=855:481", *X264[:4], "-pix_fmt", "yuv444p"), (*THREE, same())
+    ),
+    FootageRow("4:2:2, 10 bits", "deep.mp4", coded(*X264[:4], "-pix_fmt", "yuv422p10le"), (*THREE, same())),
+    FootageRow("RGB", "rgb.mkv", coded("-c:v", "libx264rgb", "-crf", "20"), (*THREE, same())),
+    FootageRow("gray, 16 bits", "gray.mkv", filtered("scale=640:-2,format=gray16le", *LOSSLESS), THREE),
+    FootageRow(
+        "alpha, Animation", "alpha.mov", filtered("scale=640:-2,format=argb", "-c:v", "qtrle"), (*THREE, same())
+    ),
+    FootageRow(
+        "alpha, VP9", "alpha.webm", filtered("scale=640:-2,format=yuva420p", "-c:v", "libvpx-vp9"), (*THREE, same())
+    ),
+    FootageRow(
         "full range",
         "full.avi",
         filtered("scale=out_range=full,format=yuvj420p", "-c:v", "mjpeg", "-q:v", "2"),
         (*THREE, same()),
     ),
-    Row(
+    FootageRow(
         "BT.601 in high definition, tagged",
         "matrix.mp4",
         filtered("scale=out_color_matrix=bt601", *X264, "-colorspace", "smpte170m"),
         (*THREE, same()),
     ),
-    Row("VP8", "film.webm", coded("-c:v", "libvpx", "-b:v", "2M", "-deadline", "realtime"), (*THREE, same())),
-    Row("AV1", "film.mp4", filtered("scale=640:-2", "-c:v", "libsvtav1", "-preset", "12"), (*THREE, same())),
-    Row("Theora", "film.ogv", coded("-c:v", "libtheora", "-q:v", "8"), (*THREE, same())),
-    Row("WMV", "film.wmv", coded("-c:v", "wmv2", "-q:v", "3"), (*THREE, same())),
-    Row("animated WebP", "film.webp", filtered("fps=12,scale=320:-2", "-c:v", "libwebp_anim"), (shape(16 / 9), same())),
-    Row("H.264 without a container", "film.h264", coded("-c:v", "libx264", "-f", "h264"), (shape(16 / 9), same())),
-    Row(
+    FootageRow("VP8", "film.webm", coded("-c:v", "libvpx", "-b:v", "2M", "-deadline", "realtime"), (*THREE, same())),
+    FootageRow("AV1", "film.mp4", filtered("scale=640:-2", "-c:v", "libsvtav1", "-preset", "12"), (*THREE, same())),
+    FootageRow("Theora", "film.ogv", coded("-c:v", "libtheora", "-q:v", "8"), (*THREE, same())),
+    FootageRow("WMV", "film.wmv", coded("-c:v", "wmv2", "-q:v", "3"), (*THREE, same())),
+    FootageRow(
+        "animated WebP", "film.webp", filtered("fps=12,scale=320:-2", "-c:v", "libwebp_anim"), (shape(16 / 9), same())
+    ),
+    FootageRow(
+        "H.264 without a container", "film.h264", coded("-c:v", "libx264", "-f", "h264"), (shape(16 / 9), same())
+    ),
+    FootageRow(
         "interlaced",
         "fields.mpg",
         (
@@ -106,13 +116,15 @@ COLOURS = (
     ),
 )
 SHAPES = (
-    Row("absurd pixel aspect", "aspect.mp4", filtered("setsar=1/100"), THREE),
-    Row("tall pixels", "tall.mp4", filtered("scale=1280:360,setsar=1/2"), (*THREE, same())),
-    Row("turned by 90 degrees", "turn90.mp4", _rotated(90), (shape(9 / 16), same(1))),
-    Row("turned by 180 degrees", "turn180.mp4", _rotated(180), (shape(16 / 9), same(2))),
-    Row("turned by 270 degrees", "turn270.mp4", _rotated(270), (shape(9 / 16), same(3))),
-    Row("borders all around", "window.mp4", filtered("pad=1600:1200:160:240"), (*THREE, says("Borders"), same())),
-    Row(
+    FootageRow("absurd pixel aspect", "aspect.mp4", filtered("setsar=1/100"), THREE),
+    FootageRow("tall pixels", "tall.mp4", filtered("scale=1280:360,setsar=1/2"), (*THREE, same())),
+    FootageRow("turned by 90 degrees", "turn90.mp4", _rotated(90), (shape(9 / 16), same(1))),
+    FootageRow("turned by 180 degrees", "turn180.mp4", _rotated(180), (shape(16 / 9), same(2))),
+    FootageRow("turned by 270 degrees", "turn270.mp4", _rotated(270), (shape(9 / 16), same(3))),
+    FootageRow(
+        "borders all around", "window.mp4", filtered("pad=1600:1200:160:240"), (*THREE, says("Borders"), same())
+    ),
+    FootageRow(
         "recording of a phone's screen",
         "screen.mp4",
         filtered(
@@ -121,8 +133,8 @@ SHAPES = (
         ),
         (*THREE, says("Borders"), same()),
     ),
-    Row("64 pixels", "tiny.mp4", filtered("scale=64:36"), refused="at least 64 pixels"),
-    Row(
+    FootageRow("64 pixels", "tiny.mp4", filtered("scale=64:36"), refused="at least 64 pixels"),
+    FootageRow(
         "wall of four films",
         "wall.mp4",
         _over(
@@ -131,7 +143,7 @@ SHAPES = (
         ),
         refused="split",
     ),
-    Row(
+    FootageRow(
         "two files in one, the small one first",
         "two.mkv",
         (*JUGGLE, "-map", "0:v", "-map", "0:v", "-filter:v:0", "scale=160:-2", "-c:v", "libx264", "-an"),
@@ -139,28 +151,34 @@ SHAPES = (
     ),
 )
 TIMES = (
-    Row("240 frames a second", "fast.mp4", filtered("scale=640:-2,fps=240"), (lasts(3.0),)),
-    Row("one frame a second", "slow.mp4", ("-i", "{juggle}", "-vf", "fps=1", *X264), (lasts(9.0, 1.1),)),
-    Row("duplicated frames", "twice.mp4", filtered("fps=60"), (lasts(3.0),)),
-    Row("time stamps before zero", "early.mkv", (*JUGGLE, "-c", "copy", "-output_ts_offset", "-2"), (lasts(3.0, 0.3),)),
-    Row(
+    FootageRow("240 frames a second", "fast.mp4", filtered("scale=640:-2,fps=240"), (lasts(3.0),)),
+    FootageRow("one frame a second", "slow.mp4", ("-i", "{juggle}", "-vf", "fps=1", *X264), (lasts(9.0, 1.1),)),
+    FootageRow("duplicated frames", "twice.mp4", filtered("fps=60"), (lasts(3.0),)),
+    FootageRow(
+        "time stamps before zero", "early.mkv", (*JUGGLE, "-c", "copy", "-output_ts_offset", "-2"), (lasts(3.0, 0.3),)
+    ),
+    FootageRow(
         "a second without frames",
         "gap.mp4",
         filtered("select='not(between(t,1,2))'", "-fps_mode", "vfr", *X264),
         (lasts(3.0),),
     ),
-    Row("freezes for a second", "freeze.mp4", filtered("loop=24:1:36,setpts=N/24/TB"), (lasts(4.0), _not_cut)),
-    Row(
+    FootageRow("freezes for a second", "freeze.mp4", filtered("loop=24:1:36,setpts=N/24/TB"), (lasts(4.0), _not_cut)),
+    FootageRow(
         "black at both ends",
         "ends.mp4",
         filtered("tpad=start_duration=0.5:stop_duration=0.5"),
         (lasts(3.0), says("black")),
     ),
-    Row("fades in and out", "fades.mp4", filtered("fade=in:0:12,fade=out:60:12"), (_not_cut,)),
-    Row("flashes", "flash.mp4", filtered("drawbox=c=white:t=fill:enable='between(n,30,31)'"), (*THREE, _not_cut)),
-    Row("jump cut", "jump.mp4", _spliced("null", 6.0), (says("a cut"), lasts(1.5))),
-    Row("jump to a closer picture", "closer.mp4", _spliced("crop=854:480,scale=1280:720"), (says("a cut"), lasts(1.5))),
-    Row(
+    FootageRow("fades in and out", "fades.mp4", filtered("fade=in:0:12,fade=out:60:12"), (_not_cut,)),
+    FootageRow(
+        "flashes", "flash.mp4", filtered("drawbox=c=white:t=fill:enable='between(n,30,31)'"), (*THREE, _not_cut)
+    ),
+    FootageRow("jump cut", "jump.mp4", _spliced("null", 6.0), (says("a cut"), lasts(1.5))),
+    FootageRow(
+        "jump to a closer picture", "closer.mp4", _spliced("crop=854:480,scale=1280:720"), (says("a cut"), lasts(1.5))
+    ),
+    FootageRow(
         "whip pan",
         "whip.mp4",
         (
@@ -172,7 +190,7 @@ TIMES = (
         ),
         (lasts(2.45), _not_cut),
     ),
-    Row(
+    FootageRow(
         "caption bands from the middle on",
         "bands.mp4",
         filtered("drawbox=0:0:iw:90:black:fill:enable='gt(t,1.5)',drawbox=0:630:iw:90:black:fill:enable='gt(t,1.5)'"),
@@ -180,81 +198,91 @@ TIMES = (
     ),
 )
 DAMAGE = (
-    Row("damaged in the middle", "hurt.mp4", (*JUGGLE, *X264), (says("damaged"),), spoil=_zeroed),
-    Row("ends early", "short.mkv", (*JUGGLE, *X264), (says("incomplete"),), spoil=lambda data: data[: len(data) // 2]),
-    Row("ends early, MP4", "lost.mp4", (*JUGGLE, *X264), refused="damaged", spoil=lambda data: data[: len(data) // 2]),
-    Row(
+    FootageRow("damaged in the middle", "hurt.mp4", (*JUGGLE, *X264), (says("damaged"),), spoil=_zeroed),
+    FootageRow(
+        "ends early", "short.mkv", (*JUGGLE, *X264), (says("incomplete"),), spoil=lambda data: data[: len(data) // 2]
+    ),
+    FootageRow(
+        "ends early, MP4", "lost.mp4", (*JUGGLE, *X264), refused="damaged", spoil=lambda data: data[: len(data) // 2]
+    ),
+    FootageRow(
         "a picture by another name",
         "png.mp4",
         ("-i", "{still}", "-c:v", "png", "-f", "image2"),
         refused="a picture (PNG)",
     ),
-    Row(
+    FootageRow(
         "a web page by another name",
         "page.mp4",
         (*JUGGLE, *X264),
         refused="not a video",
         spoil=lambda _: b"<!doctype html>",
     ),
-    Row("five frames", "five.mp4", ("-t", "0.2", "-i", "{juggle}", *X264), refused="at least 8"),
+    FootageRow("five frames", "five.mp4", ("-t", "0.2", "-i", "{juggle}", *X264), refused="at least 8"),
 )
 READ_FURTHER = (*COLOURS, *SHAPES, *TIMES, *DAMAGE)
 
 ONE = (shows(1), camera("static"))
 RUN_FURTHER = (
-    Row(
+    FootageRow(
         "a small film in the corner",
         "inset.mp4",
         _over(f"[0:v]{SAME}[a];[1:v]scale=202:360,crop=200:320,{SAME}[b];[a][b]overlay=1050:30"),
         refused="two films",
         run=True,
     ),
-    Row(
+    FootageRow(
         "a watermark that moves",
         "mark.mp4",
         filtered("drawbox=x=200+150*t:y=80:w=120:h=30:c=white@0.8:t=fill"),
         ONE,
         run=True,
     ),
-    Row(
+    FootageRow(
         "a timer",
         "timer.mp4",
         _over(f"[0:v]{SAME}[a];[1:v]scale=160:120,{SAME}[b];[a][b]overlay=20:20", "{juggle}"),
         ONE,
         run=True,
     ),
-    Row("reversed", "reversed.mp4", filtered("reverse"), (*ONE, is_below("jitter", 15)), run=True),
-    Row("mirrored", "mirrored.mp4", filtered("hflip"), (*ONE, is_below("jitter", 15)), run=True),
-    Row("slow motion", "slow4.mp4", ("-t", "1", "-i", "{juggle}", "-vf", "setpts=4*PTS,fps=24", *X264), ONE, run=True),
-    Row(
+    FootageRow("reversed", "reversed.mp4", filtered("reverse"), (*ONE, is_below("jitter", 15)), run=True),
+    FootageRow("mirrored", "mirrored.mp4", filtered("hflip"), (*ONE, is_below("jitter", 15)), run=True),
+    FootageRow(
+        "slow motion", "slow4.mp4", ("-t", "1", "-i", "{juggle}", "-vf", "setpts=4*PTS,fps=24", *X264), ONE, run=True
+    ),
+    FootageRow(
         "time lapse",
         "lapse.mp4",
         ("-i", "{log_sit}", "-vf", "setpts=PTS/8,fps=30", *X264),
         (says("sped up"),),
         run=True,
     ),
-    Row("very dark", "dark.mp4", filtered("eq=contrast=0.35:brightness=-0.3"), ONE, run=True),
-    Row("noise", "noise.mp4", filtered("noise=alls=40:allf=t"), ONE, run=True),
-    Row("hardly any bits", "coarse.mp4", filtered("null", "-c:v", "libx264", "-crf", "42", "-an"), ONE, run=True),
-    Row("drawn", "drawn.mp4", filtered("edgedetect=mode=colormix:high=0.1:low=0.05"), ONE, run=True),
-    Row("upside down", "down.mp4", filtered("hflip,vflip"), (says("upside"),), run=True),
-    Row("on its side", "side.mp4", filtered("transpose=1"), (says("side"),), run=True),
-    Row(
+    FootageRow("very dark", "dark.mp4", filtered("eq=contrast=0.35:brightness=-0.3"), ONE, run=True),
+    FootageRow("noise", "noise.mp4", filtered("noise=alls=40:allf=t"), ONE, run=True),
+    FootageRow(
+        "hardly any bits", "coarse.mp4", filtered("null", "-c:v", "libx264", "-crf", "42", "-an"), ONE, run=True
+    ),
+    FootageRow("drawn", "drawn.mp4", filtered("edgedetect=mode=colormix:high=0.1:low=0.05"), ONE, run=True),
+    FootageRow("upside down", "down.mp4", filtered("hflip,vflip"), (says("upside"),), run=True),
+    FootageRow("on its side", "side.mp4", filtered("transpose=1"), (says("side"),), run=True),
+    FootageRow(
         "edges of a stabiliser",
         "edges.mp4",
         filtered("rotate=0.04*sin(5*t)"),
         (shows(1), camera("rotating")),
         run=True,
     ),
-    Row(
+    FootageRow(
         "blurred sides",
         "sides.mp4",
         filtered("split[a][b];[a]boxblur=24[c];[b]crop=404:720[d];[c][d]overlay=438:0"),
         (shows(1),),
         run=True,
     ),
-    Row("nothing", "nothing.mp4", ("-f", "lavfi", "-i", "color=gray:s=640x360:d=8", *X264), refused="Nobody", run=True),
-    Row(
+    FootageRow(
+        "nothing", "nothing.mp4", ("-f", "lavfi", "-i", "color=gray:s=640x360:d=8", *X264), refused="Nobody", run=True
+    ),
+    FootageRow(
         "a test picture", "test.mp4", ("-f", "lavfi", "-i", "testsrc2=s=640x360:d=3", *X264), refused="Nobody", run=True
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.footage_checks import (
-    Row,
+    FootageRow,
     camera,
     is_below,
     is_unknown,
@@ -38,51 +38,53 @@ def coded(*codec: str) -> tuple[str, ...]:
 
 
 READ = (
-    Row("non-square pixels", "sar43.mp4", filtered("scale=960:720,setsar=4/3"), THREE),
-    Row("letterbox", "letterbox.mp4", filtered("pad=1280:960:0:120"), (*THREE, says("Borders"))),
-    Row("pillarbox", "pillarbox.mp4", filtered("scale=640:360,pad=960:360:160:0"), (*THREE, says("Borders"))),
-    Row("turned by its metadata", "turned.mp4", ("-display_rotation", "90", *JUGGLE, "-c", "copy"), (shape(9 / 16),)),
-    Row(
+    FootageRow("non-square pixels", "sar43.mp4", filtered("scale=960:720,setsar=4/3"), THREE),
+    FootageRow("letterbox", "letterbox.mp4", filtered("pad=1280:960:0:120"), (*THREE, says("Borders"))),
+    FootageRow("pillarbox", "pillarbox.mp4", filtered("scale=640:360,pad=960:360:160:0"), (*THREE, says("Borders"))),
+    FootageRow(
+        "turned by its metadata", "turned.mp4", ("-display_rotation", "90", *JUGGLE, "-c", "copy"), (shape(9 / 16),)
+    ),
+    FootageRow(
         "edit list",
         "edit.mp4",
         ("-ss", "7", "-i", "{juggle}", "-t", "3", "-c", "copy"),
         (lasts(3.0), says_no("incomplete")),
     ),
-    Row(
+    FootageRow(
         "first time stamp 3600 s", "hour.mkv", (*JUGGLE, "-c", "copy", "-output_ts_offset", "3600"), (lasts(3.0, 0.25),)
     ),
-    Row("colon in the name", "12:30 walk.mp4", coded("-c", "copy"), (lasts(3.0, 0.25),)),
-    Row("percent and quotes in the name", "50% 'a' [b].mp4", coded("-c", "copy"), (lasts(3.0, 0.25),)),
-    Row("AVCHD", "film.mts", coded("-c:v", "libx264", "-f", "mpegts", "-mpegts_m2ts_mode", "1"), THREE),
-    Row("MPEG-TS", "film.ts", coded("-c:v", "libx264"), THREE),
-    Row("MXF", "film.mxf", filtered("fps=25", "-c:v", "mpeg2video", "-q:v", "3", "-an"), (lasts(3.0),)),
-    Row("DV", "film.dv", filtered("fps=25,scale=720:576,setsar=64/45", "-target", "pal-dv", "-an"), THREE),
-    Row("YUV4MPEG", "film.y4m", filtered("scale=320:180", "-pix_fmt", "yuv420p"), THREE),
-    Row("ProRes", "film.mov", coded("-c:v", "prores_ks"), THREE),
-    Row("VP9 without duration", "film.webm", coded("-c:v", "libvpx-vp9", "-cpu-used", "8", "-live", "1"), THREE),
-    Row(
+    FootageRow("colon in the name", "12:30 walk.mp4", coded("-c", "copy"), (lasts(3.0, 0.25),)),
+    FootageRow("percent and quotes in the name", "50% 'a' [b].mp4", coded("-c", "copy"), (lasts(3.0, 0.25),)),
+    FootageRow("AVCHD", "film.mts", coded("-c:v", "libx264", "-f", "mpegts", "-mpegts_m2ts_mode", "1"), THREE),
+    FootageRow("MPEG-TS", "film.ts", coded("-c:v", "libx264"), THREE),
+    FootageRow("MXF", "film.mxf", filtered("fps=25", "-c:v", "mpeg2video", "-q:v", "3", "-an"), (lasts(3.0),)),
+    FootageRow("DV", "film.dv", filtered("fps=25,scale=720:576,setsar=64/45", "-target", "pal-dv", "-an"), THREE),
+    FootageRow("YUV4MPEG", "film.y4m", filtered("scale=320:180", "-pix_fmt", "yuv420p"), THREE),
+    FootageRow("ProRes", "film.mov", coded("-c:v", "prores_ks"), THREE),
+    FootageRow("VP9 without duration", "film.webm", coded("-c:v", "libvpx-vp9", "-cpu-used", "8", "-live", "1"), THREE),
+    FootageRow(
         "HEVC, 10 bits",
         "hevc.mp4",
         coded("-c:v", "libx265", "-pix_fmt", "yuv420p10le", "-preset", "fast", "-x265-params", "log-level=none"),
         THREE,
     ),
-    Row("fragmented", "parts.mp4", (*JUGGLE, *X264, "-movflags", "frag_keyframe+empty_moov"), THREE),
-    Row("AVI, MPEG-4", "film.avi", coded("-c:v", "mpeg4", "-q:v", "3"), THREE),
-    Row("Flash", "film.flv", coded("-c:v", "flv1", "-q:v", "3"), THREE),
-    Row("GIF", "film.gif", filtered("fps=12.5,scale=320:-2", "-an"), (shape(16 / 9), lasts(2.92))),
-    Row(
+    FootageRow("fragmented", "parts.mp4", (*JUGGLE, *X264, "-movflags", "frag_keyframe+empty_moov"), THREE),
+    FootageRow("AVI, MPEG-4", "film.avi", coded("-c:v", "mpeg4", "-q:v", "3"), THREE),
+    FootageRow("Flash", "film.flv", coded("-c:v", "flv1", "-q:v", "3"), THREE),
+    FootageRow("GIF", "film.gif", filtered("fps=12.5,scale=320:-2", "-an"), (shape(16 / 9), lasts(2.92))),
+    FootageRow(
         "cover picture first",
         "cover.mkv",
         (*JUGGLE, "-i", "{still}", "-map", "1:v", "-map", "0:v", "-c:v:0", "mjpeg", "-c:v:1", "libx264", "-an"),
         (lasts(3.0, 0.25),),
     ),
-    Row("dissolve", "dissolve.mp4", _faded("fade"), (says("change of scene"), lasts(2.1, 0.35))),
-    Row("slide", "slide.mp4", _faded("slideleft"), (says("change of scene"), lasts(2.1, 0.35))),
-    Row("wipe", "wipe.mp4", _faded("wiperight", CROPPED), (says("change of scene"), lasts(2.1, 0.35))),
-    Row("soft wipe", "soft.mp4", _faded("smoothleft", CROPPED), (says("change of scene"), lasts(2.1, 0.5))),
-    Row("iris", "iris.mp4", _faded("circleopen", CROPPED), (says("change of scene"), lasts(2.1, 0.5))),
-    Row("fade through black", "black.mp4", _faded("fadeblack"), (says("change of scene"), lasts(2.1, 0.4))),
-    Row(
+    FootageRow("dissolve", "dissolve.mp4", _faded("fade"), (says("change of scene"), lasts(2.1, 0.35))),
+    FootageRow("slide", "slide.mp4", _faded("slideleft"), (says("change of scene"), lasts(2.1, 0.35))),
+    FootageRow("wipe", "wipe.mp4", _faded("wiperight", CROPPED), (says("change of scene"), lasts(2.1, 0.35))),
+    FootageRow("soft wipe", "soft.mp4", _faded("smoothleft", CROPPED), (says("change of scene"), lasts(2.1, 0.5))),
+    FootageRow("iris", "iris.mp4", _faded("circleopen", CROPPED), (says("change of scene"), lasts(2.1, 0.5))),
+    FootageRow("fade through black", "black.mp4", _faded("fadeblack"), (says("change of scene"), lasts(2.1, 0.4))),
+    FootageRow(
         "hard cut",
         "cut.mp4",
         (
@@ -93,7 +95,7 @@ READ = (
         ),
         (says("a cut"), lasts(2.95, 0.1)),
     ),
-    Row(
+    FootageRow(
         "split screen",
         "split.mp4",
         (
@@ -103,7 +105,7 @@ READ = (
         ),
         refused="split",
     ),
-    Row(
+    FootageRow(
         "split screen, one above the other",
         "above.mp4",
         (
@@ -113,8 +115,8 @@ READ = (
         ),
         refused="split",
     ),
-    Row("no motion at all", "still.mp4", ("-loop", "1", "-t", "2", "-i", "{still}", *X264), (lasts(1.96, 0.1),)),
-    Row(
+    FootageRow("no motion at all", "still.mp4", ("-loop", "1", "-t", "2", "-i", "{still}", *X264), (lasts(1.96, 0.1),)),
+    FootageRow(
         "only sound",
         "sound.mp4",
         ("-f", "lavfi", "-i", "sine=duration=2", "-c:a", "aac"),
@@ -125,51 +127,51 @@ READ = (
 SHAKE = "crop=1200:675:x='40+20*sin(2*PI*9*t)':y='22+14*cos(2*PI*7*t)'"
 LEAVE = "crop=480:720:x='400-396*clip(min(t-0.9,3.2-t)/0.6,0,1)'"  # the camera turns away from 1.5 to 2.6 s
 RUN = (
-    Row(
+    FootageRow(
         "as it is",
         "plain.mp4",
         (*JUGGLE, *X264),
         (*THREE, shows(1), camera("static"), is_below("jitter", 15)),
         run=True,
     ),
-    Row(
+    FootageRow(
         "feet out of the picture",
         "waist.mp4",
         filtered("crop=720:405:320:60"),
         (shows(1), says("no feet"), is_unknown("foot_slide_mm"), is_unknown("floating_cm")),
         run=True,
     ),
-    Row(
+    FootageRow(
         "zoom on a tripod",
         "zoom.mp4",
         filtered("zoompan=z='1+0.5*on/72':x='iw/2-iw/zoom/2':y='ih/2-ih/zoom/2':d=1:s=1280x720:fps=24"),
         (shows(1), says("zooms"), is_below("camera_path_m", 0.01)),
         run=True,
     ),
-    Row("jolting camera", "jolt.mp4", filtered(SHAKE), (shows(1), is_below("camera_path_m", 0.5)), run=True),
-    Row(
+    FootageRow("jolting camera", "jolt.mp4", filtered(SHAKE), (shows(1), is_below("camera_path_m", 0.5)), run=True),
+    FootageRow(
         "uneven time stamps",
         "uneven.mp4",
         filtered("select='mod(n,3)'", "-fps_mode", "vfr", *X264),
         (lasts(2.9), shows(1), is_below("jitter", 15)),
         run=True,
     ),
-    Row("ten frames a second", "ten.mp4", filtered("fps=10"), (shows(1), is_below("jitter", 15)), run=True),
-    Row(
+    FootageRow("ten frames a second", "ten.mp4", filtered("fps=10"), (shows(1), is_below("jitter", 15)), run=True),
+    FootageRow(
         "leaves and comes back",
         "back.mp4",
         ("-t", "4.2", "-i", "{juggle}", "-vf", LEAVE, *X264),
         (shows(1),),
         run=True,
     ),
-    Row(
+    FootageRow(
         "logo over a turning camera",
         "logo.mp4",
         ("-i", "{beam_pan}", "-vf", MARKS, *X264),
         (says("stays in the image"), camera("rotating")),
         run=True,
     ),
-    Row(
+    FootageRow(
         "sped up",
         "fast.mp4",
         ("-t", "4", "-i", "{log_sit}", "-vf", "setpts=PTS/5,fps=30", *X264),

@@ -28,7 +28,7 @@ from josh_core.networks.device import place
 from josh_core.networks.frames import NetworkCrop
 from josh_core.networks.josh3r import Josh3r
 from josh_core.networks.pairs import PassCount, decode_pairs
-from josh_core.networks.rule_weights import TINY, fill_by_rule
+from josh_core.networks.rule_weights import TINY_ARCHITECTURE, fill_by_rule
 from josh_core.progress import Progress
 from josh_core.types import Clip, People, Track
 
@@ -125,7 +125,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--tiny", action="store_true", help="the tiny network: quick, and no ratio")
     args = parser.parse_args()
-    tiny = build(TINY)
+    tiny = build(TINY_ARCHITECTURE)
     network = tiny if args.tiny else build(Architecture())
     measured = time_parts(network, args.repeat)
     seconds = {name: wall for name, (wall, _) in measured.items()}

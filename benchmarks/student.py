@@ -30,12 +30,12 @@ from josh_core.bodyfit.observations import Observations
 from josh_core.clip.load import load_clip
 from josh_core.geometry import invert, transform
 from josh_core.metrics.accuracy import HIPS, pa_mpjpe
-from josh_core.metrics.contact_labels import GROUPS, PARTS, SURE, Score
-from josh_core.metrics.ground_truth import TruePerson, Truth, load_truth
+from josh_core.metrics.contact_labels import GROUPS, LABEL_PARTS, LABEL_PROBABILITY, Score
+from josh_core.metrics.ground_truth import GroundTruth, TruePerson, load_truth
 from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.student.estimate import StudentEstimate, estimate
-from josh_core.student.network import WEIGHTS, Student, load_student
+from josh_core.student.network import WEIGHTS_FILE, Student, load_student
 from josh_core.tracking import find_people
 from josh_core.types import Bool, CameraPath, Clip, Float, Track
 
@@ -47,7 +47,7 @@ Row = dict[str, float]
 
 
 @dataclass(frozen=True)
-class Person:
+class JudgedPerson:
     """One true person and what is known of them before any network of ours looks."""
 
     track: Track
@@ -64,7 +64,7 @@ def main() -> None:
     """Parse, look at every clip once, score every file of weights, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", nargs="+", type=Path)
-    parser.add_argument("--weights", nargs="+", default=[f"shipped={WEIGHTS}"], metavar="NAME=FILE")
+    parser.add_argument("--weights", nargs="+", default=[f"shipped={WEIGHTS_FILE}"], metavar="NAME=FILE")
     args = parser.parse_args()
     nets = {name: load_student(Path(file)) for name, file in (text.split("=", 1) for text in args.weights)}
     body, names = load_body(), (RAW, FIT, *nets)
@@ -90,7 +90,7 @@ def main() -> None:
         print(f"{name:<24s}" + "".join(f"{means[c]:10.2f}" if c in means else f"{'-':>10s}" for c in COLUMNS))
 
 
-def people_of(path: Path, body: BodyModel) -> Iterator[Person]:
+def people_of(path: Path, body: BodyModel) -> Iterator[JudgedPerson]:
     """Everybody of the truth whom a track shows, at the frames where both are known."""
     settings, truth = Settings(use_student=False), load_truth(true_path(path))
     clip = load_clip(path, settings)
@@ -113,15 +113,15 @@ def _person(
     seen: Observations,
     view: tuple[CameraPath, Clip],
     fitted: Float,
-    truth: tuple[Truth, TruePerson, Float, np.ndarray],
-) -> Person:
+    truth: tuple[GroundTruth, TruePerson, Float, np.ndarray],
+) -> JudgedPerson:
     (cameras, clip), (whole, true, limbs, at) = view, truth
     contact = {}
     if true.contact is not None:
         labels = _all_frames(true.contact, true, len(whole.world_from_cam))[at]
-        contact = {name: labels[:, k] > SURE for k, name in enumerate(whole.contact_names)}
+        contact = {name: labels[:, k] > LABEL_PROBABILITY for k, name in enumerate(whole.contact_names)}
     up = np.einsum("nji,j->ni", whole.world_from_cam[at, :3, :3], whole.up)
-    return Person(track, seen, cameras, clip.times, limbs[at], fitted, up, contact)
+    return JudgedPerson(track, seen, cameras, clip.times, limbs[at], fitted, up, contact)
 
 
 def _all_frames(values: Float | Bool, true: TruePerson, count: int) -> Float:
@@ -131,7 +131,7 @@ def _all_frames(values: Float | Bool, true: TruePerson, count: int) -> Float:
     return out
 
 
-def score_student(net: Student, person: Person, body: BodyModel) -> tuple[Row, Score]:
+def score_student(net: Student, person: JudgedPerson, body: BodyModel) -> tuple[Row, Score]:
     """The errors of what `net` says of a person, and the counts of its foot contacts."""
     start = time.perf_counter()
     said = estimate(net, person.seen, person.track.frames, (person.cameras, person.times), body)
@@ -142,7 +142,7 @@ def score_student(net: Student, person: Person, body: BodyModel) -> tuple[Row, S
     return row, _foot_score(said, person, body)
 
 
-def joint_errors(limbs: Float, person: Person) -> Row:
+def joint_errors(limbs: Float, person: JudgedPerson) -> Row:
     """Errors of limbs [n,12,3] m by COLUMNS; depth only of limbs that have a place before the camera."""
     known = np.isfinite(person.limbs).all((1, 2))
     mine, true = limbs[known], person.limbs[known]
@@ -167,7 +167,7 @@ def _limbs(said: StudentEstimate, body: BodyModel) -> Float:
     return (joints - joints[:, :1] + torch.as_tensor(said.pelvis)[:, None])[:, JOINT_ROWS].numpy()
 
 
-def _foot_score(said: StudentEstimate, person: Person, body: BodyModel) -> Score:
+def _foot_score(said: StudentEstimate, person: JudgedPerson, body: BodyModel) -> Score:
     """Counts of heel, ball and toe of both feet by frames, as metrics/contact_labels.py takes parts together."""
     out = Score()
     for name, true in person.contact.items():
@@ -176,9 +176,9 @@ def _foot_score(said: StudentEstimate, person: Person, body: BodyModel) -> Score
             columns = [
                 c
                 for c, point in enumerate(body.contact_names)
-                if point.startswith(side) and any(word in point for word in PARTS[part])
+                if point.startswith(side) and any(word in point for word in LABEL_PARTS[part])
             ]
-            mine = said.contact[:, columns].max(1) > SURE
+            mine = said.contact[:, columns].max(1) > LABEL_PROBABILITY
             out += Score(int((mine & true).sum()), int((mine & ~true).sum()), int((~mine & true).sum()))
     return out
 

@@ -27,7 +27,7 @@ from josh_core.export.bundle import load_bundle, save_bundle  # noqa: E402
 from josh_core.export.glb import glb_bytes  # noqa: E402
 from josh_core.export.points import thin  # noqa: E402
 from josh_core.serving.jobs import Job  # noqa: E402
-from josh_core.serving.tasks import CLIP, reconstruct  # noqa: E402
+from josh_core.serving.tasks import CLIP_FILE, reconstruct  # noqa: E402
 from josh_core.settings import MODES, Settings  # noqa: E402
 from josh_core.types import Float, PointCloud, Reconstruction  # noqa: E402
 
@@ -92,11 +92,11 @@ def store(run: Path, place: Path) -> None:
     for mode in MODES:
         result = compact(load_bundle(run / mode))
         save_bundle(result, place / mode, files={"result.glb": glb_bytes(result, body, POINTS[mode])})
-    capture = cv2.VideoCapture(str(place.parent / CLIP))
+    capture = cv2.VideoCapture(str(place.parent / CLIP_FILE))
     frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     capture.release()
-    if (run / CLIP).is_file() and (result.distortion or frames != len(result.frame_times)):
-        shutil.copyfile(run / CLIP, place / CLIP)
+    if (run / CLIP_FILE).is_file() and (result.distortion or frames != len(result.frame_times)):
+        shutil.copyfile(run / CLIP_FILE, place / CLIP_FILE)
 
 
 def make(name: str, again: bool) -> None:
@@ -108,8 +108,8 @@ def make(name: str, again: bool) -> None:
             shutil.copytree(place, run)
         else:
             with bars() as progress:
-                reconstruct(Job(HERE / name / CLIP, Settings(), run), progress)
-        (Path(folder) / CLIP).symlink_to(HERE / name / CLIP)
+                reconstruct(Job(HERE / name / CLIP_FILE, Settings(), run), progress)
+        (Path(folder) / CLIP_FILE).symlink_to(HERE / name / CLIP_FILE)
         store(run, fresh)
         shutil.rmtree(place, ignore_errors=True)
         fresh.rename(place)

@@ -16,7 +16,7 @@ from josh_core.world import standing_scale
 
 
 @dataclass(frozen=True)
-class Place:
+class SceneGeometry:
     """Points and surface of a scene in the CameraPath's world."""
 
     points: Float  # [P,3]
@@ -47,14 +47,14 @@ class Evidence:
     fast: Evidence | None = None  # of mode fast where a network of its own has looked at the clip (hub tier)
 
     @cached_property
-    def place(self) -> Place:
+    def place(self) -> SceneGeometry:
         """What the keyframes show of the place, in the CameraPath's world: for modes that leave the scene alone."""
         return self.place_in(self.scene)
 
-    def place_in(self, scene: Scene) -> Place:
+    def place_in(self, scene: Scene) -> SceneGeometry:
         """The same with the cameras and depths of `scene`."""
         cloud = point_cloud(self.clip, self.people, scene, self.plate)
-        return Place(*cloud, surface(self.clip, self.people, scene, self.plate))
+        return SceneGeometry(*cloud, surface(self.clip, self.people, scene, self.plate))
 
 
 def evidence_of(

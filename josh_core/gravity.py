@@ -29,7 +29,7 @@ GROUND = 0.75  # probability that the ground is level; else steps, slopes, or a 
 GROUND_SIGMA = np.radians(1.5)  # how far level ground and its fit are off
 UNIFORM = 1 / (4 * np.pi)  # density over the sphere of what says nothing
 COARSE = 20000  # directions over the sphere, 1.4 degrees apart
-REACH = np.radians(15.0)  # around the best of them the posterior is summed up
+FINE_RADIUS = np.radians(15.0)  # around the best of them the posterior is summed up
 FINE = 61  # directions along each side of that square
 
 
@@ -139,7 +139,7 @@ def _legs_swing(joints: Float, height_m: float) -> bool:
 def _summed(best: Float, log_density: Callable[[Float], Float]) -> Gravity:
     """Mean and spread of the posterior within REACH of `best`."""
     sides = np.linalg.svd(best[None])[2][1:]  # [2,3]
-    tilt = np.linspace(-REACH, REACH, FINE)
+    tilt = np.linspace(-FINE_RADIUS, FINE_RADIUS, FINE)
     a, b = (x.reshape(-1, 1) for x in np.meshgrid(tilt, tilt))
     up = _unit(best + np.tan(a) * sides[0] + np.tan(b) * sides[1])
     value = log_density(up)

@@ -7,8 +7,9 @@ T frames of the clip, K keyframes, n frames of one person, L = 33 landmarks, C c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import cv2
@@ -23,6 +24,10 @@ UInt8 = NDArray[Any]
 
 CameraKind = Literal["moving", "rotating", "static"]
 ScaleSource = Literal["contact", "height", "assumed"]
+
+Task = Callable[[Path], str | None]  # what is done with one clip; returns why it failed, in one sentence
+# Does a task for many clips, here or on many machines; yields each clip with why it failed, if it did.
+Engine = Callable[[Task, list[Path]], Iterator[tuple[Path, str | None]]]
 
 
 @dataclass(frozen=True)

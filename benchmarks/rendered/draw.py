@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.rendered import shaders
-from benchmarks.rendered.looks import Person, normals_of, vertex_normals
+from benchmarks.rendered.looks import DressedBody, normals_of, vertex_normals
 from benchmarks.rendered.pieces import Pieces
 from josh_core.errors import JoshError
 from josh_core.types import Float, UInt8
@@ -41,7 +41,7 @@ class Light:
 
 
 @dataclass(frozen=True)
-class View:
+class RenderCamera:
     """One camera."""
 
     world_from_cam: Float  # [4,4]
@@ -69,7 +69,9 @@ class Drawn:
 class Stage:
     """A scene and its people on the graphics side; `frame` draws them."""
 
-    def __init__(self, pieces: Pieces, sky: Float, people: list[Person], light: Light, size: tuple[int, int]) -> None:
+    def __init__(
+        self, pieces: Pieces, sky: Float, people: list[DressedBody], light: Light, size: tuple[int, int]
+    ) -> None:
         """Raises JoshError when this machine has no OpenGL to draw with."""
         self._gl = gl = open_context()
         self._size, self._light, self._people = size, light, people
@@ -90,7 +92,7 @@ class Stage:
         self._still_from_world = _sun_view(light.sun, points.min(0), points.max(0))
         self._cast(self._still_map, self._still_from_world, self._things)
 
-    def frame(self, view: View, meshes: list[Float], spots: Float) -> Drawn:
+    def frame(self, view: RenderCamera, meshes: list[Float], spots: Float) -> Drawn:
         """One frame. meshes: [V,3] m of everybody; spots: [S,4] places and radii of soft contact shadows, S <= 8."""
         for body, mesh in zip(self._bodies, meshes, strict=True):
             normals = vertex_normals(body["around"], body["faces"], mesh)
@@ -144,7 +146,7 @@ class Stage:
             "leaf": float(image.shape[2] == 4),
         }
 
-    def _body(self, person: Person) -> dict[str, Any]:
+    def _body(self, person: DressedBody) -> dict[str, Any]:
         gl = self._gl
         moving = gl.buffer(reserve=24 * len(person.bare), dynamic=True)
         index = gl.buffer(person.faces.astype("i4").tobytes())
@@ -166,7 +168,7 @@ class Stage:
         for caster in casters:
             self._draw_label(caster, from_world, 0)
 
-    def _picture(self, view: View, people_from_world: Float, spots: Float) -> UInt8:
+    def _picture(self, view: RenderCamera, people_from_world: Float, spots: Float) -> UInt8:
         gl, light = self._gl, self._light
         self._color.use()
         self._color.clear(depth=1.0)
@@ -197,14 +199,14 @@ class Stage:
             view.size[1], view.size[0], 3
         )[::-1]
 
-    def _draw_sky(self, view: View) -> None:
+    def _draw_sky(self, view: RenderCamera) -> None:
         program, (w, h) = self._programs["sky"], view.size
         self._sky.use(0)
         _set(program, "world_from_cam", view.world_from_cam[:3, :3].T)
         _set(program, "lens", np.array([w / 2 / view.focal, h / 2 / view.focal, 0]))
         self._sky_quad.render(self._gl.TRIANGLE_STRIP)
 
-    def _labels(self, view: View) -> tuple[UInt8, Float]:
+    def _labels(self, view: RenderCamera) -> tuple[UInt8, Float]:
         self._label.use()
         self._label.clear(depth=1.0)
         clip_from_world = view.clip_from_world()
@@ -246,7 +248,7 @@ def _set(program: Any, name: str, value: Float) -> None:
         program[name].write(np.ascontiguousarray(value, "f4").tobytes())
 
 
-def _wear(program: Any, person: Person) -> None:
+def _wear(program: Any, person: DressedBody) -> None:
     """Tell the shader where on the rest pose this person's clothes end, and their colours."""
     rest, colors = person.joints, person.colors
     shoulder, wrist, ankle, knee = rest[16, 0], rest[20, 0], rest[7, 1], rest[4, 1]

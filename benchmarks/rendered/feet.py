@@ -12,7 +12,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from benchmarks.rendered.grounds import Flat
-from benchmarks.rendered.looks import Person
+from benchmarks.rendered.looks import DressedBody
 from josh_core.geometry import rotvec_to_rotmat
 from josh_core.types import Bool, Float
 
@@ -58,7 +58,7 @@ class Shoe:
     tip: Float  # [3] foremost point of the sole
 
     @classmethod
-    def of(cls, person: Person, side: int) -> Shoe:
+    def of(cls, person: DressedBody, side: int) -> Shoe:
         """The left (0) or right (1) shoe of a person."""
         ankle, ball = person.joints[7 + side], person.joints[10 + side]
         mine = person.dressed[person.weights[:, [7 + side, 10 + side]].sum(1) > 0.5]

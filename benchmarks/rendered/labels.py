@@ -27,7 +27,7 @@ from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.student.estimate import see
 from josh_core.student.label import content_hash
-from josh_core.student.label_file import SEEN, Label, write_label
+from josh_core.student.label_file import INPUT_FIELDS, Label, write_label
 from josh_core.student.motions import FPS
 from josh_core.student.parts import PARTS
 from josh_core.student.simulate import MASKS
@@ -139,7 +139,7 @@ def _person(
     linear = {"pelvis": pelvis, "up": world_from_cam[:, 1, :3], "velocity": velocity, "touch": _touch(person)}
     turns = {"rotations": local, "world_from_cam": world_from_cam[:, :3, :3]}
     arrays = {
-        **{name: getattr(seen, name).numpy() for name in SEEN},
+        **{name: getattr(seen, name).numpy() for name in INPUT_FIELDS},
         **{name: interpolate_linear(value, times, at) for name, value in linear.items()},
         **{name: interpolate_rotations(value, times, at) for name, value in turns.items()},
         "betas": person["betas"],

@@ -40,7 +40,7 @@ class Colors:
 
 
 @dataclass(frozen=True)
-class Person:
+class DressedBody:
     """One body in clothes."""
 
     betas: Float  # [10]
@@ -73,7 +73,7 @@ def random_colors(rng: np.random.Generator) -> Colors:
     )
 
 
-def make_person(body: BodyModel, rng: np.random.Generator, height: float | None = None) -> Person:
+def make_person(body: BodyModel, rng: np.random.Generator, height: float | None = None) -> DressedBody:
     """A random body, of a given standing height in m or one between 1.53 and 1.92 m."""
     betas = rng.normal(0, SHAPE_SPREAD, 10)
     betas = _with_height(body, betas, float(height or rng.uniform(1.53, 1.92)))
@@ -88,7 +88,7 @@ def make_person(body: BodyModel, rng: np.random.Generator, height: float | None 
     weights = _shoe_weights(body.skin_weights.double().numpy(), bare, joints)
     owner = weights.argmax(1)
     bottom = np.isin(owner, [0, 1, 2]) & (bare[:, 2] < joints[0, 2]) & (bare[:, 1] > joints[1, 1] - 0.15)
-    return Person(
+    return DressedBody(
         betas=betas,
         height=float(np.ptp(bare[:, 1])),
         joints=joints,
@@ -103,14 +103,14 @@ def make_person(body: BodyModel, rng: np.random.Generator, height: float | None 
     )
 
 
-def skin(person: Person, turns: Float, places: Float) -> Float:
+def skin(person: DressedBody, turns: Float, places: Float) -> Float:
     """Vertices [V,3] of the dressed body with joints at places [24,3] and world rotations turns [24,3,3]."""
     moves = np.concatenate([turns, (places - np.einsum("jab,jb->ja", turns, person.joints))[..., None]], -1)
     blended = (person.weights @ moves.reshape(len(JOINTS), 12)).reshape(-1, 3, 4)
     return np.einsum("vab,vb->va", blended[..., :3], person.dressed) + blended[..., 3]
 
 
-def posed_joints(person: Person, rotations: Float, root: Float) -> tuple[Float, Float]:
+def posed_joints(person: DressedBody, rotations: Float, root: Float) -> tuple[Float, Float]:
     """World rotations [T,24,3,3] and places [T,24,3] for local rotations [T,24,3,3] and the pelvis at root [T,3]."""
     turns, places = [rotations[:, 0]], [root]
     for joint in range(1, len(JOINTS)):

@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.rendered.draw import Drawn, Light, Stage, View
+from benchmarks.rendered.draw import Drawn, Light, RenderCamera, Stage
 from benchmarks.rendered.kinds import KINDS, Set, Shot
 from benchmarks.rendered.scenery import build
 from benchmarks.rendered.truth import Record
@@ -75,7 +75,7 @@ def draw(shot: Shot, seed: int) -> Iterator[Drawn]:
     try:
         for frame, world_from_cam in enumerate(shot.cameras):
             meshes = [motion.vertices(frame) for motion in shot.motions]
-            yield stage.frame(View(world_from_cam, shot.focal, shot.size), meshes, _spots(shot, frame))
+            yield stage.frame(RenderCamera(world_from_cam, shot.focal, shot.size), meshes, _spots(shot, frame))
     finally:
         stage.close()
 

@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from benchmarks.rendered.courses import STANCE, UNDER, Course, footprints
 from benchmarks.rendered.feet import FootPath, Shoe, foot_path
-from benchmarks.rendered.looks import Person, posed_joints, skin
+from benchmarks.rendered.looks import DressedBody, posed_joints, skin
 from josh_core.body.two_bones import two_bones
 from josh_core.geometry import rotmat_to_rotvec, rotvec_to_rotmat
 from josh_core.types import Bool, Float
@@ -51,7 +51,7 @@ class Seat:
 class Motion:
     """One person's motion in the world, with what touches. T frames."""
 
-    person: Person
+    person: DressedBody
     rotations: Float  # [T,24,3,3] local
     root: Float  # [T,3] m of the pelvis joint
     turns: Float  # [T,24,3,3] world
@@ -67,7 +67,7 @@ class Motion:
         return skin(self.person, self.turns[frame], self.joints[frame])
 
 
-def move(person: Person, course: Course, frames: int, fps: float, style: Style | None = None) -> Motion:
+def move(person: DressedBody, course: Course, frames: int, fps: float, style: Style | None = None) -> Motion:
     """The motion of a person along a course for a clip of `frames` at `fps`."""
     style = style or Style()
     step = 1 / (FINE * fps)
@@ -147,7 +147,12 @@ def _upper_body(gait: _Gait, style: Style, times: Float, down: Float) -> Float:
 
 
 def _pelvis(
-    person: Person, course: Course, feet: list[FootPath], how: tuple[_Gait, Style, Float], turn: Float, times: Float
+    person: DressedBody,
+    course: Course,
+    feet: list[FootPath],
+    how: tuple[_Gait, Style, Float],
+    turn: Float,
+    times: Float,
 ) -> Float:
     """Path [N,3] of the pelvis joint: over the feet, as high as both legs reach, smoothly."""
     gait, style, down = how
@@ -171,7 +176,7 @@ def _pelvis(
     return root
 
 
-def _reachable(person: Person, root: Float, turn: Float, feet: list[FootPath]) -> Float:
+def _reachable(person: DressedBody, root: Float, turn: Float, feet: list[FootPath]) -> Float:
     """Height [N] of the pelvis at which the leg that is stretched most reaches its ankle."""
     highest = np.full(len(root), np.inf)
     for foot, (hip, knee, ankle, _) in zip(feet, LEGS, strict=True):
@@ -184,7 +189,7 @@ def _reachable(person: Person, root: Float, turn: Float, feet: list[FootPath]) -
     return highest
 
 
-def _with_legs(person: Person, root: Float, turns: Float, feet: list[FootPath]) -> Float:
+def _with_legs(person: DressedBody, root: Float, turns: Float, feet: list[FootPath]) -> Float:
     """Local rotations [T,24,3,3] with the legs solved for the feet. turns: [T,24,3,3] local, legs unset."""
     rest, rotations = person.joints, turns.copy()
     for foot, (hip, knee, ankle, ball), side in zip(feet, LEGS, (1.0, -1.0), strict=True):
@@ -199,7 +204,9 @@ def _with_legs(person: Person, root: Float, turns: Float, feet: list[FootPath]) 
     return rotations
 
 
-def _finish(person: Person, rotations: Float, root: Float, feet: list[FootPath], frame: Float, seated: Bool) -> Motion:
+def _finish(
+    person: DressedBody, rotations: Float, root: Float, feet: list[FootPath], frame: Float, seated: Bool
+) -> Motion:
     turns, joints = posed_joints(person, rotations, root)
     touches = np.stack([f.touches[frame] for f in feet], 1)
     return Motion(

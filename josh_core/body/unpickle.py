@@ -47,7 +47,7 @@ class _Named:
     """Stands for a class the pickle names only to hand it on: ndarray, object."""
 
 
-class _State:
+class _SavedObject:
     """Stands for an object of which only the saved fields matter: chumpy's arrays and scipy's sparse matrices."""
 
     def __init__(self, *_: Any) -> None:
@@ -57,11 +57,11 @@ class _State:
         self.fields = state if isinstance(state, dict) else {}
 
 
-class _Csc(_State):
+class _Csc(_SavedObject):
     """Stands for scipy's csc_matrix."""
 
 
-class _Csr(_State):
+class _Csr(_SavedObject):
     """Stands for scipy's csr_matrix."""
 
 
@@ -102,7 +102,7 @@ def _latin1(text: str, encoding: str = "latin1") -> bytes:
 
 def _instance(kind: Any, *_: Any) -> Any:
     """Stands for copyreg._reconstructor: an empty stand-in."""
-    if not (isinstance(kind, type) and issubclass(kind, _State)):
+    if not (isinstance(kind, type) and issubclass(kind, _SavedObject)):
         raise ValueError("only stand-ins are made")
     return kind()
 
@@ -134,7 +134,7 @@ class _Unpickler(pickle._Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "chumpy" or module.startswith("chumpy."):
-            return _State
+            return _SavedObject
         if (module, name) not in _ALLOWED:
             raise WeightsError(
                 f"The file asks to run {module}.{name}, which no SMPL file needs; do not use it, it may be harmful."
@@ -147,7 +147,7 @@ def _value(thing: Any) -> Float:
         return thing.value()
     if isinstance(thing, _Csc | _Csr):
         return _dense(thing)
-    if isinstance(thing, _State):  # chumpy: Ch keeps its values in x, Select picks idxs out of a
+    if isinstance(thing, _SavedObject):  # chumpy: Ch keeps its values in x, Select picks idxs out of a
         if "x" in thing.fields:
             return _value(thing.fields["x"])
         chosen = _value(thing.fields["a"]).ravel()[_value(thing.fields["idxs"])]

@@ -20,7 +20,7 @@ from josh_core.bodyfit.objective import normal_equations, objective
 from josh_core.bodyfit.observations import Observations, gather_observations
 from josh_core.bodyfit.temporal_terms import smoothness
 from josh_core.lsq.arrow import ArrowSystem, solve
-from josh_core.lsq.levenberg_marquardt import Limits, Solution, Stepwise, Trial, minimise
+from josh_core.lsq.levenberg_marquardt import Solution, Stepwise, StopRule, Trial, minimise
 from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.types import USUAL_HEIGHT_SIGMA, BodyTrack, CameraPath, Clip, People, Track
@@ -29,7 +29,7 @@ HEIGHT = 1.67  # m, between adults worldwide (1.65, NCD-RisC 2016) and in the We
 KNOWN_HEIGHT_SIGMA = 0.01  # relative, of a height that the user gave: shoes, posture and rounding
 SIZE_SIGMA = 0.02  # relative error of a depth from the size in one picture
 DAMPING = Stepwise(start=1e-3, least=1e-6, raised=1e-4)
-LIMITS = Limits(tolerance=1e-4, steps=30, damping=1e6)
+LIMITS = StopRule(tolerance=1e-4, steps=30, damping=1e6)
 LEAST_DIAGONAL = 1e-6  # of the normal matrix: keeps what has no residual where it is
 
 

@@ -14,11 +14,16 @@ from josh_core.geometry import rotvec_to_rotmat
 from josh_core.types import Float
 
 SHAPES = 10
-FIXED = ("left_foot", "right_foot", "left_hand", "right_hand")  # toes and fingers: no landmark shows how they turn
-FREE = np.array([j for j, name in enumerate(JOINTS) if name not in FIXED])
-MOTION = 3 * len(FREE) + 3  # unknowns of one frame: turns of the free joints, then the translation
+FIXED_JOINTS = (
+    "left_foot",
+    "right_foot",
+    "left_hand",
+    "right_hand",
+)  # toes and fingers: no landmark shows how they turn
+FREE_JOINTS = np.array([j for j, name in enumerate(JOINTS) if name not in FIXED_JOINTS])
+MOTION = 3 * len(FREE_JOINTS) + 3  # unknowns of one frame: turns of the free joints, then the translation
 # Columns of the unknowns among those of all joints and the translation.
-_COLUMNS = np.concatenate([(3 * FREE[:, None] + np.arange(3)).reshape(-1), 3 * len(JOINTS) + np.arange(3)])
+_COLUMNS = np.concatenate([(3 * FREE_JOINTS[:, None] + np.arange(3)).reshape(-1), 3 * len(JOINTS) + np.arange(3)])
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Pose:
         """The pose after a step: each free joint turns in its own axes by `motion` [n,MOTION], betas add up."""
         n = len(self.transl)
         turned = self.rotations.copy()
-        turned[:, FREE] = turned[:, FREE] @ rotvec_to_rotmat(motion[:, :-3].reshape(n, -1, 3))
+        turned[:, FREE_JOINTS] = turned[:, FREE_JOINTS] @ rotvec_to_rotmat(motion[:, :-3].reshape(n, -1, 3))
         return Pose(turned, self.transl + motion[:, -3:], self.betas + betas)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from josh_core.body.names import JOINTS
-from josh_core.bodyfit.fit_body import FREE, MOTION, SHAPES, FitBody, FitPoints, Pose
+from josh_core.bodyfit.fit_body import FREE_JOINTS, MOTION, SHAPES, FitBody, FitPoints, Pose
 from josh_core.bodyfit.observations import BONE_FROM, BONE_TO, Observations
 from josh_core.bodyfit.pose_prior import pose_prior
 from josh_core.geometry import rotmat_to_rotvec
@@ -16,8 +16,8 @@ from josh_core.lsq.robust import Cauchy
 from josh_core.types import Float
 
 J = len(JOINTS)
-NEAR = 0.1  # m, depth at which the projection is held
-PIXEL_WIDTH = 3.0  # standard deviations at which a landmark's weight falls to a half
+LEAST_DEPTH = 0.1  # m, depth at which the projection is held
+PIXEL_CAUCHY_WIDTH = 3.0  # standard deviations at which a landmark's weight falls to a half
 BONE_WIDTH = 2.5  # the same for bones of the 3D guess
 LIMIT_SIGMA = 0.05  # rad, how softly a joint limit gives way
 LOOK_SECONDS = 0.15  # the network's errors are alike for this long: frames closer together count as one observation
@@ -30,7 +30,7 @@ SHAPE_SIGMA = np.array([1.0] + [0.5] * (SHAPES - 1))
 POSE_PRIOR = pose_prior()
 # Limbs whose relative lengths the 3D guess tells: joints of the left side; evidence bones of both.
 LIMB_JOINTS = np.array([(1, 4), (4, 7), (16, 18), (18, 20)])
-LIMB_LANDMARKS = np.array([(23, 25), (25, 27), (11, 13), (13, 15)])
+LIMB_ENDS = np.array([(23, 25), (25, 27), (11, 13), (13, 15)])
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class FrameResiduals:
 def pixels(posed: FitPoints, obs: Observations) -> FrameResiduals:
     """Landmarks lie on their pixels: (project(X) - u) / sigma, robust per landmark (Cauchy)."""
     p = posed.points[:, J:]
-    z = np.maximum(p[..., 2:], NEAR)
+    z = np.maximum(p[..., 2:], LEAST_DEPTH)
     residual = (p[..., :2] / z - obs.rays) / obs.ray_sigma[..., None]
-    root_weight, cost = _cauchy(residual, PIXEL_WIDTH)
+    root_weight, cost = _cauchy(residual, PIXEL_CAUCHY_WIDTH)
     scale = root_weight / (z[..., 0] * obs.ray_sigma)
     turn = np.concatenate([np.broadcast_to(np.eye(2), (*z.shape[:2], 2, 2)), -(p[..., :2] / z)[..., None]], -1)
     return _frame_residuals(
@@ -99,18 +99,18 @@ def bones(posed: FitPoints, obs: Observations) -> FrameResiduals:
 
 def pose_prior_residuals(pose: Pose, derivatives: bool) -> FrameResiduals:
     """Each joint's rotation near its usual one, and within the joint's limits (softly)."""
-    turned = rotmat_to_rotvec(pose.rotations[:, FREE])  # [n,F,3]
-    usual = (turned - POSE_PRIOR.mean[FREE]) / POSE_PRIOR.sigma[FREE]
-    beyond = turned - np.clip(turned, POSE_PRIOR.least[FREE], POSE_PRIOR.most[FREE])
+    turned = rotmat_to_rotvec(pose.rotations[:, FREE_JOINTS])  # [n,F,3]
+    usual = (turned - POSE_PRIOR.mean[FREE_JOINTS]) / POSE_PRIOR.sigma[FREE_JOINTS]
+    beyond = turned - np.clip(turned, POSE_PRIOR.least[FREE_JOINTS], POSE_PRIOR.most[FREE_JOINTS])
     n = len(turned)
     residual = np.stack([usual, beyond / LIMIT_SIGMA], 2)  # [n,F,2,3]
     cost = float((residual**2).sum())
     if not derivatives:
         return FrameResiduals(residual.reshape(n, -1), np.empty(0), np.empty(0), cost)
-    slope = np.stack([np.broadcast_to(1 / POSE_PRIOR.sigma[FREE], usual.shape), (beyond != 0) / LIMIT_SIGMA], 2)
+    slope = np.stack([np.broadcast_to(1 / POSE_PRIOR.sigma[FREE_JOINTS], usual.shape), (beyond != 0) / LIMIT_SIGMA], 2)
     by_turn = slope[..., None] * _log_derivative(turned)[:, :, None]  # [n,F,2,3,3]
-    by_motion = np.zeros((n, len(FREE), 2, 3, MOTION))
-    for f in range(len(FREE)):
+    by_motion = np.zeros((n, len(FREE_JOINTS), 2, 3, MOTION))
+    for f in range(len(FREE_JOINTS)):
         by_motion[:, f, :, :, 3 * f : 3 * f + 3] = by_turn[:, f]
     rows = residual[0].size
     return FrameResiduals(residual.reshape(n, -1), by_motion.reshape(n, rows, -1), np.zeros((n, rows, SHAPES)), cost)
@@ -141,7 +141,7 @@ def shape(pose: Pose, obs: Observations, fit_body: FitBody) -> tuple[Float, Floa
 
 def _guessed_limbs(obs: Observations) -> Float:
     """Median lengths [4] m of the limbs of the 3D guess, both sides."""
-    pairs = np.stack([LIMB_LANDMARKS, LIMB_LANDMARKS + 1])  # right is the next landmark
+    pairs = np.stack([LIMB_ENDS, LIMB_ENDS + 1])  # right is the next landmark
     length = np.linalg.norm(obs.guess[:, pairs[..., 1]] - obs.guess[:, pairs[..., 0]], axis=-1)
     return np.maximum(np.median(length, axis=(0, 1)), 1e-2)
 

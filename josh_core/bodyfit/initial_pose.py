@@ -11,7 +11,7 @@ from josh_core.geometry import interpolate_rotations, rotvec_to_rotmat
 from josh_core.types import Float
 
 LIMB_CHAINS = (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist"))
-ANCHORS = [LANDMARKS.index(f"{s}_{x}") for s in ("left", "right") for x in ("shoulder", "hip", "knee")]
+TORSO_LANDMARKS = [LANDMARKS.index(f"{s}_{x}") for s in ("left", "right") for x in ("shoulder", "hip", "knee")]
 
 
 def initial_pose(fit_body: FitBody, obs: Observations) -> Pose:
@@ -35,7 +35,7 @@ def initial_pose(fit_body: FitBody, obs: Observations) -> Pose:
         rotations = interpolate_rotations(rotations[sure], obs.times[sure], obs.times)
     pose = Pose(rotations, np.zeros((len(obs.times), 3)), betas)
     landmarks = fit_body.evaluate(pose, derivatives=False).points[:, len(JOINTS) :]
-    return Pose(rotations, _place(landmarks[:, ANCHORS], obs), betas)
+    return Pose(rotations, _place(landmarks[:, TORSO_LANDMARKS], obs), betas)
 
 
 def _of(landmarks: Float, side: str) -> Float:
@@ -75,9 +75,9 @@ def _unit(v: Float) -> Float:
 
 def _place(anchors: Float, obs: Observations) -> Float:
     """Translations [n,3] that bring anchors [n,A,3] to their depth and, on average, onto their rays."""
-    weight = (1 / obs.ray_sigma[:, ANCHORS])[..., None]
+    weight = (1 / obs.ray_sigma[:, TORSO_LANDMARKS])[..., None]
     weight = weight / weight.sum(1, keepdims=True)
     z = np.maximum(obs.depth - (weight[..., 0] * anchors[..., 2]).sum(1), NEAREST)
     depth = np.maximum(z[:, None] + anchors[..., 2], NEAREST)
-    across = (weight * (obs.rays[:, ANCHORS] * depth[..., None] - anchors[..., :2])).sum(1)
+    across = (weight * (obs.rays[:, TORSO_LANDMARKS] * depth[..., None] - anchors[..., :2])).sum(1)
     return np.concatenate([across, z[:, None]], -1)

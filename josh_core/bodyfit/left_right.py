@@ -15,12 +15,14 @@ import numpy as np
 from josh_core.body.names import LANDMARKS
 from josh_core.types import Bool, Float, Int, Track
 
-UPPER = np.array([LANDMARKS.index(f"{s}_{x}") for s in ("left", "right") for x in ("shoulder", "elbow", "wrist")])
-LOWER = np.array([LANDMARKS.index(f"{s}_{x}") for s in ("left", "right") for x in ("hip", "knee", "ankle")])
+UPPER_LANDMARKS = np.array(
+    [LANDMARKS.index(f"{s}_{x}") for s in ("left", "right") for x in ("shoulder", "elbow", "wrist")]
+)
+LOWER_LANDMARKS = np.array([LANDMARKS.index(f"{s}_{x}") for s in ("left", "right") for x in ("hip", "knee", "ankle")])
 FACE_AND_ARMS = np.arange(LANDMARKS.index("left_hip"))
-LEGS = np.arange(LANDMARKS.index("left_hip"), len(LANDMARKS))
+LEG_LANDMARKS = np.arange(LANDMARKS.index("left_hip"), len(LANDMARKS))
 STATES = ((False, False), (True, True), (True, False), (False, True))  # exchanged: upper body, legs
-FAR = 0.2  # of the person's height: a step between two frames counts at most this
+MOST_STEP = 0.2  # of the person's height: a step between two frames counts at most this
 EXCHANGED_COST = 0.02  # cost of a frame with exchanged sides; steps cost their length over the person's height
 HALF_EXCHANGED_COST = 0.1  # the same for a frame where only one half of the body is exchanged
 
@@ -41,7 +43,7 @@ def fix_left_right(track: Track, height_px: float) -> tuple[Track, Bool]:
     exchanged = np.array(STATES)[state]  # [n,2]
     swap = np.zeros(track.visibility.shape, bool)
     swap[:, FACE_AND_ARMS] = exchanged[:, :1]
-    swap[:, LEGS] = exchanged[:, 1:]
+    swap[:, LEG_LANDMARKS] = exchanged[:, 1:]
     mirror = mirror_names()
 
     def fixed(values: Float) -> Float:
@@ -62,12 +64,12 @@ def _step_costs(track: Track, height_px: float) -> Float:
     px = np.stack([track.landmarks_px, track.landmarks_px[:, mirror]])  # [2,n,33,2]
     seen = np.stack([track.visibility, track.visibility[:, mirror]])
     ways = np.empty((2, 2, 2, n - 1))  # [half, exchanged before, exchanged after, step]
-    for half, rows in enumerate((UPPER, LOWER)):
+    for half, rows in enumerate((UPPER_LANDMARKS, LOWER_LANDMARKS)):
         for a in range(2):
             for b in range(2):
                 way = np.linalg.norm(px[b, 1:, rows] - px[a, :-1, rows], axis=-1) / height_px
                 weight = np.minimum(seen[b, 1:, rows], seen[a, :-1, rows])
-                ways[half, a, b] = (weight * np.minimum(way, FAR)).sum(0)
+                ways[half, a, b] = (weight * np.minimum(way, MOST_STEP)).sum(0)
     costs = np.empty((n - 1, len(STATES), len(STATES)))
     for i, before in enumerate(STATES):
         for j, after in enumerate(STATES):

@@ -10,7 +10,7 @@ from josh_core.bodyfit.fit_body import FitBody, Pose
 from josh_core.bodyfit.frame_terms import bones, pixels, pose_prior_residuals, shape
 from josh_core.bodyfit.observations import Observations
 from josh_core.bodyfit.temporal_terms import StepResiduals, paths, stance
-from josh_core.lsq.arrow import REACH, ArrowSystem
+from josh_core.lsq.arrow import COUPLED_BLOCKS, ArrowSystem
 from josh_core.types import Float
 
 
@@ -43,8 +43,8 @@ def normal_equations(fit_body: FitBody, pose: Pose, obs: Observations, smooth: s
 
     across = by_motion.swapaxes(-1, -2)
     path_across = path_by_motion.swapaxes(-1, -2)
-    bands = np.zeros((n, REACH + 1, *across.shape[1:2], by_motion.shape[-1]))
-    for k in range(min(REACH + 1, n)):
+    bands = np.zeros((n, COUPLED_BLOCKS + 1, *across.shape[1:2], by_motion.shape[-1]))
+    for k in range(min(COUPLED_BLOCKS + 1, n)):
         bands[: n - k, k] = _diagonal(smooth, k)[:, None, None] * (path_across[: n - k] @ path_by_motion[k:])
     bands[:, 0] += across @ by_motion
     border = across @ by_shape + path_across @ stiff_shape

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from josh_core.body.names import LANDMARKS
-from josh_core.bodyfit.left_right import LEGS, fix_left_right
+from josh_core.bodyfit.left_right import LEG_LANDMARKS, fix_left_right
 from josh_core.geometry import rotvec_to_rotmat
 from josh_core.types import Bool, CameraPath, Clip, Float, Track
 
@@ -171,7 +171,7 @@ def _bone_sigma(guess: Float, worse: Float, exchanged: Bool) -> Float:
     sigma = np.sqrt(np.maximum(worse[:, BONE_FROM], worse[:, BONE_TO]))[..., None] * np.stack(
         [across, across, along], -1
     )
-    low = np.isin(BONE_FROM, LEGS) & np.isin(BONE_TO, LEGS)
+    low = np.isin(BONE_FROM, LEG_LANDMARKS) & np.isin(BONE_TO, LEG_LANDMARKS)
     turned = np.where(low, exchanged[:, 1:], exchanged[:, :1])
     sigma[..., 2] *= np.where(turned, TURNED, 1.0)
     return sigma

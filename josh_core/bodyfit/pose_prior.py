@@ -45,7 +45,7 @@ JOINT_PRIORS = {
     "elbow": JointPrior((0.0, -0.4, 0.0), (0.5, 0.7, 0.12), (-1.6, -2.6, -0.3), (1.6, 0.0, 0.3)),
     "wrist": JointPrior((0.0, 0.0, 0.0), (0.3, 0.4, 0.4)),
 }
-MIRROR = np.array([1.0, -1.0, -1.0])  # a rotation vector seen in the mirror of the y-z plane
+MIRRORED_ROTATION = np.array([1.0, -1.0, -1.0])  # a rotation vector seen in the mirror of the y-z plane
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def pose_prior() -> PosePrior:
         prior = JOINT_PRIORS.get(stem or joint, JointPrior())
         mean, sigma, least, most = (np.array(v) for v in (prior.mean, prior.sigma, prior.least, prior.most))
         if side == "right":
-            mean, least, most = MIRROR * mean, MIRROR * least, MIRROR * most
+            mean, least, most = MIRRORED_ROTATION * mean, MIRRORED_ROTATION * least, MIRRORED_ROTATION * most
             least, most = np.minimum(least, most), np.maximum(least, most)
         rows.append((mean, sigma, least, most))
     return PosePrior(*(np.stack(column) for column in zip(*rows, strict=True)))

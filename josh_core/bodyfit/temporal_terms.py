@@ -16,7 +16,7 @@ J = len(JOINTS)
 FRAME = 1 / 30  # s
 ACCELERATION = 27.0  # m/s^2 of a joint between frames 1/30 s apart: 30 mm per frame squared
 DEPTH_ACCELERATION = 6.0  # m/s^2 of the pelvis along the line of sight
-STILL_SPEED = 0.1  # m/s, standard deviation of a standing foot's speed
+STANCE_SPEED_SIGMA = 0.1  # m/s, standard deviation of a standing foot's speed
 HEELS_AND_TOES = np.arange(29, 33)  # of BlazePose's landmarks
 
 
@@ -76,14 +76,14 @@ def stance(posed: FitPoints, obs: Observations) -> StepResiduals:
         return (obs.world_from_cam[:, None] @ d[:, J + HEELS_AND_TOES]).reshape(n, rows, d.shape[-1])
 
     velocity = np.diff(turned(posed.points[..., None])[..., 0], axis=0).reshape(n - 1, len(HEELS_AND_TOES), 3)
-    velocity = velocity / (span * STILL_SPEED)[..., None]
+    velocity = velocity / (span * STANCE_SPEED_SIGMA)[..., None]
     square = (velocity**2).sum(-1)
     root_weight = np.sqrt(share / (1 + square))[..., None]  # [n-1,4,1]
     residual = (root_weight * velocity).reshape(n - 1, rows)
     cost = float((share * np.log1p(square)).sum())
     if not posed.by_motion.size:
         return StepResiduals(residual, np.empty(0), np.empty(0), np.empty(0), cost)
-    scale = np.repeat(root_weight[..., 0] / (span * STILL_SPEED), 3, axis=1)[..., None]
+    scale = np.repeat(root_weight[..., 0] / (span * STANCE_SPEED_SIGMA), 3, axis=1)[..., None]
     by_motion, by_shape = turned(posed.by_motion), turned(posed.by_shape)
     return StepResiduals(
         residual, -scale * by_motion[:-1], scale * by_motion[1:], scale * np.diff(by_shape, axis=0), cost

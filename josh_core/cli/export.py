@@ -11,7 +11,7 @@ from typing import Any
 from josh_core.errors import ResultError
 from josh_core.progress import Progress
 from josh_core.serving.jobs import Job
-from josh_core.serving.tasks import ARCHIVE, CLIP, DATASET, OVERLAY, PAIR, make_file
+from josh_core.serving.tasks import ARCHIVE, CLIP_FILE, DATASET, OVERLAY, PAIR, make_file
 from josh_core.settings import MODES, Settings
 
 MADE = {"overlay": OVERLAY, "side-by-side": PAIR, "dataset": DATASET, "zip": ARCHIVE}  # what needs the clip too
@@ -33,7 +33,7 @@ def _export(args: argparse.Namespace) -> int:
         from josh_core.export.formats import FORMATS
 
         rows = [(form.name, form.files, form.what) for form in FORMATS]
-        rows += [(name, file, f"needs the run's {CLIP}") for name, file in MADE.items()]
+        rows += [(name, file, f"needs the run's {CLIP_FILE}") for name, file in MADE.items()]
         print("\n".join(f"{name:<14s} {files:<26s} {what}" for name, files, what in rows))
         return 0
     _write(args, bundle_of(args.result, args.mode))
@@ -76,10 +76,10 @@ def _write(args: argparse.Namespace, bundle: Path) -> None:
 
 def _clip(args: argparse.Namespace, bundle: Path) -> Path:
     """The clip whose frames are the result's. Raises ResultError."""
-    places = [args.clip] if args.clip else [bundle / CLIP, bundle.parent / CLIP]
+    places = [args.clip] if args.clip else [bundle / CLIP_FILE, bundle.parent / CLIP_FILE]
     found = next((place for place in places if place.is_file()), None)
     if found is None:
-        raise ResultError(f"The {CLIP} of the run is not beside the result; name it with --clip.")
+        raise ResultError(f"The {CLIP_FILE} of the run is not beside the result; name it with --clip.")
     return Path(found)
 
 
@@ -91,8 +91,8 @@ def _make(file: str, bundle: Path, clip: Path, out: Path, progress: Progress) ->
         source, made = Path(temporary, "source"), Path(temporary, "made")
         source.mkdir()
         made.mkdir()
-        for place in (clip, *(f for f in bundle.iterdir() if f.is_file() and f.name != CLIP)):
-            link_or_copy(place, source / (CLIP if place == clip else place.name))
-        make_file(Job(source / CLIP, Settings(), made, kind="file", name=file), progress)
+        for place in (clip, *(f for f in bundle.iterdir() if f.is_file() and f.name != CLIP_FILE)):
+            link_or_copy(place, source / (CLIP_FILE if place == clip else place.name))
+        make_file(Job(source / CLIP_FILE, Settings(), made, kind="file", name=file), progress)
         ready = made / file if (made / file).exists() else source / file  # it may have lain beside the bundle
         shutil.copyfile(ready, out / file)

@@ -13,17 +13,17 @@ import numpy as np
 
 from josh_core.types import Float, UInt8
 
-LOOKS = 6  # frames that are compared
+COMPARED_FRAMES = 6  # frames that are compared
 SAME = 10  # levels of 255, by which compression changes a border's colour at most
 PURE = 0.98  # share of a border row that has the border's colour
 TEXT = 0.4  # the same where a caption runs through it
 ENDED = 0.6  # the same a few rows into the picture, at most
-STILL = 24  # levels by which a pixel of a caption changes over time at most
+CAPTION_LEVELS = 24  # levels by which a pixel of a caption changes over time at most
 LEAST, MOST = 0.015, 0.45  # of the side: how wide a border is
 PLACES = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4)  # where editors put the line between two pictures
 OFF_PLACE = 0.012  # of the side, how far the line may lie from there
 JUDGED = 200  # px: in smaller pictures the blocks of the compression make lines of their own
-SMOOTH = 0.5  # correlation of neighbouring columns from which a picture is smooth enough to judge
+SMOOTH_CORRELATION = 0.5  # correlation of neighbouring columns from which a picture is smooth enough to judge
 PARTS, MOST_ALIKE = 8, 2  # of the line, and how many of them may look alike on both sides
 APART, BELOW = 0.12, 0.2  # correlation of two columns across the line, at most: itself, and over that beside it
 
@@ -51,7 +51,7 @@ def _band(stack: UInt8) -> int:
     part = stack[:, : int(MOST * height) + 4].astype(np.int16)
     like = np.abs(part - colour).max(-1) <= SAME  # [n,r,w]
     share = like.all(0).mean(-1)
-    still = (np.ptp(part, axis=0).max(-1) <= STILL).mean(-1) > 0.97
+    still = (np.ptp(part, axis=0).max(-1) <= CAPTION_LEVELS).mean(-1) > 0.97
     texts = still | (like.mean(-1).min(0) > TEXT)
     end = 0
     for row in range(len(share) - 4):
@@ -83,9 +83,9 @@ def _has_line(gray: Float) -> bool:
         at = int(near[likeness[near].argmin()])
         sides = likeness[max(0, at - 16) : max(0, at - 4)], likeness[at + 5 : at + 17]
         around = max(float(np.percentile(side, 25)) for side in sides)  # one of the two may be gravel or leaves
-        if around > SMOOTH and likeness[at] < min(APART, BELOW * around) and _runs_through(gray, at):
+        if around > SMOOTH_CORRELATION and likeness[at] < min(APART, BELOW * around) and _runs_through(gray, at):
             return True
-        if around > SMOOTH and likeness[at] < STEP_APART * around and _is_step(gray, at):
+        if around > SMOOTH_CORRELATION and likeness[at] < STEP_APART * around and _is_step(gray, at):
             return True
     return False
 
@@ -93,7 +93,7 @@ def _has_line(gray: Float) -> bool:
 def _runs_through(gray: Float, at: int) -> bool:
     """Whether the columns beside `at` are unlike from end to end, which those beside a post or a window are not."""
     parts = np.array_split(gray[:, :, at - 1 : at + 2], PARTS, axis=1)
-    alike = sum(bool(_likeness(part)[1] > SMOOTH) for part in parts)
+    alike = sum(bool(_likeness(part)[1] > SMOOTH_CORRELATION) for part in parts)
     return alike <= MOST_ALIKE and _is_uneven(gray, at)
 
 

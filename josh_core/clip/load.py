@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from josh_core.clip.borders import LOOKS, find_borders, is_split
+from josh_core.clip.borders import COMPARED_FRAMES, find_borders, is_split
 from josh_core.clip.overlay import find_overlay
 from josh_core.clip.probe import ClipInfo, probe, require
 from josh_core.clip.shots import THUMB_SIDE, find_cuts
@@ -70,7 +70,7 @@ def _recorded_focal(focal_35mm: float | None, shot: _Decoded) -> float | None:
 def _looked_at(clip: Clip) -> Clip:
     """The clip with its overlay. Raises ClipError for two pictures in one."""
     require(
-        not is_split([clip.frame(int(t)) for t in np.linspace(0, len(clip) - 1, LOOKS)]),
+        not is_split([clip.frame(int(t)) for t in np.linspace(0, len(clip) - 1, COMPARED_FRAMES)]),
         "The picture is split: it shows two films side by side. Please crop the clip to one of them.",
     )
     overlay = find_overlay(clip)
@@ -181,7 +181,7 @@ def _cut_blank_ends(shot: _Decoded) -> None:
 
 def _cut_borders(shot: _Decoded) -> None:
     """Cut off borders of one colour around the picture, in place, and say so."""
-    few = [shot.image(int(i)) for i in np.linspace(0, len(shot.jpegs) - 1, LOOKS)]
+    few = [shot.image(int(i)) for i in np.linspace(0, len(shot.jpegs) - 1, COMPARED_FRAMES)]
     left, top, right, bottom = find_borders(few)
     if (left, top, right, bottom) == (0, 0, shot.width, shot.height):
         return

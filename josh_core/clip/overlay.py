@@ -12,9 +12,9 @@ import numpy as np
 
 from josh_core.types import Bool, Clip, Float
 
-SIDE = 480  # px, longest side of the images that are looked at
+FRAME_SIDE = 480  # px, longest side of the images that are looked at
 WINDOW_SECONDS = 1.0  # a caption stays at least this long
-LOOKS = 8  # frames of a window
+WINDOW_FRAMES = 8  # frames of a window
 STRONG, FAINT = 6.0, 3.0  # grey levels a pixel: gradients that count, and where the scene has few of them
 MOVED = 0.55  # share of a strong gradient that stays at the median pixel, at most, where the picture moves
 STAYS = 0.9  # share that stays at a pixel of an overlay, at least
@@ -31,7 +31,7 @@ def find_overlay(clip: Clip) -> Bool | None:
         inside = np.flatnonzero((clip.times >= begin) & (clip.times < begin + WINDOW_SECONDS))
         if len(inside) < 4:
             continue
-        seen = _staying(clip, inside[np.unique(np.linspace(0, len(inside) - 1, LOOKS).astype(int))])
+        seen = _staying(clip, inside[np.unique(np.linspace(0, len(inside) - 1, WINDOW_FRAMES).astype(int))])
         if seen is not None:
             votes = seen.astype(int) if votes is None else votes + seen
             windows += 1
@@ -60,7 +60,7 @@ def _staying(clip: Clip, frames: Float) -> Bool | None:
 
 
 def _gradient(clip: Clip, t: int) -> Float:
-    gray = cv2.cvtColor(clip.frame(t, SIDE), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    gray = cv2.cvtColor(clip.frame(t, FRAME_SIDE), cv2.COLOR_RGB2GRAY).astype(np.float32)
     return np.stack([cv2.Sobel(gray, cv2.CV_32F, 1, 0) / 8, cv2.Sobel(gray, cv2.CV_32F, 0, 1) / 8], -1)
 
 

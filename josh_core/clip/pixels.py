@@ -24,7 +24,7 @@ _NARROWED = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-
 
 
 @dataclass(frozen=True)
-class Shown:
+class DisplayTransform:
     """How the pixels of a stream are shown."""
 
     aspect: float  # width over height of a stored pixel
@@ -80,14 +80,14 @@ _COLORSPACES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 _ROTATIONS = {1: cv2.ROTATE_90_CLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 
-def shown_by(stream: Any, frame: Any) -> Shown:
+def shown_by(stream: Any, frame: Any) -> DisplayTransform:
     """How a stream's (av.VideoStream) first decoded frame says it is to be shown."""
     ratio = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
     aspect = float(ratio) if ratio else 1.0
     if not PLAUSIBLE_ASPECT[0] <= aspect <= PLAUSIBLE_ASPECT[1]:
         aspect = 1.0
     turns, mirrored = _upright(frame)
-    return Shown(aspect, turns, mirrored, int(stream.codec_context.color_trc or 0))
+    return DisplayTransform(aspect, turns, mirrored, int(stream.codec_context.color_trc or 0))
 
 
 def _upright(frame: Any) -> tuple[int, bool]:

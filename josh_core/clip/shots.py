@@ -19,7 +19,7 @@ JUMP = 0.15  # smallest histogram distance of a cut
 LEVELS = 6.0  # smallest mean difference of two pictures at a cut, of 255
 PEAK = 2.0  # a cut changes this many times more than the frames around it
 FLASH = 5  # frames, longest flash
-AGREEMENT = 0.10  # share of features that must fit one motion of the picture to be the same shot
+SAME_SHOT_SHARE = 0.10  # share of features that must fit one motion of the picture to be the same shot
 CLOSER = 1.1  # times larger from one frame to the next: no zoom does that in one frame and not in those around it
 MIN_FEATURES = 12  # fewer fitting features are chance
 
@@ -110,4 +110,4 @@ def _motion(first: UInt8, second: UInt8) -> Float | None:
     cv2.setRNGSeed(0)
     motion, inliers = cv2.findHomography(a, b, cv2.RANSAC, 4.0)
     count = 0 if motion is None else int(inliers.sum())
-    return motion if count >= max(MIN_FEATURES, AGREEMENT * min(len(points1), len(points2))) else None
+    return motion if count >= max(MIN_FEATURES, SAME_SHOT_SHARE * min(len(points1), len(points2))) else None

@@ -15,21 +15,21 @@ from josh_core.clip.shots import LEVELS, alike
 from josh_core.types import Float, UInt8
 
 WINDOWS = (0.6, 1.2, 2.2)  # s: a dissolve lies within one of these
-TINY = (24, 16)  # px, so small that people and camera hardly move in it
+TINY_SIDE = (24, 16)  # px, so small that people and camera hardly move in it
 MIXED = 0.3  # what a mixture leaves unexplained of the change, at most
-WHOLE = 0.5  # share of the picture that a dissolve changes, at least
+DISSOLVE_SHARE = 0.5  # share of the picture that a dissolve changes, at least
 BETWEEN = 3  # frames that are neither the one nor the other picture, at least: fewer are a cut
 BLANK = 6.0  # levels, standard deviation of a picture that shows nothing
 FADE_SECONDS = 1.0  # s, longest fade on either side of a blank picture
 LINE, STANDS_OUT = 14.0, 1.4  # levels across a wipe's line, at least, and over the clearest lines of its picture
 AWRY, STRAIGHT = 0.15, 0.75  # of a place's change: how far it strays; share of the places that go straight, at least
-ENDS = 0.1  # share of the whole change before and after which people who move are as much
+CALM_SHARE = 0.1  # share of the whole change before and after which people who move are as much
 CROSSING_SECONDS = (0.25, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5)  # that a line takes from edge to edge
 
 
 def find_transitions(thumbs: Sequence[UInt8], times: Float) -> list[tuple[int, int]]:
     """Frames [first, end) that belong to no shot, from small BGR pictures [h,w,3] at times [T] s."""
-    tiny = np.stack([cv2.resize(t, TINY, interpolation=cv2.INTER_AREA) for t in thumbs]).astype(np.float32)
+    tiny = np.stack([cv2.resize(t, TINY_SIDE, interpolation=cv2.INTER_AREA) for t in thumbs]).astype(np.float32)
     found = [*_dissolves(thumbs, tiny, times), *_blanks(tiny, times), *_wipes(thumbs, times)]
     found += [r for r in _replacements(thumbs, tiny, times) if not any(r[0] < b and a < r[1] for a, b in found)]
     shows = tiny.std((1, 2)).max(-1) >= BLANK
@@ -51,7 +51,7 @@ def blank_ends(thumbs: Sequence[UInt8], times: Float) -> tuple[int, int]:
 
     thumbs: small BGR pictures [h,w,3] at times [T] s.
     """
-    tiny = np.stack([cv2.resize(t, TINY, interpolation=cv2.INTER_AREA) for t in thumbs]).astype(np.float32)
+    tiny = np.stack([cv2.resize(t, TINY_SIDE, interpolation=cv2.INTER_AREA) for t in thumbs]).astype(np.float32)
     blanks = _blanks(tiny, times)
     first = next((b for a, b in blanks if a == 0), 0)
     end = next((a for a, b in blanks if b == len(thumbs)), len(thumbs))
@@ -69,7 +69,7 @@ def _dissolves(thumbs: Sequence[UInt8], tiny: Float, times: Float) -> list[tuple
             if any(first <= i + (j - i) // 2 < end for first, end in found):
                 continue
             change = flat[j] - flat[i]
-            everywhere = (np.abs(change) > LEVELS).mean() > WHOLE
+            everywhere = (np.abs(change) > LEVELS).mean() > DISSOLVE_SHARE
             if j - i < BETWEEN + 2 or np.abs(change).mean() < 2 * LEVELS or not everywhere:
                 continue
             rest = flat[i : j + 1] - flat[i]
@@ -103,14 +103,14 @@ def _replacements(thumbs: Sequence[UInt8], tiny: Float, times: Float) -> list[tu
             change = flat[j] - flat[i]  # [c,3]
             size = np.linalg.norm(change, axis=-1)
             changed = size > 3 * LEVELS
-            if changed.mean() < WHOLE:
+            if changed.mean() < DISSOLVE_SHARE:
                 continue
             share = np.einsum("tck,ck->tc", (flat[i : j + 1] - flat[i])[:, changed], change[changed])
             share = share / size[changed] ** 2
             straight = (share.min(0) > -AWRY) & (share.max(0) < 1 + AWRY)
             straight &= (share - np.maximum.accumulate(share, 0)).min(0) > -AWRY
             if straight.mean() > STRAIGHT and not alike(thumbs[i], thumbs[j]):
-                going = np.flatnonzero(np.abs(share.clip(0, 1).mean(1) - 0.5) < 0.5 - ENDS)
+                going = np.flatnonzero(np.abs(share.clip(0, 1).mean(1) - 0.5) < 0.5 - CALM_SHARE)
                 if len(going) < BETWEEN:
                     continue  # a cut, which shots.py finds
                 margin = len(going) // 4

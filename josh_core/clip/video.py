@@ -18,15 +18,15 @@ from typing import Any
 import av
 import numpy as np
 
-from josh_core.clip.pixels import Shown, shown_by
+from josh_core.clip.pixels import DisplayTransform, shown_by
 from josh_core.errors import ClipError
 from josh_core.types import UInt8
 
 # Only these reach FFmpeg's demuxers: text formats (playlists, concat scripts) could make it open other files.
-FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,ogg,gif,webp_pipe,webp,webp_anim,flv,asf,mpeg,mpegts,mpegvideo"
-FORMATS += ",mxf,dv,yuv4mpegpipe,h264,hevc"
+DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,ogg,gif,webp_pipe,webp,webp_anim,flv,asf,mpeg,mpegts,mpegvideo"
+DEMUXERS += ",mxf,dv,yuv4mpegpipe,h264,hevc"
 SCANNED = 20_000  # packets of the film that are counted; a longer file's length is what its container says
-STILL = 8  # a stream of fewer frames beside a longer one is a cover or a thumbnail
+LEAST_FRAMES = 8  # a stream of fewer frames beside a longer one is a cover or a thumbnail
 FOCAL_TAG = "camera.focal_length.35mm_equivalent"  # after "com.apple.quicktime."
 PLAUSIBLE_35MM = (8.0, 800.0)  # mm, from fisheye to long telephoto
 SEEK_MARGIN = 0.05  # s by which a seek may land late and still be right
@@ -51,7 +51,7 @@ class Picture:
 
     time: float  # s
     _frame: Any
-    _shown: Shown
+    _shown: DisplayTransform
 
     def __call__(self, size: tuple[int, int]) -> UInt8:
         """BGR [h,w,3] u8 of upright `size` (width, height)."""
@@ -171,7 +171,7 @@ def open_container(path: Path) -> Any:
     try:
         # A file name may hold a colon, which FFmpeg would take for a protocol's.
         name = "file:" + os.path.abspath(path)
-        return av.open(name, options={"protocol_whitelist": "file", "format_whitelist": FORMATS})
+        return av.open(name, options={"protocol_whitelist": "file", "format_whitelist": DEMUXERS})
     except (av.FFmpegError, UnicodeError):
         raise ClipError(
             "This video cannot be opened, it is damaged or incomplete: please copy or upload it again."
@@ -232,7 +232,7 @@ def _worth(stream: Any, stamps: list[float]) -> tuple[bool, int, int]:
     """Films before stills and covers, large ones before thumbnails, earlier ones before later ones."""
     cover = bool(int(getattr(stream, "disposition", 0) or 0) & av.stream.Disposition.attached_pic)
     size = (stream.codec_context.width or 0) * (stream.codec_context.height or 0)
-    return len(stamps) >= STILL and not cover, size, -stream.index
+    return len(stamps) >= LEAST_FRAMES and not cover, size, -stream.index
 
 
 def _focal_35mm(container: Any, stream: Any) -> float | None:

@@ -104,7 +104,7 @@ def _speeds_against_background(
     return [_both_sides(s) for s in pair_speed]
 
 
-def _relative_motion(flow: Float, own: Bool, behind: Motion, steps: tuple[Float, Float]) -> Float:
+def _relative_motion(flow: Float, own: Bool, behind: BackgroundMotion, steps: tuple[Float, Float]) -> Float:
     """Motion [C] of body points against the background, px of the flow image: the mean of flow and fitted body.
 
     own: [h,w] mask of this person; steps: [C,2] px of the decoded frame at this and the next frame.
@@ -124,7 +124,7 @@ def _relative_motion(flow: Float, own: Bool, behind: Motion, steps: tuple[Float,
 
 
 @dataclass(frozen=True)
-class Motion:
+class BackgroundMotion:
     """Image motion of the background, px of the flow image: exact where the camera only turns, else measured."""
 
     width: int  # px of the decoded frame
@@ -140,13 +140,13 @@ class Motion:
         return q[:, :2] / q[:, 2:] - px
 
 
-def _background_motion(view: FilmedScene, t: int, flow: Float, mask: Bool) -> Motion:
+def _background_motion(view: FilmedScene, t: int, flow: Float, mask: Bool) -> BackgroundMotion:
     if view.cameras.kind == "moving":
-        return Motion(view.clip.width, None, flow, mask)
+        return BackgroundMotion(view.clip.width, None, flow, mask)
     scale = flow.shape[1] / view.clip.width
     k = np.diag([scale, scale, 1.0]) @ view.k
     rotation = view.cameras.world_from_cam[:, :3, :3]
-    return Motion(view.clip.width, k @ rotation[t + 1].T @ rotation[t] @ np.linalg.inv(k), flow, mask)
+    return BackgroundMotion(view.clip.width, k @ rotation[t + 1].T @ rotation[t] @ np.linalg.inv(k), flow, mask)
 
 
 def _probability(p: PosedPoints, up_cam: Float, speed: Float, names: tuple[str, ...], dt: float) -> Float:

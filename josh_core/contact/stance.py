@@ -15,7 +15,7 @@ from josh_core.types import BodyTrack, CameraPath, Float
 SMOOTH_SECONDS = 0.25  # s, over which the depth of a fitted body becomes a velocity
 AT_REST = 0.25  # m/s, what a resting foot of a resting body seems to move
 OF_BODY = 0.7  # share of the body's speed below which a foot is judged to stand
-WIDTH = 0.15  # m/s for one unit of log odds
+SPEED_WIDTH = 0.15  # m/s for one unit of log odds
 MOST_FOR, MOST_AGAINST = 1.0, 4.0  # log odds that this judgement can add or take
 
 
@@ -32,7 +32,7 @@ def stance_odds(cameras: CameraPath, metres: float, times: Float, track: BodyTra
     body = _velocity(root[:, 0], seconds)
     foot = np.linalg.norm(body[:, None] + _differences(relative, seconds), axis=-1)
     slower = AT_REST + OF_BODY * np.linalg.norm(body, axis=-1)[:, None] - foot
-    return np.clip(slower / WIDTH, -MOST_AGAINST, MOST_FOR)
+    return np.clip(slower / SPEED_WIDTH, -MOST_AGAINST, MOST_FOR)
 
 
 def _velocity(path: Float, seconds: Float) -> Float:

@@ -20,12 +20,14 @@ from josh_core.export.cameras import image_name, save_colmap, transforms_of
 from josh_core.export.ply import save_ply
 from josh_core.export.preview import DARK, camera_view, draw_people
 from josh_core.export.raster import Canvas
-from josh_core.export.video import SIDE
+from josh_core.export.video import CLIP_SIDE
 from josh_core.progress import Progress
 from josh_core.types import Clip, Reconstruction, UInt8
 
 _WIDER = 0.015  # of the image's longest side: clothes and hair stand off the body, 8 cm on a person 300 of 960 px high
-_MOST = 300  # images, evenly over the clip: what such a tool takes for a scene; a minute of frames would be 0.5 GB
+_MOST_IMAGES = (
+    300  # images, evenly over the clip: what such a tool takes for a scene; a minute of frames would be 0.5 GB
+)
 _POINTS = "scene.ply"
 _README = """Images, person masks and cameras of one clip, for nerfstudio, COLMAP and 3D Gaussian Splatting
 
@@ -55,7 +57,7 @@ def save_dataset(
     their size.
     """
     sized = _sized(result, clip)
-    frames = np.unique(np.linspace(0, len(clip) - 1, min(_MOST, len(clip))).round().astype(int)).tolist()
+    frames = np.unique(np.linspace(0, len(clip) - 1, min(_MOST_IMAGES, len(clip))).round().astype(int)).tolist()
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with zipfile.ZipFile(fresh, "w", zipfile.ZIP_STORED) as archive:
@@ -76,7 +78,7 @@ def save_dataset(
 
 def _sized(result: Reconstruction, clip: Clip) -> Reconstruction:
     """The result with the camera of the clip's own frames, which may be smaller than those that were solved."""
-    scale = min(1.0, SIDE / max(result.width, result.height))
+    scale = min(1.0, CLIP_SIDE / max(result.width, result.height))
     reduced = round(result.width * scale), round(result.height * scale)
     if (reduced[0] // 2 * 2, reduced[1] // 2 * 2) != (clip.width, clip.height):  # a clip that was stored otherwise
         reduced = clip.width, clip.height

@@ -21,11 +21,11 @@ from josh_core.export.rig import vertex_normals
 from josh_core.progress import Progress
 from josh_core.types import Clip, Float, People, PersonMotion, Reconstruction, UInt8
 
-LOOKS = 32  # frames that are looked at
-SIDE = 720  # px, longest side of the pictures: a vertex then covers a few pixels of a person as tall as the frame
+LOOK_FRAMES = 32  # frames that are looked at
+LOOK_SIDE = 720  # px, longest side of the pictures: a vertex then covers a few pixels of a person as tall as the frame
 BEHIND = 0.02  # m that a vertex may lie behind the nearest surface, for the slant of triangles
 FACING = 0.3  # cosine between normal and line of sight from which on a vertex counts
-INSIDE = 0.012  # of the person's height in the picture: how far inside the mask a vertex has to lie
+MASK_MARGIN = 0.012  # of the person's height in the picture: how far inside the mask a vertex has to lie
 BLUR = 4.0  # px that a vertex may move from frame to frame until it counts half
 ENOUGH = 0.5  # sum of weights (1: seen at rest from straight ahead in one frame) from which on a colour is believed
 
@@ -40,11 +40,11 @@ def with_own_looks(
     faces, order = np.asarray(body.faces), [person.id for person in result.people]
     seen: list[list[tuple[Float, Float]]] = [[] for _ in order]
     present = np.unique(np.concatenate([[0], *(person.frames for person in result.people)]))
-    chosen = present[np.unique(np.linspace(0, len(present) - 1, min(LOOKS, len(present))).round().astype(int))]
+    chosen = present[np.unique(np.linspace(0, len(present) - 1, min(LOOK_FRAMES, len(present))).round().astype(int))]
     for done, frame in enumerate(chosen):
         if progress is not None:
             progress.update(done / len(chosen))
-        picture = clip.frame(int(frame), SIDE)
+        picture = clip.frame(int(frame), LOOK_SIDE)
         meshes = meshes_at(result, body, int(frame))
         canvas = Canvas(camera_view(result, int(frame), (picture.shape[1], picture.shape[0])), picture)
         normals = [vertex_normals(vertices, faces) for _, vertices in meshes]
@@ -93,7 +93,7 @@ def _weights(canvas: Canvas, vertices: Float, normals: Float, mask: np.ndarray) 
     x, y = np.floor(px).astype(np.int64).T
     inside = (z > view.near) & (x >= 0) & (y >= 0) & (x < view.width) & (y < view.height)
     x, y = np.where(inside, x, 0), np.where(inside, y, 0)
-    margin = max(1.5, INSIDE * float(np.ptp(px[:, 1])))
+    margin = max(1.5, MASK_MARGIN * float(np.ptp(px[:, 1])))
     deep = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3)
     seen = inside & (z <= canvas.depth[y, x] + BEHIND) & (deep[y, x] > margin)
     return np.where(seen & (facing > FACING), facing**2, 0.0)

@@ -11,7 +11,7 @@ from josh_core.export.rig import vertex_normals
 from josh_core.geometry import invert, project, transform
 from josh_core.types import Bool, Float, Int, UInt8
 
-_LARGEST = 512  # px, a triangle with a longer side is left out: the body is inside the camera there
+_LARGEST_TRIANGLE = 512  # px, a triangle with a longer side is left out: the body is inside the camera there
 
 
 @dataclass(frozen=True)
@@ -121,10 +121,10 @@ def _fragments(px: Float, faces: Int, width: int, height: int) -> tuple[Int, Int
     corners = px[faces]  # [F,3,2]
     low = np.floor(corners.min(1)).astype(np.int64)
     side = (np.ceil(corners.max(1)).astype(np.int64) - low).max(1)
-    seen = (corners.max(1) > 0).all(1) & (low[:, 0] < width) & (low[:, 1] < height) & (side <= _LARGEST)
+    seen = (corners.max(1) > 0).all(1) & (low[:, 0] < width) & (low[:, 1] < height) & (side <= _LARGEST_TRIANGLE)
     parts = []
     size, smaller = 2, 0
-    while smaller < _LARGEST:
+    while smaller < _LARGEST_TRIANGLE:
         chosen = np.flatnonzero(seen & (side > smaller) & (side <= size))
         if len(chosen):
             parts.append(_inside(corners[chosen], low[chosen], chosen, size))

@@ -14,11 +14,11 @@ from scipy.spatial import cKDTree
 from josh_core.export.points import thin
 from josh_core.types import Float, PointCloud, Reconstruction
 
-_MOST = 200_000  # splats: 68 bytes each, about 13 MB
+_MOST_SPLATS = 200_000  # splats: 68 bytes each, about 13 MB
 _NEIGHBOURS = 12  # a plane through them is steady, and they still lie on one surface
 _FLATNESS = 0.1  # thickness of a disc over its radius
 _COVER = 0.75  # radius (one standard deviation) over the distance to the nearest neighbours: discs close the surface
-_LARGEST = 0.25  # m, a far point without neighbours is no wall
+_LARGEST_SPLAT = 0.25  # m, a far point without neighbours is no wall
 _SH_DC = 0.28209479177387814  # the constant spherical harmonic, 1 / (2 sqrt(pi))
 _FAINTEST, _DENSEST = 0.4, 0.99  # opacity at confidence 0 and 1
 _NAMES = (
@@ -33,7 +33,7 @@ def save_splats(result: Reconstruction, path: Path) -> None:
     scale_* are logarithms, opacity a log odds, f_dc_* the constant colour term (sRGB), rot_* a quaternion w first that
     takes the disc's own axis z to the normal, which points to where the point was seen from.
     """
-    cloud = thin(result.scene, _MOST)
+    cloud = thin(result.scene, _MOST_SPLATS)
     table = _splats(cloud, np.asarray(result.world_from_cam, np.float64)[:, :3, 3])
     header = [
         "ply",
@@ -69,7 +69,7 @@ def surfels(points: Float, eyes: Float) -> tuple[Float, Float]:
     normals = axes[..., 0]  # the direction in which the neighbours differ least
     seen_from = eyes[cKDTree(eyes).query(points)[1]] - points
     normals = np.where((normals * seen_from).sum(1, keepdims=True) < 0, -normals, normals)
-    return normals, np.clip(_COVER * distance[:, 1:4].mean(1), 1e-3, _LARGEST)
+    return normals, np.clip(_COVER * distance[:, 1:4].mean(1), 1e-3, _LARGEST_SPLAT)
 
 
 def _from_z(normals: Float) -> Float:

@@ -30,7 +30,7 @@ from josh_core.export.raster import Canvas
 from josh_core.progress import Progress
 from josh_core.types import Clip, Float, Reconstruction, UInt8
 
-SIDE = 960  # px, longest side of the clip in a video
+CLIP_SIDE = 960  # px, longest side of the clip in a video
 _OPACITY = 0.72  # of the bodies over the clip
 _TICKS = 90_000  # per second, the usual resolution of time stamps in video
 _KEYFRAME_EVERY = 15  # frames: seeking decodes at most this many
@@ -38,7 +38,7 @@ _KEYFRAME_EVERY = 15  # frames: seeking decodes at most this many
 
 def save_clip(clip: Clip, path: Path, progress: Progress | None = None) -> None:
     """The clip as the result saw it (upright, resampled, trimmed), as `path` (.mp4)."""
-    encode((clip.frame(f, SIDE) for f in _counted(len(clip), progress)), clip.times, path)
+    encode((clip.frame(f, CLIP_SIDE) for f in _counted(len(clip), progress)), clip.times, path)
 
 
 def save_overlay(
@@ -73,7 +73,7 @@ def read_clip(path: Path, times: Float) -> Clip:
             if late > step / 2:
                 break
             image = capture.retrieve()[1]
-            scale = min(1.0, SIDE / max(image.shape[:2]))
+            scale = min(1.0, CLIP_SIDE / max(image.shape[:2]))
             small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
             height, width = small.shape[:2]
             jpegs.append(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes())
@@ -84,7 +84,7 @@ def read_clip(path: Path, times: Float) -> Clip:
     return Clip(jpegs, times, width, height, 1 / step)
 
 
-def overlay(result: Reconstruction, body: BodyModel, clip: Clip, frame: int, longest: int = SIDE) -> UInt8:
+def overlay(result: Reconstruction, body: BodyModel, clip: Clip, frame: int, longest: int = CLIP_SIDE) -> UInt8:
     """One frame [h,w,3] sRGB of the clip with the bodies over it, seen through the recovered camera."""
     return _over(clip.frame(frame, longest), result, meshes_at(result, body, frame), body, frame)
 
@@ -101,11 +101,11 @@ def _over(picture: UInt8, result: Reconstruction, meshes: Meshes, body: BodyMode
 def _overlays(result: Reconstruction, body: BodyModel, clip: Clip, progress: Progress | None) -> Iterator[UInt8]:
     meshes = meshes_by_frame(result, body)
     for frame in _counted(len(result.frame_times), progress):
-        yield _over(clip.frame(frame, SIDE), result, next(meshes), body, frame)
+        yield _over(clip.frame(frame, CLIP_SIDE), result, next(meshes), body, frame)
 
 
 def _pairs(result: Reconstruction, body: BodyModel, clip: Clip, progress: Progress | None) -> Iterator[UInt8]:
-    first = clip.frame(0, SIDE)
+    first = clip.frame(0, CLIP_SIDE)
     size = first.shape[1], first.shape[0]
     scene = Canvas(named_view(result, "third", size), DARK)
     draw_place(scene, result)
@@ -114,7 +114,7 @@ def _pairs(result: Reconstruction, body: BodyModel, clip: Clip, progress: Progre
         canvas = scene.copy()
         draw_people(canvas, next(meshes), body)
         draw_paths(canvas, result, frame)
-        yield np.concatenate([clip.frame(frame, SIDE), canvas.image], 1)
+        yield np.concatenate([clip.frame(frame, CLIP_SIDE), canvas.image], 1)
 
 
 def encode(frames: Iterable[UInt8], times: Float, path: Path) -> None:

@@ -16,7 +16,7 @@ from josh_core.types import Bool, Float, Int
 EPIPOLAR_ERROR = 1.5  # px of the network's image; matches come in whole pixels
 RESECTION_ERROR = 3.0  # px of the network's image, from its depth's errors on top
 LEAST_MATCHES = 16  # that a pair needs to say anything
-TRUSTED = 0.2  # confidence that a depth needs to place a keyframe
+PLACING_CONFIDENCE = 0.2  # confidence that a depth needs to place a keyframe
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _child_from_parent(
     child = pair.second if forward else pair.first
     xy_parent, xy_child = (pair.xy1, pair.xy2) if forward else (pair.xy2, pair.xy1)
     depth, trust = (_at(value[parent], xy_parent) for value in (canonical.depth, canonical.confidence))
-    usable = (depth > 0) & (trust > TRUSTED)
+    usable = (depth > 0) & (trust > PLACING_CONFIDENCE)
     if usable.sum() < LEAST_MATCHES:
         return None
     p_parent = unproject(k, xy_parent[usable] + 0.5, depth[usable])

@@ -19,7 +19,7 @@ from josh_core.types import Bool, Float, Int, UInt8
 
 STRIDE = 8  # px of the network's image between the points whose match is looked for
 WINDOW = 10  # keyframes: how far apart two may be and still be a pair
-AGREEMENT = 0.03  # relative spread of a pixel's depth over its pointmaps that halves its confidence
+HALF_CONFIDENCE_SPREAD = 0.03  # relative spread of a pixel's depth over its pointmaps that halves its confidence
 _ROUNDS = 5  # there and back until a match is its own match's match
 _QUERIES = 256  # descriptors compared with a whole image at once
 
@@ -199,7 +199,7 @@ class _Merged:
         weight = np.where(known, self.weight, 1.0)
         depth = self.depth / weight
         spread = np.sqrt(np.maximum(self.square / weight - depth**2, 0)) / np.maximum(depth, 1e-9)
-        confidence = (1 - 1 / np.maximum(self.trust / weight, 1)) / (1 + (spread / AGREEMENT) ** 2)
+        confidence = (1 - 1 / np.maximum(self.trust / weight, 1)) / (1 + (spread / HALF_CONFIDENCE_SPREAD) ** 2)
         unit = np.array([np.exp(np.mean(logs)) if logs else 1.0 for logs in self.log_median])
         depth = np.where(known, depth * unit[:, None, None], 0.0)
         return Canonical(

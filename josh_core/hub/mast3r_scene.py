@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from josh_core.geometry import interpolate_rigid, intrinsics, transform, unproject
-from josh_core.hub.mast3r_graph import TRUSTED, PlacedKeyframes, place_keyframes, verified
+from josh_core.hub.mast3r_graph import PLACING_CONFIDENCE, PlacedKeyframes, place_keyframes, verified
 from josh_core.hub.mast3r_pairs import STRIDE, WINDOW, Canonical, Keyframes, PairMatches, read_keyframes
 from josh_core.networks import cache
 from josh_core.networks.focal import agree_on_focal
@@ -180,7 +180,7 @@ def _known_points(
         x = np.clip(px[:, 0] * width / clip.width, 0, width - 1).astype(int)
         y = np.clip(px[:, 1] * height / clip.height, 0, height - 1).astype(int)
         depth, trust = depths.depth[row, y, x], depths.confidence[row, y, x]
-        usable = (depth > 0) & (trust > TRUSTED)
+        usable = (depth > 0) & (trust > PLACING_CONFIDENCE)
         p_world = transform(placed.world_from_cam[row], unproject(k, px[usable], depth[usable]))
         total[ids[usable]] += trust[usable, None] * p_world
         weight[ids[usable]] += trust[usable]

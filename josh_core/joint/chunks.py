@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from josh_core.joint.interface import JointStart
-from josh_core.joint.schedule import STEPS, Outcome, Work, by_contact, prepare, round_problem, solve_rounds
+from josh_core.joint.schedule import STEPS, JointSolution, Work, by_contact, prepare, round_problem, solve_rounds
 from josh_core.joint.solver import JointModel, minimise
-from josh_core.joint.variables import CAMERA, GlobalsLayout, State, bodies_in_cameras, globals_of, with_bodies
+from josh_core.joint.variables import CAMERA_UNKNOWNS, GlobalsLayout, State, bodies_in_cameras, globals_of, with_bodies
 from josh_core.lsq.levenberg_marquardt import Solution
 from josh_core.types import Clip, Int, Matches, Track
 
@@ -37,7 +37,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Part:
+class ChunkProblem:
     """A chunk as a problem of its own, and where its numbers sit in the whole clip's."""
 
     chunk: Chunk
@@ -72,7 +72,7 @@ def seams_of(start: JointStart) -> list[int]:
     return [int(seam) for seam in nearest]
 
 
-def solve_chunks(work: Work, seams: list[int], tick: Callable[[], None]) -> Outcome:
+def solve_chunks(work: Work, seams: list[int], tick: Callable[[], None]) -> JointSolution:
     """A clip cut after the frames `seams`."""
     parts = [_part(work, chunk) for chunk in _chunks(work.start, seams)]
     alone = [solve_rounds(part.work, tick) for part in parts]
@@ -90,7 +90,9 @@ def solve_chunks(work: Work, seams: list[int], tick: Callable[[], None]) -> Outc
         state = _written(state, part, again_solution.state)
     column = GlobalsLayout.scale
     sigma = float(covariance[column, column].sqrt()) if bool(free[column]) else None
-    return Outcome(state, before, (after,), iterations, sigma, any(by_contact(problem) for _, problem, _ in alone))
+    return JointSolution(
+        state, before, (after,), iterations, sigma, any(by_contact(problem) for _, problem, _ in alone)
+    )
 
 
 def _chunks(start: JointStart, seams: list[int]) -> list[Chunk]:
@@ -105,7 +107,7 @@ def _chunks(start: JointStart, seams: list[int]) -> list[Chunk]:
     return out
 
 
-def _part(work: Work, chunk: Chunk) -> Part:
+def _part(work: Work, chunk: Chunk) -> ChunkProblem:
     start, sequence = work.start, work.sequence
     here = (sequence.frame >= chunk.first) & (sequence.frame <= chunk.last)
     people = torch.unique(sequence.person[here])
@@ -114,7 +116,7 @@ def _part(work: Work, chunk: Chunk) -> Part:
     cut = _cut(start, chunk, people.tolist(), knots.numpy())
     layout = work.problem.layout
     shared = torch.cat([torch.arange(layout.betas), layout.person(people).reshape(-1)])
-    return Part(chunk, prepare(cut, work.settings, work.options), people, knots, here.nonzero()[:, 0], shared)
+    return ChunkProblem(chunk, prepare(cut, work.settings, work.options), people, knots, here.nonzero()[:, 0], shared)
 
 
 def _cut(start: JointStart, chunk: Chunk, people: list[int], knots: Int) -> JointStart:
@@ -180,7 +182,7 @@ def _cut_matches(matches: Matches, knots: Int) -> Matches:
 
 
 def _fused(
-    work: Work, parts: list[Part], solved: list[tuple[Solution[State], Tensor]]
+    work: Work, parts: list[ChunkProblem], solved: list[tuple[Solution[State], Tensor]]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Shared unknowns [G] of all chunks together, their covariance [G,G] and which of them are free [G].
 
@@ -219,7 +221,7 @@ def _with_shared(work: Work, shared: Tensor) -> State:
     )
 
 
-def _carried(work: Work, whole: State, part: Part, alone: State) -> State:
+def _carried(work: Work, whole: State, part: ChunkProblem, alone: State) -> State:
     """A chunk's own solution brought to the shared unknowns and moved as its seam has been moved."""
     held = part.knots[_held_knots(part)]
     turn, shift, size = alone.camera_turn.clone(), alone.camera_shift.clone(), alone.log_size.clone()
@@ -246,26 +248,26 @@ def _carried(work: Work, whole: State, part: Part, alone: State) -> State:
     return replace(state, rotations=rotations, transl=transl)
 
 
-def _held(part: Part) -> Tensor:
+def _held(part: ChunkProblem) -> Tensor:
     """Body frames [N'] that the chunk before has placed."""
     return part.work.sequence.frame + part.chunk.first <= part.chunk.seam
 
 
-def _held_knots(part: Part) -> Tensor:
+def _held_knots(part: ChunkProblem) -> Tensor:
     """Knots [K'] that the chunk before has placed."""
     return part.work.problem.cameras.knot_frame + part.chunk.first <= part.chunk.seam
 
 
-def _unheld(part: Part) -> Tensor:
+def _unheld(part: ChunkProblem) -> Tensor:
     """Globals [G'] that still move: the cameras after the seam."""
     problem = part.work.problem
     free, cameras = problem.free.clone(), problem.layout.cameras
     free[:cameras] = False
-    free[cameras:].view(-1, CAMERA)[_held_knots(part)] = False
+    free[cameras:].view(-1, CAMERA_UNKNOWNS)[_held_knots(part)] = False
     return free
 
 
-def _written(whole: State, part: Part, solved: State) -> State:
+def _written(whole: State, part: ChunkProblem, solved: State) -> State:
     """The whole clip's state with all that lies after the chunk's seam; the next chunk overwrites the overlap."""
     new, knots = ~_held(part), ~_held_knots(part)
     out = {name: getattr(whole, name).clone() for name in ("camera_turn", "camera_shift", "log_size")}

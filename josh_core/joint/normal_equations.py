@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from josh_core.joint.residual_blocks import ResidualBlock
-from josh_core.joint.variables import BODY
-from josh_core.lsq.arrow import REACH, ArrowSystem
+from josh_core.joint.variables import BODY_UNKNOWNS
+from josh_core.lsq.arrow import COUPLED_BLOCKS, ArrowSystem
 
 
 def assemble(rows: list[ResidualBlock], n_globals: int, n_bodies: int, held: Tensor | None = None) -> ArrowSystem:
@@ -18,10 +18,10 @@ def assemble(rows: list[ResidualBlock], n_globals: int, n_bodies: int, held: Ten
     like = rows[0].r
     out = ArrowSystem(
         like.new_zeros(n_globals, n_globals),
-        like.new_zeros(n_bodies, REACH + 1, BODY, BODY),
-        like.new_zeros(n_bodies, BODY, n_globals),
+        like.new_zeros(n_bodies, COUPLED_BLOCKS + 1, BODY_UNKNOWNS, BODY_UNKNOWNS),
+        like.new_zeros(n_bodies, BODY_UNKNOWNS, n_globals),
         like.new_zeros(n_globals),
-        like.new_zeros(n_bodies, BODY),
+        like.new_zeros(n_bodies, BODY_UNKNOWNS),
     )
     for term in rows:
         if len(term.r):
@@ -34,10 +34,10 @@ def assemble(rows: list[ResidualBlock], n_globals: int, n_bodies: int, held: Ten
 def _hold(out: ArrowSystem, held: Tensor) -> None:
     """Cut body frames out of the system in place, so that their step is zero and nothing else sees them."""
     out.gradient[held], out.border[held] = 0.0, 0.0
-    for k in range(REACH + 1):
+    for k in range(COUPLED_BLOCKS + 1):
         either = held[: len(held) - k] | held[k:]
         out.bands[: len(held) - k, k][either] = 0.0
-    out.bands[held, 0] = torch.eye(BODY, dtype=out.bands.dtype)
+    out.bands[held, 0] = torch.eye(BODY_UNKNOWNS, dtype=out.bands.dtype)
 
 
 def _add(out: ArrowSystem, rows: ResidualBlock) -> None:
@@ -53,11 +53,11 @@ def _add(out: ArrowSystem, rows: ResidualBlock) -> None:
     out.dense_gradient.index_add_(0, columns.reshape(-1), (jg.mT @ r).reshape(-1))
     if rows.by_bodies is None or rows.first is None:
         return
-    jb = [(j * w[..., None]).flatten(1, 2) for j in rows.by_bodies.split(BODY, -1)]  # each [M,qe,BODY]
+    jb = [(j * w[..., None]).flatten(1, 2) for j in rows.by_bodies.split(BODY_UNKNOWNS, -1)]  # each [M,qe,BODY]
     for i, j_i in enumerate(jb):
         at = rows.first + i
         out.gradient.index_add_(0, at, (j_i.mT @ r)[..., 0])
-        cells = (at[:, None] * BODY + torch.arange(BODY))[..., None] * n_globals + columns[:, None]
+        cells = (at[:, None] * BODY_UNKNOWNS + torch.arange(BODY_UNKNOWNS))[..., None] * n_globals + columns[:, None]
         out.border.view(-1).index_add_(0, cells.reshape(-1), (j_i.mT @ jg).reshape(-1))
         for k, j_k in enumerate(jb[i:]):
-            out.bands.view(-1, BODY, BODY).index_add_(0, at * (REACH + 1) + k, j_i.mT @ j_k)
+            out.bands.view(-1, BODY_UNKNOWNS, BODY_UNKNOWNS).index_add_(0, at * (COUPLED_BLOCKS + 1) + k, j_i.mT @ j_k)

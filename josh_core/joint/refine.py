@@ -11,7 +11,7 @@ from josh_core.geometry import rigid
 from josh_core.joint import chunks
 from josh_core.joint.interface import JointResult, JointStart
 from josh_core.joint.scene_terms import tilt_axes
-from josh_core.joint.schedule import Outcome, Work, one_thread, prepare, solve_whole
+from josh_core.joint.schedule import JointSolution, Work, one_thread, prepare, solve_whole
 from josh_core.joint.variables import State, bodies_in_cameras, camera_poses
 from josh_core.progress import Progress
 from josh_core.settings import Settings
@@ -56,7 +56,7 @@ def _sound(state: State) -> bool:
     return all(bool(torch.isfinite(v).all()) for v in vars(state).values())
 
 
-def _result(work: Work, outcome: Outcome) -> JointResult:
+def _result(work: Work, outcome: JointSolution) -> JointResult:
     """The solution in the terms of the stages."""
     start, state, path = work.start, outcome.state, work.start.scene.cameras
     rotation, centre, _ = camera_poses(work.problem.cameras, state)

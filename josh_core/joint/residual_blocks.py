@@ -11,7 +11,7 @@ from torch import Tensor
 from josh_core.body.skinning import SkinnedPoints, skinned_points, stature
 from josh_core.joint import residuals
 from josh_core.joint import rotations as rot
-from josh_core.joint.variables import BODY, Problem, State, camera_poses, globals_of
+from josh_core.joint.variables import BODY_UNKNOWNS, Problem, State, camera_poses, globals_of
 from josh_core.lsq.robust import Robust
 
 
@@ -267,7 +267,7 @@ def heading_block(at: EvaluatedState) -> ResidualBlock:
         return ResidualBlock(r, weight, term.robust)
     # d . R exp(w) e_x = d . R (e_x + w x e_x), so the derivative by w is e_x x R^T d.
     d = (root.transpose(-1, -2) @ term.ahead[..., None])[..., 0]
-    by_bodies = torch.zeros(len(r), 1, 1, BODY, dtype=r.dtype)
+    by_bodies = torch.zeros(len(r), 1, 1, BODY_UNKNOWNS, dtype=r.dtype)
     by_bodies[:, 0, 0, 1], by_bodies[:, 0, 0, 2] = -d[:, 2] / term.sigma, d[:, 1] / term.sigma
     none = torch.zeros(len(r), 0, dtype=torch.long)
     return ResidualBlock(r, weight, term.robust, none, r.new_zeros(len(r), 1, 1, 0), torch.arange(len(r)), by_bodies)
@@ -307,7 +307,7 @@ def pose_block(at: EvaluatedState) -> ResidualBlock:
     if not at.jacobian:
         return ResidualBlock(r, weight, problem.quadratic)
     by_turn = rot.inverse_right_jacobian(v) / start.sigma_pose[:, None, None]  # [N,J,3,3]
-    by_bodies = torch.zeros(n, joints, 3, BODY, dtype=v.dtype)
+    by_bodies = torch.zeros(n, joints, 3, BODY_UNKNOWNS, dtype=v.dtype)
     j = torch.arange(joints)
     by_bodies[..., : 3 * joints].unflatten(-1, (joints, 3))[:, j, :, j] = by_turn.transpose(0, 1)
     root = -by_turn[:, 0] @ at.state.rotations[:, 0].transpose(-1, -2) @ rot.left_jacobian(at.turn[frame])

@@ -53,7 +53,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JointSolution:
     """Where the solver ended on a whole clip."""
 
     state: State
@@ -153,7 +153,7 @@ def solve_rounds(work: Work, tick: Callable[[], None]) -> tuple[Solution[State],
     return solution, problem, iterations
 
 
-def solve_whole(work: Work, tick: Callable[[], None]) -> Outcome:
+def solve_whole(work: Work, tick: Callable[[], None]) -> JointSolution:
     """A clip solved in one piece."""
     solution, problem, iterations = solve_rounds(work, tick)
     before = minimise(JointModel(problem), work.state, 0).cost
@@ -161,7 +161,9 @@ def solve_whole(work: Work, tick: Callable[[], None]) -> Outcome:
     if bool(problem.free[problem.layout.scale]):
         column = int(problem.free[: problem.layout.scale].sum())
         sigma = float(solution.covariance[column, column].sqrt())
-    return Outcome(solution.state, before, solution.costs or (solution.cost,), iterations, sigma, by_contact(problem))
+    return JointSolution(
+        solution.state, before, solution.costs or (solution.cost,), iterations, sigma, by_contact(problem)
+    )
 
 
 def by_contact(problem: Problem) -> bool:

@@ -12,7 +12,7 @@ from josh_core.joint.normal_equations import assemble
 from josh_core.joint.residual_blocks import ResidualBlock, evaluate_state, objective
 from josh_core.joint.variables import Problem, State, retract
 from josh_core.lsq.arrow import ArrowSystem, solve
-from josh_core.lsq.levenberg_marquardt import Limits, Nielsen, Solution, Trial
+from josh_core.lsq.levenberg_marquardt import Nielsen, Solution, StopRule, Trial
 from josh_core.lsq.levenberg_marquardt import minimise as lsq_minimise
 
 
@@ -72,4 +72,4 @@ def minimise(
     tick: Callable[[], None] = lambda: None,
 ) -> Solution[State]:
     """Lower the objective from `state` with at most `iterations` linear systems (see lsq)."""
-    return lsq_minimise(model, state, Nielsen(), Limits(tolerance, systems=iterations), tick)
+    return lsq_minimise(model, state, Nielsen(), StopRule(tolerance, systems=iterations), tick)

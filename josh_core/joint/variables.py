@@ -16,8 +16,8 @@ from josh_core.body.skinning import SkinningTable
 from josh_core.joint import rotations as rot
 from josh_core.lsq.robust import Quadratic, Robust
 
-BODY = 75  # unknowns of one body frame: 24 joint rotations, then the translation
-CAMERA = 7  # unknowns of one knot: rotation vector, centre, log depth scale
+BODY_UNKNOWNS = 75  # unknowns of one body frame: 24 joint rotations, then the translation
+CAMERA_UNKNOWNS = 7  # unknowns of one knot: rotation vector, centre, log depth scale
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ class GlobalsLayout:
 
     @property
     def size(self) -> int:
-        return self.cameras + CAMERA * self.knots
+        return self.cameras + CAMERA_UNKNOWNS * self.knots
 
     def knot(self, index: Tensor, offset: int, width: int) -> Tensor:
         """Columns [...,width] of a knot's rotation (0,3), centre (3,3) or depth scale (6,1)."""
-        return (self.cameras + CAMERA * index + offset)[..., None] + torch.arange(width)
+        return (self.cameras + CAMERA_UNKNOWNS * index + offset)[..., None] + torch.arange(width)
 
     def person(self, index: Tensor) -> Tensor:
         """Columns [...,S] of a person's shape."""
@@ -248,8 +248,8 @@ def retract(problem: Problem, state: State, step_globals: Tensor, step_bodies: T
     """The state after a step. step_globals: [G], step_bodies: [N,BODY]; rotations turn on the right."""
     layout = problem.layout
     g = step_globals
-    cams = g[layout.cameras :].reshape(-1, CAMERA)
-    w = step_bodies[:, : BODY - 3].unflatten(-1, (BODY // 3 - 1, 3))
+    cams = g[layout.cameras :].reshape(-1, CAMERA_UNKNOWNS)
+    w = step_bodies[:, : BODY_UNKNOWNS - 3].unflatten(-1, (BODY_UNKNOWNS // 3 - 1, 3))
     return replace(
         state,
         log_focal=state.log_focal + g[layout.focal],
@@ -260,7 +260,7 @@ def retract(problem: Problem, state: State, step_globals: Tensor, step_bodies: T
         camera_shift=state.camera_shift + cams[:, 3:6],
         log_size=state.log_size + cams[:, 6],
         rotations=rot.orthonormal(state.rotations @ rot.exp(w)),
-        transl=state.transl + step_bodies[:, BODY - 3 :],
+        transl=state.transl + step_bodies[:, BODY_UNKNOWNS - 3 :],
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-REACH = 2  # blocks that a second difference ties together
+COUPLED_BLOCKS = 2  # blocks that a second difference ties together
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _predicted(system: ArrowSystem, step: Tensor, bodies: Tensor) -> float:
     """-(g . x + 1/2 x . H x), the decrease of the quadratic model without damping."""
     h_g = system.dense @ step + torch.einsum("nbg,nb->g", system.border, bodies)
     h_b = torch.einsum("nbg,g->nb", system.border, step)
-    for k in range(min(REACH + 1, len(bodies))):
+    for k in range(min(COUPLED_BLOCKS + 1, len(bodies))):
         m = system.bands[: len(bodies) - k, k]
         h_b[: len(bodies) - k] += torch.einsum("nij,nj->ni", m, bodies[k:])
         if k:

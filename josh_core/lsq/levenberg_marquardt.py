@@ -79,7 +79,7 @@ class Nielsen:
 
 
 @dataclass(frozen=True)
-class Limits:
+class StopRule:
     """When to stop; counts are at most."""
 
     tolerance: float  # relative decrease of the cost below which a step is the last
@@ -105,7 +105,7 @@ class Solution(Generic[S]):
 
 
 def minimise(
-    model: Model[S], state: S, damping: Damping, limits: Limits, tick: Callable[[], None] = lambda: None
+    model: Model[S], state: S, damping: Damping, limits: StopRule, tick: Callable[[], None] = lambda: None
 ) -> Solution[S]:
     """Lower the cost of `state` by damped Gauss-Newton steps.
 

@@ -15,13 +15,13 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
 from josh_core.geometry import rotation_angle, umeyama
-from josh_core.metrics.ground_truth import TruePerson, Truth, foot_rows, limb_rows
+from josh_core.metrics.ground_truth import GroundTruth, TruePerson, foot_rows, limb_rows
 from josh_core.metrics.quality import foot_slide, jitter
 from josh_core.types import Float, Int, PersonMotion, Reconstruction
 
 SEGMENT = 100  # frames between two alignments
-MOVING = 0.05  # m, a true camera whose centres spread less than this (RMS) has no scale
-FAR = 18.0  # m from the nearest true camera: scene points beyond are not compared
+LEAST_TRAVEL = 0.05  # m, a true camera whose centres spread less than this (RMS) has no scale
+MOST_SCENE_DISTANCE = 18.0  # m from the nearest true camera: scene points beyond are not compared
 HIPS = [0, 1]  # rows of EVALUATED_JOINTS
 Similarity = tuple[float, Float, Float]
 
@@ -83,7 +83,7 @@ def camera_errors(pred: Float, true: Float, up: Float) -> dict[str, float | None
     p, t = pred[:, :3, 3], true[:, :3, 3]
     _, turn, _ = world = align_cameras(pred, true)
     angle = np.degrees(rotation_angle(true[:, :3, :3].swapaxes(1, 2) @ turn @ pred[:, :3, :3]))
-    moving = float(np.sqrt(((t - t.mean(0)) ** 2).sum(1).mean())) > MOVING
+    moving = float(np.sqrt(((t - t.mean(0)) ** 2).sum(1).mean())) > LEAST_TRAVEL
     scale = umeyama(p, t)[0] if moving else 0.0
     return {
         "ate_m": trajectory_error(p, t, with_scale=False),
@@ -98,7 +98,7 @@ def camera_errors(pred: Float, true: Float, up: Float) -> dict[str, float | None
     }
 
 
-def focal_error(result: Reconstruction, truth: Truth) -> float:
+def focal_error(result: Reconstruction, truth: GroundTruth) -> float:
     """Error of the focal length in % of the true one; both are taken relative to their image's width."""
     focal = result.intrinsics[[0, 1], [0, 1]].mean() / result.width
     true_focal = truth.intrinsics[[0, 1], [0, 1]].mean() / truth.size[0]
@@ -110,7 +110,7 @@ def scene_errors(points: Float, true: Float, cameras: Float) -> dict[str, float 
 
     points [P,3] and true [Q,3] in the true world; cameras [T,3]: points farther than FAR from all are left out.
     """
-    points = points[cKDTree(cameras).query(points)[0] < FAR] if len(points) else points
+    points = points[cKDTree(cameras).query(points)[0] < MOST_SCENE_DISTANCE] if len(points) else points
     if len(points) == 0 or len(true) == 0:
         return {}
     accuracy, completeness = cKDTree(true).query(points)[0], cKDTree(points).query(true)[0]
@@ -124,7 +124,7 @@ def scene_errors(points: Float, true: Float, cameras: Float) -> dict[str, float 
     }
 
 
-def person_errors(pred: Float, true: TruePerson, rows: Int, truth: Truth, step: int) -> dict[str, float | None]:
+def person_errors(pred: Float, true: TruePerson, rows: Int, truth: GroundTruth, step: int) -> dict[str, float | None]:
     """Errors of one person. pred: [n,24,3]; rows: [n] rows of `true`; step: frames of the truth from row to row."""
     limbs, true_limbs = pred[:, limb_rows()], true.limbs[rows]
     root, true_root = limbs[:, HIPS].mean(1), true_limbs[:, HIPS].mean(1)
@@ -147,7 +147,7 @@ def person_errors(pred: Float, true: TruePerson, rows: Int, truth: Truth, step: 
     return {**out, **_foot_errors(pred, true, rows, truth, frames)}
 
 
-def _foot_errors(pred: Float, true: TruePerson, rows: Int, truth: Truth, frames: Int) -> dict[str, float | None]:
+def _foot_errors(pred: Float, true: TruePerson, rows: Int, truth: GroundTruth, frames: Int) -> dict[str, float | None]:
     """Slide per frame of ankles and toe bases while the truth says they stand, and their error in height."""
     if true.foot_contact is None or true.feet is None:
         return {}
@@ -163,7 +163,7 @@ def _foot_errors(pred: Float, true: TruePerson, rows: Int, truth: Truth, frames:
     return out
 
 
-def evaluate(result: Reconstruction, truth: Truth) -> dict[str, Any]:
+def evaluate(result: Reconstruction, truth: GroundTruth) -> dict[str, Any]:
     """All errors of a result: {"camera": {...}, "scene": {...}, "people": [{...} for each true person]}.
 
     Frames are brought together by time, so the result may have fewer frames a second and start later in the clip.
@@ -182,7 +182,7 @@ def evaluate(result: Reconstruction, truth: Truth) -> dict[str, Any]:
     return {"camera": camera, "scene": scene, "people": _people_errors(result, truth, rows, world)}
 
 
-def _people_errors(result: Reconstruction, truth: Truth, rows: Int, world: Similarity) -> list[dict[str, Any]]:
+def _people_errors(result: Reconstruction, truth: GroundTruth, rows: Int, world: Similarity) -> list[dict[str, Any]]:
     step = max(1, round(truth.fps / result.fps))
     pairs = match_people(result, truth, rows, world)
     people = []
@@ -198,7 +198,7 @@ def _people_errors(result: Reconstruction, truth: Truth, rows: Int, world: Simil
     return people
 
 
-def match_people(result: Reconstruction, truth: Truth, rows: Int, world: Similarity) -> dict[int, int]:
+def match_people(result: Reconstruction, truth: GroundTruth, rows: Int, world: Similarity) -> dict[int, int]:
     """True person -> person of the result, one to one, by mean joint distance in the aligned world.
 
     The distance (and 10 cm more) counts the more, the fewer of the true frames are covered: a short fragment that

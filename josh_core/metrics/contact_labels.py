@@ -12,14 +12,14 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from josh_core.metrics.accuracy import align_cameras, match_people, same_moments
-from josh_core.metrics.ground_truth import Truth
+from josh_core.metrics.ground_truth import GroundTruth
 from josh_core.types import Bool, Float, Reconstruction
 
-SURE = 0.5  # probability from which a predicted contact counts
+LABEL_PROBABILITY = 0.5  # probability from which a predicted contact counts
 OVERLAP = 0.5  # intersection over union of two runs that are the same event
 
 # Words in the names of a result's contact points that tell a part of the truth.
-PARTS = {
+LABEL_PARTS = {
     "heel": ("heel",),
     "ball": ("ball",),
     "toe": ("toe",),
@@ -57,7 +57,7 @@ class Score:
         return 2 * self.hit / total if total else None
 
 
-def contact_scores(result: Reconstruction, truth: Truth) -> dict[str, tuple[Score, Score]]:
+def contact_scores(result: Reconstruction, truth: GroundTruth) -> dict[str, tuple[Score, Score]]:
     """By group of parts ("feet", "seat", "hands"): scores of frames and of events, over all true people.
 
     A true person whom nobody in the result stands for has all labels missed. Empty when the truth has no labels.
@@ -80,7 +80,7 @@ def contact_scores(result: Reconstruction, truth: Truth) -> dict[str, tuple[Scor
         asked = np.isin(true.frames, rows)  # frames of the truth that the result has
         for group, parts in GROUPS.items():
             for name in (n for n in truth.contact_names if n.split("_", maxsplit=1)[1] in parts):
-                said = part_probability(predicted, result.contact_names, name)[asked] > SURE
+                said = part_probability(predicted, result.contact_names, name)[asked] > LABEL_PROBABILITY
                 is_true = true.contact[asked, truth.contact_names.index(name)]
                 frames, events = out[group]
                 out[group] = frames + frame_score(said, is_true), events + event_score(said, is_true)
@@ -90,7 +90,7 @@ def contact_scores(result: Reconstruction, truth: Truth) -> dict[str, tuple[Scor
 def part_probability(contact: Float, names: tuple[str, ...], part: str) -> Float:
     """Probability [n] that a part such as "left_toe" touches: the largest of its contact points' in contact [n,C]."""
     side, kind = part.split("_", maxsplit=1)
-    columns = [c for c, n in enumerate(names) if n.startswith(side) and any(word in n for word in PARTS[kind])]
+    columns = [c for c, n in enumerate(names) if n.startswith(side) and any(word in n for word in LABEL_PARTS[kind])]
     return np.asarray(contact[:, columns].max(1, initial=0.0))
 
 

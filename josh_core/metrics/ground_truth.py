@@ -33,7 +33,7 @@ class TruePerson:
 
 
 @dataclass(frozen=True)
-class Truth:
+class GroundTruth:
     """What is known of a clip. The world is any metric right-handed one; `up` says where up is."""
 
     fps: float  # of the truth's frames
@@ -47,7 +47,7 @@ class Truth:
     contact_names: tuple[str, ...] = ()  # [C] such as "left_heel", "right_seat"
 
 
-def load_truth(path: Path) -> Truth:
+def load_truth(path: Path) -> GroundTruth:
     """Truth of an npz with cameras and 24 joints a person, or with calibrated cameras and named joints.
 
     Raises ResultError when the file is neither.
@@ -74,7 +74,7 @@ def foot_rows() -> list[int]:
     return [JOINTS.index(f"{side}_{part}") for side in ("left", "right") for part in ("ankle", "foot")]
 
 
-def _smpl_joints(arrays: dict[str, Any]) -> Truth:
+def _smpl_joints(arrays: dict[str, Any]) -> GroundTruth:
     """World +Y up with the floor at 0; person{k}_joints [T,24,3], person{k}_valid [T], person{k}_foot_contact [T,2]."""
     people: list[TruePerson] = []
     while f"person{len(people)}_joints" in arrays:
@@ -93,7 +93,7 @@ def _smpl_joints(arrays: dict[str, Any]) -> Truth:
         )
     k = arrays["intrinsics"].astype(np.float64)
     width, height = (int(v) for v in arrays.get("image_size", (2 * k[0, 2], 2 * k[1, 2])))
-    return Truth(
+    return GroundTruth(
         fps=float(arrays["fps"]),
         world_from_cam=arrays["world_from_cam"].astype(np.float64),
         intrinsics=k,
@@ -106,14 +106,14 @@ def _smpl_joints(arrays: dict[str, Any]) -> Truth:
     )
 
 
-def _named_joints(arrays: dict[str, Any]) -> Truth:
+def _named_joints(arrays: dict[str, Any]) -> GroundTruth:
     """World +Z up, floor anywhere; one person with joints_world [T,J,3] named like "LHip"; no contact labels."""
     names = [str(name) for name in arrays["joint_names"]]
     joints = arrays["joints_world"].astype(np.float64)
     limbs = joints[:, [names.index(_SHORT[name]) for name in EVALUATED_JOINTS]]
     frames = np.flatnonzero(np.isfinite(limbs).all((1, 2)))
     cam_from_world = rigid(arrays["R_world2cam"].astype(np.float64), arrays["t_world2cam"].astype(np.float64))
-    return Truth(
+    return GroundTruth(
         fps=float(arrays["fps"]),
         world_from_cam=invert(cam_from_world),
         intrinsics=arrays["K"].astype(np.float64),

@@ -19,7 +19,7 @@ from josh_core.metrics.seen import feet_inside, inside
 from josh_core.types import Bool, Float, People, PersonMotion, Reconstruction, Track
 
 IN_CONTACT = 0.5  # probability from which a contact point counts as touching
-SEEN = 0.5  # visibility from which a landmark counts as seen
+SEEN_VISIBILITY = 0.5  # visibility from which a landmark counts as seen
 BODY_LANDMARKS = [11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]  # shoulders, elbows, wrists, hips, knees, ankles
 
 
@@ -138,7 +138,7 @@ def _reprojection(
     error = np.linalg.norm(project(k, p_cam) - track.landmarks_px[theirs][:, BODY_LANDMARKS], axis=-1)
     depth = np.einsum("nd,nd->n", cam_from_world[:, 2, :3], joints[mine, 0]) + cam_from_world[:, 2, 3]
     height_px = k[1, 1] * person.height_m / np.maximum(depth, 1e-6)
-    seen = (track.visibility[theirs][:, BODY_LANDMARKS] > SEEN) & track.detected[theirs][:, None]
+    seen = (track.visibility[theirs][:, BODY_LANDMARKS] > SEEN_VISIBILITY) & track.detected[theirs][:, None]
     seen &= inside(track.landmarks_px[theirs][:, BODY_LANDMARKS], result.width, result.height)
     return error[seen], (100 * error / height_px[:, None])[seen]
 

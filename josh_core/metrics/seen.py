@@ -10,7 +10,7 @@ import numpy as np
 from josh_core.types import Bool, CameraPath, Clip, Float, Matches, People, Track
 
 CELLS = 8  # cells along each side of the image in which matches are counted
-FREE = 0.5  # share of a cell that people and overlays leave free, in half of the keyframes, for it to count
+FREE_SHARE = 0.5  # share of a cell that people and overlays leave free, in half of the keyframes, for it to count
 BRISK, ABRUPT = 1.5, 40.0  # m/s and 10 m/s^3: a walk of that speed has a jerk of 5 to 10, five times as fast 125 times
 RUNNING = 3.0  # m/s: whoever walks goes at 0.8 to 2 m/s, and from about 2.5 people run (Bramble, Lieberman 2004)
 SIDES = ((27, 29, 31), (28, 30, 32))  # BlazePose's ankle, heel and toe of the left and of the right foot
@@ -42,7 +42,7 @@ def match_cover_pct(matches: Matches, cameras: CameraPath, people: People, clip:
     free = np.zeros((CELLS, CELLS))
     for frame in cameras.keyframes:
         free += ~people.mask(int(frame), CELLS, CELLS)
-    usable = free >= FREE * max(len(cameras.keyframes), 1)
+    usable = free >= FREE_SHARE * max(len(cameras.keyframes), 1)
     if not usable.any():
         return 0.0
     at = (matches.px.reshape(-1, 2) / [clip.width, clip.height] * CELLS).astype(int).clip(0, CELLS - 1)

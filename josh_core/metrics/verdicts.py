@@ -10,7 +10,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Row:
+class QualityRow:
     """One line of the quality table."""
 
     name: str  # "Foot slide"
@@ -78,7 +78,7 @@ _SCALE_SENTENCE = {
 }
 
 
-def rows(numbers: dict[str, Any]) -> list[Row]:
+def rows(numbers: dict[str, Any]) -> list[QualityRow]:
     """The quality table of `measure`'s numbers: name, value, unit, verdict, sentence.
 
     "Good" needs evidence: what was never seen has no verdict, and a scale that rests on guesses is fair at best.
@@ -91,32 +91,32 @@ def rows(numbers: dict[str, Any]) -> list[Row]:
             continue
         if unseen and quantity.key in ON_FEET:
             said = f"{quantity.name} cannot be measured: {NO_FEET}"
-            table.append(Row(quantity.name, None, quantity.unit, "", said))
+            table.append(QualityRow(quantity.name, None, quantity.unit, "", said))
             continue
         row = _row(quantity, value)
         table.append(_doubted(row, numbers) if quantity.key == "scale_sigma_pct" else row)
     if numbers.get("scale_source") in _SCALE_SENTENCE:
         verdict, sentence = _SCALE_SENTENCE[numbers["scale_source"]]
-        table.append(_doubted(Row("Scale", numbers["scale_source"], "", verdict, sentence), numbers))
+        table.append(_doubted(QualityRow("Scale", numbers["scale_source"], "", verdict, sentence), numbers))
     if numbers.get("focal_from") is not None:
         table.append(_lens_row(numbers))
     for k, person in enumerate(numbers.get("people", [])):
         share, speed = person["frames_share"], person["speed_m_s"]
         going = "" if speed is None else f" and moves at {speed:.2f} m/s on average"
         sentence = f"Person {k + 1} is followed in {100 * share:.0f} % of the frames{going}."
-        table.append(Row(f"Person {k + 1}", speed, "m/s", "", sentence))
+        table.append(QualityRow(f"Person {k + 1}", speed, "m/s", "", sentence))
     return table
 
 
-def _row(quantity: Quantity, value: float | None) -> Row:
+def _row(quantity: Quantity, value: float | None) -> QualityRow:
     if value is None:
-        return Row(quantity.name, None, quantity.unit, "", f"{quantity.name} cannot be measured in this clip.")
+        return QualityRow(quantity.name, None, quantity.unit, "", f"{quantity.name} cannot be measured in this clip.")
     verdict = _verdict(quantity, value)
     said = quantity.sentence.format(short(value))
     said = f"{said}: {verdict}." if verdict else f"{said}."
     if verdict == "poor" and quantity.key in ADVICE:
         said = f"{said} {ADVICE[quantity.key]}"
-    return Row(quantity.name, value, quantity.unit, verdict, said)
+    return QualityRow(quantity.name, value, quantity.unit, verdict, said)
 
 
 def _verdict(quantity: Quantity, value: float) -> str:
@@ -132,7 +132,7 @@ def _is_poor(key: str, numbers: dict[str, Any]) -> bool:
     return value is not None and _verdict(quantity, value) == "poor"
 
 
-def _doubted(row: Row, numbers: dict[str, Any]) -> Row:
+def _doubted(row: QualityRow, numbers: dict[str, Any]) -> QualityRow:
     """The row about scale; fair at best, with the reason, where what it rests on was not seen."""
     doubts = [
         "the feet are hardly ever in the picture" if _is_poor("feet_seen_pct", numbers) else "",
@@ -147,7 +147,7 @@ def _doubted(row: Row, numbers: dict[str, Any]) -> Row:
     return replace(row, verdict="fair", sentence=f"{said}, but {why}: fair.")
 
 
-def _lens_row(numbers: dict[str, Any]) -> Row:
+def _lens_row(numbers: dict[str, Any]) -> QualityRow:
     """Where the focal length comes from, and how sure it is."""
     field, source, sigma = numbers["field_deg"], numbers["focal_from"], numbers.get("focal_sigma_pct") or 0.0
     said = f"The lens sees {short(field)} degrees along the longer side"
@@ -165,7 +165,7 @@ def _lens_row(numbers: dict[str, Any]) -> Row:
         verdict = "poor" if numbers.get("focal_unusual") else verdict
         said = f"{said}, to within {short(sigma)} %: {verdict}."
         said += " Give the focal length if you know it." if verdict == "poor" else ""
-    return Row("Lens", field, "degrees", verdict, said)
+    return QualityRow("Lens", field, "degrees", verdict, said)
 
 
 def short(value: float) -> str:

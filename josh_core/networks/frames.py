@@ -18,7 +18,7 @@ from josh_core.networks.architecture import PATCH
 from josh_core.types import Clip, Float, UInt8
 
 LONGEST = 512  # px
-WHOLE = (0.0, 0.0, 1.0, 1.0)
+WHOLE_FRAME = (0.0, 0.0, 1.0, 1.0)
 CENTRE_HALF = (0.25, 0.25, 0.75, 0.75)
 
 
@@ -28,7 +28,7 @@ class NetworkCrop:
 
     width: int  # px of the network's image
     height: int  # px
-    window: tuple[float, float, float, float] = WHOLE  # xyxy, shares of the frame; centred
+    window: tuple[float, float, float, float] = WHOLE_FRAME  # xyxy, shares of the frame; centred
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -61,7 +61,7 @@ class NetworkCrop:
         return np.where(inside, values[(..., *held)], 0).astype(values.dtype)
 
 
-def crop_of(clip: Clip, window: tuple[float, float, float, float] = WHOLE) -> NetworkCrop:
+def crop_of(clip: Clip, window: tuple[float, float, float, float] = WHOLE_FRAME) -> NetworkCrop:
     """The network's image size for a clip: any aspect ratio, portrait or landscape."""
     longest = max(clip.width, clip.height)
     width, height = (max(PATCH, round(side * LONGEST / longest) // PATCH * PATCH) for side in (clip.width, clip.height))
@@ -82,7 +82,7 @@ def network_images(frames: UInt8, crop: NetworkCrop, device: torch.device) -> Te
     A window is cut from the resized frame and enlarged, as the published inference does: the network knows such images.
     """
     images = torch.from_numpy(frames).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
-    if crop.window == WHOLE:
+    if crop.window == WHOLE_FRAME:
         return images
     x1, y1, x2, y2 = crop.window
     rows = slice(round(y1 * crop.height), round(y2 * crop.height))

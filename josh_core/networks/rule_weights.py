@@ -19,7 +19,7 @@ from josh_core.networks.architecture import Architecture
 from josh_core.networks.loading import METADATA_KEY, NOTE_KEY, Pretrained
 from josh_core.networks.mast3r import Mast3r
 
-TINY = Architecture(enc_dim=64, enc_depth=2, enc_heads=4, dec_dim=48, dec_depth=12, dec_heads=4)
+TINY_ARCHITECTURE = Architecture(enc_dim=64, enc_depth=2, enc_heads=4, dec_dim=48, dec_depth=12, dec_heads=4)
 
 
 def rule_tensor(key: str, shape: tuple[int, ...]) -> Tensor:
@@ -61,7 +61,7 @@ def fill_by_rule(network: Pretrained) -> Pretrained:
     return network.eval().requires_grad_(False)
 
 
-def write_rule_weights(path: Path, network: type[Pretrained], architecture: Architecture = TINY) -> None:
+def write_rule_weights(path: Path, network: type[Pretrained], architecture: Architecture = TINY_ARCHITECTURE) -> None:
     """A safetensors file that `from_pretrained` reads: tiny by default, its architecture in the metadata."""
     with torch.device("meta"):
         built = network(architecture)

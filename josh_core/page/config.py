@@ -9,7 +9,7 @@ from pathlib import Path
 
 from josh_core.errors import SettingsError
 from josh_core.serving.mirror import FolderMirror, HubMirror, Mirror
-from josh_core.serving.store import Limits
+from josh_core.serving.store import Retention
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _CHECKOUT = _PACKAGE.parent if (_PACKAGE.parent / "pyproject.toml").is_file() else None  # None: installed
@@ -61,9 +61,9 @@ class Config:
         return Config(**values)  # type: ignore[arg-type]  # _read gave each value its field's type
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> Retention:
         """Of the store."""
-        return Limits(self.keep_hours, self.keep_shared_days, int(self.store_gb * 1e9))
+        return Retention(self.keep_hours, self.keep_shared_days, int(self.store_gb * 1e9))
 
     def mirror(self) -> Mirror | None:
         """The second home of shared results, if one is configured."""

@@ -15,7 +15,7 @@ from josh_core.page.guard import App, Message, Receive, Scope, Send
 from josh_core.page.shown import Shown, file_url
 from josh_core.serving.tasks import PREVIEW, PREVIEW_SIZE
 
-TITLE = "JOSH: people and places in 4D"
+SITE_TITLE = "JOSH: people and places in 4D"
 ABOUT = "One clip in; camera, people and place in one metric world out."
 _THEIRS = re.compile(rb'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*')
 
@@ -26,7 +26,7 @@ def tags(desk: Desk, query: str, origin: str) -> str:
         shown = desk.open(dict(parse_qsl(query[:2000])))
     except JoshError:
         shown = None
-    said = {"og:type": "website", "og:title": TITLE, "og:description": ABOUT, "twitter:card": "summary"}
+    said = {"og:type": "website", "og:title": SITE_TITLE, "og:description": ABOUT, "twitter:card": "summary"}
     if shown is not None and shown.shared:
         said |= {"og:title": _title(shown), "og:description": _about(shown)}
         image = shown.file(shown.best, PREVIEW)

@@ -19,7 +19,7 @@ from josh_core.page.files import files_list, film
 from josh_core.page.guard import Guard, Rules
 from josh_core.page.inputs import Upload, chosen_clip, wanted
 from josh_core.page.layout import Layout
-from josh_core.page.link_preview import TITLE, LinkPreview
+from josh_core.page.link_preview import SITE_TITLE, LinkPreview
 from josh_core.page.owner import Owner, own_result
 from josh_core.page.parts import head, part
 from josh_core.page.plots import plots
@@ -38,7 +38,7 @@ class Page:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         os.environ["GRADIO_TEMP_DIR"] = str(desk.uploads)  # where Gradio puts uploads and copies
-        with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)) as blocks:
+        with gr.Blocks(title=SITE_TITLE, analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)) as blocks:
             self.blocks = blocks
             self.ui = Layout(desk.config, desk.examples, self.ask)
             self._wire()

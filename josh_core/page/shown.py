@@ -17,7 +17,7 @@ from urllib.parse import quote
 from josh_core.errors import ResultError
 from josh_core.export.bundle import load_manifest
 from josh_core.metrics.verdicts import rows
-from josh_core.serving.tasks import CLIP, OVERLAY
+from josh_core.serving.tasks import CLIP_FILE, OVERLAY
 
 MODES = {  # name -> what the page calls it, what it is in three words, and in one sentence
     "baseline": (
@@ -29,7 +29,7 @@ MODES = {  # name -> what the page calls it, what it is in three words, and in o
     "refine": ("JOSH", "all solved together", "Camera, people and place are solved together, tied by contact."),
 }
 SCALES = {"contact": "scale from contact", "height": "scale from body height", "assumed": "scale only assumed"}
-TITLE = "Clip"  # of a run, for all but its owner: what they have typed is theirs
+NEUTRAL_TITLE = "Clip"  # of a run, for all but its owner: what they have typed is theirs
 VIEW_KEYS = ("t", "mode", "view", "hide", "point")
 _VIEW_VALUE = re.compile(r"[A-Za-z0-9_.,-]{1,200}")
 
@@ -81,8 +81,8 @@ def shown_run(run_id: str, folder: Path, shared: bool) -> Shown:
     folders = _bundles(folder)
     if not folders:
         raise ResultError("This result is not complete; run the clip again.")
-    clip = folder / CLIP if (folder / CLIP).is_file() else None
-    return Shown(run_id, f"run={run_id}", TITLE, clip, folders, folder, shared)
+    clip = folder / CLIP_FILE if (folder / CLIP_FILE).is_file() else None
+    return Shown(run_id, f"run={run_id}", NEUTRAL_TITLE, clip, folders, folder, shared)
 
 
 def examples(root: Path, made: Path) -> dict[str, Shown]:
@@ -95,7 +95,7 @@ def examples(root: Path, made: Path) -> dict[str, Shown]:
     for name, title in json.loads(index.read_text("utf-8")).items() if index.is_file() else ():
         result = root / name / "result"
         bundles = _bundles(result)
-        clip = next((clip for clip in (result / CLIP, root / name / CLIP) if clip.is_file()), None)
+        clip = next((clip for clip in (result / CLIP_FILE, root / name / CLIP_FILE) if clip.is_file()), None)
         if bundles and clip is not None:
             found[name] = Shown(name, f"example={name}", title, clip, bundles, made / name, shared=True)
     return found

@@ -42,7 +42,7 @@ LABELS = {  # lines of the quality table: quality.py's name, what the page calls
     "Lens": "Field of view, longer side",
     "Scale": "Scale of the world, from",
 }
-SEEN = ("Feet in the picture", "Matches")  # what other lines rest on: said in words too where it is poor
+SEEN_LABELS = ("Feet in the picture", "Matches")  # what other lines rest on: said in words too where it is poor
 _UNITS = {"Jitter": "a real walk has 5 to 10"}  # what says more than the unit does
 _SETTINGS = {  # of the page's own inputs; what else a run was told is of no use to a visitor
     "mode": "Method", "start": "Begins at, s", "seconds": "Length, s", "people": "Most people",
@@ -111,7 +111,7 @@ def quality_table(shown: Shown) -> str:
             lines.append(f'<tr><th scope="row">{label} <small>{_limits(name)}</small></th>{cells}</tr>')
     best = tables[shown.best]
     said = [row.sentence for row in best.values() if row.name in ("Scale", "Lens") or row.name.startswith("Person")]
-    said += [row.sentence for row in best.values() if row.name in SEEN and row.verdict == "poor"]
+    said += [row.sentence for row in best.values() if row.name in SEEN_LABELS and row.verdict == "poor"]
     manifest = shown.manifest(shown.best)
     said += [*(manifest.get("notes") or []), *((manifest.get("clip") or {}).get("notes") or [])]
     more = "".join(f"<li>{escape(str(sentence))}</li>" for sentence in said)

@@ -21,7 +21,7 @@ from josh_core.page.words import duration
 from josh_core.serving.disk import link_or_copy, move
 from josh_core.serving.jobs import Job, Jobs, Runner, Ticket, as_told
 from josh_core.serving.store import Store
-from josh_core.serving.tasks import ARCHIVE, CLIP, FORMATS, OVERLAY, PAIR, PREVIEW
+from josh_core.serving.tasks import ARCHIVE, CLIP_FILE, FORMATS, OVERLAY, PAIR, PREVIEW
 from josh_core.settings import Settings
 
 _LINE = 8  # files that may wait
@@ -131,5 +131,5 @@ def _links(shown: Shown, mode: str, workspace: Path) -> Path:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 link_or_copy(path, place)
     assert shown.clip is not None  # offers() has none to make without it
-    link_or_copy(shown.clip, source / CLIP)
-    return source / CLIP
+    link_or_copy(shown.clip, source / CLIP_FILE)
+    return source / CLIP_FILE

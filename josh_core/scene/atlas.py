@@ -10,14 +10,16 @@ import numpy as np
 from josh_core.scene.sheets import SQUARE, Sheets
 from josh_core.types import Clip, Int, Surface, UInt8
 
-SIDE = 3072  # px, longest side of the texture: 50 MB of graphics memory with its smaller copies, which phones have
+TEXTURE_SIDE = (
+    3072  # px, longest side of the texture: 50 MB of graphics memory with its smaller copies, which phones have
+)
 PICTURE = 1280  # px, longest side of a keyframe's whole picture in it, where there is room
 QUALITY = 82  # of the JPEG
 _SMALLER = 0.9  # factor from one try to the next
 
 
 @dataclass(frozen=True)
-class Part:
+class SheetPart:
     """What the surface takes from one keyframe."""
 
     sheet: int  # which keyframe of the sheets
@@ -25,7 +27,7 @@ class Part:
     triangles: Int  # [f,3] rows of `pixels`
 
 
-def textured(clip: Clip, sheets: Sheets, parts: list[Part], plate: UInt8 | None) -> Surface:
+def textured(clip: Clip, sheets: Sheets, parts: list[SheetPart], plate: UInt8 | None) -> Surface:
     """All parts as one mesh; plate: the one picture of a camera that stands still, else those of the keyframes."""
     width, height = sheets.grid.width, sheets.grid.height
     boxes = np.stack([_box(part.pixels, width, height) for part in parts])  # [n,4] x, y, w, h of the grid
@@ -69,16 +71,16 @@ def _pack(size: Int) -> Int | None:
     x = y = shelf = 0
     for part in np.argsort(-size[:, 1], kind="stable"):
         w, h = size[part]
-        if x + w > SIDE:
+        if x + w > TEXTURE_SIDE:
             x, y, shelf = 0, y + shelf, 0
-        if w > SIDE or y + h > SIDE:
+        if w > TEXTURE_SIDE or y + h > TEXTURE_SIDE:
             return None
         places[part] = x, y
         x, shelf = x + w, max(shelf, h)
     return places
 
 
-def _cropped(shot: UInt8, part: Part, box: Int, size: tuple[int, int], grid: tuple[int, int]) -> UInt8:
+def _cropped(shot: UInt8, part: SheetPart, box: Int, size: tuple[int, int], grid: tuple[int, int]) -> UInt8:
     """The box of a picture in `size` (w, h) px, in one colour where nothing uses it: a JPEG of that is small."""
     mask = np.zeros(grid[::-1], np.uint8)
     mask.ravel()[part.pixels] = 1

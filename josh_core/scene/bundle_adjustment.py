@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from josh_core.geometry import cross_matrix, rotvec_to_rotmat
-from josh_core.lsq.levenberg_marquardt import Limits, Stepwise, Trial, minimise
+from josh_core.lsq.levenberg_marquardt import Stepwise, StopRule, Trial, minimise
 from josh_core.lsq.robust import Cauchy
 from josh_core.scene.lens import FocalPrior, Lens, distort, stretch, undistort
 from josh_core.scene.tracks import Sightings
@@ -113,14 +113,14 @@ def _tangents(rays: Float) -> Float:
 
 
 @dataclass(frozen=True)
-class Noise:
+class SightingNoise:
     """How sightings err: px, standard deviation of a good one, and where Cauchy's weight falls to a half."""
 
     sigma: float
     width: float
 
     @classmethod
-    def usual(cls, sigma: float) -> Noise:
+    def usual(cls, sigma: float) -> SightingNoise:
         """Errors beyond two standard deviations count less and less."""
         return cls(sigma, 2 * sigma)
 
@@ -147,7 +147,7 @@ class _Adjustment:
 
     sightings: Sightings
     prior: FocalPrior
-    noise: Noise
+    noise: SightingNoise
 
     def cost(self, model: SparseModel) -> float:
         off = (residuals(model, self.sightings) ** 2).sum(-1) / self.noise.sigma**2
@@ -161,12 +161,14 @@ class _Adjustment:
         return Trial(_step(model, system, damping))
 
 
-def adjust(model: SparseModel, sightings: Sightings, prior: FocalPrior, noise: Noise, steps: int = 20) -> Adjusted:
+def adjust(
+    model: SparseModel, sightings: Sightings, prior: FocalPrior, noise: SightingNoise, steps: int = 20
+) -> Adjusted:
     """Cameras, points and lens that explain the sightings best; camera 0 stays where it is.
 
     The scale is free and only held by damping. A prior without distortion gives a lens of exactly none.
     """
-    limits = Limits(tolerance=1e-5, steps=steps, tries=5)
+    limits = StopRule(tolerance=1e-5, steps=steps, tries=5)
     found = minimise(_Adjustment(sightings, prior, noise), model, DAMPING, limits)
     model = found.state
     if prior.distortion_sigma == 0:  # its stiff prior leaves about 1e-9
@@ -194,7 +196,7 @@ class _System:
     right_points: Float  # [P,3]
 
 
-def _normal_equations(model: SparseModel, sightings: Sightings, prior: FocalPrior, noise: Noise) -> _System:
+def _normal_equations(model: SparseModel, sightings: Sightings, prior: FocalPrior, noise: SightingNoise) -> _System:
     residual, by_camera, by_point = _derivatives(model, sightings)
     weight = noise.robust.slope((residual**2).sum(-1) / noise.sigma**2) / noise.sigma**2
     weighted = weight[:, None, None] * by_camera

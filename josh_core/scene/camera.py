@@ -25,9 +25,9 @@ from josh_core.scene.zoom import zoom_of
 from josh_core.settings import Settings
 from josh_core.types import CameraKind, CameraPath, Clip, Float, Int
 
-STILL = 0.7  # px, a static camera's background stays within this (median of a frame)
+STILL_PX = 0.7  # px, a static camera's background stays within this (median of a frame)
 PARALLAX = 1.5  # px, what a turning camera leaves unexplained at most
-FEW = 12  # good sightings that a frame's own pose needs
+LEAST_SIGHTINGS = 12  # good sightings that a frame's own pose needs
 CHUNK_SECONDS, MOST_PER_CHUNK, MOST_KEYFRAMES = 10.0, 60, 180
 
 
@@ -118,10 +118,10 @@ def is_static(tracks: Tracks, times: Float) -> bool:
     half_second = 0.5 * (len(times) - 1) / max(float(times[-1] - times[0]), 1e-3)  # in frames
     lasting = seen[tracks.ids] >= max(3.0, min(float(len(times)), half_second))
     off, frame = off[lasting], frame[lasting]
-    medians = [np.median(off[frame == t]) for t in range(len(times)) if (frame == t).sum() >= FEW]
+    medians = [np.median(off[frame == t]) for t in range(len(times)) if (frame == t).sum() >= LEAST_SIGHTINGS]
     if len(medians) < 0.8 * len(times):
         return False
-    return bool(np.percentile(medians, 95) < STILL * tracks.unit)
+    return bool(np.percentile(medians, 95) < STILL_PX * tracks.unit)
 
 
 def pixel_pairs(tracks: Tracks, keyframes: Int, seed: int, most: int = 150) -> PixelPairs:
@@ -132,7 +132,7 @@ def pixel_pairs(tracks: Tracks, keyframes: Int, seed: int, most: int = 150) -> P
     while gap < len(keyframes):
         for k in range(len(keyframes) - gap):
             _, a, b = tracks.common(int(keyframes[k]), int(keyframes[k + gap]))
-            if len(a) >= FEW:
+            if len(a) >= LEAST_SIGHTINGS:
                 pick = np.sort(rng.permutation(len(a))[:most])
                 rows.append((k, k + gap, a[pick] - tracks.centre, b[pick] - tracks.centre))
         gap *= 3
@@ -202,7 +202,7 @@ def every_frame(
     known = point >= 0
     sightings = Sightings(tracks.of_frames()[known], point[known], tracks.px[known] - tracks.centre)
     model, error = locate(replace(key_map.model, rotations=start[:, :3, :3], centres=start[:, :3, 3]), sightings, noise)
-    good = np.bincount(sightings.camera[error < 4 * noise], minlength=len(times)) >= FEW
+    good = np.bincount(sightings.camera[error < 4 * noise], minlength=len(times)) >= LEAST_SIGHTINGS
     own = rigid(model.rotations, model.centres)
     own[keyframes] = at_keys  # these were solved together, which is better
     if good.any():

@@ -22,7 +22,7 @@ WIDEST, TURN = 45.0, 0.35  # px of parallax and radians beyond which a frame see
 FLOW_NOISE, FLOW_DRIFT = 0.15, 0.03  # px of the map, and px per px of parallax
 APART = 0.5  # s, neighbours closer together than this see the same people before the same background
 ROUGH = 0.04  # relative depth error at which confidence falls to a half
-FAR = 40.0  # of the scene's median depth: beyond it there is only sky
+SKY_DEPTH = 40.0  # of the scene's median depth: beyond it there is only sky
 TEXTURE = 2.0  # grey levels, standard deviation in a patch that flow can follow
 CONFIRMED = 0.04  # relative difference at which two keyframes agree
 
@@ -80,7 +80,7 @@ def estimate_depths(clip: Clip, people: People, cameras: CameraPath, points: Flo
         good = (
             frames.free(int(frame))
             & ~blank_above(frames.gray(int(frame)))
-            & (inverse > 1 / (FAR * middle))
+            & (inverse > 1 / (SKY_DEPTH * middle))
             & (confidence > 0.02)
         )
         out.depth[k][good] = 1 / inverse[good]

@@ -10,9 +10,9 @@ from josh_core.scene.lens import undistort
 from josh_core.scene.tracks import Tracks
 from josh_core.types import CameraPath, Float, Matches
 
-GAPS = (1, 2, 3, 5, 8)  # keyframes between the two of a pair
-MOST = 200  # correspondences of a pair
-FEWEST = 15
+PAIR_GAPS = (1, 2, 3, 5, 8)  # keyframes between the two of a pair
+MOST_MATCHES = 200  # correspondences of a pair
+LEAST_MATCHES = 15
 
 
 def keyframe_matches(tracks: Tracks, solution: CameraSolution, seed: int) -> Matches:
@@ -22,12 +22,12 @@ def keyframe_matches(tracks: Tracks, solution: CameraSolution, seed: int) -> Mat
     pairs, pixels, confidences = [], [], []
     if path.kind != "static":
         for a in range(len(path.keyframes)):
-            for b in (a + gap for gap in GAPS if a + gap < len(path.keyframes)):
+            for b in (a + gap for gap in PAIR_GAPS if a + gap < len(path.keyframes)):
                 px, error = _pair(tracks, solution, int(path.keyframes[a]), int(path.keyframes[b]))
                 good = np.nonzero(error < 4 * noise)[0]
-                if len(good) < FEWEST:
+                if len(good) < LEAST_MATCHES:
                     continue
-                good = np.sort(rng.permutation(good)[:MOST])
+                good = np.sort(rng.permutation(good)[:MOST_MATCHES])
                 pairs.append((a, b))
                 pixels.append(px[good])
                 confidences.append(1 / (1 + (error[good] / (2 * noise)) ** 2))

@@ -14,7 +14,7 @@ from josh_core.types import Bool, Clip, DepthMaps, Float, Int, People, Scene, UI
 
 LEAST_CONFIDENCE = 0.12
 CELL = 1.2  # pixels of the map that a cell measures at its distance
-STEEP = 0.08  # relative depth step to a neighbouring pixel: beyond it a point is between front and back
+POINT_STEP = 0.08  # relative depth step to a neighbouring pixel: beyond it a point is between front and back
 MOST_POINTS = 300_000
 PLATE_SIDE = 960  # px, longest side of the clean plate
 STILL_LOOKS = 25  # pictures of a camera that stands still
@@ -94,7 +94,7 @@ def _at_depth_jump(depth: Float) -> Bool:
         before[axis], after[axis] = slice(None, -1), slice(1, None)
         step[tuple(before)] = np.maximum(step[tuple(before)], jump)
         step[tuple(after)] = np.maximum(step[tuple(after)], jump)
-    return step > STEEP
+    return step > POINT_STEP
 
 
 def _neighbours(depth: Float, axis: int) -> tuple[Float, Float]:

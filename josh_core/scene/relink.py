@@ -21,7 +21,7 @@ LOOP_GAP, STRANGERS = 8, 20  # looks apart, and shared tracks below which a retu
 MOST_LOOPS, MOST_WEAK = 8, 40  # pairs of each kind: about 0.2 s each
 BEST = 200  # descriptors of a look that say whether it shows a known place
 ALIKE, MUTUAL = 0.85, 40  # cosine, and how many descriptors must find each other for that
-FEWEST = 25  # matches that geometry must confirm
+LEAST_INLIERS = 25  # matches that geometry must confirm
 
 
 def link(tracks: Tracks, progress: Progress) -> Tracks:
@@ -74,10 +74,10 @@ def _confirmed(tracks: Tracks, a: int, b: int) -> list[tuple[int, int]]:
     """Pairs of track ids that show one point: matched by the network and in line with one fundamental matrix."""
     (ids_a, px_a), (ids_b, px_b) = (tracks.frame(int(tracks.frames[k])) for k in (a, b))
     rows, _ = match(px_a, tracks.descriptors[a], px_b, tracks.descriptors[b], tracks.size)
-    if len(rows) < FEWEST:
+    if len(rows) < LEAST_INLIERS:
         return []
     good = _in_line(px_a[rows[:, 0]], px_b[rows[:, 1]], 3 * tracks.noise)
-    if good.sum() < FEWEST:
+    if good.sum() < LEAST_INLIERS:
         return []
     return list(zip(ids_a[rows[good, 0]].tolist(), ids_b[rows[good, 1]].tolist(), strict=True))
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from josh_core.geometry import cross_matrix, rotvec_to_rotmat
-from josh_core.lsq.levenberg_marquardt import Limits, Stepwise, Trial, minimise
+from josh_core.lsq.levenberg_marquardt import Stepwise, StopRule, Trial, minimise
 from josh_core.lsq.robust import Cauchy
 from josh_core.scene.lens import FocalPrior
 from josh_core.types import Float, Int
 
-WIDTH = 2.0  # standard deviations at which a correspondence's weight falls to a half in the end
+CAUCHY_WIDTH = 2.0  # standard deviations at which a correspondence's weight falls to a half in the end
 DAMPING = Stepwise(start=1e-3, least=1e-9, shrink=10)
 MIN_SHARED = 12  # correspondences that a pair needs to say anything
 
@@ -52,13 +52,13 @@ def solve_rotation_only(
     damping, cost, hessian = DAMPING, np.inf, np.eye(1)
     for step in range(steps):
         # Wide at first, so that residuals of a poor start are not treated as outliers.
-        width = max(WIDTH, 30.0 * 0.6**step)
+        width = max(CAUCHY_WIDTH, 30.0 * 0.6**step)
         model = _RotationModel(pairs, nodes, prior, noise, Cauchy(width))
-        found = minimise(model, state, damping, Limits(tolerance=0.0, steps=1, tries=6))
+        found = minimise(model, state, damping, StopRule(tolerance=0.0, steps=1, tries=6))
         hessian, _ = found.system
         if not found.costs:
             break
-        settled = abs(cost - found.cost) < 1e-6 * found.cost and width <= WIDTH
+        settled = abs(cost - found.cost) < 1e-6 * found.cost and width <= CAUCHY_WIDTH
         state, cost, damping = found.state, found.cost, replace(damping, start=found.damping)
         if settled:
             break

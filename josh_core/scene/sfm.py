@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from josh_core.progress import Progress
-from josh_core.scene.bundle_adjustment import Adjusted, Noise, SparseModel, adjust, residuals, triangulate
+from josh_core.scene.bundle_adjustment import Adjusted, SightingNoise, SparseModel, adjust, residuals, triangulate
 from josh_core.scene.lens import FocalPrior, Lens
 from josh_core.scene.mapper import MapperMap, MapperProblem, map_keyframes
 from josh_core.scene.rotation_only import RotationSolution
 from josh_core.scene.tracks import Sightings, Tracks, sightings_of
 from josh_core.types import Float, Int
 
-GAPS = (1, 2, 3, 5, 8, 13, 21, 34)  # keyframes between the images of a pair
+MAP_GAPS = (1, 2, 3, 5, 8, 13, 21, 34)  # keyframes between the images of a pair
 MAPPED_POINTS = 300  # most keypoints of a keyframe that the mapper gets: enough to start from, and they cost time
 FOCALS = (
     0.8,
@@ -24,11 +24,11 @@ FOCALS = (
     1.6,
 )  # of the longest side: each is tried, as from a wrong one the map comes out wrong
 LITTLE_PARALLAX = 10.0  # noises: below it the mapper has nothing to start from
-ANCHORS = 400  # points of the first, quick adjustment
+FIRST_POINTS = 400  # points of the first, quick adjustment
 WIDTHS = (32.0, 8.0, 2.0)  # noises: where the weight of a sighting falls to a half, from tolerant to strict
-BENT = 0.95  # a lens is called distorted when that lowers the cost to this share,
-SURE_BENT = 3.0  # is this many of its standard deviations away from none,
-SEEN_BENT = 1.0  # and moves the corners of the image by this many noises: less is not worth resampling the clip
+DISTORTED_COST = 0.95  # a lens is called distorted when that lowers the cost to this share,
+DISTORTED_SIGMAS = 3.0  # is this many of its standard deviations away from none,
+DISTORTED_NOISES = 1.0  # and moves the corners of the image by this many noises: less is not worth resampling the clip
 USUAL_DEPTH = 8.0  # units: the median distance of the points that the map is scaled to
 GAIN = 0.6  # travelling must lower the cost of turning on the spot to this share
 
@@ -105,7 +105,7 @@ def mapper_problem(tracks: Tracks, keyframes: Int, seed: int) -> MapperProblem:
         rows.append(mine[np.argsort(luck[sightings.point[mine]], kind="stable")[:MAPPED_POINTS]])
     pairs, matches = [], []
     for a in range(len(keyframes)):
-        for b in (a + gap for gap in GAPS if a + gap < len(keyframes)):
+        for b in (a + gap for gap in MAP_GAPS if a + gap < len(keyframes)):
             ours, theirs = sightings.point[rows[a]], sightings.point[rows[b]]
             _, i, j = np.intersect1d(ours, theirs, assume_unique=True, return_indices=True)
             if len(i) >= 20:
@@ -144,7 +144,7 @@ def _all_at_one_distance(model: SparseModel, sightings: Sightings) -> SparseMode
 
 def _adjust_in_two(model: SparseModel, sightings: Sightings, prior: FocalPrior, noise: float) -> Adjusted:
     """Cameras and lens from some of the points, with and without distortion; then everything."""
-    anchors = np.sort(np.random.default_rng(0).permutation(len(model.rays))[:ANCHORS])
+    anchors = np.sort(np.random.default_rng(0).permutation(len(model.rays))[:FIRST_POINTS])
     number = np.full(len(model.rays), -1)
     number[anchors] = np.arange(len(anchors))
     few = sightings.where(number[sightings.point] >= 0)
@@ -155,7 +155,7 @@ def _adjust_in_two(model: SparseModel, sightings: Sightings, prior: FocalPrior, 
     # From the map again: the best straight lens may be far off, and the way back from it ends half-way. So may the
     # first descent, as focal and distortion move together along a narrow valley.
     bent = _settle(_settle(small, few, prior, noise).model, few, prior, noise)
-    if bent.cost < BENT * straight.cost:
+    if bent.cost < DISTORTED_COST * straight.cost:
         best, kept = bent, prior
     else:
         best, kept = straight, straight_prior
@@ -166,9 +166,9 @@ def _adjust_in_two(model: SparseModel, sightings: Sightings, prior: FocalPrior, 
         sightings,
         len(model.rays),
     )
-    adjusted = adjust(full, sightings, kept, Noise.usual(noise), 8)
+    adjusted = adjust(full, sightings, kept, SightingNoise.usual(noise), 8)
     if kept is prior and not _is_bent(adjusted, sightings, noise):
-        return adjust(adjusted.model, sightings, straight_prior, Noise.usual(noise), 8)
+        return adjust(adjusted.model, sightings, straight_prior, SightingNoise.usual(noise), 8)
     return adjusted
 
 
@@ -177,21 +177,21 @@ def _is_bent(adjusted: Adjusted, sightings: Sightings, noise: float) -> bool:
     lens = adjusted.model.lens
     radius = float(np.linalg.norm(sightings.xy, axis=-1).max())  # px, the farthest that is seen
     moved = abs(lens.distortion) * radius**3 / lens.focal**2
-    return abs(lens.distortion) > SURE_BENT * adjusted.distortion_sigma and moved > SEEN_BENT * noise
+    return abs(lens.distortion) > DISTORTED_SIGMAS * adjusted.distortion_sigma and moved > DISTORTED_NOISES * noise
 
 
 def _settle(model: SparseModel, sightings: Sightings, prior: FocalPrior, noise: float) -> Adjusted:
     """Adjustment that begins tolerant, so that a focal far off does not make outliers of all, and ends strict."""
     for width in WIDTHS[:-1]:
-        model = adjust(model, sightings, prior, Noise(noise, width * noise), 12).model
-    return adjust(model, sightings, prior, Noise(noise, WIDTHS[-1] * noise), 20)
+        model = adjust(model, sightings, prior, SightingNoise(noise, width * noise), 12).model
+    return adjust(model, sightings, prior, SightingNoise(noise, WIDTHS[-1] * noise), 20)
 
 
 def _travels(adjusted: Adjusted, sightings: Sightings, prior: FocalPrior, noise: float) -> bool:
     """Whether travel explains the tracks much better than turning on the spot with the same lens."""
     model = adjusted.model
     still = replace(model, centres=np.zeros_like(model.centres), inverse=np.zeros_like(model.inverse))
-    turned = adjust(still, sightings, replace(prior, focal=model.lens.focal, sigma=0.0), Noise.usual(noise), 4)
+    turned = adjust(still, sightings, replace(prior, focal=model.lens.focal, sigma=0.0), SightingNoise.usual(noise), 4)
     return adjusted.cost < GAIN * turned.cost
 
 

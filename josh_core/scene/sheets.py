@@ -17,9 +17,9 @@ from josh_core.scene.point_cloud import LEAST_CONFIDENCE
 from josh_core.scene.tracks import background
 from josh_core.types import Bool, Clip, Float, Int, People, Scene, UInt8
 
-MOST = 30  # keyframes: each is held against every other, so that time grows with their square
+MOST_SHEETS = 30  # keyframes: each is held against every other, so that time grows with their square
 REDUCED = 224  # px, longest side of the grid: half of a depth map's, whose noise is wider than a pixel
-SMOOTH = 112  # px of it where the depth is only a floor and a backdrop
+SMOOTH_SIDE = 112  # px of it where the depth is only a floor and a backdrop
 AGREE = 0.06  # relative difference of depths up to which two keyframes see the same surface
 THROUGH = 0.15  # relative: a depth that much in front of what another keyframe sees is looked through
 WITNESSES = 2  # other keyframes that fill a gap, or contradict a depth, together
@@ -58,9 +58,9 @@ class Sheets:
 def reduced(clip: Clip, people: People, scene: Scene) -> Sheets:
     """Depth on the reduced grid: the surest pixel of each block."""
     cameras, depths = scene.cameras, scene.depths
-    most = 1 if cameras.kind == "static" else MOST  # all looks are the same, and the clean plate shows no people
+    most = 1 if cameras.kind == "static" else MOST_SHEETS  # all looks are the same, and the clean plate shows no people
     rows = np.unique(np.linspace(0, len(cameras.keyframes) - 1, min(most, len(cameras.keyframes))).round().astype(int))
-    grid = MapGrid.of(clip, cameras.focal, REDUCED if cameras.kind == "moving" else SMOOTH)
+    grid = MapGrid.of(clip, cameras.focal, REDUCED if cameras.kind == "moving" else SMOOTH_SIDE)
     frames = cameras.keyframes[rows]
     depth = np.stack([_surest(depths.depth[k], depths.confidence[k], grid) for k in rows])
     free = np.stack([background(people, int(f), grid.width, grid.height) for f in frames])

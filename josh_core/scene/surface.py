@@ -12,17 +12,17 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from josh_core.scene.atlas import Part, textured
+from josh_core.scene.atlas import SheetPart, textured
 from josh_core.scene.point_cloud import clean_plate
 from josh_core.scene.sheets import AGREE, SQUARE, Sheets, agreed, reduced
 from josh_core.types import Bool, Clip, Float, Int, People, Scene, Surface, UInt8
 
-STEEP = 0.05  # relative depth step between neighbours that is always taken for one surface
+SURFACE_STEP = 0.05  # relative depth step between neighbours that is always taken for one surface
 BEND = 2.0  # and beyond it, steps up to that many times those beside it: ground toward the horizon
-MOST = 150_000  # triangles, about 4 MB of a GLB; sheets that see least are left out beyond them
+MOST_TRIANGLES = 150_000  # triangles, about 4 MB of a GLB; sheets that see least are left out beyond them
 _AROUND = 6  # triangles around a vertex of a grid: with fewer, it is at a rim and covers nothing by itself
 SMALLEST = 150  # triangles: smaller islands of a sheet are dust
-PATCH = 40  # triangles: smaller pieces that a sheet adds to others are shreds rather than patches
+LEAST_PATCH = 40  # triangles: smaller pieces that a sheet adds to others are shreds rather than patches
 
 
 def surface(clip: Clip, people: People, scene: Scene, plate: UInt8 | None = None) -> Surface | None:
@@ -44,7 +44,7 @@ def surface(clip: Clip, people: People, scene: Scene, plate: UInt8 | None = None
     return textured(clip, sheets, parts, plate)
 
 
-def _parts(sheets: Sheets) -> list[Part]:
+def _parts(sheets: Sheets) -> list[SheetPart]:
     """Every sheet, what earlier ones show left out."""
     accepted: list[int] = []
     shown = np.zeros(sheets.depth.shape, np.bool_)
@@ -56,14 +56,14 @@ def _parts(sheets: Sheets) -> list[Part]:
         triangles = _triangles(sheets.depth[k])
         triangles = triangles[_in_islands(triangles, sheets.depth[k].size, SMALLEST)]
         triangles = triangles[with_rim.ravel()[triangles].any(1)]
-        triangles = triangles[_in_islands(triangles, sheets.depth[k].size, PATCH)]
-        if len(triangles) == 0 or count + len(triangles) > MOST:
+        triangles = triangles[_in_islands(triangles, sheets.depth[k].size, LEAST_PATCH)]
+        if len(triangles) == 0 or count + len(triangles) > MOST_TRIANGLES:
             continue
         count += len(triangles)
         used, index = np.unique(triangles, return_inverse=True)
         shown[k] = (np.bincount(triangles.ravel(), minlength=shown[k].size) == _AROUND).reshape(shown[k].shape)
         accepted.append(k)
-        parts.append(Part(k, used, index.reshape(-1, 3)))
+        parts.append(SheetPart(k, used, index.reshape(-1, 3)))
     return parts
 
 
@@ -109,13 +109,13 @@ def _joined(depth: Float) -> Bool:
     same_way = np.sign(step[:, 1:]) == np.sign(step[:, :-1])
     beside[:, 1:] = np.where(same_way & both[:, :-1], size[:, :-1], 0)
     beside[:, :-1] = np.maximum(beside[:, :-1], np.where(same_way & both[:, 1:], size[:, 1:], 0))
-    return both & ((size < STEEP) | (size < np.minimum(BEND * beside, 5 * STEEP)))
+    return both & ((size < SURFACE_STEP) | (size < np.minimum(BEND * beside, 5 * SURFACE_STEP)))
 
 
 def _diagonal(one: Float, other: Float) -> Bool:
     """Whether the ends of a diagonal are both known and near enough; its sides are judged by _joined."""
     low, high = np.minimum(one, other), np.maximum(one, other)
-    return (low > 0) & (high < np.exp(6 * STEEP) * low)
+    return (low > 0) & (high < np.exp(6 * SURFACE_STEP) * low)
 
 
 def _in_islands(triangles: Int, pixels: int, smallest: int) -> Bool:

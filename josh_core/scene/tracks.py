@@ -17,11 +17,11 @@ from josh_core.scene.features import FeatureMap
 from josh_core.types import Bool, Clip, Float, Int, People, UInt8
 
 WORK_SIDE = 960  # px, longest side of the images that are tracked
-MOST_POINTS = 1200  # live points in a frame
+MOST_TRACKED = 1200  # live points in a frame
 SPACING = 0.011  # of the longest side: a new keypoint keeps this distance from live ones
 REFERENCE = 1280  # px: thresholds are for an image whose longest side is this
-NOISE = 0.5  # px, standard deviation of a good track
-MARGIN = 0.012  # of the longest side: how far person masks are grown
+TRACK_SIGMA = 0.5  # px, standard deviation of a good track
+MASK_GROWTH = 0.012  # of the longest side: how far person masks are grown
 FORWARD_BACKWARD = 0.6  # px of the working image: a track that does not return to its start is dropped
 
 
@@ -50,7 +50,7 @@ class Tracks:
     @property
     def noise(self) -> float:
         """px, standard deviation of a good track."""
-        return NOISE * self.unit
+        return TRACK_SIGMA * self.unit
 
     def frame(self, t: int) -> tuple[Int, Float]:
         """Track ids [n] ascending and pixels [n,2] of frame t."""
@@ -95,7 +95,7 @@ def sightings_of(tracks: Tracks, frames: Int, least: int) -> tuple[Sightings, In
 def background(people: People, frame: int, width: int, height: int) -> Bool:
     """True [height,width] where no person is, with a margin around each."""
     mask = people.mask(frame, width, height).astype(np.uint8)
-    radius = max(1, round(MARGIN * max(width, height)))
+    radius = max(1, round(MASK_GROWTH * max(width, height)))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     return np.asarray(cv2.dilate(mask, kernel) == 0, np.bool_)
 
@@ -123,7 +123,7 @@ def follow(clip: Clip, people: People, progress: Progress, every: int | None = N
         live.keep(_inside(live.px, free))
         if t % every == 0 or t == len(clip) - 1:
             features = FeatureMap(rgb)
-            live.add(features.keypoints(_away_from(live.px, free), MOST_POINTS - len(live.px)))
+            live.add(features.keypoints(_away_from(live.px, free), MOST_TRACKED - len(live.px)))
             looks.append(t)
             descriptors.append(features.describe(live.px))
         rows.append((live.ids.copy(), live.px * scale))

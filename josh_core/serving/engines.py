@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from josh_core.errors import SettingsError
+from josh_core.types import Engine, Task
 
-Task = Callable[[Path], str | None]  # returns why it failed, in one sentence
-Engine = Callable[[Task, list[Path]], Iterator[tuple[Path, str | None]]]
 RETRIES = 2  # of a task whose worker died
 CONNECT_SECONDS = 5.0  # s that a cluster's door may take to open
 CPUS = 2.0  # of one clip: the solver and the landmark network share them
@@ -43,7 +42,7 @@ class Ray:
                 yield path, f"The worker of this clip failed: {type(error).__name__}."
 
 
-def task_of(task: Task) -> Callable[[Path], str | None]:
+def task_of(task: Task) -> Task:
     """A plain function around a task, since Ray takes functions only (not partial objects)."""
 
     def run(path: Path) -> str | None:

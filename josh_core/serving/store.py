@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Limits:
+class Retention:
     """How long and how much is kept. An unshared run also ends with the program."""
 
     hours: float = 24.0  # h, an unshared run
@@ -48,13 +48,13 @@ class Store:
     def __init__(
         self,
         root: Path,
-        limits: Limits | None = None,
+        limits: Retention | None = None,
         mirror: Mirror | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Open `root`, made if need be. Raises ResultError when it cannot be written or another process has it open."""
         self.root = Path(root).resolve()
-        self.limits = limits or Limits()
+        self.limits = limits or Retention()
         self._mirror = mirror
         self._clock = clock
         self._lock = threading.RLock()

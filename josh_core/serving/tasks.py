@@ -11,7 +11,7 @@ from josh_core.serving.jobs import Job
 # Made from a result:
 FORMATS, OVERLAY, PAIR, DATASET, ARCHIVE = "files", "overlay.mp4", "side_by_side.mp4", "dataset.zip", "everything.zip"
 USD, T_POSE = "result.usdz", "result_tpose.glb"
-CLIP = "clip.mp4"
+CLIP_FILE = "clip.mp4"
 PREVIEW, PREVIEW_SIZE = "preview.jpg", (1200, 630)  # what a link to a result shows; px, as link previews want it
 
 
@@ -58,7 +58,7 @@ def reconstruct(job: Job, progress: Progress) -> None:
     best, body = list(results)[-1], load_body()
     with progress.stage("videos"):
         write_formats(results[best], body, folders[best] / FORMATS)
-        save_clip(evidence.clip, job.out / CLIP)
+        save_clip(evidence.clip, job.out / CLIP_FILE)
         save_overlay(results[best], body, evidence.clip, folders[best] / OVERLAY, progress)
 
 
@@ -101,5 +101,5 @@ def make_file(job: Job, progress: Progress) -> None:
                 save_side_by_side(result, body, frames, place[part], progress)
     if job.name == ARCHIVE:
         with progress.stage(ARCHIVE):
-            videos = {CLIP: job.clip, OVERLAY: place[OVERLAY], PAIR: place[PAIR]}
+            videos = {CLIP_FILE: job.clip, OVERLAY: place[OVERLAY], PAIR: place[PAIR]}
             pack(source, place[FORMATS], videos, job.out / ARCHIVE)

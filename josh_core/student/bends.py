@@ -16,7 +16,7 @@ from josh_core.body.two_bones import two_bones
 from josh_core.geometry import rotvec_to_rotmat
 from josh_core.types import Bool, Float
 
-LEGS = ((1, 4, 7), (2, 5, 8))  # hip, knee, ankle of the left and the right leg
+LEG_JOINTS = ((1, 4, 7), (2, 5, 8))  # hip, knee, ankle of the left and the right leg
 STANDING = 0.985  # leg lengths, hips over the ankles of somebody who stands
 SEATED = 0.97  # of the way down, from which the seat carries
 # Ranges of human habit, chosen by hand: heights as shares of the leg, times in frames at 30 a second.
@@ -56,7 +56,7 @@ def bend(rng: np.random.Generator, rest: Float, n: int) -> Bend:
     turned = np.tile(np.eye(3), (n, 24, 1, 1))
     turned[:, 0] = rotvec_to_rotmat(np.stack([lean, 0 * lean, 0 * lean], 1))
     spread = rng.uniform(0, 0.5)
-    for (hip, knee, ankle), at, side in zip(LEGS, ankles, (1.0, -1.0), strict=True):
+    for (hip, knee, ankle), at, side in zip(LEG_JOINTS, ankles, (1.0, -1.0), strict=True):
         start = pelvis + turned[:, 0] @ (rest[hip] - rest[0])
         yaw = side * spread
         front = np.tile([np.sin(yaw), 0.0, np.cos(yaw)], (n, 1)) + turned[:, 0, :, 2]

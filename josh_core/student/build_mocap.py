@@ -22,7 +22,7 @@ FPS = 30.0
 OURS_FROM_SOURCE = np.array([[0, 0, -1.0], [0, 1, 0], [1, 0, 0]])
 LEG = 0.83  # m, hip to ankle of DeepMimic's humanoid (0.42 + 0.41)
 CYCLES = 6  # of clips that repeat: walk and run
-ASSET = Path(__file__).parent / "assets" / "mocap.npz"
+MOCAP_FILE = Path(__file__).parent / "assets" / "mocap.npz"
 
 
 def convert(path: Path) -> tuple[Float, Float]:
@@ -79,7 +79,7 @@ def main(folder: Path) -> None:
         name = path.stem.removeprefix("humanoid3d_")
         turned, pelvis = convert(path)
         arrays[f"{name}_rotvec"], arrays[f"{name}_pelvis"] = turned.astype(np.float16), pelvis.astype(np.float32)
-    np.savez_compressed(ASSET, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(MOCAP_FILE, **arrays)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -12,13 +12,13 @@ from torch import Tensor
 from josh_core.body import BodyModel
 from josh_core.bodyfit.observations import Observations
 from josh_core.geometry import interpolate_linear, interpolate_rotations, rotmat_to_rotvec
-from josh_core.student.features import KINDS, Seen, inputs
+from josh_core.student.features import KINDS, StudentInput, inputs
 from josh_core.student.motions import FPS
 from josh_core.student.network import Answer, Student, load_student
 from josh_core.student.parts import part_of
 from josh_core.types import CameraPath, Float, Int, People
 
-TRAVEL_SECONDS = 1 / 15  # to either side, over which the direction of travel is taken
+HEADING_SECONDS = 1 / 15  # to either side, over which the direction of travel is taken
 UNKNOWN = 0.5  # contact probability of points of which the student says nothing
 
 
@@ -74,19 +74,21 @@ def estimate(
     return _to_camera(said, given.sight[back], given.size[back], given.middle[back], (back, frames, body))
 
 
-def see(obs: Observations, cameras: CameraPath, times: Float, at: Float) -> Seen:
+def see(obs: Observations, cameras: CameraPath, times: Float, at: Float) -> StudentInput:
     """Observations of one person resampled to the times `at` [m] s, and the camera's motion there."""
     raw = obs.guess @ obs.sight  # rows x S = S^T x: axes of the line of sight
     turned = interpolate_rotations(cameras.world_from_cam[:, :3, :3], times, at)
     step = rotmat_to_rotvec(turned[:-1].swapaxes(-1, -2) @ turned[1:]) * FPS
     turn = np.concatenate([step, step[-1:]]) if len(step) else np.zeros((len(at), 3))
     centre = cameras.world_from_cam[:, :3, 3]
-    later, sooner = (interpolate_linear(centre, times, at + s * TRAVEL_SECONDS) for s in (1, -1))
+    later, sooner = (interpolate_linear(centre, times, at + s * HEADING_SECONDS) for s in (1, -1))
     moved = np.einsum("nji,nj->ni", turned, later - sooner)
     travel = moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-9) * (cameras.kind == "moving")
     kind = np.tile(np.eye(3)[KINDS.index(cameras.kind)], (len(at), 1))
     rays, visibility, guess = (interpolate_linear(x, obs.times, at) for x in (obs.rays, obs.visibility, raw))
-    return Seen(*(torch.as_tensor(x, dtype=torch.float32) for x in (rays, visibility, guess, turn, travel, kind)))
+    return StudentInput(
+        *(torch.as_tensor(x, dtype=torch.float32) for x in (rays, visibility, guess, turn, travel, kind))
+    )
 
 
 def _to_camera(

@@ -12,13 +12,13 @@ import roma
 import torch
 from torch import Tensor
 
-LANDMARKS = 33
-SIZE = LANDMARKS * 6 + 1 + 2 + 3 + 3 + 3  # rays, visibility, 3D guess, size, line of sight, turn, travel, kind
+LANDMARK_COUNT = 33
+SIZE = LANDMARK_COUNT * 6 + 1 + 2 + 3 + 3 + 3  # rays, visibility, 3D guess, size, line of sight, turn, travel, kind
 KINDS = ("static", "rotating", "moving")
 
 
 @dataclass(frozen=True)
-class Seen:
+class StudentInput:
     """One or many people's observations; `...` is any batch, T frames at 30 a second."""
 
     rays: Tensor  # [...,T,33,2] x/z and y/z of the landmarks in the camera
@@ -48,7 +48,7 @@ def lines_of_sight(rays: Tensor, visibility: Tensor) -> Tensor:
     return roma.rotvec_to_rotmat(axis / tangent * tangent.atan())
 
 
-def inputs(seen: Seen) -> Inputs:
+def inputs(seen: StudentInput) -> Inputs:
     """Features of what was seen; finite for any input, even with every landmark unseen."""
     sight = lines_of_sight(seen.rays, seen.visibility)
     ahead = torch.cat([seen.rays, torch.ones_like(seen.rays[..., :1])], -1) @ sight  # rows times S are S^T x

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,14 +23,11 @@ from josh_core.geometry import interpolate_linear, interpolate_rotations, invert
 from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.student.estimate import see
-from josh_core.student.label_file import SEEN, Label, read_label, write_label
+from josh_core.student.label_file import INPUT_FIELDS, Label, read_label, write_label
 from josh_core.student.motions import FPS
 from josh_core.student.parts import part_columns
 from josh_core.student.simulate import MASKS
-from josh_core.types import Float, PersonMotion, Reconstruction
-
-# Does a task for many clips, here or on many machines; yields each clip with why it failed, if it did.
-Engine = Callable[[Callable[[Path], str | None], list[Path]], Iterator[tuple[Path, str | None]]]
+from josh_core.types import Engine, Float, PersonMotion, Reconstruction
 
 MOST_SLIDE_MM = 5.0  # a frame: "good" of the quality table
 MOST_REPROJECTION_PCT = 3.0  # of the person's height, median over well seen landmarks
@@ -48,7 +44,7 @@ THRESHOLDS = {
 
 
 @dataclass(frozen=True)
-class Outcome:
+class LabelReport:
     """What became of the clips, by file name."""
 
     made: tuple[str, ...]
@@ -58,7 +54,7 @@ class Outcome:
 
 def label_clips(
     clips: list[Path], out: Path, engine: Engine, settings: Settings, shard: tuple[int, int] = (0, 1)
-) -> Outcome:
+) -> LabelReport:
     """A label for each clip of this shard that has none yet; a clip that fails is a line in failures.jsonl.
 
     shard: (I, N) takes every Nth clip from the Ith, in the order of the clips' contents, so that N machines share the
@@ -78,7 +74,7 @@ def label_clips(
             line = json.dumps({"clip": path.name, "sha256": content_hash(path), "error": error})
             with (out / f"failures_{index}_of_{count}.jsonl").open("a") as file:
                 file.write(line + "\n")
-    return Outcome(tuple(made), tuple(p.name for p in mine if p not in todo), tuple(failed))
+    return LabelReport(tuple(made), tuple(p.name for p in mine if p not in todo), tuple(failed))
 
 
 def label_clip(path: Path, out: Path, settings: Settings) -> str | None:
@@ -127,7 +123,11 @@ def make_label(e: Evidence, result: Reconstruction, sha256: str, settings: Setti
         at = np.arange(times[0], times[-1] + 0.5 / FPS, 1 / FPS)
         seen = see(observed[k], e.scene.cameras, e.clip.times, at)
         said = _answers(e, result, person, at)
-        arrays = {**{name: getattr(seen, name).numpy() for name in SEEN}, **said, "mask": _believed(result, person)}
+        arrays = {
+            **{name: getattr(seen, name).numpy() for name in INPUT_FIELDS},
+            **said,
+            "mask": _believed(result, person),
+        }
         people.append({name: np.asarray(value, np.float32) for name, value in arrays.items()})
     about = {
         "sha256": sha256,

@@ -18,13 +18,13 @@ import numpy as np
 import torch
 
 from josh_core.errors import ResultError
-from josh_core.student.features import Seen, inputs
+from josh_core.student.features import StudentInput, inputs
 from josh_core.student.simulate import Truth
 from josh_core.student.training import Windows
 from josh_core.types import Float
 
 FORMAT, VERSION = "josh-label", 1
-SEEN = tuple(f.name for f in fields(Seen))
+INPUT_FIELDS = tuple(f.name for f in fields(StudentInput))
 SAID = ("rotations", "betas", "pelvis", "up", "velocity", "touch", "world_from_cam", "mask")
 
 
@@ -56,7 +56,7 @@ def read_label(path: Path) -> Label:
         people: list[dict[str, Float]] = []
         while f"person{len(people)}_mask" in arrays:
             k = len(people)
-            people.append({name: arrays[f"person{k}_{name}"] for name in (*SEEN, *SAID)})
+            people.append({name: arrays[f"person{k}_{name}"] for name in (*INPUT_FIELDS, *SAID)})
     except (OSError, ValueError, KeyError, AssertionError):
         raise ResultError(f"{path.name} is not a label file of version {VERSION}; make it with `label`.") from None
     return Label(tuple(people), about)
@@ -79,7 +79,7 @@ def _window(person: dict[str, Float], rows: slice) -> tuple[torch.Tensor, Truth]
         value = person[name] if name in ("betas", "mask") else person[name][rows]
         return torch.as_tensor(value, dtype=torch.float32)
 
-    given = inputs(Seen(*(tensor(name) for name in SEEN)))
+    given = inputs(StudentInput(*(tensor(name) for name in INPUT_FIELDS)))
     rotations, pelvis = tensor("rotations").clone(), (tensor("pelvis")[..., None, :] @ given.sight)[..., 0, :]
     rotations[:, 0] = given.sight.mT @ rotations[:, 0]
     depth = pelvis[..., 2].clamp_min(0.3)

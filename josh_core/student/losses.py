@@ -16,9 +16,9 @@ from josh_core.student.motions import FPS
 from josh_core.student.network import Answer, angle
 from josh_core.student.simulate import MASKS, Truth
 
-FEET = [JOINTS.index(f"{side}_{part}") for side in ("left", "right") for part in ("ankle", "foot")]
+FOOT_JOINTS = [JOINTS.index(f"{side}_{part}") for side in ("left", "right") for part in ("ankle", "foot")]
 # Weights bring the terms to one order of magnitude (metres, radians, log odds); chosen once, not tuned.
-WEIGHTS = {"joints": 10.0, "joint_motion": 10.0, "rotations": 2.0, "betas": 0.1, "log_depth": 2.0, "offset": 2.0,
+LOSS_WEIGHTS = {"joints": 10.0, "joint_motion": 10.0, "rotations": 2.0, "betas": 0.1, "log_depth": 2.0, "offset": 2.0,
            "up": 1.5, "velocity": 0.7, "standing": 0.2, "touch": 0.3, "sigma": 0.03}  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def losses(said: Answer, true: Truth, body: BodyModel) -> dict[str, Tensor]:
 
 def total(terms: dict[str, Tensor]) -> Tensor:
     """The weighted sum."""
-    return torch.stack([WEIGHTS[name] * value for name, value in terms.items()]).sum()
+    return torch.stack([LOSS_WEIGHTS[name] * value for name, value in terms.items()]).sum()
 
 
 def pelvis_joints(body: BodyModel, betas: Tensor, rotations: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ def _standing(said: Answer, true: Truth, joints: Tensor, believed: Tensor) -> Te
     if joints.shape[1] < 2:
         return 0 * joints.sum()
     root = (true.world_from_sight @ said.rotations[:, :, 0] @ said.velocity[..., None])[..., 0] / FPS
-    feet = joints[:, :, FEET] @ true.world_from_sight.mT
+    feet = joints[:, :, FOOT_JOINTS] @ true.world_from_sight.mT
     step = _length(feet.diff(dim=1) + root[:, :-1, None]).amin(-1)
     touching = (true.touch[:, :, [0, 1, 2, 5, 6, 7]].amax(-1) > 0.5).float()
     held = torch.minimum(touching[:, 1:], touching[:, :-1]) * FPS

@@ -22,14 +22,14 @@ from josh_core.types import Bool, Float
 FPS = 30.0
 ASSET = Path(__file__).parent / "assets" / "mocap.npz"
 MIRRORED = np.array([0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22])
-UPPER = np.array([3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23])
-ENDS = [10, 11, 22, 23]  # toes and fingers hardly turn
+UPPER_JOINTS = np.array([3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23])
+END_JOINTS = [10, 11, 22, 23]  # toes and fingers hardly turn
 # How often a clip is drawn: everyday motion more, acrobatics less (a choice, not a measurement).
 OFTEN = {"walk": 8.0, "run": 3.0, "crawl": 0.7, "backflip": 0.3, "cartwheel": 0.5, "roll": 0.5, "spin": 0.5}
-BENT = 0.15  # share of the motions in which somebody squats or sits (a choice)
+SQUAT_SHARE = 0.15  # share of the motions in which somebody squats or sits (a choice)
 TEMPO = (0.6, 1.4)
-STILL = 0.25  # m/s, slower points may touch
-NEAR = 0.05  # m over the floor, lower points may touch
+TOUCH_SPEED = 0.25  # m/s, slower points may touch
+TOUCH_HEIGHT = 0.05  # m over the floor, lower points may touch
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def make_pool(body: BodyModel, count: int, frames: int, seed: int) -> Pool:
     rng, sources, prior, rest = np.random.default_rng(seed), _sources(), pose_prior(), rest_legs(body)
     made = []
     for _ in range(count):
-        if rng.random() < BENT:
+        if rng.random() < SQUAT_SHARE:
             way = _bent(rng, sources, prior, rest, frames)
         else:
             way = _vary(rng, sources, prior, frames)
@@ -110,7 +110,7 @@ def _random_pose(rng: np.random.Generator, prior: PosePrior, n: int) -> Float:
     middle = prior.mean + sigma * rng.uniform(0.5, 1.1) * rng.normal(size=(24, 3))
     vectors = middle + sigma * rng.uniform(0.1, 0.6) * smooth_noise(rng, n, (24, 3), rng.uniform(6, 25))
     vectors = np.clip(vectors, prior.least, prior.most)
-    vectors[:, ENDS] *= 0.3
+    vectors[:, END_JOINTS] *= 0.3
     return rotvec_to_rotmat(vectors)
 
 
@@ -120,7 +120,7 @@ def _bent(
     """A squat or a seat under the upper body of another motion, or a free one; fields as of _vary."""
     bent = bend(rng, rest, n)
     other = _cut(rng, sources, n)[0] if rng.random() < 0.5 else _random_pose(rng, prior, n)
-    bent.turned[:, UPPER] = other[:, UPPER]
+    bent.turned[:, UPPER_JOINTS] = other[:, UPPER_JOINTS]
     return bent.turned, bent.pelvis, bent.seated
 
 
@@ -129,9 +129,9 @@ def _vary(rng: np.random.Generator, sources: list[_Source], prior: PosePrior, n:
     turned, pelvis = _cut(rng, sources, n)
     kind = rng.random()
     if kind < 0.15:  # the upper body of another motion
-        turned[:, UPPER] = _cut(rng, sources, n)[0][:, UPPER]
+        turned[:, UPPER_JOINTS] = _cut(rng, sources, n)[0][:, UPPER_JOINTS]
     elif kind < 0.4:  # free arms and spine
-        turned[:, UPPER] = _random_pose(rng, prior, n)[:, UPPER]
+        turned[:, UPPER_JOINTS] = _random_pose(rng, prior, n)[:, UPPER_JOINTS]
     elif kind < 0.7:  # everything free, the trunk leaning
         turned[:, 1:] = _random_pose(rng, prior, n)[:, 1:]
         turned[:, 0] = rotvec_to_rotmat(rng.normal(0, 0.35, 3) + 0.1 * smooth_noise(rng, n, (3,), 15))
@@ -179,7 +179,7 @@ def _ground(body: BodyModel, betas: Float, turned: Float, pelvis: Float, seated:
     world = np.stack([contacts[:, c].mean(1) for c in part_columns(body)], 1) + transl[:, None]
     lowest = np.stack([contacts[:, c, 1].min(1) for c in part_columns(body)], 1) + height[:, None]
     speed = np.linalg.norm(np.gradient(world, axis=0), axis=-1) * FPS
-    touch = (speed < STILL) & (lowest < NEAR)
+    touch = (speed < TOUCH_SPEED) & (lowest < TOUCH_HEIGHT)
     touch[:, PARTS.index("seat")] |= seated
     floats = (turned, transl, betas, joints + transl[:, None], landmarks + transl[:, None])
     return (*(x.astype(np.float32) for x in floats), touch)

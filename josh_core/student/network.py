@@ -17,8 +17,8 @@ from josh_core.errors import WeightsError
 from josh_core.student.features import SIZE
 from josh_core.student.parts import PARTS
 
-WEIGHTS = Path(__file__).parent / "assets" / "student.safetensors"
-WIDTH = 192
+WEIGHTS_FILE = Path(__file__).parent / "assets" / "student.safetensors"
+CHANNELS = 192
 DILATIONS = (1, 2, 4, 8, 2, 4)  # sees 43 frames, one and a half seconds
 USUAL_LOG_DEPTH = -0.8  # of log_depth: keeps the first answers near the truth
 # Answers in the order of the last layer, and the standard deviations that follow them.
@@ -44,9 +44,9 @@ class Answer:
 class _Block(nn.Module):
     def __init__(self, dilation: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(WIDTH)
-        self.over_time = nn.Conv1d(WIDTH, WIDTH, 3, padding=dilation, dilation=dilation, padding_mode="zeros")
-        self.mix = nn.Linear(WIDTH, WIDTH)
+        self.norm = nn.LayerNorm(CHANNELS)
+        self.over_time = nn.Conv1d(CHANNELS, CHANNELS, 3, padding=dilation, dilation=dilation, padding_mode="zeros")
+        self.mix = nn.Linear(CHANNELS, CHANNELS)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.over_time(self.norm(x).mT).mT
@@ -61,9 +61,11 @@ class Student(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.enter = nn.Sequential(nn.Linear(SIZE, WIDTH), nn.GELU(), nn.Linear(WIDTH, WIDTH))
+        self.enter = nn.Sequential(nn.Linear(SIZE, CHANNELS), nn.GELU(), nn.Linear(CHANNELS, CHANNELS))
         self.blocks = nn.Sequential(*[_Block(d) for d in DILATIONS])
-        self.leave = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, sum(ANSWERS.values()) + sum(SIGMAS.values())))
+        self.leave = nn.Sequential(
+            nn.LayerNorm(CHANNELS), nn.Linear(CHANNELS, sum(ANSWERS.values()) + sum(SIGMAS.values()))
+        )
         last = self.leave[1]
         assert isinstance(last, nn.Linear)
         nn.init.normal_(last.weight, std=0.01)
@@ -109,7 +111,7 @@ def save_student(net: Student, path: Path) -> None:
     temporary.replace(path)
 
 
-def load_student(path: Path = WEIGHTS) -> Student:
+def load_student(path: Path = WEIGHTS_FILE) -> Student:
     """The network with the weights of a file. Raises WeightsError when the file is missing or of another network."""
     net = Student()
     try:

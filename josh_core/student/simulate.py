@@ -13,7 +13,7 @@ import roma
 import torch
 from torch import Tensor
 
-from josh_core.student.features import Inputs, Seen, inputs, lines_of_sight
+from josh_core.student.features import Inputs, StudentInput, inputs, lines_of_sight
 from josh_core.student.motions import FPS, Pool
 from josh_core.student.noise import CHAINS, NOISE, landmark_sigma
 
@@ -56,7 +56,7 @@ def simulate(pool: Pool, batch: int, frames: int, generator: torch.Generator) ->
     rays, visibility, guess = _observe(rand, in_cam)
     turn, travel = _camera_motion(rand, world_from_cam, centre, kind)
     one_hot = torch.nn.functional.one_hot(kind, 3).float()[:, None].expand(batch, frames, 3)
-    given = inputs(Seen(rays * focal_error, visibility, guess, turn, travel, one_hot))
+    given = inputs(StudentInput(rays * focal_error, visibility, guess, turn, travel, one_hot))
     sight_from_world = given.sight.mT @ world_from_cam.mT
     pelvis = ((joints[:, :, 0] - centre)[..., None, :] @ world_from_cam)[..., 0, :]
     pelvis = torch.cat([pelvis[..., :2], pelvis[..., 2:] / focal_error[..., 0]], -1)

@@ -27,7 +27,7 @@ from josh_core.student.recipe import Recipe
 from josh_core.student.simulate import Truth, simulate
 
 WARM_UP = 100  # steps until the full learning rate
-CLIP = 1.0  # longest gradient
+MOST_GRADIENT = 1.0  # longest gradient
 SAMPLE = 256  # windows whose mean and deviation the features are measured by
 
 
@@ -40,7 +40,7 @@ class Windows:
 
 
 @dataclass
-class _State:
+class _TrainingState:
     """`shared` is `net` as every process has it: its gradients are means over all of them."""
 
     accelerator: Accelerator
@@ -86,7 +86,7 @@ def train(
     return state.net
 
 
-def _begin(recipe: Recipe, pool: Pool | None, labels: Windows | None) -> _State:
+def _begin(recipe: Recipe, pool: Pool | None, labels: Windows | None) -> _TrainingState:
     accelerator = Accelerator(cpu=not torch.accelerator.is_available())  # said, or CPU processes would not join
     torch.manual_seed(recipe.seed)
     net = Student()
@@ -95,11 +95,11 @@ def _begin(recipe: Recipe, pool: Pool | None, labels: Windows | None) -> _State:
     net.mean, net.std = sample.mean((0, 1)), sample.std((0, 1)).clamp_min(0.02)
     optimiser = torch.optim.AdamW(net.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
     shared, prepared = accelerator.prepare(net, optimiser)
-    return _State(accelerator, net, shared, prepared, generator)
+    return _TrainingState(accelerator, net, shared, prepared, generator)
 
 
 def _step(
-    state: _State, recipe: Recipe, body: BodyModel, pool: Pool | None, labels: Windows | None
+    state: _TrainingState, recipe: Recipe, body: BodyModel, pool: Pool | None, labels: Windows | None
 ) -> dict[str, float]:
     device, size = state.accelerator.device, max(1, recipe.batch // state.accelerator.num_processes)
     features, truth = _batch(recipe, size, pool, labels, state.generator)
@@ -111,7 +111,7 @@ def _step(
         group["lr"] = recipe.learning_rate * min(1.0, (state.step + 1) / WARM_UP) * cosine
     state.optimiser.zero_grad()
     state.accelerator.backward(loss)
-    state.accelerator.clip_grad_norm_(state.shared.parameters(), CLIP)
+    state.accelerator.clip_grad_norm_(state.shared.parameters(), MOST_GRADIENT)
     state.optimiser.step()
     state.step += 1
     return {"total": float(loss.detach()), **{name: float(value.detach()) for name, value in terms.items()}}
@@ -134,7 +134,7 @@ def _batch(
     return features, Truth(**{k: torch.cat([vars(t)[k] for _, t in parts]) for k in vars(parts[0][1])})
 
 
-def _store(state: _State, path: Path) -> None:
+def _store(state: _TrainingState, path: Path) -> None:
     """Weights, moments, step and every process's random state in one file without pickle."""
     generators = gather_object([state.generator.get_state()])
     if not state.accelerator.is_main_process:
@@ -148,7 +148,7 @@ def _store(state: _State, path: Path) -> None:
     temporary.replace(path)
 
 
-def _restore(state: _State, path: Path) -> None:
+def _restore(state: _TrainingState, path: Path) -> None:
     stored = load_file(path)
     processes = len(stored["generators"])
     if processes != state.accelerator.num_processes:

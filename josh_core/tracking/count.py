@@ -13,10 +13,10 @@ from josh_core.settings import Settings
 from josh_core.tracking.landmarker import Landmarker, Square, tiles
 from josh_core.tracking.tracklet import bodies
 
-LOOKS = 3  # frames that a first look searches for people
-LOOK_SIDE = 960  # px, longest side of a frame in a first look
+SEARCHED_FRAMES = 3  # frames that a first look searches for people
+FRAME_SIDE = 960  # px, longest side of a frame in a first look
 TILE = 0.8  # side of a searched square over the picture's shorter side, beside the whole picture
-SURE = 0.75  # score from which a sighting counts
+COUNT_SCORE = 0.75  # score from which a sighting counts
 
 
 def guess_people(path: Path, settings: Settings) -> int:
@@ -25,14 +25,14 @@ def guess_people(path: Path, settings: Settings) -> int:
     span = min(settings.seconds or info.seconds, max(info.seconds - settings.start, 0.0))
     counts = []
     with Landmarker(1.0) as networks, Video(path, info.film) as video:
-        for k in range(LOOKS):
-            image = video.at(settings.start + span * (k + 0.5) / LOOKS, video.reduced(LOOK_SIDE))
+        for k in range(SEARCHED_FRAMES):
+            image = video.at(settings.start + span * (k + 0.5) / SEARCHED_FRAMES, video.reduced(FRAME_SIDE))
             if image is None:
                 break
             rgb = np.ascontiguousarray(image[..., ::-1])
             whole = Square.around(np.array([0, 0, rgb.shape[1], rgb.shape[0]], float), 1.0)
             parts = [whole, *tiles(rgb.shape[1], rgb.shape[0], TILE)]
-            seen = [d for part in parts for d in networks.search(rgb, part) if d.score >= SURE]
+            seen = [d for part in parts for d in networks.search(rgb, part) if d.score >= COUNT_SCORE]
             counts.append(len(bodies(seen, 1.0)))
     return settled(counts)
 

@@ -13,11 +13,11 @@ from josh_core.tracking.masks import painted
 from josh_core.tracking.tracklet import bodies
 from josh_core.types import Clip, UInt8
 
-MARGIN = 1.4  # side of the square in which a person is looked at, over the size of the person
-SURE = 0.65  # score from which a sighting may begin a track
-HIDDEN = 0.5  # share of the limbs behind somebody from which a sighting is not believed
+SQUARE_OVER_SIZE = 1.4  # side of the square in which a person is looked at, over the size of the person
+NEW_TRACK_SCORE = 0.65  # score from which a sighting may begin a track
+HIDDEN_SHARE = 0.5  # share of the limbs behind somebody from which a sighting is not believed
 TRIED = 3  # sightings of one body that compete
-ALIKE = 0.04  # distance of skeletons, in sizes of the person, under which they are the same opinion
+SAME_SKELETON = 0.04  # distance of skeletons, in sizes of the person, under which they are the same opinion
 
 
 class Frame:
@@ -57,10 +57,10 @@ def _clearest(frame: Frame, networks: Landmarker, group: Sequence[Detection]) ->
     """
     tried: list[tuple[float, Detection, list[Detection]]] = []
     for detection in sorted(group, key=lambda d: -d.score):
-        alike = [d for _, d, _ in tried if landmark_distance(d.landmarks_px, detection.landmarks_px) < ALIKE]
+        alike = [d for _, d, _ in tried if landmark_distance(d.landmarks_px, detection.landmarks_px) < SAME_SKELETON]
         if alike or len(tried) == TRIED:
             continue
-        square = Square.around(detection.box, MARGIN)
+        square = Square.around(detection.box, SQUARE_OVER_SIZE)
         revealed = networks.search(frame.image, square, frame.covering([detection.mask]))
         apart = [others[0] for others in bodies(revealed, frame.label_scale)]
         behind = [d for d in apart if _is_behind(d, detection, frame.label_scale)]
@@ -72,9 +72,9 @@ def _clearest(frame: Frame, networks: Landmarker, group: Sequence[Detection]) ->
 def _is_behind(detection: Detection, front: Detection, label_scale: float) -> bool:
     """Whether a sighting is somebody else near the one in front, and not mere remains of that one."""
     near = overlap(detection.box, front.box) > 0.05
-    return near and detection.score >= SURE and covered(detection, front, label_scale) < HIDDEN
+    return near and detection.score >= NEW_TRACK_SCORE and covered(detection, front, label_scale) < HIDDEN_SHARE
 
 
 def clarity(found: Sequence[Detection]) -> float:
     """How well a search explains a picture: the sure sightings, weighted by size."""
-    return float(sum(d.score * size_of(d.landmarks_px) ** 0.5 for d in found if d.score >= SURE))
+    return float(sum(d.score * size_of(d.landmarks_px) ** 0.5 for d in found if d.score >= NEW_TRACK_SCORE))

@@ -12,7 +12,7 @@ from josh_core.types import Float, UInt8
 # BlazePose's landmarks, by index.
 SHOULDERS, HIPS = (11, 12), (23, 24)
 LIMB_LANDMARKS = (11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)  # shoulders to wrists, hips to ankles
-MIRROR = (0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, *(i + 1 if i % 2 else i - 1 for i in range(11, 33)))
+MIRRORED_LANDMARKS = (0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, *(i + 1 if i % 2 else i - 1 for i in range(11, 33)))
 BINS = (6, 6, 6)  # of a Lab colour histogram
 
 
@@ -130,7 +130,10 @@ def landmark_distance(a: Float, b: Float) -> float:
     Left and right may be exchanged: the network sometimes takes a back for a front.
     """
     limbs = list(LIMB_LANDMARKS)
-    ways = [np.median(np.linalg.norm(a[limbs] - b[order][limbs], axis=-1)) for order in (np.arange(33), list(MIRROR))]
+    ways = [
+        np.median(np.linalg.norm(a[limbs] - b[order][limbs], axis=-1))
+        for order in (np.arange(33), list(MIRRORED_LANDMARKS))
+    ]
     return float(min(ways) / min(size_of(a), size_of(b)))
 
 

@@ -11,7 +11,7 @@ from josh_core.settings import Settings
 from josh_core.tracking.detection import (
     HIPS,
     LIMB_LANDMARKS,
-    MIRROR,
+    MIRRORED_LANDMARKS,
     SHOULDERS,
     Mask,
     same_body,
@@ -170,7 +170,7 @@ def _between(trail: Trail, frame: int, times: Float) -> tuple[Float, Float, Floa
 
 def _same_sides(a: Float, b: Float) -> Int:
     """Order of the landmarks of `b` [33,2] in which left and right are on the same sides as in `a`."""
-    limbs, mirror = list(LIMB_LANDMARKS), np.array(MIRROR)
+    limbs, mirror = list(LIMB_LANDMARKS), np.array(MIRRORED_LANDMARKS)
     b = b - np.median(b - a, axis=0)
     ways = [np.linalg.norm(a[limbs] - b[order][limbs], axis=-1).sum() for order in (np.arange(33), mirror)]
     return np.arange(33) if ways[0] <= ways[1] else mirror

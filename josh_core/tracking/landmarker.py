@@ -23,7 +23,7 @@ from josh_core.tracking.masks import hide
 from josh_core.types import Float, UInt8
 
 MODEL = Path(__file__).parent / "assets" / "pose_landmarker_full.task"
-LOOK_SIDE = 320  # px of the square picture that a follow looks at; the network itself uses 256
+FOLLOW_SIDE = 320  # px of the square picture that a follow looks at; the network itself uses 256
 SEARCH_SIDE = 640  # px at most of the square picture that a search looks at
 FAR_APART_MS = 100_000  # between two looks of a follow
 MIN_DETECTION = 0.2  # the detector's threshold; low, because what is no person is dropped later
@@ -95,7 +95,7 @@ class Landmarker:
         The person must have been prepared.
         """
         network = self._follows[key]
-        found = self._detections(image, square, network.look(self._picture(image, square, LOOK_SIDE, hidden)))
+        found = self._detections(image, square, network.look(self._picture(image, square, FOLLOW_SIDE, hidden)))
         return found[0] if found else None
 
     def forget(self, key: int) -> None:
@@ -171,7 +171,7 @@ class _Follow:
 
     def reset(self) -> None:
         """Make it search the next picture: an empty one shows nobody to look for."""
-        self.look(_media_image(np.zeros((LOOK_SIDE, LOOK_SIDE, 3), np.uint8)))
+        self.look(_media_image(np.zeros((FOLLOW_SIDE, FOLLOW_SIDE, 3), np.uint8)))
 
 
 def tiles(width: int, height: int, share: float) -> list[Square]:

@@ -10,7 +10,7 @@ from josh_core.tracking.detection import colour_distance, size_of
 from josh_core.tracking.tracklet import Trail
 from josh_core.types import Clip, Float
 
-ALIKE = 0.2  # distance of torso and thighs' colours up to which two trails may show one person
+SAME_COLORS = 0.2  # distance of torso and thighs' colours up to which two trails may show one person
 ALIKE_BODY = 0.2  # and of the whole body's
 GROWN = 0.4  # and the difference of their sizes where they meet (natural logarithm)
 MEETING = 10  # sightings before and after the gap that tell these sizes
@@ -76,7 +76,7 @@ def _unlike(a: Trail, b: Trail) -> float:
         return np.inf
     body = float(np.sqrt(np.clip(1 - np.sqrt(a.body_colours * b.body_colours).sum(), 0, 1))) / ALIKE_BODY
     comparable = ((a.colours.sum(-1) > 0) & (b.colours.sum(-1) > 0)).any()
-    return max(body, colour_distance(a.colours, b.colours) / ALIKE) if comparable else body
+    return max(body, colour_distance(a.colours, b.colours) / SAME_COLORS) if comparable else body
 
 
 def _joined(a: Trail, b: Trail) -> Trail:

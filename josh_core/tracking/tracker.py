@@ -16,7 +16,7 @@ from josh_core.body.names import FOOT_LANDMARKS
 from josh_core.errors import ClipError
 from josh_core.progress import Progress
 from josh_core.settings import Settings
-from josh_core.tracking.detect_frame import MARGIN, SURE, Frame, clarity, search
+from josh_core.tracking.detect_frame import NEW_TRACK_SCORE, SQUARE_OVER_SIZE, Frame, clarity, search
 from josh_core.tracking.detection import Detection, Mask, colour_distance, same_body, with_mask
 from josh_core.tracking.finish import finish
 from josh_core.tracking.landmarker import Landmarker, Square
@@ -28,7 +28,7 @@ LABEL_SIDE = 480  # px, longest side of the label images
 SEARCH_SECONDS = 0.4  # between two searches of the whole picture
 SEARCH_SHARE = 0.4  # of the progress
 WIDE = 2.0  # side of the square in which somebody lost is searched, over the size of the person
-TRUSTED = 0.5  # distance of colours up to which a sure sighting of a followed person is taken as it is
+SURE_COLORS = 0.5  # distance of colours up to which a sure sighting of a followed person is taken as it is
 PAINTED = 0.55  # score of a sighting from which the person is painted over for others
 LOST = 0.45  # score below which a follow begins afresh
 
@@ -130,7 +130,9 @@ class _Chase:
         hidden = {key: _others(frame, expected[key], (p for k, p in people.items() if k != key)) for key in expected}
 
         def look(key: int) -> Detection | None:
-            return self._networks.follow(key, frame.image, Square.around(expected[key].box, MARGIN), hidden[key])
+            return self._networks.follow(
+                key, frame.image, Square.around(expected[key].box, SQUARE_OVER_SIZE), hidden[key]
+            )
 
         self._networks.prepare(expected)
         found = dict(zip(expected, self._pool.map(look, expected), strict=True))
@@ -160,7 +162,7 @@ class _Chase:
         given |= {open_keys[person]: rest[which] for person, which in pairs}
         used = {id(d) for d in given.values()}
         for detection in searched:
-            if id(detection) not in used and any(detection is d for d in rest) and detection.score >= SURE:
+            if id(detection) not in used and any(detection is d for d in rest) and detection.score >= NEW_TRACK_SCORE:
                 self.trails.append(Trail(len(self.trails)))
                 given[self.trails[-1].id] = detection
         return given
@@ -202,5 +204,5 @@ def _others(frame: Frame, person: Expectation, others: Iterable[tuple[Float, Mas
 
 def _trusted(expected: Expectation, detection: Detection) -> bool:
     """Whether a sighting of a followed person needs no comparison with others."""
-    like = colour_distance(expected.colours, detection.colours) <= TRUSTED
-    return like and detection.score >= SURE and bool(assign([expected], [detection]))
+    like = colour_distance(expected.colours, detection.colours) <= SURE_COLORS
+    return like and detection.score >= NEW_TRACK_SCORE and bool(assign([expected], [detection]))

@@ -24,7 +24,7 @@ BRIDGE_SECONDS = 0.5  # longest gap that is filled by interpolation
 COAST_SECONDS = 0.3  # an expectation moves on for no longer than this
 STALE = 2  # frames after which a mask is not carried on
 VELOCITY_SECONDS = 0.25  # over which a velocity is measured
-REACH = 0.5  # a sighting farther from its expectation, in sizes of the person, is somebody else
+MOST_JUMP = 0.5  # a sighting farther from its expectation, in sizes of the person, is somebody else
 GROWTH = 0.5  # nor does anybody's size change by more than this (natural logarithm)
 UNLIKE = 0.75  # nor their colours by more than this
 FAITHFUL = 0.95  # share of the known colours that each new sighting keeps
@@ -135,9 +135,9 @@ def mismatch(expected: Expectation, detection: Detection) -> float:
     apart = landmark_distance(expected.landmarks, detection.landmarks_px)
     growth = abs(np.log(size_of(detection.landmarks_px) / size_of(expected.landmarks)))
     unlike = colour_distance(expected.colours, detection.colours)
-    if apart > REACH or growth > GROWTH or unlike > UNLIKE:
+    if apart > MOST_JUMP or growth > GROWTH or unlike > UNLIKE:
         return NEVER
-    return 0.35 * (1 - overlap(expected.box, detection.box)) + 0.35 * apart / REACH + 0.3 * unlike
+    return 0.35 * (1 - overlap(expected.box, detection.box)) + 0.35 * apart / MOST_JUMP + 0.3 * unlike
 
 
 def lifetime(frames: Iterable[int], times: Float) -> float:

@@ -93,7 +93,7 @@ def test_gradient_of_the_whole_objective(fit_body):
 @pytest.mark.parametrize("term", [pixels, bones])
 def test_rows_of_terms(fit_body, term, monkeypatch):
     """With all robust weights at one, rows are plain derivatives of the residuals."""
-    monkeypatch.setattr(frame_terms, "PIXEL_WIDTH", 1e9)
+    monkeypatch.setattr(frame_terms, "PIXEL_CAUCHY_WIDTH", 1e9)
     monkeypatch.setattr(frame_terms, "BONE_WIDTH", 1e9)
     rng = np.random.default_rng(3)
     pose = some_pose(rng)

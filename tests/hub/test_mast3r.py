@@ -34,7 +34,7 @@ from josh_core.networks import cache
 from josh_core.networks.frames import NetworkCrop
 from josh_core.networks.loading import WeightsSource
 from josh_core.networks.mast3r import Mast3r
-from josh_core.networks.rule_weights import TINY, fill_by_rule
+from josh_core.networks.rule_weights import TINY_ARCHITECTURE, fill_by_rule
 from josh_core.progress import Progress
 from josh_core.scene.tracks import Tracks
 from josh_core.settings import Settings
@@ -328,7 +328,7 @@ def test_keyframes_are_six_a_second(frames: int, fps: float, count: int) -> None
 @pytest.fixture(scope="module")
 def network() -> Mast3r:
     with torch.device("meta"):
-        built = Mast3r(TINY)
+        built = Mast3r(TINY_ARCHITECTURE)
     fill_by_rule(built)
     return built
 

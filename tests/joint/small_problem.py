@@ -12,7 +12,7 @@ from josh_core.joint.prior import SharedSigmas, shared_prior, start_state
 from josh_core.joint.residual_blocks import evaluate_state
 from josh_core.joint.residuals import second_difference
 from josh_core.joint.variables import (
-    BODY,
+    BODY_UNKNOWNS,
     Cameras,
     FloorTerm,
     GlobalsLayout,
@@ -90,7 +90,9 @@ def little_problem(seed: int = 0, counts: tuple[int, ...] = (6, 3)) -> tuple[Pro
 
 def nudged(problem: Problem, state: State, gen: torch.Generator, size: float) -> State:
     """The state after a random step."""
-    return retract(problem, state, size * rand(gen, problem.layout.size), size * rand(gen, len(problem.frame), BODY))
+    return retract(
+        problem, state, size * rand(gen, problem.layout.size), size * rand(gen, len(problem.frame), BODY_UNKNOWNS)
+    )
 
 
 def _terms(gen: torch.Generator, problem: Problem, counts: tuple[int, ...]) -> dict:

@@ -16,7 +16,7 @@ from josh_core.joint.residual_blocks import (
     root_block,
 )
 from josh_core.joint.solver import JointModel
-from josh_core.joint.variables import BODY, retract
+from josh_core.joint.variables import BODY_UNKNOWNS, retract
 from josh_core.lsq.arrow import solve
 from tests.joint.small_problem import little_problem, rand
 
@@ -28,7 +28,7 @@ ALL = {"shared": global_block, "root": root_block, "pose": pose_block, **TERMS}
 def test_derivatives_match_finite_differences(name, seed):
     problem, state = little_problem(seed)
     gen = torch.Generator().manual_seed(seed + 10)
-    by_globals, by_bodies = rand(gen, problem.layout.size), rand(gen, len(problem.frame), BODY)
+    by_globals, by_bodies = rand(gen, problem.layout.size), rand(gen, len(problem.frame), BODY_UNKNOWNS)
 
     def residual(t):
         return ALL[name](evaluate_state(problem, retract(problem, state, t * by_globals, t * by_bodies), False)).r
@@ -38,7 +38,7 @@ def test_derivatives_match_finite_differences(name, seed):
     rows = ALL[name](evaluate_state(problem, state, True))
     analytic = torch.einsum("mqeg,mg->mqe", rows.by_globals, by_globals[rows.columns])
     if rows.by_bodies is not None:
-        count = rows.by_bodies.shape[-1] // BODY
+        count = rows.by_bodies.shape[-1] // BODY_UNKNOWNS
         step = torch.cat([by_bodies[rows.first + i] for i in range(count)], -1)
         analytic = analytic + torch.einsum("mqeb,mb->mqe", rows.by_bodies, step)
     shown = rows.weight[..., None] > 0  # rows over two people carry no weight and no meaning
@@ -49,7 +49,7 @@ def test_derivatives_match_finite_differences(name, seed):
 
 def _dense(rows: list[ResidualBlock], n_globals: int, n_bodies: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Normal matrix and gradient entry by entry: a loop over rows, residual vectors and their components."""
-    size = n_globals + n_bodies * BODY
+    size = n_globals + n_bodies * BODY_UNKNOWNS
     h, g = torch.zeros(size, size, dtype=torch.float64), torch.zeros(size, dtype=torch.float64)
     for term in rows:
         for m in range(len(term.r)):
@@ -61,7 +61,7 @@ def _dense(rows: list[ResidualBlock], n_globals: int, n_bodies: int) -> tuple[to
                     j = torch.zeros(size, dtype=torch.float64)
                     j.index_add_(0, term.columns[m], term.by_globals[m, q, e])
                     if term.by_bodies is not None:
-                        at = n_globals + int(term.first[m]) * BODY
+                        at = n_globals + int(term.first[m]) * BODY_UNKNOWNS
                         part = term.by_bodies[m, q, e]
                         j[at : at + len(part)] += part
                     h += slope * torch.outer(j, j)
@@ -81,7 +81,7 @@ def test_step_equals_dense_solution(counts):
     free[[1, 7]] = False
     damping = 1e-3
     step = solve(normal, free, damping)
-    keep = torch.cat([free, torch.ones(n * BODY, dtype=torch.bool)])
+    keep = torch.cat([free, torch.ones(n * BODY_UNKNOWNS, dtype=torch.bool)])
     damped = h + torch.diag(damping * h.diagonal() + 1e-12)
     slow = torch.zeros(len(g), dtype=torch.float64)
     slow[keep] = -torch.linalg.solve(damped[keep][:, keep], g[keep])
@@ -96,7 +96,7 @@ def test_step_equals_dense_solution(counts):
 def test_gradient_is_that_of_the_cost():
     problem, state = little_problem(4)
     gen = torch.Generator().manual_seed(5)
-    by_globals, by_bodies = rand(gen, problem.layout.size), rand(gen, len(problem.frame), BODY)
+    by_globals, by_bodies = rand(gen, problem.layout.size), rand(gen, len(problem.frame), BODY_UNKNOWNS)
     model = JointModel(problem)
 
     def cost(t):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from josh_core.lsq.arrow import ArrowSystem, solve
-from josh_core.lsq.levenberg_marquardt import Damping, Limits, Nielsen, Stepwise, Trial, minimise
+from josh_core.lsq.levenberg_marquardt import Damping, Nielsen, Stepwise, StopRule, Trial, minimise
 from josh_core.lsq.robust import Cauchy, Geman, Quadratic, Robust
 
 RULES = [Nielsen(), Stepwise(start=1e-3, least=1e-9, raised=1e-6)]
@@ -50,14 +50,14 @@ class Rosenbrock:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_the_loop_follows_a_curved_valley(rule: Damping) -> None:
-    found = minimise(Rosenbrock(), np.array([-1.2, 1.0]), rule, Limits(tolerance=1e-14, systems=200))
+    found = minimise(Rosenbrock(), np.array([-1.2, 1.0]), rule, StopRule(tolerance=1e-14, systems=200))
     assert found.state == pytest.approx([1.0, 1.0], abs=1e-5)
     assert found.start_cost == pytest.approx(24.2) and found.cost == found.costs[-1]
     assert all(b < a for a, b in zip((found.start_cost, *found.costs), found.costs, strict=False))
 
 
-@pytest.mark.parametrize("limits", [Limits(0.0, steps=3), Limits(0.0, systems=3)])
-def test_limits(limits: Limits) -> None:
+@pytest.mark.parametrize("limits", [StopRule(0.0, steps=3), StopRule(0.0, systems=3)])
+def test_limits(limits: StopRule) -> None:
     ticks: list[int] = []
     found = minimise(Rosenbrock(), np.array([-1.2, 1.0]), Nielsen(), limits, lambda: ticks.append(0))
     assert len(ticks) == found.iterations and not found.converged
@@ -80,13 +80,13 @@ class Wrong(Rosenbrock):
 @pytest.mark.parametrize("rule", RULES)
 def test_a_step_that_never_helps_leaves_the_start(rule: Damping, singular: bool) -> None:
     start = np.array([1.0, 1.0])
-    found = minimise(Wrong(singular), start + 0.01, rule, Limits(1e-9, systems=30, tries=5))
+    found = minimise(Wrong(singular), start + 0.01, rule, StopRule(1e-9, systems=30, tries=5))
     assert (found.state == start + 0.01).all() and found.costs == () and found.cost == found.start_cost
     assert found.damping > rule.start
 
 
 def test_a_start_that_is_not_a_number_stays() -> None:
-    found = minimise(Rosenbrock(), np.array([np.nan, 1.0]), Nielsen(), Limits(1e-9))
+    found = minimise(Rosenbrock(), np.array([np.nan, 1.0]), Nielsen(), StopRule(1e-9))
     assert np.isnan(found.cost) and found.iterations == 0
 
 

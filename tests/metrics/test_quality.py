@@ -13,7 +13,7 @@ from josh_core.body.posing import posed_points
 from josh_core.geometry import invert, project
 from josh_core.metrics.quality import foot_slide, jitter, measure
 from josh_core.metrics.seen import feet_seen_pct, match_cover_pct, pace_notes
-from josh_core.metrics.verdicts import QUANTITIES, Row, format_table, rows, short
+from josh_core.metrics.verdicts import QUANTITIES, QualityRow, format_table, rows, short
 from josh_core.types import CameraPath, Clip, Matches, People, PersonMotion, Reconstruction, Track
 from tests.example_result import made_up_result
 
@@ -204,7 +204,7 @@ def test_good_needs_evidence() -> None:
 
 
 def test_the_lens_is_judged_by_how_it_is_known() -> None:
-    def lens(source: str, sigma: float, unusual: bool = False) -> Row:
+    def lens(source: str, sigma: float, unusual: bool = False) -> QualityRow:
         known = {"field_deg": 64.0, "focal_from": source, "focal_unusual": unusual, "focal_sigma_pct": sigma}
         return next(row for row in rows(known) if row.name == "Lens")
 

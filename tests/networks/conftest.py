@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from josh_core.networks.josh3r import Josh3r
-from josh_core.networks.rule_weights import TINY, fill_by_rule
+from josh_core.networks.rule_weights import TINY_ARCHITECTURE, fill_by_rule
 
 
 @pytest.fixture(scope="session")
 def tiny() -> Josh3r:
     with torch.device("meta"):
-        network = Josh3r(TINY)
+        network = Josh3r(TINY_ARCHITECTURE)
     fill_by_rule(network)
     return network

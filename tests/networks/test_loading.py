@@ -21,10 +21,10 @@ from josh_core.networks.hub_file import HubFile, local_path, locate
 from josh_core.networks.josh3r import Josh3r
 from josh_core.networks.loading import METADATA_KEY, load_strictly, read_tensors
 from josh_core.networks.mast3r import Mast3r
-from josh_core.networks.rule_weights import TINY, rule_state, write_rule_weights
+from josh_core.networks.rule_weights import TINY_ARCHITECTURE, rule_state, write_rule_weights
 from josh_core.progress import Progress
 
-METADATA = {METADATA_KEY: TINY.to_json()}
+METADATA = {METADATA_KEY: TINY_ARCHITECTURE.to_json()}
 KEY = "dec_blocks.3.cross_attn.projq.weight"
 
 
@@ -32,7 +32,7 @@ KEY = "dec_blocks.3.cross_attn.projq.weight"
 def state() -> dict[str, Tensor]:
     """State dict of a tiny MASt3R."""
     with torch.device("meta"):
-        network = Mast3r(TINY)
+        network = Mast3r(TINY_ARCHITECTURE)
     return {key: value.clone() for key, value in rule_state(network).items()}
 
 
@@ -43,7 +43,7 @@ def save(path: Path, state: dict[str, Tensor]) -> Path:
 
 def test_safetensors_round_trip(tmp_path: Path, state: dict[str, Tensor]) -> None:
     network = Mast3r.from_pretrained(save(tmp_path / "tiny.safetensors", state))
-    assert network.architecture == TINY
+    assert network.architecture == TINY_ARCHITECTURE
     assert not network.training
     for key, value in network.state_dict().items():
         assert torch.equal(value, state[key]), key
@@ -68,7 +68,7 @@ def test_half_precision_files_are_read_as_float32(tmp_path: Path, state: dict[st
 def test_one_name_of_a_shared_tensor_is_enough(tmp_path: Path) -> None:
     """safetensors drops the second name of a tensor when it saves a whole model."""
     with torch.device("meta"):
-        network = Mast3r(TINY)
+        network = Mast3r(TINY_ARCHITECTURE)
     network.load_state_dict(rule_state(network), assign=True)
     save_model(network, str(tmp_path / "model.safetensors"), metadata=METADATA)
     stored = load_file(tmp_path / "model.safetensors")
@@ -112,7 +112,7 @@ def test_smpl_buffers_are_the_one_exception() -> None:
     """JOSH3R's published file holds a licensed body's buffers; MASt3R's must not."""
     extra = {"smpl.v_template": torch.zeros(6890, 3), "smpl.parents": torch.zeros(24, dtype=torch.int64)}
     with torch.device("meta"):
-        josh3r, mast3r = Josh3r(TINY), Mast3r(TINY)
+        josh3r, mast3r = Josh3r(TINY_ARCHITECTURE), Mast3r(TINY_ARCHITECTURE)
     load_strictly(josh3r, rule_state(josh3r) | extra, "josh3r.pt")
     with pytest.raises(WeightsError, match=r"2 left over \(smpl\.v_template, smpl\.parents\)"):
         load_strictly(mast3r, rule_state(mast3r) | extra, "mast3r.pth")
@@ -170,7 +170,7 @@ def test_impossible_architectures_are_refused(tmp_path: Path, stated: str) -> No
 def test_rule_weights_file_loads(tmp_path: Path) -> None:
     write_rule_weights(tmp_path / "josh3r.safetensors", Josh3r)
     network = Josh3r.from_pretrained(str(tmp_path / "josh3r.safetensors"))
-    assert network.architecture == TINY
+    assert network.architecture == TINY_ARCHITECTURE
     assert "made by rule" in str(network.source)
 
 

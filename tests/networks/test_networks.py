@@ -18,7 +18,7 @@ from josh_core.networks.heads import DenseHead, Dpt
 from josh_core.networks.josh3r import Josh3r, RootMotion, roi_align
 from josh_core.networks.layers import rotary_table, rotate
 from josh_core.networks.mast3r import Mast3r
-from josh_core.networks.rule_weights import TINY, fill_by_rule
+from josh_core.networks.rule_weights import TINY_ARCHITECTURE, fill_by_rule
 
 DATA = Path(__file__).parent / "data"
 IMAGES_SHA = "c86f06f193517dfcd8c66c27fb4cac449e49f99437811c6603e394a8619d782d"
@@ -172,7 +172,7 @@ def published(column: int) -> dict[str, tuple[int, ...]]:
     return {key: () if text == "-" else tuple(map(int, text.split(","))) for key, text in shapes.items()}
 
 
-@pytest.mark.parametrize(("architecture", "column", "count"), [(Architecture(), 1, 1342), (TINY, 2, 1078)])
+@pytest.mark.parametrize(("architecture", "column", "count"), [(Architecture(), 1, 1342), (TINY_ARCHITECTURE, 2, 1078)])
 def test_keys_and_shapes_are_the_published_ones(architecture: Architecture, column: int, count: int) -> None:
     want = {key: shape for key, shape in published(column).items() if not key.startswith("smpl.")}
     with torch.device("meta"):

@@ -9,7 +9,7 @@ import pytest
 
 from josh_core.geometry import rigid, rotation_angle, rotvec_to_rotmat, umeyama
 from josh_core.scene import bundle_adjustment as module
-from josh_core.scene.bundle_adjustment import Noise, SparseModel, adjust, locate, residuals, triangulate
+from josh_core.scene.bundle_adjustment import SightingNoise, SparseModel, adjust, locate, residuals, triangulate
 from josh_core.scene.lens import FocalPrior, Lens
 from josh_core.scene.tracks import Sightings, sightings_of
 from tests.scene.textured_plane import path, tracks_of
@@ -62,7 +62,7 @@ def test_cameras_and_lens_are_found_from_a_poor_start() -> None:
     turn = rotvec_to_rotmat(rng.normal(0, 0.01, (len(true.centres), 3)))
     centres = true.centres + rng.normal(0, 0.03, true.centres.shape)
     start = triangulate(true.rotations @ turn, centres, Lens(600.0), sightings, len(true.rays))
-    found = adjust(start, sightings, FocalPrior(640.0, 0.3, 0.05), Noise.usual(0.25), 40)
+    found = adjust(start, sightings, FocalPrior(640.0, 0.3, 0.05), SightingNoise.usual(0.25), 40)
     assert found.model.lens.focal == pytest.approx(LENS.focal, rel=0.01)
     assert found.model.lens.distortion == pytest.approx(LENS.distortion, abs=0.01)
     scale, rotation, shift = umeyama(found.model.centres, true.centres)
@@ -74,7 +74,9 @@ def test_cameras_and_lens_are_found_from_a_poor_start() -> None:
 
 def test_a_given_focal_stays() -> None:
     true, sightings = problem(noise=0.2)
-    found = adjust(replace(true, lens=Lens(500.0)), sightings, FocalPrior(500.0, 0.0, 0.05), Noise.usual(0.25), 10)
+    found = adjust(
+        replace(true, lens=Lens(500.0)), sightings, FocalPrior(500.0, 0.0, 0.05), SightingNoise.usual(0.25), 10
+    )
     assert found.model.lens.focal == pytest.approx(500.0, rel=1e-6)
     assert found.focal_sigma == 0.0
 
@@ -97,7 +99,7 @@ def test_far_points_and_a_frame_without_sightings_stay_finite() -> None:
     model, sightings = problem(noise=0.2)
     far = replace(model, inverse=np.zeros_like(model.inverse))
     blind = sightings.where(sightings.camera != 2)
-    found = adjust(far, blind, FocalPrior(520.0, 0.3), Noise.usual(0.25), 3)
+    found = adjust(far, blind, FocalPrior(520.0, 0.3), SightingNoise.usual(0.25), 3)
     assert np.isfinite(found.model.centres).all()
     assert np.isfinite(found.model.points()).all()
     placed, _ = locate(model, blind, 0.25)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from josh_core.scene.atlas import SIDE, _pack
+from josh_core.scene.atlas import TEXTURE_SIDE, _pack
 from josh_core.scene.depth import MapGrid
 from josh_core.scene.sheets import agreed, reduced
 from josh_core.scene.surface import _in_islands, surface
@@ -201,8 +201,8 @@ def test_nothing_known_is_no_surface() -> None:
 def test_packed_pictures_do_not_overlap(seed: int) -> None:
     size = np.random.default_rng(seed).integers(10, 900, (20, 2))
     places = _pack(size)
-    assert places is not None and (places + size).max() <= SIDE
-    taken = np.zeros((SIDE, SIDE), np.uint8)
+    assert places is not None and (places + size).max() <= TEXTURE_SIDE
+    taken = np.zeros((TEXTURE_SIDE, TEXTURE_SIDE), np.uint8)
     for (x, y), (w, h) in zip(places, size, strict=True):
         taken[y : y + h, x : x + w] += 1
     assert taken.max() == 1

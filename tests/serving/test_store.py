@@ -13,7 +13,7 @@ import pytest
 
 from josh_core.errors import ResultError
 from josh_core.serving.mirror import FolderMirror, HubMirror
-from josh_core.serving.store import Entry, Limits, Store
+from josh_core.serving.store import Entry, Retention, Store
 
 HOSTILE = [
     "", ".", "..", "../../etc/passwd", "..%2f..%2fetc", "a/b" * 8, "\0" * 20, "a" * 15 + "\0", "x" * 65, "é" * 20,
@@ -123,7 +123,7 @@ def test_one_program_at_a_time(store: Store) -> None:
 
 def test_unshared_runs_expire_and_shared_ones_do_not(tmp_path: Path) -> None:
     clock = Clock()
-    store = Store(tmp_path, Limits(hours=2), clock=clock)
+    store = Store(tmp_path, Retention(hours=2), clock=clock)
     unshared, _ = keep(store, key="u")
     shared, _ = keep(store)
     store.share(shared.id)
@@ -138,7 +138,7 @@ def test_unshared_runs_expire_and_shared_ones_do_not(tmp_path: Path) -> None:
 
 def test_shared_runs_may_have_a_limit_that_opening_renews(tmp_path: Path) -> None:
     clock = Clock()
-    store = Store(tmp_path, Limits(shared_days=10), clock=clock)
+    store = Store(tmp_path, Retention(shared_days=10), clock=clock)
     used, forgotten = keep(store)[0], keep(store)[0]
     for entry in (used, forgotten):
         store.share(entry.id)
@@ -151,7 +151,7 @@ def test_shared_runs_may_have_a_limit_that_opening_renews(tmp_path: Path) -> Non
 
 def test_least_recently_used_goes_first_and_shared_last(tmp_path: Path) -> None:
     clock = Clock()
-    store = Store(tmp_path, Limits(max_bytes=3000), clock=clock)
+    store = Store(tmp_path, Retention(max_bytes=3000), clock=clock)
     shared, old, young = (keep(store, weight=400)[0] for _ in range(3))
     store.share(shared.id)
     for entry in (shared, old, young, old):  # `old` is opened again, so `young` is the least recently used
@@ -385,7 +385,7 @@ def test_a_broken_entry_of_the_mirror_is_no_run(tmp_path: Path, text: str) -> No
 
 def test_a_clock_set_back_changes_nothing(tmp_path: Path) -> None:
     clock = Clock()
-    store = Store(tmp_path, Limits(hours=2, shared_days=1), clock=clock)
+    store = Store(tmp_path, Retention(hours=2, shared_days=1), clock=clock)
     entry, _ = keep(store)
     store.share(entry.id)
     clock.now -= 400 * 86400

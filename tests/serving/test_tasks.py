@@ -36,14 +36,14 @@ def stored(tmp_path: Path) -> Path:
     result = made_up_result(load_body(), frames=FRAMES, points=500)
     save_bundle(result, folder, files={"result.glb": b"glTF"})
     grey = (np.full((120, 160, 3), 20 * k, np.uint8) for k in range(FRAMES))
-    encode(grey, result.frame_times, folder / tasks.CLIP)
+    encode(grey, result.frame_times, folder / tasks.CLIP_FILE)
     (tmp_path / "out").mkdir()
     return folder
 
 
 def make(stored: Path, name: str, progress: Progress | None = None) -> Path:
     out = stored.parent / "out"
-    tasks.do(Job(stored / tasks.CLIP, Settings(), out, kind="file", name=name), progress or Progress())
+    tasks.do(Job(stored / tasks.CLIP_FILE, Settings(), out, kind="file", name=name), progress or Progress())
     return out
 
 
@@ -96,7 +96,7 @@ def test_the_clip_beside_a_result_is_the_one_that_was_solved(tmp_path: Path, mon
     # After the pipeline has been imported, which would keep the made-up reader for every test to come.
     monkeypatch.setattr("josh_core.clip.load.load_clip", lambda *_: filmed)
     tasks.do(Job(tmp_path / "in.mp4", Settings(), tmp_path / "run"), Progress())
-    shown = read_clip(tmp_path / "run" / tasks.CLIP, result.frame_times).frame(0)
+    shown = read_clip(tmp_path / "run" / tasks.CLIP_FILE, result.frame_times).frame(0)
     at = (np.argwhere(shown[..., 0] > 150)[:, ::-1].mean(0) + 0.5) * result.width / shown.shape[1]
     assert np.linalg.norm(at - straight) < 0.01 * 0.5 * result.height  # 1 % of a person half the image high
     assert load_bundle(tmp_path / "run" / "fast").distortion == result.distortion
@@ -141,20 +141,20 @@ def test_another_body_is_refused(stored: Path) -> None:
     result = load_bundle(stored)
     glb = (stored / "result.glb").read_bytes()
     for path in stored.iterdir():
-        if path.name != tasks.CLIP:
+        if path.name != tasks.CLIP_FILE:
             path.unlink()
     other = stored.parent / "other"
     save_bundle(replace(result, body_model="smpl-neutral"), other, files={"result.glb": glb})
-    (stored / tasks.CLIP).rename(other / tasks.CLIP)
+    (stored / tasks.CLIP_FILE).rename(other / tasks.CLIP_FILE)
     with pytest.raises(ResultError, match="another body"):
         make(other, tasks.OVERLAY)
 
 
 def test_a_clip_is_read_by_its_times(stored: Path) -> None:
     times = load_bundle(stored).frame_times
-    brightness = [read_clip(stored / tasks.CLIP, times).frame(k).mean() for k in range(FRAMES)]
+    brightness = [read_clip(stored / tasks.CLIP_FILE, times).frame(k).mean() for k in range(FRAMES)]
     np.testing.assert_allclose(brightness, 20 * np.arange(FRAMES), atol=6)
-    halved = read_clip(stored / tasks.CLIP, times[::2])  # a result that took every second frame
+    halved = read_clip(stored / tasks.CLIP_FILE, times[::2])  # a result that took every second frame
     np.testing.assert_allclose([halved.frame(k).mean() for k in range(3)], [0, 40, 80], atol=6)
     with pytest.raises(ResultError, match="does not have"):
-        read_clip(stored / tasks.CLIP, np.arange(FRAMES + 2) / 30)
+        read_clip(stored / tasks.CLIP_FILE, np.arange(FRAMES + 2) / 30)

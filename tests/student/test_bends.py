@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from josh_core.body import load_body
-from josh_core.student.bends import LEGS, SEAT_HEIGHTS, SEATED, bend, rest_legs
+from josh_core.student.bends import LEG_JOINTS, SEAT_HEIGHTS, SEATED, bend, rest_legs
 from josh_core.student.motions import make_pool
 from josh_core.student.parts import PARTS
 
@@ -26,7 +26,7 @@ def test_feet_stay_and_knees_bend_forward() -> None:
                 body.joints(torch.zeros(60, 10), torch.as_tensor(made.turned, dtype=torch.float32)).numpy() / metres
             )
         joints += (made.pelvis - joints[:, 0])[:, None]
-        for hip, knee, ankle in LEGS:
+        for hip, knee, ankle in LEG_JOINTS:
             assert np.ptp(joints[:, ankle], axis=0).max() < 0.06  # a straight leg may not quite reach
             bent = np.degrees(np.linalg.norm(joints[:, hip] - joints[:, ankle], axis=1)) < 50  # well under a leg
             ahead = joints[:, knee, 2] - 0.5 * (joints[:, hip, 2] + joints[:, ankle, 2])

@@ -11,7 +11,7 @@ import torch
 
 from josh_core.body import load_body
 from josh_core.errors import WeightsError
-from josh_core.student.features import SIZE, Seen, inputs
+from josh_core.student.features import SIZE, StudentInput, inputs
 from josh_core.student.losses import losses, total
 from josh_core.student.motions import FPS, make_pool
 from josh_core.student.network import Student, load_student, save_student
@@ -67,7 +67,7 @@ def test_losses_are_zero_for_the_truth_and_grow_with_errors(pool) -> None:
 def test_gradients_are_finite_at_singular_points(pool, case: str) -> None:
     torch.manual_seed(0)
     frames = 1 if case == "one frame" else 6
-    seen = Seen(
+    seen = StudentInput(
         rays=torch.zeros(2, frames, 33, 2),
         visibility=torch.zeros(2, frames, 33) if case == "unseen" else torch.ones(2, frames, 33),
         guess=torch.zeros(2, frames, 33, 3),

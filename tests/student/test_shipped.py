@@ -8,7 +8,7 @@ import torch
 
 from josh_core.body import load_body
 from josh_core.student.estimate import shipped
-from josh_core.student.features import Seen, inputs
+from josh_core.student.features import StudentInput, inputs
 from josh_core.student.network import Answer
 from josh_core.student.parts import PARTS
 
@@ -18,7 +18,7 @@ ARMS_DOWN = {16: -1.2, 17: 1.2}  # rad about z, shoulders
 
 
 @pytest.fixture(scope="module")
-def standing() -> tuple[Seen, Answer, torch.Tensor]:
+def standing() -> tuple[StudentInput, Answer, torch.Tensor]:
     """Somebody average who stands still and faces a level camera that stands; landmarks without error."""
     body = load_body()
     rotations = torch.eye(3).repeat(1, 24, 1, 1)
@@ -32,8 +32,8 @@ def standing() -> tuple[Seen, Answer, torch.Tensor]:
     hips = landmarks[:, [23, 24]].mean(1, keepdim=True)
     still = torch.zeros(FRAMES, 3)
     kind = torch.tensor([1.0, 0, 0]).expand(FRAMES, 3)
-    seen = Seen(landmarks[..., :2] / landmarks[..., 2:], torch.full((FRAMES, 33), 0.95), landmarks - hips, still, still,
-                kind)  # fmt: skip
+    rays, visibility = landmarks[..., :2] / landmarks[..., 2:], torch.full((FRAMES, 33), 0.95)
+    seen = StudentInput(rays, visibility, landmarks - hips, still, still, kind)
     given = inputs(seen)
     with torch.no_grad():
         return seen, shipped()(given.features[None]), given.size
@@ -73,7 +73,7 @@ def test_it_says_the_same_on_every_machine(standing) -> None:
 
 @pytest.mark.parametrize("frames", [1, 2, 200])
 def test_nothing_seen_gives_numbers_all_the_same(frames: int) -> None:
-    nothing = Seen(*(torch.zeros(frames, *shape) for shape in ((33, 2), (33,), (33, 3), (3,), (3,), (3,))))
+    nothing = StudentInput(*(torch.zeros(frames, *shape) for shape in ((33, 2), (33,), (33, 3), (3,), (3,), (3,))))
     with torch.no_grad():
         said = shipped()(inputs(nothing).features[None])
     assert all(

@@ -11,7 +11,7 @@ import numpy as np
 from josh_core.body.posing import pose_points
 from josh_core.evidence import Evidence
 from josh_core.gravity import find_gravity
-from josh_core.metrics.ground_truth import TruePerson, Truth, foot_rows, limb_rows
+from josh_core.metrics.ground_truth import GroundTruth, TruePerson, foot_rows, limb_rows
 from josh_core.scene import fit_floor
 from josh_core.scene.depth import empty_depths
 from josh_core.types import Bool, CameraPath, Clip, DepthMaps, Float, Reconstruction, Scene
@@ -40,7 +40,7 @@ def evidence_of(synthetic: Synthetic) -> Evidence:
     )
 
 
-def truth_of(truth: Reconstruction) -> Truth:
+def truth_of(truth: Reconstruction) -> GroundTruth:
     """The right result in the form that results are held against."""
     people = tuple(
         TruePerson(
@@ -51,7 +51,7 @@ def truth_of(truth: Reconstruction) -> Truth:
         )
         for person in truth.people
     )
-    return Truth(
+    return GroundTruth(
         fps=truth.fps,
         world_from_cam=truth.world_from_cam,
         intrinsics=truth.intrinsics,

@@ -15,7 +15,7 @@ from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.tracking import tracker
 from josh_core.tracking.detect_frame import Frame, search
-from josh_core.tracking.detection import MIRROR, Detection, Mask, colours_of, landmark_distance, score_of
+from josh_core.tracking.detection import MIRRORED_LANDMARKS, Detection, Mask, colours_of, landmark_distance, score_of
 from josh_core.tracking.finish import _cast_by, finish
 from josh_core.tracking.landmarker import Square
 from josh_core.tracking.masks import Claim, divide
@@ -32,7 +32,7 @@ def skeleton() -> np.ndarray:
     rows |= {27: (0.62, 0.94), 29: (0.6, 0.98), 31: (0.7, 1.0), 17: (0.87, 0.53), 19: (0.85, 0.55), 21: (0.83, 0.53)}
     rows |= {1: (0.53, 0.04), 2: (0.55, 0.04), 3: (0.57, 0.04), 7: (0.6, 0.05), 9: (0.53, 0.08)}
     for left, (x, y) in list(rows.items()):
-        rows[MIRROR[left]] = (1 - x, y)
+        rows[MIRRORED_LANDMARKS[left]] = (1 - x, y)
     return np.array([rows[i] for i in range(33)])
 
 
@@ -265,7 +265,7 @@ def test_shared_pixels_go_to_whose_colours_they_have() -> None:
 
 def test_exchanged_sides_are_the_same_body() -> None:
     a = skeleton() * 100
-    assert landmark_distance(a, a[list(MIRROR)]) == 0
+    assert landmark_distance(a, a[list(MIRRORED_LANDMARKS)]) == 0
     assert landmark_distance(a, a + [30, 0]) == pytest.approx(0.3, abs=0.02)
 
 
