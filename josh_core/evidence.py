@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated
 
 from josh_core.body.model import BodyModel
 from josh_core.body.posing import PosedPoints, pose_points
@@ -11,17 +12,18 @@ from josh_core.contact.detect import FilmedScene, find_contacts
 from josh_core.gravity import Gravity, find_gravity
 from josh_core.progress import Progress
 from josh_core.scene import clean_plate, fit_floor, point_cloud, surface
+from josh_core.shapes import Shaped
 from josh_core.types import BodyTrack, CameraPath, Clip, Contacts, Float, Floor, People, Scale, Scene, Surface, UInt8
 from josh_core.world import standing_scale
 
 
 @dataclass(frozen=True)
-class SceneGeometry:
+class SceneGeometry(Shaped):
     """Points and surface of a scene in the CameraPath's world."""
 
-    points: Float  # [P,3]
-    colors: UInt8  # [P,3] sRGB
-    confidence: Float  # [P]
+    points: Annotated[Float, "P 3"]
+    colors: Annotated[UInt8, "P 3"]  # sRGB
+    confidence: Annotated[Float, "P"]
     surface: Surface | None
 
 

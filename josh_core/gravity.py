@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
 from josh_core.body.posing import PosedPoints
 from josh_core.geometry import transform
+from josh_core.shapes import Shaped
 from josh_core.types import BodyTrack, CameraPath, Float, Floor
 
 # How cameras are held: (share of clips, roll, pitch). Chosen, not measured: hand-held clips are level within a few
@@ -34,11 +36,11 @@ FINE = 61  # directions along each side of that square
 
 
 @dataclass(frozen=True)
-class Gravity:
-    """Up [3], unit, in the CameraPath's world; sigma: rad, standard deviation of each of its two tilts."""
+class Gravity(Shaped):
+    """Which way is up in the CameraPath's world."""
 
-    up: Float
-    sigma: float
+    up: Annotated[Float, "3"]  # unit
+    sigma: float  # rad, standard deviation of each of its two tilts
 
     def with_ground(self, floor: Floor | None, independent: bool) -> Gravity:
         """Up after the ground: its normal counts where it agrees, as level ground does; else nothing changes.

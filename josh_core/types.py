@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from josh_core.shapes import Shaped
 
 # The names say what an array holds; the checker sees Any, since numpy's stubs lose dtypes in ordinary arithmetic.
 Float = NDArray[Any]
@@ -31,11 +33,11 @@ Engine = Callable[[Task, list[Path]], Iterator[tuple[Path, str | None]]]
 
 
 @dataclass(frozen=True)
-class Clip:
+class Clip(Shaped):
     """A decoded clip. Frames are kept as JPEG so that a minute of video fits in memory."""
 
     jpegs: Sequence[bytes]  # T encoded frames, all of one size
-    times: Float  # [T] s from the start of the used part, strictly increasing, times[0] = 0
+    times: Annotated[Float, "T"]  # s from the start of the used part, strictly increasing, times[0] = 0
     width: int  # px of the decoded frame
     height: int  # px
     fps: float  # frames per second of `times` (median)
@@ -45,7 +47,7 @@ class Clip:
     source_seconds: float = 0.0  # s, length of the whole source file
     notes: tuple[str, ...] = ()  # what was cut or changed, one sentence each
     focal_px: float | None = None  # px of the decoded frame, where the camera wrote its focal length into the file
-    overlay: Bool | None = None  # [h,w] True where something is printed on every frame, at any reduction of the frame
+    overlay: Annotated[Bool, "h w"] | None = None  # True where something is printed on all frames; any reduction
 
     def __len__(self) -> int:
         return len(self.jpegs)
@@ -62,24 +64,24 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Track:
+class Track(Shaped):
     """One person through the clip, as seen in the image."""
 
     id: int  # stable, 0 is the best-tracked person
-    frames: Int  # [n] clip frames, ascending, may have gaps
-    boxes: Float  # [n,4] xyxy px
-    landmarks_px: Float  # [n,33,2] BlazePose landmarks, px
-    visibility: Float  # [n,33] in [0, 1]
-    landmarks_m: Float  # [n,33,3] m, camera axes (OpenCV), origin between the hips
-    detected: Bool  # [n] False where a gap was bridged by interpolation
+    frames: Annotated[Int, "n"]  # clip frames, ascending, may have gaps
+    boxes: Annotated[Float, "n 4"]  # xyxy px
+    landmarks_px: Annotated[Float, "n 33 2"]  # BlazePose landmarks, px
+    visibility: Annotated[Float, "n 33"]  # in [0, 1]
+    landmarks_m: Annotated[Float, "n 33 3"]  # m, camera axes (OpenCV), origin between the hips
+    detected: Annotated[Bool, "n"]  # False where a gap was bridged by interpolation
 
 
 @dataclass(frozen=True)
-class People:
+class People(Shaped):
     """Everybody in the clip. `labels` is a low-resolution label image per frame."""
 
     tracks: tuple[Track, ...]
-    labels: UInt8  # [T,h,w] 0 background, k + 1 = tracks[k]; 255 = left out: a person without track, an overlay
+    labels: Annotated[UInt8, "T h w"]  # 0 background, k + 1 = tracks[k]; 255 a person without track, an overlay
 
     def mask(self, frame: int, width: int, height: int, track: int | None = None) -> Bool:
         """Mask [height,width] of everybody, or of tracks[track] alone."""
@@ -93,14 +95,14 @@ USUAL_HEIGHT_SIGMA = 0.04  # relative spread of adults' heights within one popul
 
 
 @dataclass(frozen=True)
-class BodyTrack:
+class BodyTrack(Shaped):
     """SMPL parameters of one person in camera space, for the focal length they were fitted with."""
 
     id: int  # Track.id
-    frames: Int  # [n] clip frames
-    betas: Float  # [10] shared by all frames
-    rotations: Float  # [n,24,3,3] local joint rotations; 0 is the root in camera axes
-    transl: Float  # [n,3] m, SMPL translation in the camera
+    frames: Annotated[Int, "n"]  # clip frames
+    betas: Annotated[Float, "10"]  # shared by all frames
+    rotations: Annotated[Float, "n 24 3 3"]  # local joint rotations; 0 is the root in camera axes
+    transl: Annotated[Float, "n 3"]  # m, SMPL translation in the camera
     focal: float  # px, focal length of the fit; at another focal f, z scales by f / focal
     height_m: float  # m, standing height of this shape
     sigma_depth: float = 0.05  # standard deviation of the depth along the ray, as a share of it
@@ -108,36 +110,36 @@ class BodyTrack:
 
 
 @dataclass(frozen=True)
-class Matches:
+class Matches(Shaped):
     """Correspondences between keyframes, outside every person's mask, after geometric verification."""
 
-    pairs: Int  # [E,2] indices into keyframes, first < second
+    pairs: Annotated[Int, "E 2"]  # indices into keyframes, first < second
     offsets: Int  # [E+1] rows of `px` that belong to pair e are offsets[e]:offsets[e+1]
-    px: Float  # [M,2,2] px of the decoded frame: point in first and in second keyframe
-    confidence: Float  # [M] in [0, 1]
+    px: Annotated[Float, "M 2 2"]  # px of the decoded frame: point in first and in second keyframe
+    confidence: Annotated[Float, "M"]  # in [0, 1]
 
 
 @dataclass(frozen=True)
-class CameraPath:
+class CameraPath(Shaped):
     """Camera of every frame in the scene's own world: any rotation, and any scale until contact fixes it."""
 
     kind: CameraKind
-    world_from_cam: Float  # [T,4,4] rigid; identity throughout for a static camera
+    world_from_cam: Annotated[Float, "T 4 4"]  # rigid; identity throughout for a static camera
     focal: float  # px, one for the clip
     focal_sigma: float  # relative standard deviation of the focal
-    keyframes: Int  # [K] clip frames, ascending
-    registered: Bool  # [T] False where the pose was only interpolated or held
+    keyframes: Annotated[Int, "K"]  # clip frames, ascending
+    registered: Annotated[Bool, "T"]  # False where the pose was only interpolated or held
     distortion: float = 0.0  # of the lens (scene/lens.py), already taken out of all pixels used with this path
     zoom: float = 1.0  # how many times larger a zoom made the image, which the path does not follow; 1 without
 
 
 @dataclass(frozen=True)
-class DepthMaps:
+class DepthMaps(Shaped):
     """Dense depth of the keyframes in units of the CameraPath's world (z in camera)."""
 
-    depth: Float  # [K,h,w] f32, 0 where unknown; h,w is a whole-image reduction of the frame
-    confidence: Float  # [K,h,w] f32 in [0, 1]
-    backdrop: Bool  # [K,h,w] True where depth is only an assumed backdrop (static cameras)
+    depth: Annotated[Float, "K h w"]  # f32, 0 where unknown; h,w is a whole-image reduction of the frame
+    confidence: Annotated[Float, "K h w"]  # f32 in [0, 1]
+    backdrop: Annotated[Bool, "K h w"]  # True where depth is only an assumed backdrop (static cameras)
 
 
 @dataclass(frozen=True)
@@ -159,67 +161,67 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Floor:
+class Floor(Shaped):
     """A plane in the CameraPath's world: points p with normal . p + offset = 0, normal pointing up."""
 
-    normal: Float  # [3] unit
+    normal: Annotated[Float, "3"]  # unit
     offset: float  # units of the CameraPath's world
     confidence: float  # [0, 1]
 
 
 @dataclass(frozen=True)
-class Contacts:
+class Contacts(Shaped):
     """Which contact points of one person touch something, per frame of that person."""
 
-    probability: Float  # [n,C] in [0, 1]
+    probability: Annotated[Float, "n C"]  # in [0, 1]
     names: tuple[str, ...]  # [C] such as "left_heel"
 
 
 @dataclass(frozen=True)
-class PointCloud:
+class PointCloud(Shaped):
     """Coloured scene points in the metric world."""
 
-    points: Float  # [P,3] f32 m
-    colors: UInt8  # [P,3] sRGB
-    confidence: Float  # [P] f32 in [0, 1]
+    points: Annotated[Float, "P 3"]  # f32 m
+    colors: Annotated[UInt8, "P 3"]  # sRGB
+    confidence: Annotated[Float, "P"]  # f32 in [0, 1]
 
 
 @dataclass(frozen=True)
-class Surface:
+class Surface(Shaped):
     """The place as a textured triangle mesh in the metric world."""
 
-    vertices: Float  # [V,3] f32 m
-    faces: Int  # [F,3] i32, counter-clockwise as seen from where they were filmed
-    uv: Float  # [V,2] f32 in [0, 1], origin at the texture's top left, as in glTF
+    vertices: Annotated[Float, "V 3"]  # f32 m
+    faces: Annotated[Int, "F 3"]  # i32, counter-clockwise as seen from where they were filmed
+    uv: Annotated[Float, "V 2"]  # f32 in [0, 1], origin at the texture's top left, as in glTF
     texture: bytes  # a JPEG, sRGB
 
 
 @dataclass(frozen=True)
-class PersonMotion:
+class PersonMotion(Shaped):
     """One person's body in the metric world."""
 
     id: int  # Track.id
-    frames: Int  # [n] i32 clip frames
-    betas: Float  # [10]
-    pose: Float  # [n,24,3] axis-angle; row 0 is the root in the world
-    transl: Float  # [n,3] m, SMPL translation in the world
-    joints: Float  # [n,24,3] m, world, SMPL order
-    contact: Float  # [n,C] probability
+    frames: Annotated[Int, "n"]  # i32 clip frames
+    betas: Annotated[Float, "10"]
+    pose: Annotated[Float, "n 24 3"]  # axis-angle; row 0 is the root in the world
+    transl: Annotated[Float, "n 3"]  # m, SMPL translation in the world
+    joints: Annotated[Float, "n 24 3"]  # m, world, SMPL order
+    contact: Annotated[Float, "n C"]  # probability
     height_m: float  # m
-    colors: UInt8 | None = None  # [V,3] sRGB of the body's vertices, as the clip shows the person; None: not known
+    colors: Annotated[UInt8, "V 3"] | None = None  # sRGB of the body's vertices as in the clip; None: not known
     colors_seen: float = 0.0  # share of the body's surface that the clip showed, [0, 1]; the rest of `colors` is filled
 
 
 @dataclass(frozen=True)
-class Reconstruction:
+class Reconstruction(Shaped):
     """One finished result in the metric world: what the bundle stores and the exporters read."""
 
     mode: str  # baseline, fast or refine
     tier: str  # embedded or hub
     camera_kind: CameraKind
-    world_from_cam: Float  # [T,4,4] f32
-    intrinsics: Float  # [3,3] f32 px
-    frame_times: Float  # [T] f64 s
+    world_from_cam: Annotated[Float, "T 4 4"]  # f32
+    intrinsics: Annotated[Float, "3 3"]  # f32 px
+    frame_times: Annotated[Float, "T"]  # f64 s
     fps: float
     width: int  # px
     height: int  # px

@@ -10,6 +10,7 @@ import josh_core
 ROOT = Path(josh_core.__file__).parent
 LANGUAGE = {
     "types",
+    "shapes",
     "errors",
     "settings",
     "progress",
@@ -20,7 +21,8 @@ LANGUAGE = {
 }  # what all rooms speak
 # The stages in the order of the data, then what uses them: a room may import the language and what stands beside it.
 MAY_IMPORT: dict[str, set[str]] = {
-    "types": set(),
+    "types": {"shapes"},
+    "shapes": set(),
     "errors": set(),
     "stored_json": set(),
     "settings": {"errors"},

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
 
 from josh_core.body.model import BodyModel
 from josh_core.geometry import rotvec_to_rotmat
+from josh_core.shapes import Shaped
 from josh_core.types import BodyTrack, Float, Int, PersonMotion, Reconstruction
 
 _BATCH = 32  # frames whose meshes are held at once
 
 
 @dataclass(frozen=True)
-class PosedPoints:
+class PosedPoints(Shaped):
     """Points of one person in the camera of each of its frames, m."""
 
-    joints: Float  # [n,24,3]
-    contacts: Float  # [n,C,3]
+    joints: Annotated[Float, "n 24 3"]
+    contacts: Annotated[Float, "n C 3"]
 
 
 def pose_points(track: BodyTrack, body: BodyModel) -> PosedPoints:

@@ -7,6 +7,7 @@ pixels are good to 2 or 3 cm where it sees a landmark and to 20 where it does no
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 from scipy.ndimage import median_filter
@@ -14,6 +15,7 @@ from scipy.ndimage import median_filter
 from josh_core.body.names import LANDMARKS
 from josh_core.bodyfit.left_right import LEG_LANDMARKS, fix_left_right
 from josh_core.geometry import rotvec_to_rotmat
+from josh_core.shapes import Shaped
 from josh_core.types import Bool, CameraPath, Clip, Float, Track
 
 # Standard deviation of a well seen landmark across the line of sight, m.
@@ -75,21 +77,21 @@ LANDMARK_SIGMA = np.array(
 
 
 @dataclass(frozen=True)
-class Observations:
+class Observations(Shaped):
     """One person's track as measurements, ready for the fit."""
 
-    times: Float  # [n] s
-    rays: Float  # [n,33,2] x/z and y/z of the landmarks in the camera
-    ray_sigma: Float  # [n,33]
-    bones: Float  # [n,B,3] m, camera axes: landmark BONE_TO minus landmark BONE_FROM as the network guesses it
-    bone_sigma: Float  # [n,B,3] m, in the axes of `sight`: across, across, along
-    sight: Float  # [n,3,3] columns: two axes across the line of sight to the person, then the line itself
-    depth: Float  # [n] m, first estimate
-    world_from_cam: Float  # [n,3,3] how the camera is turned
+    times: Annotated[Float, "n"]  # s
+    rays: Annotated[Float, "n 33 2"]  # x/z and y/z of the landmarks in the camera
+    ray_sigma: Annotated[Float, "n 33"]
+    bones: Annotated[Float, "n B 3"]  # m, camera axes: landmark BONE_TO minus BONE_FROM as the network guesses it
+    bone_sigma: Annotated[Float, "n B 3"]  # m, in the axes of `sight`: across, across, along
+    sight: Annotated[Float, "n 3 3"]  # columns: two axes across the line of sight to the person, then the line itself
+    depth: Annotated[Float, "n"]  # m, first estimate
+    world_from_cam: Annotated[Float, "n 3 3"]  # how the camera is turned
     camera_stays: bool  # it turns at most, so that what is still in turned axes is still in the world
-    guess: Float  # [n,33,3] m, landmarks of the network in camera axes
-    visibility: Float  # [n,33] in [0, 1], with consistent sides like all else here
-    turned: Bool  # [n] the network had exchanged the sides of the whole or half of the person
+    guess: Annotated[Float, "n 33 3"]  # m, landmarks of the network in camera axes
+    visibility: Annotated[Float, "n 33"]  # in [0, 1], with consistent sides like all else here
+    turned: Annotated[Bool, "n"]  # the network had exchanged the sides of the whole or half of the person
     height: float  # m, standing height
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from josh_core.body.names import JOINTS
 from josh_core.errors import ResultError
 from josh_core.geometry import invert, rigid
+from josh_core.shapes import Shaped
 from josh_core.types import Bool, Float, Int
 
 # SMPL joints that every kind of ground truth has, whatever its body model (hips to wrists).
@@ -22,28 +23,28 @@ _SHORT = {f"{side}_{part}": f"{side[0].upper()}{part.capitalize()}" for side in 
 
 
 @dataclass(frozen=True)
-class TruePerson:
+class TruePerson(Shaped):
     """One person's true joints in the truth's world."""
 
-    frames: Int  # [n] frames of the truth at which the person is known
-    limbs: Float  # [n,12,3] m in the order of EVALUATED_JOINTS
-    feet: Float | None = None  # [n,4,3] m: left ankle, left toe base, right ankle, right toe base
-    foot_contact: Bool | None = None  # [n,2] left, right foot stands
-    contact: Bool | None = None  # [n,C] touches something and stands still there, in the order of Truth.contact_names
+    frames: Annotated[Int, "n"]  # frames of the truth at which the person is known
+    limbs: Annotated[Float, "n 12 3"]  # m in the order of EVALUATED_JOINTS
+    feet: Annotated[Float, "n 4 3"] | None = None  # m: left ankle, left toe base, right ankle, right toe base
+    foot_contact: Annotated[Bool, "n 2"] | None = None  # left, right foot stands
+    contact: Annotated[Bool, "n C"] | None = None  # touches and stands still, by GroundTruth.contact_names
 
 
 @dataclass(frozen=True)
-class GroundTruth:
+class GroundTruth(Shaped):
     """What is known of a clip. The world is any metric right-handed one; `up` says where up is."""
 
     fps: float  # of the truth's frames
-    world_from_cam: Float  # [T,4,4] m
-    intrinsics: Float  # [3,3] px
+    world_from_cam: Annotated[Float, "T 4 4"]  # m
+    intrinsics: Annotated[Float, "3 3"]  # px
     size: tuple[int, int]  # width, height in px that the intrinsics belong to
     people: tuple[TruePerson, ...]
-    up: Float  # [3] unit
+    up: Annotated[Float, "3"]  # unit
     floor_at_zero: bool  # the floor under the start is at height 0 along `up`
-    scene_points: Float | None = None  # [P,3] m
+    scene_points: Annotated[Float, "P 3"] | None = None  # m
     contact_names: tuple[str, ...] = ()  # [C] such as "left_heel", "right_seat"
 
 

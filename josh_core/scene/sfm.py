@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from josh_core.scene.lens import FocalPrior, Lens
 from josh_core.scene.mapper import MapperMap, MapperProblem, map_keyframes
 from josh_core.scene.rotation_only import RotationSolution
 from josh_core.scene.tracks import Sightings, Tracks, sightings_of
+from josh_core.shapes import Shaped
 from josh_core.types import Float, Int
 
 MAP_GAPS = (1, 2, 3, 5, 8, 13, 21, 34)  # keyframes between the images of a pair
@@ -34,12 +36,12 @@ GAIN = 0.6  # travelling must lower the cost of turning on the spot to this shar
 
 
 @dataclass(frozen=True)
-class KeyMap:
+class KeyMap(Shaped):
     """A map of keyframes: cameras and points, in the world of the first of them."""
 
-    frames: Int  # [R] the keyframes in it, ascending
+    frames: Annotated[Int, "R"]  # the keyframes in it, ascending
     model: SparseModel  # their cameras, and the points
-    ids: Int  # [P] track of each point, ascending
+    ids: Annotated[Int, "P"]  # track of each point, ascending
     focal_sigma: float  # relative
 
 

@@ -7,6 +7,7 @@ which costs little, is good to a fraction of a pixel and gives every frame of th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 
 from josh_core.progress import Progress
 from josh_core.scene.features import FeatureMap
+from josh_core.shapes import Shaped
 from josh_core.types import Bool, Clip, Float, Int, People, UInt8
 
 WORK_SIDE = 960  # px, longest side of the images that are tracked
@@ -26,15 +28,15 @@ FORWARD_BACKWARD = 0.6  # px of the working image: a track that does not return 
 
 
 @dataclass(frozen=True)
-class Tracks:
+class Tracks(Shaped):
     """Observations of followed points, sorted by frame. Observation rows of frame t are starts[t]:starts[t+1]."""
 
     starts: Int  # [T+1]
-    ids: Int  # [N] track of each observation
-    px: Float  # [N,2] px of the decoded frame
+    ids: Annotated[Int, "N"]  # track of each observation
+    px: Annotated[Float, "N 2"]  # px of the decoded frame
     count: int  # number of tracks
     size: tuple[int, int]  # width, height of the decoded frame, px
-    frames: Int  # [F] frames where descriptors were taken, ascending
+    frames: Annotated[Int, "F"]  # frames where descriptors were taken, ascending
     descriptors: tuple[torch.Tensor, ...]  # F x [n,64], rows as the observations of that frame
 
     @property
@@ -69,12 +71,12 @@ class Tracks:
 
 
 @dataclass(frozen=True)
-class Sightings:
+class Sightings(Shaped):
     """Which camera sees which point where."""
 
-    camera: Int  # [O]
-    point: Int  # [O]
-    xy: Float  # [O,2] px relative to the principal point
+    camera: Annotated[Int, "O"]
+    point: Annotated[Int, "O"]
+    xy: Annotated[Float, "O 2"]  # px relative to the principal point
 
     def where(self, keep: Bool) -> Sightings:
         """Only the rows [O] that are True."""

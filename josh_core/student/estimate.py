@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from josh_core.body import BodyModel
 from josh_core.bodyfit.observations import Observations
 from josh_core.geometry import interpolate_linear, interpolate_rotations, rotmat_to_rotvec
+from josh_core.shapes import Shaped
 from josh_core.student.features import KINDS, StudentInput, inputs
 from josh_core.student.motions import FPS
 from josh_core.student.network import Answer, Student, load_student
@@ -23,24 +25,24 @@ UNKNOWN = 0.5  # contact probability of points of which the student says nothing
 
 
 @dataclass(frozen=True)
-class StudentEstimate:
+class StudentEstimate(Shaped):
     """One person, frame by frame. Camera axes are OpenCV; the scale is that of the average body."""
 
-    frames: Int  # [n] clip frames
-    rotations: Float  # [n,24,3,3] local, 0 is the root in camera axes
-    rotation_sigma: Float  # [n,24] rad
-    betas: Float  # [10]
-    betas_sigma: Float  # [10]
-    pelvis: Float  # [n,3] m in the camera
-    depth_sigma: Float  # [n] share of the depth
-    landmarks: Float  # [n,33,3] m about the middle of the hips, camera axes
-    landmark_sigma: Float  # [n,33] m
-    up: Float  # [n,3] unit, gravity's opposite in the camera
-    up_sigma: Float  # [n] rad
-    velocity: Float  # [n,3] m/s of the pelvis in the world, in the axes of the root
-    velocity_sigma: Float  # [n] m/s
-    contact: Float  # [n,C] probability in the order of the body's contact points
-    known: Float  # [C] True for the contact points that the student judges
+    frames: Annotated[Int, "n"]  # clip frames
+    rotations: Annotated[Float, "n 24 3 3"]  # local, 0 is the root in camera axes
+    rotation_sigma: Annotated[Float, "n 24"]  # rad
+    betas: Annotated[Float, "10"]
+    betas_sigma: Annotated[Float, "10"]
+    pelvis: Annotated[Float, "n 3"]  # m in the camera
+    depth_sigma: Annotated[Float, "n"]  # share of the depth
+    landmarks: Annotated[Float, "n 33 3"]  # m about the middle of the hips, camera axes
+    landmark_sigma: Annotated[Float, "n 33"]  # m
+    up: Annotated[Float, "n 3"]  # unit, gravity's opposite in the camera
+    up_sigma: Annotated[Float, "n"]  # rad
+    velocity: Annotated[Float, "n 3"]  # m/s of the pelvis in the world, in the axes of the root
+    velocity_sigma: Annotated[Float, "n"]  # m/s
+    contact: Annotated[Float, "n C"]  # probability in the order of the body's contact points
+    known: Annotated[Float, "C"]  # True for the contact points that the student judges
 
 
 @cache

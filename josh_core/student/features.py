@@ -7,10 +7,13 @@ person), since a landmark network looks at a crop and knows nothing of where the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import roma
 import torch
 from torch import Tensor
+
+from josh_core.shapes import Shaped
 
 LANDMARK_COUNT = 33
 SIZE = LANDMARK_COUNT * 6 + 1 + 2 + 3 + 3 + 3  # rays, visibility, 3D guess, size, line of sight, turn, travel, kind
@@ -18,15 +21,15 @@ KINDS = ("static", "rotating", "moving")
 
 
 @dataclass(frozen=True)
-class StudentInput:
+class StudentInput(Shaped):
     """One or many people's observations; `...` is any batch, T frames at 30 a second."""
 
-    rays: Tensor  # [...,T,33,2] x/z and y/z of the landmarks in the camera
-    visibility: Tensor  # [...,T,33] in [0, 1]
-    guess: Tensor  # [...,T,33,3] m, 3D landmarks in the axes of `sight`
-    turn: Tensor  # [...,T,3] rad/s, rotation vector of the camera, camera axes
-    travel: Tensor  # [...,T,3] unit direction of the camera's motion in camera axes, zero where it does not travel
-    kind: Tensor  # [...,T,3] one-hot of KINDS
+    rays: Annotated[Tensor, "... T 33 2"]  # x/z and y/z of the landmarks in the camera
+    visibility: Annotated[Tensor, "... T 33"]  # in [0, 1]
+    guess: Annotated[Tensor, "... T 33 3"]  # m, 3D landmarks in the axes of `sight`
+    turn: Annotated[Tensor, "... T 3"]  # rad/s, rotation vector of the camera, camera axes
+    travel: Annotated[Tensor, "... T 3"]  # unit direction of the camera's motion, camera axes; zero without travel
+    kind: Annotated[Tensor, "... T 3"]  # one-hot of KINDS
 
 
 @dataclass(frozen=True)
