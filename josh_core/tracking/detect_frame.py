@@ -11,7 +11,7 @@ from josh_core.tracking.detection import Detection, Mask, covered, landmark_dist
 from josh_core.tracking.landmarker import Landmarker, Square, tiles
 from josh_core.tracking.masks import painted
 from josh_core.tracking.tracklet import bodies
-from josh_core.types import Clip, UInt8
+from josh_core.types import Clip, Float, UInt8
 
 SQUARE_OVER_SIZE = 1.4  # side of the square in which a person is looked at, over the size of the person
 NEW_TRACK_SCORE = 0.65  # score from which a sighting may begin a track
@@ -76,5 +76,19 @@ def _is_behind(detection: Detection, front: Detection, label_scale: float) -> bo
 
 
 def clarity(found: Sequence[Detection]) -> float:
-    """How well a search explains a picture: the sure sightings, weighted by size."""
-    return float(sum(d.score * size_of(d.landmarks_px) ** 0.5 for d in found if d.score >= NEW_TRACK_SCORE))
+    """How clearly a picture shows people apart: the sure sightings, weighted by size and by how far each lies outside
+    the others' boxes.
+
+    Where people cross, or where one body is seen more than once, there are more sightings than people: two who hide
+    three tenths of each other count no more than one.
+    """
+    sure = [d for d in found if d.score >= NEW_TRACK_SCORE]
+    within = [max((_within(d.box, o.box) for o in sure if o is not d), default=0.0) for d in sure]
+    worth = [d.score * size_of(d.landmarks_px) ** 0.5 for d in sure]
+    return float(sum((1 - w) ** 2 * v for w, v in zip(within, worth, strict=True)))
+
+
+def _within(a: Float, b: Float) -> float:
+    """Share of an xyxy box `a` that lies in `b`."""
+    span = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+    return float(np.prod(np.clip(span, 0, None)) / max(np.prod(a[2:] - a[:2]), 1e-9))

@@ -127,6 +127,7 @@ class _Chase:
         """Look for each expected person with everybody else painted over; once more, wider, for who is not found."""
         people = {key: (d.landmarks_px, d.mask) for key, d in self._present(frame.index).items() if d.score >= PAINTED}
         people |= {key: (e.landmarks, e.mask) for key, e in expected.items() if e.score >= PAINTED}
+        people = {key: person for key, person in people.items() if not self.trails[key].tentative}
         hidden = {key: _others(frame, expected[key], (p for k, p in people.items() if k != key)) for key in expected}
 
         def look(key: int) -> Detection | None:
@@ -151,7 +152,7 @@ class _Chase:
     ) -> dict[int, Detection]:
         """One sighting for each person, by id; what a search saw of nobody known begins a new trail."""
         given: dict[int, Detection] = {}
-        for key in sorted(followed, key=lambda k: mismatch(expected[k], followed[k])):
+        for key in sorted(followed, key=lambda k: (self.trails[k].tentative, mismatch(expected[k], followed[k]))):
             if _trusted(expected[key], followed[key]) and not self._doubled(followed[key], given.values()):
                 given[key] = followed[key]
         taken = [*given.values(), *self._present(frame.index).values()]
@@ -163,7 +164,7 @@ class _Chase:
         used = {id(d) for d in given.values()}
         for detection in searched:
             if id(detection) not in used and any(detection is d for d in rest) and detection.score >= NEW_TRACK_SCORE:
-                self.trails.append(Trail(len(self.trails)))
+                self.trails.append(Trail(len(self.trails), beside=bool(expected or taken)))
                 given[self.trails[-1].id] = detection
         return given
 
@@ -177,11 +178,19 @@ class _Chase:
         for key, detection in given.items():
             known = expected.get(key)
             claims.append(Claim(detection.mask, known.mask if known else None, self.trails[key].body_colours))
-        masks = divide(claims, frame.lab)
+        masks = self._divided(list(given), claims, frame.lab)
         everybody = painted([*masks, *present], frame.width, frame.height)
         for (key, detection), mask in zip(given.items(), masks, strict=True):
             shade = in_shade(frame.lab, mask, everybody)
             self.trails[key].add(frame.index, with_mask(detection, mask, frame.image, self._scale, shade), frame.lab)
+
+    def _divided(self, keys: list[int], claims: list[Claim], lab: UInt8) -> list[Mask]:
+        """Masks of disjoint people; who is not proven yet gets what is left of the pixels and takes none."""
+        masks = divide(claims, lab)
+        proven = [i for i, key in enumerate(keys) if not self.trails[key].tentative]
+        for i, mask in zip(proven, divide([claims[i] for i in proven], lab), strict=True):
+            masks[i] = mask
+        return masks
 
 
 def _others(frame: Frame, person: Expectation, others: Iterable[tuple[Float, Mask]]) -> UInt8 | None:

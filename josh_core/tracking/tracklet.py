@@ -30,6 +30,7 @@ UNLIKE = 0.75  # nor their colours by more than this
 FAITHFUL = 0.95  # share of the known colours that each new sighting keeps
 STEADY = 0.65  # share of the frames in which somebody who is there is seen
 NEVER = 10.0  # cost of what cannot be
+PROVEN = 3  # sightings in a row until who turned up beside known people is believed (DeepSORT, Wojke et al. 2017)
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,12 @@ class Trail:
     seen: dict[int, Detection] = field(default_factory=dict)
     colours: Float | None = None  # [2,bins] running description of torso and thighs
     body_colours: Float | None = None  # [bins] running colours of the whole body
+    beside: bool = False  # first seen in a picture in which others were known already
+
+    @property
+    def tentative(self) -> bool:
+        """Whether this may be a chance find on somebody else's body: it must take nothing from those."""
+        return self.beside and len(self.seen) < PROVEN
 
     def add(self, frame: int, detection: Detection, lab: UInt8 | None = None) -> None:
         """Record a sighting and learn its colours; lab is the frame in Lab at label resolution."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ from josh_core.errors import Cancelled, ClipError
 from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.tracking import tracker
-from josh_core.tracking.detect_frame import Frame, search
+from josh_core.tracking.detect_frame import Frame, clarity, search
 from josh_core.tracking.detection import MIRRORED_LANDMARKS, Detection, Mask, colours_of, landmark_distance, score_of
 from josh_core.tracking.finish import _cast_by, finish
 from josh_core.tracking.landmarker import Square
@@ -74,6 +74,7 @@ class MadeUpNetworks:
     actors: Sequence[Actor]
     blind: Sequence[int] = ()  # frames in which nothing is seen
     ghosts: Sequence[int] = ()  # frames in which somebody is seen who is not there
+    doubles: Sequence[int] = ()  # frames in which somebody is seen once more, beside where they are
     looks: list[int] = field(default_factory=list)
 
     def __enter__(self) -> MadeUpNetworks:
@@ -112,6 +113,9 @@ class MadeUpNetworks:
         if frame in self.ghosts:
             x = 60 + 37 * (frame % 5)
             found.append(self._sighting(image, np.array([x, 20.0, x + 40, 120.0]), free))
+        if frame in self.doubles:
+            found += [self._sighting(image, d.box + [24, -20, 24, -20], free) for d in found]
+            return found
         return self._mixed_up(image, found, square.side > 300)
 
     def _mixed_up(self, image: np.ndarray, found: list[Detection], large: bool) -> list[Detection]:
@@ -221,6 +225,22 @@ def test_whoever_is_away_from_the_clearest_picture_is_followed_both_ways(monkeyp
 def test_ghosts_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     people = people_of(monkeypatch, [Actor(RED, lambda f: (400, 230))], ghosts=[*range(0, 9), 24, 36, 48])
     assert len(people.tracks) == 1 and people.tracks[0].boxes[:, 0].min() > 350
+
+
+def test_who_is_seen_twice_in_a_picture_loses_no_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    actor = Actor(RED, lambda f: (150 + 2 * f, 220))
+    people = people_of(monkeypatch, [actor], doubles=[24])
+    (track,) = people.tracks
+    assert len(track.frames) == FRAMES
+    x0, y0, x1, y1 = actor.box(24)
+    assert (people.labels[24, y0 + 3 : y1 - 3, x0 + 3 : x1 - 3] == 1).mean() > 0.95
+
+
+def test_the_clearest_picture_shows_people_apart() -> None:
+    networks = MadeUpNetworks([Actor(RED, lambda f: (150, 220)), Actor(BLUE, lambda f: (300, 220))])
+    apart = search(Frame(film(networks.actors), 0, 1.0), networks)  # type: ignore[arg-type]
+    beside = replace(apart[0], landmarks_px=apart[0].landmarks_px + [20, -15])
+    assert clarity(apart) > clarity(apart[:1]) > clarity([apart[0], beside])
 
 
 def test_labels_belong_to_whom_they_show(monkeypatch: pytest.MonkeyPatch) -> None:
