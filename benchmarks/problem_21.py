@@ -13,10 +13,10 @@ from benchmarks.chained_cameras import chained
 from benchmarks.published import Published
 from josh_core.body.skinning import SkinningTable, skinned_points
 from josh_core.geometry import umeyama
+from josh_core.joint.evaluated_state import evaluate_state
 from josh_core.joint.local_plane import inverse_depth_plane
 from josh_core.joint.matches import Pixels, pack_matches, thin_matches, whiten_matches
 from josh_core.joint.prior import SharedSigmas, shared_prior, start_state
-from josh_core.joint.residual_blocks import evaluate_state
 from josh_core.joint.solver import JointModel, minimise
 from josh_core.joint.variables import (
     Cameras,

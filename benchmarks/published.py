@@ -17,8 +17,9 @@ from torch import Tensor
 from benchmarks.published_norm import Gamma, rho
 from josh_core.body.skinning import SkinnedPoints, SkinningTable, skinned_points
 from josh_core.joint import residuals
+from josh_core.joint.evaluated_state import EvaluatedState
 from josh_core.joint.matches import Pixels, pack_matches
-from josh_core.joint.residual_blocks import EvaluatedState, ResidualBlock, match_block
+from josh_core.joint.residual_blocks import ResidualBlock, match_block
 from josh_core.joint.solver import BlockModel, minimise
 from josh_core.joint.variables import (
     Cameras,

@@ -12,8 +12,8 @@ from josh_core.body.names import JOINTS
 from josh_core.bodyfit.observations import gather_observations
 from josh_core.joint import residuals
 from josh_core.joint.body_points import PointIndex
+from josh_core.joint.evaluated_state import EvaluatedState, points_in_camera
 from josh_core.joint.interface import JointStart
-from josh_core.joint.residual_blocks import EvaluatedState, points_in_camera
 from josh_core.joint.variables import HeadingTerm, LandmarkTerm, SmoothTerm, StartTerm, StaticTerm
 from josh_core.lsq.robust import Cauchy, Geman
 

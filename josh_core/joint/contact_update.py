@@ -10,7 +10,7 @@ from torch import Tensor
 from josh_core.joint import residuals
 from josh_core.joint.body_points import PointIndex
 from josh_core.joint.body_terms import BodyFrames
-from josh_core.joint.residual_blocks import EvaluatedState
+from josh_core.joint.evaluated_state import EvaluatedState
 from josh_core.types import Floor
 
 REST_SPEED = 0.12  # m/s, spread of a resting point's speed in a state that is not final

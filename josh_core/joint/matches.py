@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from josh_core.joint import residuals
-from josh_core.joint.residual_blocks import EvaluatedState
+from josh_core.joint.evaluated_state import EvaluatedState
 from josh_core.joint.variables import MatchTerm
 from josh_core.lsq.robust import Robust
 

@@ -11,10 +11,10 @@ from torch import Tensor
 from josh_core.joint import residuals
 from josh_core.joint.body_points import PointIndex
 from josh_core.joint.body_terms import BodyFrames
+from josh_core.joint.evaluated_state import EvaluatedState, points_in_camera
 from josh_core.joint.interface import JointStart
 from josh_core.joint.local_plane import inverse_depth_plane
 from josh_core.joint.matches import Pixels
-from josh_core.joint.residual_blocks import EvaluatedState, points_in_camera
 from josh_core.joint.variables import FloorTerm, SurfaceTerm
 from josh_core.lsq.robust import Geman
 from josh_core.types import Float, Floor

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,10 +22,10 @@ from josh_core.joint.body_terms import (
     static_term,
 )
 from josh_core.joint.contact_update import update_contact
+from josh_core.joint.evaluated_state import evaluate_state
 from josh_core.joint.interface import JointStart
 from josh_core.joint.matches import pack_matches, thin_matches, whiten_matches
 from josh_core.joint.prior import SharedSigmas, shared_prior, start_state
-from josh_core.joint.residual_blocks import evaluate_state
 from josh_core.joint.scene_terms import SceneSigmas, floor_term, match_pixels, surface_term
 from josh_core.joint.solver import JointModel, minimise
 from josh_core.joint.variables import Cameras, GlobalsLayout, Problem, State
@@ -130,17 +129,6 @@ def round_problem(work: Work, state: State, width: float, first: bool) -> Proble
         body = replace(options.bodies, static=options.bodies.static * width)
         problem = replace(problem, static=static_term(work.sequence, probability, index, body))
     return problem
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch on one thread: the blocks are small, so a second thread costs more in waiting than it gives."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def solve_rounds(work: Work, tick: Callable[[], None]) -> tuple[Solution[State], Problem, int]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from josh_core.joint.evaluated_state import evaluate_state
 from josh_core.joint.normal_equations import assemble
-from josh_core.joint.residual_blocks import ResidualBlock, evaluate_state, objective
+from josh_core.joint.residual_blocks import ResidualBlock, objective
 from josh_core.joint.variables import Problem, State, retract
 from josh_core.lsq.arrow import ArrowSystem, solve
 from josh_core.lsq.levenberg_marquardt import Nielsen, Solution, StopRule, Trial

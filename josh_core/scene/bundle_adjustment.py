@@ -1,8 +1,6 @@
 """Bundle adjustment of cameras that share one lens, and the pose of single frames against points that are known.
 
-A point is a direction m (unit) and an inverse distance rho from the origin: y = R^T (m - rho c) is along its ray in a
-camera with centre c, so far points (rho near 0) and cameras that hardly move (c near 0) are as well conditioned as
-any other. Residuals are in pixels, weighted by Cauchy; the normal equations are reduced to the cameras (Schur).
+Residuals are in pixels, weighted by Cauchy; the normal equations are reduced to the cameras (Schur).
 """
 
 from __future__ import annotations
@@ -10,106 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import sparse
 
-from josh_core.geometry import cross_matrix, rotvec_to_rotmat
+from josh_core.geometry import rotvec_to_rotmat
 from josh_core.lsq.levenberg_marquardt import Stepwise, StopRule, Trial, minimise
 from josh_core.lsq.robust import Cauchy
-from josh_core.scene.lens import FocalPrior, Lens, distort, stretch, undistort
+from josh_core.scene.lens import FocalPrior, Lens
+from josh_core.scene.sparse_model import SparseModel, derivatives, residuals, sum_by, tangents
 from josh_core.scene.tracks import Sightings
 from josh_core.types import Float, Int
 
-MIN_Z = 0.02  # of the ray's length: a point is not allowed beside or behind the camera
 SHARED = 2  # unknowns of the lens: log focal and distortion
 DAMPING = Stepwise(start=1e-4, least=1e-8)
 SLAB = 500  # points eliminated at a time, which bounds the memory
-
-
-@dataclass(frozen=True)
-class SparseModel:
-    """Cameras and points."""
-
-    rotations: Float  # [K,3,3] world_from_cam
-    centres: Float  # [K,3]
-    lens: Lens
-    rays: Float  # [P,3] unit directions of the points from the origin
-    inverse: Float  # [P] one over their distance from the origin
-
-    def points(self) -> Float:
-        """World points [P,3]; those at or beyond infinity are held at a distance of 1e4."""
-        return self.rays / np.maximum(self.inverse, 1e-4)[:, None]
-
-
-def triangulate(rotations: Float, centres: Float, lens: Lens, sightings: Sightings, count: int) -> SparseModel:
-    """Points by linear least squares: each ray's cross distance, homogeneous, so that far points come out finite.
-
-    rotations: [K,3,3] world_from_cam; centres: [K,3]; count: number of points.
-    """
-    rays = _world_rays(rotations, lens, sightings)
-    off_ray = np.eye(3) - rays[:, :, None] * rays[:, None]  # [O,3,3]
-    rows = np.concatenate([off_ray, -(off_ray @ centres[sightings.camera][..., None])], -1)  # on (m, rho)
-    normal = _sum_by(np.einsum("oki,okj->oij", rows, rows), sightings.point, count)
-    _, vectors = np.linalg.eigh(normal)
-    homogeneous = vectors[:, :, 0]
-    length = np.linalg.norm(homogeneous[:, :3], axis=-1).clip(1e-12)
-    toward = _sum_by(rays, sightings.point, count)
-    # The sign of (m, rho) is free: the point must lie before the cameras that see it.
-    sign = np.where((homogeneous[:, :3] * toward).sum(-1) < 0, -1.0, 1.0)
-    directions = homogeneous[:, :3] * (sign / length)[:, None]
-    return SparseModel(rotations, centres, lens, directions, sign * homogeneous[:, 3] / length)
-
-
-def _world_rays(rotations: Float, lens: Lens, sightings: Sightings) -> Float:
-    ray = np.concatenate([undistort(lens, sightings.xy) / lens.focal, np.ones((len(sightings.xy), 1))], -1)
-    ray = np.einsum("oij,oj->oi", rotations[sightings.camera], ray)
-    return ray / np.linalg.norm(ray, axis=-1, keepdims=True)
-
-
-def _sum_by(values: Float, index: Int, count: int) -> Float:
-    """Sums [count,...] of the rows of values [O,...] that share an index [O]."""
-    flat = values.reshape(len(values), -1)
-    pick = sparse.csr_matrix((np.ones(len(index)), (index, np.arange(len(index)))), (count, len(index)))
-    return np.asarray(pick @ flat).reshape(count, *values.shape[1:])
-
-
-def residuals(model: SparseModel, sightings: Sightings) -> Float:
-    """Reprojection errors [O,2] in px."""
-    y = _in_camera(model, sightings)
-    return distort(model.lens, model.lens.focal * y[:, :2] / y[:, 2:]) - sightings.xy
-
-
-def _in_camera(model: SparseModel, sightings: Sightings) -> Float:
-    m = model.rays[sightings.point] - model.inverse[sightings.point, None] * model.centres[sightings.camera]
-    y = np.einsum("oji,oj->oi", model.rotations[sightings.camera], m)
-    y[:, 2] = np.maximum(y[:, 2], MIN_Z * np.linalg.norm(m, axis=-1).clip(1e-6))
-    return y
-
-
-def _derivatives(model: SparseModel, sightings: Sightings) -> tuple[Float, Float, Float]:
-    """Residuals [O,2], and derivatives [O,2,8] by camera (turn, centre, lens) and [O,2,3] by point (tangent, rho)."""
-    y = _in_camera(model, sightings)
-    u = y[:, :2] / y[:, 2:]
-    squared = (u**2).sum(-1)[:, None]
-    seen, slope = stretch(model.lens, squared)
-    pixel = model.lens.focal * seen * u
-    by_radius = (2 * model.lens.distortion * slope)[..., None] * u[:, :, None] * u[:, None]
-    by_u = model.lens.focal * (seen[..., None] * np.eye(2) + by_radius)
-    by_y = np.concatenate([by_u, -by_u @ u[..., None]], -1) / y[:, 2:, None]
-    by_m = by_y @ model.rotations[sightings.camera].swapaxes(-1, -2)
-    rho = model.inverse[sightings.point, None, None]
-    by_lens = np.stack([pixel, model.lens.focal * squared * slope * u], -1)
-    camera = np.concatenate([by_y @ cross_matrix(y), -rho * by_m, by_lens], -1)
-    tangent = by_m @ _tangents(model.rays)[sightings.point]
-    by_rho = -by_m @ model.centres[sightings.camera][..., None]
-    return pixel - sightings.xy, camera, np.concatenate([tangent, by_rho], -1)
-
-
-def _tangents(rays: Float) -> Float:
-    """Two unit vectors [P,3,2] across each ray [P,3]."""
-    axis = np.eye(3)[np.abs(rays).argmin(-1)]
-    first = np.cross(rays, axis)
-    first /= np.linalg.norm(first, axis=-1, keepdims=True)
-    return np.stack([first, np.cross(rays, first)], -1)
 
 
 @dataclass(frozen=True)
@@ -197,7 +107,7 @@ class _System:
 
 
 def _normal_equations(model: SparseModel, sightings: Sightings, prior: FocalPrior, noise: SightingNoise) -> _System:
-    residual, by_camera, by_point = _derivatives(model, sightings)
+    residual, by_camera, by_point = derivatives(model, sightings)
     weight = noise.robust.slope((residual**2).sum(-1) / noise.sigma**2) / noise.sigma**2
     weighted = weight[:, None, None] * by_camera
     cameras, right = _camera_equations(weighted, by_camera, residual, sightings, len(model.centres))
@@ -209,12 +119,12 @@ def _normal_equations(model: SparseModel, sightings: Sightings, prior: FocalPrio
     weighted = (weight[:, None, None] * by_point).swapaxes(-1, -2)
     return _System(
         cameras=cameras,
-        points=_sum_by(weighted @ by_point, sightings.point, len(model.rays)),
+        points=sum_by(weighted @ by_point, sightings.point, len(model.rays)),
         coupling=coupling,
         columns=_columns(sightings, len(model.centres)),
         point=sightings.point,
         right_cameras=right,
-        right_points=_sum_by((weighted @ residual[..., None])[..., 0], sightings.point, len(model.rays)),
+        right_points=sum_by((weighted @ residual[..., None])[..., 0], sightings.point, len(model.rays)),
     )
 
 
@@ -228,7 +138,7 @@ def _camera_equations(
     weighted: Float, by_camera: Float, residual: Float, sightings: Sightings, count: int
 ) -> tuple[Float, Float]:
     size = 6 * count + SHARED
-    per_camera = _sum_by(weighted.swapaxes(-1, -2) @ by_camera, sightings.camera, count)  # [K,8,8]
+    per_camera = sum_by(weighted.swapaxes(-1, -2) @ by_camera, sightings.camera, count)  # [K,8,8]
     left = np.zeros((size, size))
     for k in range(count):
         rows = np.r_[6 * k : 6 * k + 6, size - SHARED : size]
@@ -253,7 +163,7 @@ def _reduce(system: _System, damping: float) -> tuple[Float, Float, Float]:
         mixed = np.zeros((len(right), count, 3))
         own = system.point[rows] - slab * SLAB
         mixed[system.columns[rows, :6], own[:, None]] = system.coupling[rows, :6]  # a camera sees a point once
-        mixed[-SHARED:] = _sum_by(system.coupling[rows, 6:], own, count).swapaxes(0, 1)
+        mixed[-SHARED:] = sum_by(system.coupling[rows, 6:], own, count).swapaxes(0, 1)
         through = np.einsum("cpi,pij->cpj", mixed, inverse[inside]).reshape(len(right), -1)
         left -= through @ mixed.reshape(len(right), -1).T
         right -= through @ system.right_points[inside].ravel()
@@ -266,10 +176,10 @@ def _step(model: SparseModel, system: _System, damping: float) -> SparseModel:
     left, right, inverse = _reduce(system, damping)
     by_camera = -np.linalg.solve(left, right)
     pulled = np.einsum("oci,oc->oi", system.coupling, by_camera[system.columns])
-    rest = system.right_points + _sum_by(pulled, system.point, len(model.rays))
+    rest = system.right_points + sum_by(pulled, system.point, len(model.rays))
     by_point = -np.einsum("pij,pj->pi", inverse, rest)
     cameras = by_camera[:-SHARED].reshape(-1, 6)
-    rays = model.rays + np.einsum("pij,pj->pi", _tangents(model.rays), np.clip(by_point[:, :2], -0.3, 0.3))
+    rays = model.rays + np.einsum("pij,pj->pi", tangents(model.rays), np.clip(by_point[:, :2], -0.3, 0.3))
     length = np.linalg.norm(rays, axis=-1)
     return SparseModel(
         rotations=model.rotations @ rotvec_to_rotmat(np.clip(cameras[:, :3], -0.3, 0.3)),
@@ -297,12 +207,12 @@ def locate(model: SparseModel, sightings: Sightings, noise: float, steps: int = 
     """Pose of every camera of `model` on its own, points and focal fixed: the model and each residual [O] px."""
     count = len(model.centres)
     for step in range(steps):
-        residual, by_camera, _ = _derivatives(model, sightings)
+        residual, by_camera, _ = derivatives(model, sightings)
         width = noise * max(2.0, 20.0 * 0.5**step)  # wide at first: the start is only interpolated
         weight = Cauchy(width).slope((residual**2).sum(-1))
         jacobian = by_camera[:, :, :6]
-        left = _sum_by(np.einsum("o,oki,okj->oij", weight, jacobian, jacobian), sightings.camera, count)
-        right = _sum_by(np.einsum("o,oki,ok->oi", weight, jacobian, residual), sightings.camera, count)
+        left = sum_by(np.einsum("o,oki,okj->oij", weight, jacobian, jacobian), sightings.camera, count)
+        right = sum_by(np.einsum("o,oki,ok->oi", weight, jacobian, residual), sightings.camera, count)
         damped = left + np.eye(6) * (1e-6 + 1e-6 * np.trace(left, axis1=1, axis2=2)[:, None, None])
         move = -np.linalg.solve(damped, right[..., None])[..., 0]
         model = replace(

@@ -8,7 +8,7 @@ import numpy as np
 
 from josh_core.geometry import interpolate_rigid, rigid
 from josh_core.progress import Progress
-from josh_core.scene.bundle_adjustment import SparseModel, locate
+from josh_core.scene.bundle_adjustment import locate
 from josh_core.scene.lens import (
     RECORDED_SPREAD,
     USUAL_DISTORTION,
@@ -20,6 +20,7 @@ from josh_core.scene.lens import (
 )
 from josh_core.scene.rotation_only import PixelPairs, RotationSolution, solve_rotation_only
 from josh_core.scene.sfm import LITTLE_PARALLAX, KeyMap, solve_moving
+from josh_core.scene.sparse_model import SparseModel
 from josh_core.scene.tracks import Sightings, Tracks, sightings_of
 from josh_core.scene.zoom import zoom_of
 from josh_core.settings import Settings

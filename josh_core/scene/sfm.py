@@ -9,10 +9,11 @@ from typing import Annotated
 import numpy as np
 
 from josh_core.progress import Progress
-from josh_core.scene.bundle_adjustment import Adjusted, SightingNoise, SparseModel, adjust, residuals, triangulate
+from josh_core.scene.bundle_adjustment import Adjusted, SightingNoise, adjust
 from josh_core.scene.lens import FocalPrior, Lens
 from josh_core.scene.mapper import MapperMap, MapperProblem, map_keyframes
 from josh_core.scene.rotation_only import RotationSolution
+from josh_core.scene.sparse_model import SparseModel, residuals, triangulate
 from josh_core.scene.tracks import Sightings, Tracks, sightings_of
 from josh_core.shapes import Shaped
 from josh_core.types import Float, Int

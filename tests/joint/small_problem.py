@@ -7,9 +7,9 @@ from torch import Tensor
 
 from josh_core.body.skinning import SkinningTable
 from josh_core.joint import rotations as rot
+from josh_core.joint.evaluated_state import evaluate_state
 from josh_core.joint.matches import Pixels, pack_matches, whiten_matches
 from josh_core.joint.prior import SharedSigmas, shared_prior, start_state
-from josh_core.joint.residual_blocks import evaluate_state
 from josh_core.joint.residuals import second_difference
 from josh_core.joint.variables import (
     BODY_UNKNOWNS,

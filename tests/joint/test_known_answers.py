@@ -15,8 +15,9 @@ from josh_core.joint import JointStart, residuals
 from josh_core.joint.body_points import PointIndex
 from josh_core.joint.body_terms import BodyFrames, BodySigmas, remove_landmark_bias, static_term
 from josh_core.joint.contact_update import update_contact
+from josh_core.joint.evaluated_state import EvaluatedState, evaluate_state, points_in_camera
 from josh_core.joint.local_plane import inverse_depth_plane
-from josh_core.joint.residual_blocks import EvaluatedState, evaluate_state, floor_block, points_in_camera, surface_block
+from josh_core.joint.residual_blocks import floor_block, surface_block
 from josh_core.joint.scene_terms import SceneSigmas, floor_term, surface_term
 from josh_core.joint.schedule import Work, prepare
 from josh_core.joint.variables import State

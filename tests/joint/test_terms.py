@@ -5,16 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from josh_core.joint.evaluated_state import evaluate_state
 from josh_core.joint.normal_equations import assemble
-from josh_core.joint.residual_blocks import (
-    TERMS,
-    ResidualBlock,
-    evaluate_state,
-    global_block,
-    objective,
-    pose_block,
-    root_block,
-)
+from josh_core.joint.residual_blocks import TERMS, ResidualBlock, global_block, objective, pose_block, root_block
 from josh_core.joint.solver import JointModel
 from josh_core.joint.variables import BODY_UNKNOWNS, retract
 from josh_core.lsq.arrow import solve

@@ -9,8 +9,9 @@ import pytest
 
 from josh_core.geometry import rigid, rotation_angle, rotvec_to_rotmat, umeyama
 from josh_core.scene import bundle_adjustment as module
-from josh_core.scene.bundle_adjustment import SightingNoise, SparseModel, adjust, locate, residuals, triangulate
+from josh_core.scene.bundle_adjustment import SightingNoise, adjust, locate
 from josh_core.scene.lens import FocalPrior, Lens
+from josh_core.scene.sparse_model import SparseModel, residuals, triangulate
 from josh_core.scene.tracks import Sightings, sightings_of
 from tests.scene.textured_plane import path, tracks_of
 

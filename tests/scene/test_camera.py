@@ -101,7 +101,8 @@ def test_a_straight_lens_is_exactly_straight(bend: float) -> None:
 
 
 def test_a_distortion_within_its_own_error_is_none() -> None:
-    from josh_core.scene.bundle_adjustment import Adjusted, SparseModel
+    from josh_core.scene.bundle_adjustment import Adjusted
+    from josh_core.scene.sparse_model import SparseModel
     from josh_core.scene.tracks import Sightings
 
     none = np.zeros((0, 3))
