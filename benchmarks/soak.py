@@ -30,6 +30,7 @@ import httpx
 import numpy as np
 import psutil
 
+from josh_core.serving.disk import size_of
 from tests.page.caller import Tab
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -166,7 +167,7 @@ class Soak:
     def weight(self) -> tuple[int, int]:
         """Bytes of memory of the page's own process, bytes in the store."""
         memory = psutil.Process(self.process.pid).memory_info().rss
-        return memory, sum(p.stat().st_size for p in self.store.rglob("*") if p.is_file())
+        return memory, size_of(self.store)
 
     def lost(self) -> list[str]:
         """Shared results whose files the page does not give."""

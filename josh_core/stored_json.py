@@ -35,11 +35,20 @@ def write_json(path: Path, value: object) -> None:
     """Write a file whole or not at all. Raises OSError."""
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        fresh.write_text(json.dumps(value), "utf-8")
+        with fresh.open("w", encoding="utf-8") as file:
+            json.dump(value, file)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut may leave the new name and no content
         os.replace(fresh, path)
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Remove what `write_json` left of writes that were cut off. Raises OSError."""
+    for left in folder.glob(".*.json.*.tmp"):
+        left.unlink(missing_ok=True)
 
 
 def is_number(value: object) -> bool:

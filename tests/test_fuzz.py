@@ -32,8 +32,9 @@ from josh_core.errors import ClipError, ResultError, SettingsError, WeightsError
 from josh_core.export.bundle import load_bundle, save_bundle
 from josh_core.page import words
 from josh_core.page.api import settings_of
+from josh_core.page.calls import Rules, is_open, listener_of, problem
 from josh_core.page.files import files_list
-from josh_core.page.guard import Guard, Rules, _is_foreign, _session_of
+from josh_core.page.guard import Guard, _is_foreign
 from josh_core.page.inputs import Upload, wanted
 from josh_core.page.plots import plots
 from josh_core.page.rates import Rates
@@ -274,14 +275,16 @@ HEADERS = st.sampled_from(
 def test_requests(
     body: bytes, call: dict[str, Any], headers: list[tuple[bytes, bytes]], path: str, proxies: int
 ) -> None:
-    guard = Guard(None, None, Rules(1000, proxies))  # type: ignore[arg-type]  # neither is asked
-    for asked, cancels in itertools.product((body, json.dumps(call).encode()), (False, True)):
-        problem = guard._problem(asked, cancels)
-        assert problem is None or (problem[0] in ((400, 403, 404) if cancels else (400, 404)) and problem[1])
+    rules = Rules(1000, proxies, mcp=True)
+    guard = Guard(None, None, rules)  # type: ignore[arg-type]  # neither is asked
+    for asked, place in itertools.product((body, json.dumps(call).encode()), ("queue/join", "cancel", path)):
+        refusal = problem(f"/gradio_api/{place}", asked, rules)
+        assert refusal is None or (refusal[0] in (400, 403, 404) and refusal[1])
     query = path.encode("utf-8", "replace")
     for place in (path, f"/gradio_api/heartbeat/{path}", "/gradio_api/queue/data"):
         scope: dict[str, Any] = {"method": "GET", "path": place, "query_string": query, "headers": headers}
         guard._settle_client(scope)
         _is_foreign(scope)
-        assert len(_session_of(scope)) <= 64
+        is_open(place, rules)
+        assert len(listener_of(scope)) <= 64
         assert isinstance(scope.get("client", ("", 0))[0], str)

@@ -27,6 +27,7 @@ MANIFEST, ARRAYS = "manifest.json", "arrays.npz"
 MAX_MANIFEST = 4 << 20  # bytes; ours have some 10 kB
 MAX_FRAMES, MAX_PEOPLE = 100_000, 1_000  # a clip has at most 60 s, and people that can be told apart
 MAX_ARRAY = 256 << 20  # bytes of one array unpacked; the points of a scene, the largest of ours, are a few MB
+MAX_ARRAYS = 1 << 30  # bytes of all arrays of a bundle unpacked
 MAX_TEXTURE = 8192  # px, twice what any surface of ours has; 200 MB unpacked
 MAX_NUMBER = 1e9  # m, px, s; beyond it pictures and files can no longer hold what is computed from it
 
@@ -129,7 +130,7 @@ class Arrays:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._zip = zipfile.ZipFile(path)
+            self._zip, self._left = zipfile.ZipFile(path), MAX_ARRAYS
         except FileNotFoundError:
             raise ResultError(f"The result is incomplete: {ARRAYS} is missing; run the clip again.") from None
         except Exception:  # a broken zip can raise nearly anything
@@ -156,6 +157,9 @@ class Arrays:
                 raise ValueError("not what it says")
             if not fits:
                 raise _invalid(name)
+            self._left -= size
+            if self._left < 0:
+                raise ValueError("more than a result has")
             with self._zip.open(member) as file:
                 return np.lib.format.read_array(file, allow_pickle=False)
         except ResultError:

@@ -32,6 +32,7 @@ class Config:
     per_visitor: int = 2  # clips of one visitor in line or running
     per_address: int = 4  # clips of all visitors from one network address in line or running
     trusted_proxies: int = 0  # proxies in front whose X-Forwarded headers are believed; 1 by itself on a Space
+    hosts: str = ""  # names, comma-separated, that such a proxy may give the page; a Space's own by itself
     max_minutes: float = 60.0  # min, the longest run
     devices: str = "auto"  # comma-separated: auto, cpu, or CUDA indices; one process each
     engine: str = ""  # "ray" (begun here), "auto" or "ray://host:10001" (running): runs go to a Ray cluster instead
@@ -52,6 +53,7 @@ class Config:
         values.setdefault("store", Path("/data/josh") if os.access("/data", os.W_OK) else RUNS)
         if environ.get("SPACE_ID"):
             values.setdefault("trusted_proxies", 1)
+            values.setdefault("hosts", environ.get("SPACE_HOST", ""))
         if environ.get("SPACES_ZERO_GPU"):
             values["in_process"] = True
         if environ.get("GRADIO_SERVER_NAME"):

@@ -8,14 +8,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import re
-from collections.abc import Awaitable, Callable, Container, Iterator, MutableMapping
-from dataclasses import dataclass, field
+import logging
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any, Protocol
 from urllib.parse import parse_qs, quote, urlsplit
 
+from josh_core.page.calls import Rules, Scope, is_call, is_open, listener_of, problem
+from josh_core.serving.jobs import as_told
+
 Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -46,10 +47,10 @@ _HEADERS = (
 _BODY = 1 << 20  # bytes of a request that is no upload
 _ENVELOPE = 1 << 16  # bytes of an upload's request around the file
 _STEP = 8 << 20  # bytes of an upload between two looks at the room
-_SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_LISTENS = re.compile(r"/gradio_api/(?:heartbeat|call(?:/v2)?/[^/]+)/([A-Za-z0-9_-]{1,64})/?")
-_JOINS = re.compile(r"/gradio_api/(queue/join|run/.*|api/.*|call/.*|cancel)/?")
+_HOST = b"x-forwarded-host"
+_SAID_OF_ADDRESS = (b"x-forwarded-", b"forwarded", b"x-gradio-server")  # what callers say of our address and theirs
 _LOCAL = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}
+_log = logging.getLogger(__name__)
 
 
 class Gate(Protocol):
@@ -63,16 +64,6 @@ class Gate(Protocol):
 
     def health(self) -> dict[str, Any]:
         """What /healthz says. May block."""
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How much is taken in, and whose word counts."""
-
-    upload_bytes: int  # of one upload
-    proxies: int = 0  # how many proxies stand in front, whose X-Forwarded headers are believed
-    functions: Callable[[], Container[int]] = field(default=lambda: range(10_000))  # numbers of Gradio's functions
-    calls: Callable[[str], Container[str]] = field(default=lambda _session: ())  # a session's calls under way
 
 
 class Guard:
@@ -92,19 +83,32 @@ class Guard:
         answer = _Answer(send, scope)
         try:
             await self._http(scope, receive, answer)
-        except Exception:
-            if not answer.closed:  # else the client has had its refusal already, and this is how the rest ended
-                raise
+        except Exception as error:
+            await self._failed(error, answer)
+
+    @staticmethod
+    async def _failed(error: Exception, answer: _Answer) -> None:
+        """Gradio has raised: a sentence, or where it had begun to answer, the end of the answer."""
+        if answer.closed:  # the client has had its refusal already, and this is how the rest ended
+            return
+        if answer.begun:  # such as a listener to a call that is not there
+            _log.warning("an answer ended early: %s", type(error).__name__)
+            with contextlib.suppress(Exception):
+                await answer({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        await answer.refuse(500, str(as_told(error)))
 
     async def _http(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         path, method = scope["path"], scope["method"]
         if path == "/healthz":
             await answer.say(200, await asyncio.to_thread(self._gate.health))
+        elif not is_open(path, self._rules):
+            await answer.refuse(404, "There is nothing at this address.")
         elif method == "POST" and _is_foreign(scope):
             await answer.refuse(403, "This page takes no orders from other pages.")
         elif path.rstrip("/") == "/gradio_api/upload" and method == "POST":
             await self._upload(scope, receive, answer)
-        elif method == "POST" and _JOINS.fullmatch(path):
+        elif is_call(scope):
             await self._join(scope, receive, answer)
         else:
             with self._listening(scope):
@@ -112,17 +116,26 @@ class Guard:
 
     def _settle_client(self, scope: Scope) -> None:
         """Set scope["client"] to the caller's address; drop what callers say about themselves."""
-        if self._rules.proxies < 1:
-            scope["headers"] = [h for h in scope["headers"] if not h[0].startswith((b"x-forwarded-", b"forwarded"))]
-            return
-        said = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
-        addresses = [part.strip() for part in said.decode("latin-1").split(",") if part.strip()]
-        if addresses:  # each proxy has added the address it was called from at the end
-            scope["client"] = (addresses[-min(self._rules.proxies, len(addresses))][:64], 0)
+        told = {name: self._told(scope, name) for name in (b"x-forwarded-for", b"x-forwarded-proto", _HOST)}
+        if told[b"x-forwarded-for"]:
+            scope["client"] = (told[b"x-forwarded-for"][:64], 0)
+        # Gradio makes the page's own address of these. A proxy need not know the header, then its caller wrote it.
+        believed = told[_HOST].lower() in self._rules.hosts | {_header(scope, b"host").lower()}
+        kept = [(name, value) for name, value in scope["headers"] if not name.startswith(_SAID_OF_ADDRESS)]
+        kept += [(_HOST, told[_HOST].encode("latin-1"))] if told[_HOST] and believed else []
+        kept += [(b"x-forwarded-proto", b"https")] if told[b"x-forwarded-proto"] == "https" else []
+        scope["headers"] = kept
+
+    def _told(self, scope: Scope, name: bytes) -> str:
+        """What the outermost of our proxies said in a header to which each adds at the end; "" without proxies."""
+        said = b",".join(value for header, value in scope["headers"] if header == name)
+        parts = [part.strip() for part in said.decode("latin-1").split(",") if part.strip()]
+        count = min(self._rules.proxies, len(parts))
+        return parts[-count] if count > 0 else ""
 
     @contextlib.contextmanager
     def _listening(self, scope: Scope) -> Iterator[None]:
-        session = _session_of(scope)
+        session = listener_of(scope)
         with self._gate.listening(session) if session else contextlib.nullcontext():
             yield
 
@@ -182,9 +195,9 @@ class Guard:
             if len(body) > _BODY:
                 await answer.refuse(413, "This request is too large.")
                 return
-        problem = self._problem(body, cancels=scope["path"].rstrip("/") == "/gradio_api/cancel")
-        if problem:
-            await answer.refuse(*problem)
+        refusal = problem(scope["path"], body, self._rules)
+        if refusal:
+            await answer.refuse(*refusal)
             return
         sent = False
 
@@ -196,24 +209,6 @@ class Guard:
             return {"type": "http.request", "body": body, "more_body": False}
 
         await self._app(scope, replayed, answer)
-
-    def _problem(self, body: bytes, cancels: bool) -> tuple[int, str] | None:
-        try:
-            asked = json.loads(body)
-        except (ValueError, RecursionError):
-            return 400, "The request is no JSON."
-        if not isinstance(asked, dict):
-            return 400, "The request is no JSON object."
-        session, number = asked.get("session_hash"), asked.get("fn_index")
-        if session is not None and not (isinstance(session, str) and _SESSION.fullmatch(session)):
-            return 400, "The session_hash is none."
-        if number is not None and not (isinstance(number, int) and number in self._rules.functions()):
-            return 404, "There is no such function."
-        if cancels:  # Gradio would end whatever call has this number, whoever asks
-            call = asked.get("event_id")
-            if session is None or not isinstance(call, str) or call not in self._rules.calls(session):
-                return 403, "Only whoever made a call can cancel it."
-        return None
 
 
 class _Answer:
@@ -227,6 +222,9 @@ class _Answer:
         if self.closed:
             return
         if message["type"] == "http.response.start":
+            if message["status"] == 500 and not _is_json(message):  # Starlette's own words on an exception
+                await self.refuse(500, "Something went wrong inside the program; please try again.")
+                return
             self.begun = True
             message = {**message, "headers": [*self._kept(message.get("headers", [])), *_HEADERS]}
         await self._send(message)
@@ -261,6 +259,10 @@ def _header(scope: Scope, name: bytes) -> str:
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
 
 
+def _is_json(message: Message) -> bool:
+    return any(n.lower() == b"content-type" and v.startswith(b"application/json") for n, v in message["headers"])
+
+
 def _saved_as(scope: Scope) -> bytes:
     """The name under which a file is to be saved, where its address gives one: Gradio's own would be the stored one."""
     if not scope["path"].startswith("/gradio_api/file="):
@@ -277,14 +279,3 @@ def _is_foreign(scope: Scope) -> bool:
         return bool(origin) and local and urlsplit(origin).netloc != host
     except ValueError:
         return True
-
-
-def _session_of(scope: Scope) -> str:
-    """The session that listens on this connection, "" for none."""
-    if scope["method"] != "GET":
-        return ""
-    if scope["path"].rstrip("/") == "/gradio_api/queue/data":
-        said = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("session_hash", [""])[0]
-        return said if _SESSION.fullmatch(said) else ""
-    found = _LISTENS.fullmatch(scope["path"])
-    return found.group(1) if found else ""

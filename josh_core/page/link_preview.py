@@ -57,9 +57,9 @@ def _about(shown: Shown) -> str:
 class LinkPreview:
     """The application, whose page says what a link to it shows."""
 
-    def __init__(self, app: App, desk: Desk, behind_proxy: bool) -> None:
-        """`behind_proxy`: whether X-Forwarded headers are those of a proxy that is trusted."""
-        self._app, self._desk, self._behind_proxy = app, desk, behind_proxy
+    def __init__(self, app: App, desk: Desk) -> None:
+        """It stands behind the guard, which leaves only those X-Forwarded headers that count."""
+        self._app, self._desk = app, desk
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -93,8 +93,6 @@ class LinkPreview:
 
     def _origin(self, scope: Scope) -> str:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        host, scheme = headers.get(b"host", ""), str(scope.get("scheme", "http"))
-        if self._behind_proxy:
-            host = headers.get(b"x-forwarded-host", host)
-            scheme = headers.get(b"x-forwarded-proto", scheme).split(",")[0].strip()
+        host = headers.get(b"x-forwarded-host") or headers.get(b"host", "")
+        scheme = headers.get(b"x-forwarded-proto") or str(scope.get("scheme", "http"))
         return f"{scheme}://{host}"

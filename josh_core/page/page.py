@@ -14,9 +14,11 @@ import gradio as gr
 from josh_core.errors import Cancelled, ClipError, JoshError
 from josh_core.page import words
 from josh_core.page.api import caller_of, offer, refusal
+from josh_core.page.blocks import Blocks
+from josh_core.page.calls import Rules
 from josh_core.page.desk import Desk, Order
 from josh_core.page.files import files_list, film
-from josh_core.page.guard import Guard, Rules
+from josh_core.page.guard import Guard
 from josh_core.page.inputs import Upload, chosen_clip, wanted
 from josh_core.page.layout import Layout
 from josh_core.page.link_preview import SITE_TITLE, LinkPreview
@@ -38,7 +40,7 @@ class Page:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         os.environ["GRADIO_TEMP_DIR"] = str(desk.uploads)  # where Gradio puts uploads and copies
-        with gr.Blocks(title=SITE_TITLE, analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)) as blocks:
+        with Blocks(title=SITE_TITLE, analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)) as blocks:
             self.blocks = blocks
             self.ui = Layout(desk.config, desk.examples, self.ask)
             self._wire()
@@ -254,12 +256,15 @@ class Page:
         config = self.desk.config
         calls = self.blocks._queue.pending_event_ids_session  # noqa: SLF001  Gradio tells nobody whose a call is
         rules = Rules(
-            int(config.max_upload_mb * 1e6),
-            config.trusted_proxies,
-            lambda: self.blocks.fns,
-            lambda session: calls.get(session, ()),
+            upload_bytes=int(config.max_upload_mb * 1e6),
+            proxies=config.trusted_proxies,
+            hosts=frozenset(host.strip().lower() for host in config.hosts.split(",") if host.strip()),
+            mcp=config.mcp,
+            functions=lambda: self.blocks.fns,
+            names=lambda: {fn.api_name for fn in self.blocks.fns.values() if fn.api_visibility == "public"},
+            calls=lambda session: calls.get(session, ()),
         )
-        page = LinkPreview(app.middleware_stack, self.desk, config.trusted_proxies > 0)
+        page = LinkPreview(app.middleware_stack, self.desk)
         app.middleware_stack = Guard(page, self.desk, rules)
         self.desk.presence.watched = True
         yield

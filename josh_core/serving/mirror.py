@@ -13,6 +13,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Protocol
@@ -24,12 +25,14 @@ MAX_FILES, MAX_BYTES = 5_000, 2 << 30  # of one run; a minute with 30 people, al
 _RETRY_AFTER = (5.0, 30.0)  # s
 _log = logging.getLogger(__name__)
 
+Done = Callable[[], None]  # called once an errand is done; never when it has failed
+
 
 class Mirror(Protocol):
     """Where shared runs are copied to and fetched from, by id."""
 
-    def push(self, run_id: str, folder: Path, entry: Mapping[str, Any]) -> None:
-        """Copy a run's folder there, soon, with its entry."""
+    def push(self, run_id: str, folder: Path, entry: Mapping[str, Any], done: Done) -> None:
+        """Copy a run's folder there, soon, with its entry; then call `done`."""
 
     def pull(self, run_id: str, into: Path) -> bool:
         """Copy a run's files and its entry (ENTRY) into an empty folder now.
@@ -37,19 +40,19 @@ class Mirror(Protocol):
         False when there is none. Raises ValueError for more than a run can be, OSError of the disks.
         """
 
-    def remove(self, run_id: str) -> None:
-        """Remove a run there, soon."""
+    def remove(self, run_id: str, done: Done) -> None:
+        """Remove a run there, soon, if it is there; then call `done`."""
 
 
 class _Errands:
     """One background thread that does things in order and logs what fails."""
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[tuple[str, Callable[[], object]]] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[str, Callable[[], object], Done]] = SimpleQueue()
         threading.Thread(target=self._work, daemon=True, name="mirror").start()
 
-    def add(self, what: str, action: Callable[[], object]) -> None:
-        self._queue.put((what, action))
+    def add(self, what: str, action: Callable[[], object], done: Done = lambda: None) -> None:
+        self._queue.put((what, action, done))
 
     def wait(self) -> None:
         """Until everything added so far is done."""
@@ -59,10 +62,11 @@ class _Errands:
 
     def _work(self) -> None:
         while True:
-            what, action = self._queue.get()
+            what, action, done = self._queue.get()
             for pause in (*_RETRY_AFTER, None):
                 try:
                     action()
+                    done()
                     break
                 except Exception as error:  # any failure of a remote service; the local copy goes on serving
                     _log.warning("%s failed: %s", what, error)
@@ -77,14 +81,16 @@ class FolderMirror:
         self._runs = Path(root) / "runs"
         self.errands = _Errands()
 
-    def push(self, run_id: str, folder: Path, entry: Mapping[str, Any]) -> None:
+    def push(self, run_id: str, folder: Path, entry: Mapping[str, Any], done: Done) -> None:
         """Copy in the background; the entry goes last, so that a run with one is whole."""
 
         def copy() -> None:
+            if not folder.is_dir():  # deleted meanwhile
+                return
             self._copy(folder, self._runs / run_id)
             (self._runs / run_id / ENTRY).write_text(json.dumps(entry), "utf-8")
 
-        self.errands.add("copying a shared run", copy)
+        self.errands.add("copying a shared run", copy, done)
 
     def pull(self, run_id: str, into: Path) -> bool:
         """Copy the run's files into `into`."""
@@ -94,9 +100,14 @@ class FolderMirror:
         self._copy(source, into)
         return True
 
-    def remove(self, run_id: str) -> None:
+    def remove(self, run_id: str, done: Done) -> None:
         """Remove in the background."""
-        self.errands.add("removing a shared run", lambda: shutil.rmtree(self._runs / run_id))
+
+        def remove() -> None:
+            with suppress(FileNotFoundError):
+                shutil.rmtree(self._runs / run_id)
+
+        self.errands.add("removing a shared run", remove, done)
 
     @staticmethod
     def _copy(source: Path, target: Path) -> None:
@@ -130,11 +141,14 @@ class HubMirror:
             self._given_api = HfApi()
         return self._given_api
 
-    def push(self, run_id: str, folder: Path, entry: Mapping[str, Any]) -> None:
+    def push(self, run_id: str, folder: Path, entry: Mapping[str, Any], done: Done) -> None:
         """Upload in the background, the files as one commit and then the entry."""
-        self.errands.add("uploading a shared run", lambda: self._upload(run_id, folder, json.dumps(entry).encode()))
+        said = json.dumps(entry).encode()
+        self.errands.add("uploading a shared run", lambda: self._upload(run_id, folder, said), done)
 
     def _upload(self, run_id: str, folder: Path, entry: bytes) -> None:
+        if not folder.is_dir():  # deleted meanwhile
+            return
         self._api.upload_folder(
             repo_id=self._repo,
             repo_type="dataset",
@@ -169,14 +183,17 @@ class HubMirror:
         shutil.rmtree(into / "download", ignore_errors=True)
         return found
 
-    def remove(self, run_id: str) -> None:
+    def remove(self, run_id: str, done: Done) -> None:
         """Delete in the background."""
-        self.errands.add("deleting a shared run", lambda: self._delete(run_id))
+        self.errands.add("deleting a shared run", lambda: self._delete(run_id), done)
 
     def _delete(self, run_id: str) -> None:
-        self._api.delete_folder(
-            path_in_repo=f"runs/{run_id}",
-            repo_id=self._repo,
-            repo_type="dataset",
-            commit_message="Delete a result",
-        )
+        from huggingface_hub.errors import EntryNotFoundError
+
+        with suppress(EntryNotFoundError):
+            self._api.delete_folder(
+                path_in_repo=f"runs/{run_id}",
+                repo_id=self._repo,
+                repo_type="dataset",
+                commit_message="Delete a result",
+            )

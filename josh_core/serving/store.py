@@ -16,7 +16,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import filelock
@@ -26,8 +26,9 @@ from josh_core.export.bundle import new_id
 from josh_core.serving.disk import link_tree, move, size_of
 from josh_core.serving.entries import ID, Entries, Entry, set_aside
 from josh_core.serving.mirror import ENTRY, Mirror
+from josh_core.serving.second_home import SecondHome
 from josh_core.settings import MODES
-from josh_core.stored_json import read_json
+from josh_core.stored_json import clear_unfinished, read_json
 
 _USED_STEP = 60.0  # s between two notes of "used now"
 _log = logging.getLogger(__name__)
@@ -55,7 +56,6 @@ class Store:
         """Open `root`, made if need be. Raises ResultError when it cannot be written or another process has it open."""
         self.root = Path(root).resolve()
         self.limits = limits or Retention()
-        self._mirror = mirror
         self._clock = clock
         self._lock = threading.RLock()
         self._index: dict[str, Entry] = {}
@@ -64,11 +64,13 @@ class Store:
             self.root.mkdir(parents=True, exist_ok=True)
             self._hold = self._take_hold()
             self._recall()
+            self._mirror = SecondHome(mirror, self.root / "owed")
         except OSError as error:
             raise ResultError(
                 f"The results folder {self.root} cannot be used ({error.strerror}); make it writable or set "
                 "JOSH_STORE to another folder."
             ) from None
+        self._mirror.resume((entry, self._runs / entry.id) for entry in self._index.values())
 
     def _take_hold(self) -> filelock.BaseFileLock:
         hold = filelock.FileLock(self.root / "lock", mode=0o600)
@@ -87,11 +89,14 @@ class Store:
         for name in ("building", "runs"):
             (self.root / name).mkdir(exist_ok=True)
         self._entries = Entries(self.root / "entries", self._broken)
+        for folder in (self.root, self.root / "entries"):
+            clear_unfinished(folder)
         self._take_over()
         kept = {entry.id: entry for entry in self._entries.read_all() if entry.shared}
         for folder in self._runs.iterdir():
             if folder.name in kept and not folder.is_symlink():
                 self._index[folder.name] = kept[folder.name]
+                (folder / ENTRY).unlink(missing_ok=True)  # of a take-over that was cut off
             elif (self._broken / f"{folder.name}.json").exists():
                 set_aside(folder, self._broken, "its entry cannot be read")
             else:
@@ -204,8 +209,7 @@ class Store:
             entry = replace(entry, shared=True)
             self._entries.write(entry, self._clock())
             self._index[entry.id] = entry
-        if self._mirror is not None:
-            self._mirror.push(entry.id, folder, asdict(entry))
+        self._mirror.push(entry, folder)
         return entry
 
     def owns(self, run_id: object, delete_key: str) -> bool:
@@ -218,9 +222,9 @@ class Store:
         entry, _ = self.get(run_id)
         if not self.owns(run_id, delete_key):
             raise ResultError("This delete key does not belong to this result; use the one shown when it was made.")
-        self._remove(entry)
-        if self._mirror is not None and entry.shared:
+        if entry.shared:
             self._mirror.remove(entry.id)
+        self._remove(entry)
 
     def prune(self, others: int = 0) -> list[str]:
         """Remove what has expired, then what exceeds the room: least recently used first, shared last.
@@ -272,10 +276,11 @@ class Store:
 
     def _bring_back(self, run_id: str) -> Entry | None:
         """Fetch a shared run from the mirror; what is not a whole run of that id is not taken."""
-        if self._mirror is None:
+        if not self._mirror.may_have(run_id):
             return None
-        workspace = self.workspace()
+        workspace = self.root / "building" / secrets.token_hex(12)
         try:
+            workspace.mkdir()
             if not self._mirror.pull(run_id, workspace):
                 return None
             entry = replace(Entry.of(read_json(workspace / ENTRY)), shared=True, size=size_of(workspace))
@@ -283,6 +288,8 @@ class Store:
             if entry.id != run_id or not _modes(workspace):
                 raise ValueError("another run, or an empty one")
             with self._lock:
+                if not self._mirror.may_have(run_id):  # deleted while it was fetched
+                    return None
                 if run_id not in self._index:
                     self._entries.write(entry, self._clock())
                     os.rename(workspace, self._runs / run_id)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,38 +15,9 @@ import numpy as np
 import pytest
 
 from tests.browser.conftest import Server, patience
-from tests.browser.example_store import write_example
 from tests.page.caller import Tab
 
 RIGHT = re.compile(r"gradio_api/file=[^\"\\ ]*(?:glb|mp4|npz|json)")
-
-
-@pytest.fixture(scope="module")
-def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("examples")
-    write_example(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("page") / "store", examples)
-    yield server
-    server.process.terminate()
-    server.process.wait(20)
-
-
-@pytest.fixture
-def clip(examples: Path) -> bytes:
-    """A clip that nobody has brought before."""
-    return (examples / "courtyard" / "clip.mp4").read_bytes() + os.urandom(16)
-
-
-@pytest.fixture
-def tab(server: Server) -> Iterator[Tab]:
-    tab = Tab(server.url)
-    yield tab
-    tab.close()
 
 
 def slow_clip(path: Path, frames: int = 30_000) -> bytes:

@@ -392,3 +392,58 @@ def test_a_clock_set_back_changes_nothing(tmp_path: Path) -> None:
     assert store.get(entry.id) and store.prune() == []
     newer, _ = keep(store)
     assert store.get(newer.id)
+
+
+class Unreachable:
+    """A hub that cannot be reached."""
+
+
+def test_what_is_deleted_does_not_come_back_from_the_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("josh_core.serving.mirror._RETRY_AFTER", ())
+    hub = FakeHub(tmp_path / "hub")
+    store = Store(tmp_path / "runs", mirror=HubMirror("someone/results", api=hub))
+    entry, delete_key = keep(store)
+    store.share(entry.id)
+    there = HubMirror("someone/results", api=hub)
+    store._mirror._mirror.errands.wait()  # type: ignore[union-attr]
+    store = reopened(store, mirror=(away := HubMirror("someone/results", api=Unreachable())))
+    store.delete(entry.id, delete_key)
+    away.errands.wait()
+    store = reopened(store, mirror=there)  # it can be reached again, and is told
+    with pytest.raises(ResultError, match="does not exist"):
+        store.get(entry.id)
+    there.errands.wait()
+    assert not list((tmp_path / "hub" / "runs").iterdir())
+    assert not list((store.root / "owed").iterdir())
+    store.close()
+
+
+def test_what_was_shared_while_the_mirror_was_away_gets_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("josh_core.serving.mirror._RETRY_AFTER", ())
+    away = HubMirror("someone/results", api=Unreachable())
+    store = Store(tmp_path / "runs", mirror=away)
+    entry, _ = keep(store)
+    gone, key = keep(store)
+    store.share(entry.id)
+    store.share(gone.id)
+    store.delete(gone.id, key)
+    away.errands.wait()
+    bucket = FolderMirror(tmp_path / "bucket")
+    store = reopened(store, mirror=bucket)
+    bucket.errands.wait()
+    assert [folder.name for folder in (tmp_path / "bucket" / "runs").iterdir()] == [entry.id]
+    assert not list((store.root / "owed").iterdir())
+    store.close()
+
+
+def test_a_disk_that_takes_nothing_is_no_fault_of_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path / "runs", mirror=FolderMirror(tmp_path / "bucket"))
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(ResultError, match="does not exist"):
+        store.get("m" * 22)
+    monkeypatch.undo()
+    store.close()

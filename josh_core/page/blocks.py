@@ -1,0 +1,34 @@
+"""Gradio's application, whose every error reaches the caller as a sentence: Gradio itself tells only its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from josh_core.errors import SettingsError
+from josh_core.page.api import refusal
+
+_UNREADABLE = "One of the values of this call cannot be read; please look at the API's page for what it takes."
+
+
+class Blocks(gr.Blocks):
+    """What the page and the API are built in."""
+
+    async def preprocess_data(self, *args: Any, **kwargs: Any) -> Any:
+        """Gradio's, of the values that a caller sends. Whatever is wrong with them is the caller's to mend."""
+        try:
+            return await super().preprocess_data(*args, **kwargs)
+        except gr.Error as error:  # such as a choice that there is not
+            raise refusal(SettingsError(str(error.message))) from None
+        except Exception:
+            raise refusal(SettingsError(_UNREADABLE)) from None
+
+    async def process_api(self, *args: Any, **kwargs: Any) -> Any:
+        """Gradio's, of one call from values to answer."""
+        try:
+            return await super().process_api(*args, **kwargs)
+        except gr.Error:
+            raise
+        except Exception as error:
+            raise refusal(error) from None

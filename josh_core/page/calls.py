@@ -1,0 +1,90 @@
+"""What callers may ask of Gradio: which of its addresses, which functions, and of whose calls.
+
+Gradio has more doors than this page uses: a video editor, run histories, a code editor, monitoring. What is not
+named here is not there. All is judged before Gradio sees the request.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Container, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs
+
+Scope = MutableMapping[str, Any]
+
+_API = "/gradio_api/"
+_NAME = r"[A-Za-z0-9_-]{1,64}"
+_OPEN = re.compile(
+    rf"/|/(?:config|theme\.css|favicon\.ico|robots\.txt|manifest\.json|pwa_icon(?:/\d+)?)/?|/(?:assets|static)/.*"
+    rf"|{_API}(?:info|openapi\.json|app_id|startup-events|theme\.css|upload|upload_progress|component_server|reset"
+    rf"|cancel|queue/(?:join|data|status)|heartbeat/{_NAME})/?"
+    rf"|{_API}(?:run|api|call(?:/v2)?)/{_NAME}(?:/{_NAME})?/?"
+    rf"|{_API}file=(?!\w+:/).*",  # a file of ours, no address elsewhere
+    re.DOTALL,
+)
+_MCP = re.compile(rf"{_API}mcp(?:/.*)?")
+_JOINS = re.compile(rf"{_API}(?:queue/join|run/.*|api/.*|call/.*|cancel)/?")
+_NAMED = re.compile(rf"{_API}(?:run|api|call(?:/v2)?)/({_NAME})/?")
+_SESSION = re.compile(_NAME)
+_LISTENS = re.compile(rf"{_API}(?:heartbeat|call(?:/v2)?/[^/]+)/({_NAME})/?")
+
+Refusal = tuple[int, str]  # status and sentence
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How much is taken in, whose word counts, and what there is to call."""
+
+    upload_bytes: int  # of one upload
+    proxies: int = 0  # how many proxies stand in front, whose X-Forwarded headers are believed
+    hosts: frozenset[str] = frozenset()  # names under which proxies offer the page, beside those that Host gives
+    mcp: bool = False  # whether the API is served as MCP tools too
+    functions: Callable[[], Container[int]] = field(default=lambda: range(10_000))  # numbers of Gradio's functions
+    names: Callable[[], Container[str]] = field(default=lambda: ())  # names of those that are an API
+    calls: Callable[[str], Container[str]] = field(default=lambda _session: ())  # a session's calls under way
+
+
+def is_open(path: str, rules: Rules) -> bool:
+    """Whether callers may use this address at all."""
+    return bool(_OPEN.fullmatch(path) or (rules.mcp and _MCP.fullmatch(path)))
+
+
+def is_call(scope: Scope) -> bool:
+    """Whether this request calls one of Gradio's functions, or cancels a call."""
+    return scope["method"] == "POST" and bool(_JOINS.fullmatch(scope["path"]))
+
+
+def problem(path: str, body: bytes, rules: Rules) -> Refusal | None:
+    """What is wrong with a call, if anything: which function, and by whom."""
+    try:
+        asked = json.loads(body)
+    except (ValueError, RecursionError):
+        return 400, "The request is no JSON."
+    if not isinstance(asked, dict):
+        return 400, "The request is no JSON object."
+    session, number = asked.get("session_hash"), asked.get("fn_index")
+    if session is not None and not (isinstance(session, str) and _SESSION.fullmatch(session)):
+        return 400, "The session_hash is none."
+    named = _NAMED.fullmatch(path)
+    known = number is None or (isinstance(number, int) and number in rules.functions())
+    if not known or (named and named.group(1) not in rules.names()):
+        return 404, "There is no such function."
+    if path.rstrip("/") == f"{_API}cancel":  # Gradio would end whatever call has this number, whoever asks
+        call = asked.get("event_id")
+        if session is None or not isinstance(call, str) or call not in rules.calls(session):
+            return 403, "Only whoever made a call can cancel it."
+    return None
+
+
+def listener_of(scope: Scope) -> str:
+    """The session that listens on this connection, "" for none."""
+    if scope["method"] != "GET":
+        return ""
+    if scope["path"].rstrip("/") == f"{_API}queue/data":
+        said = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("session_hash", [""])[0]
+        return said if _SESSION.fullmatch(said) else ""
+    found = _LISTENS.fullmatch(scope["path"])
+    return found.group(1) if found else ""
