@@ -37,7 +37,7 @@ from josh_core.page.visitors import Owned, Visitors
 from josh_core.page.words import duration, progress_card
 from josh_core.page.workshop import Workshop
 from josh_core.serving.disk import link_or_copy
-from josh_core.serving.jobs import Job, Jobs, Runner, Ticket
+from josh_core.serving.jobs import Job, Jobs, Runner, Ticket, no_room
 from josh_core.serving.store import Entry, Store
 from josh_core.serving.tasks import PREVIEW
 from josh_core.settings import Settings
@@ -213,6 +213,8 @@ class Desk:
             return Order(caller, upload, settings, found=self._own_copy(caller, upload, found))
         if caller.program and sum(t.job.owner.startswith("programs") for t in self.jobs.tickets()) >= self._programs:
             raise JobError("All places in line for programs are taken; please try again in a few minutes.")
+        if self.room.is_full:  # else the run would fail at its end
+            raise no_room()
         workspace, frames = self.store.workspace(), frames_of(upload.look, settings)
         try:
             job = Job(upload.path, settings, workspace, caller.owner, caller.client, frames)

@@ -49,6 +49,7 @@ _ENVELOPE = 1 << 16  # bytes of an upload's request around the file
 _STEP = 8 << 20  # bytes of an upload between two looks at the room
 _HOST = b"x-forwarded-host"
 _SAID_OF_ADDRESS = (b"x-forwarded-", b"forwarded", b"x-gradio-server")  # what callers say of our address and theirs
+_NO_ROOM = "There is no room for another clip here now; please try again in a few minutes."
 _LOCAL = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}
 _log = logging.getLogger(__name__)
 
@@ -162,7 +163,7 @@ class Guard:
             await answer.refuse(413, "This file is larger than the maximum allowed size.")
             return
         if not await asyncio.to_thread(self._gate.room_for, self._arriving + max(told, _STEP)):
-            await answer.refuse(503, "Too many clips are being brought now; please try again in a few minutes.")
+            await answer.refuse(503, _NO_ROOM)
             return
         limited, counted = self._limited(receive, answer, most), 0
 
@@ -174,7 +175,7 @@ class Guard:
             self._arriving += size
             if counted // _STEP != (counted - size) // _STEP and not told:
                 if not await asyncio.to_thread(self._gate.room_for, self._arriving):
-                    await answer.refuse(503, "Too many clips are being brought now; please try again later.")
+                    await answer.refuse(503, _NO_ROOM)
                     return {"type": "http.disconnect"}
             return message
 

@@ -53,7 +53,7 @@ class Health:
         running = sum(ticket.state == "running" for ticket in tickets)
         used, free = room.used(), room.free()
         full = len(tickets) - running >= jobs.limit
-        status = "disk full" if free < room.most // 100 else "line full" if full else "ok"
+        status = "disk full" if room.is_full else "line full" if full else "ok"
         return {
             "status": status,
             "version": __version__,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from pathlib import Path
@@ -46,9 +47,14 @@ class Room:
         """Bytes that the disk has left."""
         return shutil.disk_usage(self._store.root).free
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the disk takes no further run: it is read-only, or has less than 1 % of the room left (50 MB)."""
+        return self.free() < self.most // 100 or not os.access(self._store.root, os.W_OK)
+
     def takes(self, more: int, claimed: set[Path]) -> bool:
         """Whether `more` bytes of uploads find room, if need be in the place of uploads that nobody has taken."""
-        if self.free() < more:
+        if self.free() < more or self.is_full:
             return False
         for oldest in (_ABANDONED, _ARRIVING):
             if size_of(self.uploads, self.visitors) + more <= self.most_uploads:
@@ -71,7 +77,8 @@ class Room:
         kept = {path.parent for path in claimed}
         for folder in self.uploads.iterdir():
             try:
-                if folder not in kept and time.time() - folder.stat().st_mtime > older_than:
+                age = abs(time.time() - folder.stat().st_mtime)  # from tomorrow: the clock was set back
+                if folder not in kept and age > older_than:
                     shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
             except OSError:
                 continue

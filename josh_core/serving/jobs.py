@@ -230,14 +230,20 @@ def _outcome(runner: Runner, ticket: Ticket) -> JoshError | None:
 def as_told(error: BaseException) -> JoshError:
     """Any error as a visitor is told of it: one sentence. What only its makers can mend goes to the log as well."""
     if isinstance(error, JoshError):
-        return error
+        below = error.__cause__  # a folder that a command line's user may change, a visitor may not
+        return as_told(below) if isinstance(below, OSError) and below.errno in _DISK else error
     if isinstance(error, MemoryError):
         return JobError("There is not enough memory for this clip; try a shorter part of it or fewer people.")
     if isinstance(error, OSError) and error.errno in _DISK:
         _log.error("the results folder cannot be written: %s", os.strerror(error.errno))
-        return JobError(f"This service cannot store anything now ({_DISK[error.errno]}); please try again later.")
+        return no_room(_DISK[error.errno])
     _log.error("a fault of this program: %s", "".join(traceback.format_exception(error)).rstrip())
     return JobError("Something went wrong inside the program; try a shorter part of the clip, or another mode.")
+
+
+def no_room(reason: str = "its disk is full") -> JobError:
+    """What is said when nothing can be stored."""
+    return JobError(f"This service cannot store anything now ({reason}); please try again later.")
 
 
 _DISK = {

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from josh_core.errors import Cancelled, JobError
+from josh_core.errors import Cancelled, JobError, JoshError
 from josh_core.progress import Progress
 from josh_core.serving.jobs import Job, Ticket, Work, as_told
 from josh_core.serving.processes import end_group, lead_group, stand_back
@@ -128,6 +128,8 @@ class ProcessRunner:
         while True:
             message = self._receive()
             if message is not None and message[0] == "error":
+                if message[2]:
+                    self._end()
                 raise message[1]
             if message is not None and message[0] == "done":
                 return
@@ -182,7 +184,8 @@ def _answer(pipe: Any, stop: Any, work: Work, job: Job) -> tuple[Any, ...]:
         raise
     except Exception as error:
         told = as_told(error)
-        return ("error", type(told)(str(told)))
+        unsound = not isinstance(error, JoshError)  # such as memory that is not given back: the next job starts anew
+        return ("error", type(told)(str(told)), unsound)
     return ("done",)
 
 

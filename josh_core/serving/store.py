@@ -16,6 +16,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -218,7 +219,7 @@ class Store:
         return secrets.compare_digest(_digest(str(delete_key)), entry.delete_hash)
 
     def delete(self, run_id: object, delete_key: str) -> None:
-        """Remove a run everywhere. Raises ResultError unless `delete_key` is the owner's."""
+        """Remove a run everywhere. Raises ResultError unless `delete_key` is the owner's, OSError of the disk."""
         entry, _ = self.get(run_id)
         if not self.owns(run_id, delete_key):
             raise ResultError("This delete key does not belong to this result; use the one shown when it was made.")
@@ -241,7 +242,10 @@ class Store:
                 gone.append(entry)
                 total -= entry.size
             for entry in gone:
-                self._remove(entry)
+                try:
+                    self._remove(entry)
+                except OSError as error:  # the next time may be better
+                    _log.warning("a run cannot be removed: %s", error.strerror)
         return [entry.id for entry in gone]
 
     def _expired(self, entry: Entry) -> bool:
@@ -251,16 +255,15 @@ class Store:
         return days > 0 and self._clock() - self._entries.used(entry.id) > days * 86400
 
     def _remove(self, entry: Entry) -> None:
-        """Out of sight in one step; then the files."""
+        """Out of sight in one step; then the files. Raises OSError of the disk; then the run is still there."""
         with self._lock:
-            if self._index.pop(entry.id, None) is None:
+            if entry.id not in self._index:
                 return
             trash = self.root / "building" / f"trash-{secrets.token_hex(12)}"
-            try:
-                self._entries.remove(entry.id)
+            with suppress(FileNotFoundError):
                 os.rename(self._runs / entry.id, trash)
-            except OSError as error:  # it is not served any more; the next start removes it
-                _log.warning("a run cannot be removed: %s", error.strerror)
+            del self._index[entry.id]
+            self._entries.remove(entry.id)
         _discard(trash)
 
     # ---- details -------------------------------------------------------------------------------------------------

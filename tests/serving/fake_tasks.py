@@ -58,6 +58,11 @@ def faulty(job: Job, progress: Progress) -> None:
     raise ZeroDivisionError("secret detail")
 
 
+def hungry(job: Job, progress: Progress) -> None:
+    """Wants more memory than there is."""
+    raise MemoryError
+
+
 def by_name(job: Job, progress: Progress) -> None:
     """Whichever of these the clip is named after."""
     globals()[job.clip.stem](job, progress)

@@ -99,6 +99,15 @@ def test_a_refusal_comes_through_and_a_fault_tells_nothing_of_itself(jobs: Jobs)
     assert isinstance(fault.error, JobError) and "secret" not in str(fault.error)
 
 
+def test_after_want_of_memory_the_next_job_has_a_new_process(jobs: Jobs, tmp_path: Path) -> None:
+    """Else one large clip, whose memory is not given back, would fail all that come after it."""
+    for name, kept in (("refusing", True), ("hungry", False), ("faulty", False)):
+        run(jobs, "write_pid", tmp_path / "before")
+        assert run(jobs, name).state == "failed"
+        run(jobs, "write_pid", tmp_path / "after")
+        assert ((tmp_path / "before").read_text() == (tmp_path / "after").read_text()) is kept
+
+
 def test_a_run_that_takes_too_long_is_stopped() -> None:
     runner = ProcessRunner(fake_tasks.by_name, device="cpu", longest=1.0)
     jobs = Jobs([runner])

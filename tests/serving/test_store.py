@@ -447,3 +447,23 @@ def test_a_disk_that_takes_nothing_is_no_fault_of_a_link(tmp_path: Path, monkeyp
         store.get("m" * 22)
     monkeypatch.undo()
     store.close()
+
+
+def test_what_cannot_be_deleted_is_not_said_to_be(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry, delete_key = keep(store)
+
+    def read_only(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", read_only)
+        with pytest.raises(OSError, match="Read-only"):
+            store.delete(entry.id, delete_key)
+        store.limits = Limits(hours=-1)
+        store.prune()  # what has expired cannot go either, and nothing stops
+        store.limits = Limits()
+        assert store.get(entry.id)
+    store.delete(entry.id, delete_key)
+    with pytest.raises(ResultError):
+        store.get(entry.id)
+    assert not (store.root / "runs" / entry.id).exists()

@@ -1,0 +1,92 @@
+"""A disk that is full or read-only: nothing is begun that could not be kept, and everybody hears why."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from josh_core.body import load_body
+from josh_core.clip.look import Look
+from josh_core.clip.probe import ClipInfo
+from josh_core.clip.video import Film
+from josh_core.errors import JobError, ResultError
+from josh_core.export.bundle import save_bundle
+from josh_core.page.config import Config
+from josh_core.page.desk import Caller, Desk
+from josh_core.page.inputs import Upload
+from josh_core.page.room import Room
+from josh_core.serving.jobs import as_told
+from josh_core.settings import Settings
+from tests.example_result import made_up_result
+
+UPLOAD = Upload(
+    Path("clip"), "0" * 64, Look(ClipInfo(640, 360, 30.0, 60, 2.0, 9, Film(0, 0.0, 60, 2.0, 30.0, True)), "")
+)
+
+
+class Idle:
+    """A runner that must not be asked."""
+
+    def run(self, ticket: object) -> None:
+        raise AssertionError
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("how", ["full", "read-only"])
+def test_a_run_that_could_not_be_kept_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    desk = Desk(Config(store=tmp_path), [], Idle(), [], Path("none"))
+    assert desk.health()["status"] == "ok" and desk.room_for(1000)
+    if how == "full":
+        monkeypatch.setattr(Room, "free", lambda _: 10_000_000)
+    else:
+        monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(JobError, match="cannot store anything"):
+        desk.order(Caller("x"), UPLOAD, Settings())
+    assert desk.health()["status"] == "disk full" and not desk.room_for(1000)
+    monkeypatch.undo()
+    assert desk.order(Caller("x"), UPLOAD, Settings()).ticket is not None
+    desk.close()
+
+
+def test_a_visitor_is_not_asked_for_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "rename", full)
+    with pytest.raises(ResultError, match="choose another folder") as caught:
+        save_bundle(made_up_result(load_body(), frames=12, points=20), tmp_path / "fast")
+    told = as_told(caught.value)
+    assert isinstance(told, JobError) and "its disk is full" in str(told) and "folder" not in str(told)
+
+
+def test_a_clip_for_which_there_is_no_room_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(Config(store=tmp_path), [], Idle(), [], Path("none"))
+    place = desk.uploads / "x" / "clip.mp4"
+    place.parent.mkdir()
+    place.write_bytes(b"x")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(OSError) as caught:
+        asyncio.run(desk.take(Caller("x"), place))
+    assert "its disk is full" in str(as_told(caught.value))
+    monkeypatch.undo()
+    desk.close()
+
+
+def test_uploads_go_when_the_clock_was_set_back(tmp_path: Path) -> None:
+    desk = Desk(Config(store=tmp_path), [], Idle(), [], Path("none"))
+    for name, made in (("now", 0.0), ("tomorrow", 86_400.0), ("just now", -20.0)):
+        (desk.uploads / name).mkdir()
+        os.utime(desk.uploads / name, (time.time() + made, time.time() + made))
+    desk.tidy()
+    assert {folder.name for folder in desk.uploads.iterdir()} == {"now", "just now"}
+    desk.close()
