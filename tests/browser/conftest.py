@@ -43,8 +43,9 @@ def patience() -> float:
 class Server:
     """The page of serve.py in a process of its own."""
 
-    def __init__(self, store: Path, examples: Path) -> None:
-        self.store, self.examples = store, examples
+    def __init__(self, store: Path, examples: Path, settings: dict[str, str] | None = None) -> None:
+        """`settings`: further environment variables."""
+        self.store, self.examples, self.settings = store, examples, settings or {}
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -57,7 +58,7 @@ class Server:
 
     def start(self) -> None:
         command = [sys.executable, "tests/browser/serve.py", str(self.port), str(self.store), str(self.examples)]
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        environment = os.environ | {"PYTHONPATH": str(ROOT)} | self.settings
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         end = time.monotonic() + 120

@@ -51,7 +51,8 @@ def main(port: str, store: str, examples: str) -> None:
     from josh_core.serving.runners import ProcessRunner
 
     os.environ["TEST_EXAMPLES"] = examples
-    config = Config(store=Path(store), port=int(port), max_upload_mb=20, queue=4)
+    proxies = int(os.environ.get("JOSH_TRUSTED_PROXIES", "0"))
+    config = Config(store=Path(store), port=int(port), max_upload_mb=20, queue=4, trusted_proxies=proxies)
     files = ProcessRunner(real.do, "cpu", niceness=10)
     desk_room.COUNT_SECONDS = 60.0  # people are counted on a slow machine too
     desk = Desk(config, [ProcessRunner(work, "cpu", grace=2)], files, lookers(), Path(examples))

@@ -459,9 +459,9 @@ def test_what_cannot_be_deleted_is_not_said_to_be(store: Store, monkeypatch: pyt
         patch.setattr(os, "rename", read_only)
         with pytest.raises(OSError, match="Read-only"):
             store.delete(entry.id, delete_key)
-        store.limits = Limits(hours=-1)
+        store.limits = Retention(hours=-1)
         store.prune()  # what has expired cannot go either, and nothing stops
-        store.limits = Limits()
+        store.limits = Retention()
         assert store.get(entry.id)
     store.delete(entry.id, delete_key)
     with pytest.raises(ResultError):
