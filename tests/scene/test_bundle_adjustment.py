@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from josh_core.geometry import rigid, rotation_angle, rotvec_to_rotmat, umeyama
-from josh_core.scene import bundle_adjustment as module
 from josh_core.scene.bundle_adjustment import SightingNoise, adjust, locate
 from josh_core.scene.lens import FocalPrior, Lens
-from josh_core.scene.sparse_model import SparseModel, residuals, triangulate
+from josh_core.scene.sparse_model import SparseModel, derivatives, residuals, tangents, triangulate
 from josh_core.scene.tracks import Sightings, sightings_of
 from tests.scene.textured_plane import path, tracks_of
 
@@ -35,7 +34,7 @@ def test_triangulation_of_exact_sightings_is_exact() -> None:
 def test_derivatives_agree_with_differences() -> None:
     model, sightings = problem(noise=0.5)
     few = sightings.where(np.arange(len(sightings.xy)) % 97 == 0)
-    _, by_camera, by_point = module._derivatives(model, few)
+    _, by_camera, by_point = derivatives(model, few)
     step = 1e-6
     for axis in range(3):
         turn = np.zeros(3)
@@ -52,7 +51,7 @@ def test_derivatives_agree_with_differences() -> None:
     difference = (residuals(deeper, few) - residuals(model, few)) / step
     assert by_point[:, :, 2] == pytest.approx(difference, rel=1e-3, abs=1e-2)
     for axis in range(2):
-        rays = model.rays + step * module._tangents(model.rays)[:, :, axis]
+        rays = model.rays + step * tangents(model.rays)[:, :, axis]
         difference = (residuals(replace(model, rays=rays), few) - residuals(model, few)) / step
         assert by_point[:, :, axis] == pytest.approx(difference, rel=1e-3, abs=1e-2)
 
