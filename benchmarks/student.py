@@ -30,14 +30,14 @@ from josh_core.bodyfit.observations import Observations
 from josh_core.clip.load import load_clip
 from josh_core.geometry import invert, transform
 from josh_core.metrics.accuracy import HIPS, pa_mpjpe
-from josh_core.metrics.contact_labels import GROUPS, LABEL_PARTS, LABEL_PROBABILITY, Score
+from josh_core.metrics.contact_labels import GROUPS, LABEL_PARTS, Score
 from josh_core.metrics.ground_truth import GroundTruth, TruePerson, load_truth
 from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.student.estimate import StudentEstimate, estimate
 from josh_core.student.network import WEIGHTS_FILE, Student, load_student
 from josh_core.tracking import find_people
-from josh_core.types import Bool, CameraPath, Clip, Float, Track
+from josh_core.types import IN_CONTACT, Bool, CameraPath, Clip, Float, Track
 
 FARTHEST = 0.1  # of the picture's width, median over landmarks, that a track may lie from its person
 NEAREST = 0.5  # m
@@ -119,7 +119,7 @@ def _person(
     contact = {}
     if true.contact is not None:
         labels = _all_frames(true.contact, true, len(whole.world_from_cam))[at]
-        contact = {name: labels[:, k] > LABEL_PROBABILITY for k, name in enumerate(whole.contact_names)}
+        contact = {name: labels[:, k] > IN_CONTACT for k, name in enumerate(whole.contact_names)}
     up = np.einsum("nji,j->ni", whole.world_from_cam[at, :3, :3], whole.up)
     return JudgedPerson(track, seen, cameras, clip.times, limbs[at], fitted, up, contact)
 
@@ -178,7 +178,7 @@ def _foot_score(said: StudentEstimate, person: JudgedPerson, body: BodyModel) ->
                 for c, point in enumerate(body.contact_names)
                 if point.startswith(side) and any(word in point for word in LABEL_PARTS[part])
             ]
-            mine = said.contact[:, columns].max(1) > LABEL_PROBABILITY
+            mine = said.contact[:, columns].max(1) > IN_CONTACT
             out += Score(int((mine & true).sum()), int((mine & ~true).sum()), int((~mine & true).sum()))
     return out
 

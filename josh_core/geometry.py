@@ -139,7 +139,8 @@ def _bracket(times: Float, at: Float) -> tuple[Any, Any]:
 def umeyama(source: Float, target: Float, with_scale: bool = True) -> tuple[float, Float, Float]:
     """Least-squares similarity (s, R [3,3], t [3]) with target ~ s R source + t (Umeyama 1991, eq. 40-43).
 
-    source, target: [N,3]. With `with_scale` False, s is 1.
+    source, target: [N,3]. With `with_scale` False, s is 1. roma.rigid_points_registration agrees to rounding, but
+    answers NaN where all source points coincide; here s is 0 then.
     """
     mean_s, mean_t = source.mean(0), target.mean(0)
     a, b = source - mean_s, target - mean_t

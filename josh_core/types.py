@@ -169,6 +169,11 @@ class Floor(Shaped):
     confidence: float  # [0, 1]
 
 
+# The cut-offs of a contact probability, everywhere. The labels themselves are made with a hysteresis between the outer
+# two (contact/detect.py), so that no probability of a label stays long between them.
+MAY_TOUCH, IN_CONTACT, SURE_CONTACT = 0.4, 0.5, 0.6
+
+
 @dataclass(frozen=True)
 class Contacts(Shaped):
     """Which contact points of one person touch something, per frame of that person."""

@@ -17,7 +17,19 @@ from josh_core.body.names import FEET, is_part
 from josh_core.body.posing import PosedPoints
 from josh_core.geometry import intrinsics, project, rigid, rotation_between, rotmat_to_rotvec, transform
 from josh_core.gravity import GROUND_SIGMA, Gravity
-from josh_core.types import BodyTrack, CameraPath, Contacts, Float, Floor, PersonMotion, Scale, ScaleSource, Scene
+from josh_core.types import (
+    IN_CONTACT,
+    SURE_CONTACT,
+    BodyTrack,
+    CameraPath,
+    Contacts,
+    Float,
+    Floor,
+    PersonMotion,
+    Scale,
+    ScaleSource,
+    Scene,
+)
 
 ASSUMED_CAMERA_HEIGHT = 1.6  # m over the floor, what the assembly line has to guess (baseline)
 
@@ -58,7 +70,7 @@ def floor_from_people(
         scene_from_cam = cameras.world_from_cam[track.frames]
         xyz = transform(scene_from_cam, p.contacts)  # [n,C,3]
         probability = _foot_probability(contacts[i]) if contacts is not None else _lowest_feet(xyz, gravity.up)
-        hit = probability > 0.5
+        hit = probability > IN_CONTACT
         feet.append(xyz[hit])
         rays.append((xyz - scene_from_cam[:, None, :3, 3])[hit])
         # Errors of one fit are alike for about a third of a second: count that as one observation.
@@ -128,7 +140,9 @@ def metric_scale(
         by_map = _map_depth(scene, size, track, p)
         depth = np.where(np.isfinite(by_map), by_map, by_floor)
         ratio = p.contacts[..., 2] / depth
-        touching.append(ratio[(np.maximum(feet, c.probability * np.isfinite(by_map)) > 0.6) & np.isfinite(ratio)])
+        touching.append(
+            ratio[(np.maximum(feet, c.probability * np.isfinite(by_map)) > SURE_CONTACT) & np.isfinite(ratio)]
+        )
     standing = _standing_ratios(cameras, floor, tracks, points)
     found: tuple[tuple[Float, ScaleSource], ...] = ((np.concatenate(touching), "contact"), (standing, "height"))
     for ratios, source in found:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import roma
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -82,6 +83,22 @@ def test_umeyama_finds_the_similarity(seed, with_scale):
     s, rotation, translation = g.umeyama(source, target, with_scale)
     assert s == pytest.approx(scale)
     assert np.allclose(rotation, motion[:3, :3]) and np.allclose(translation, motion[:3, 3])
+
+
+@settings(max_examples=30, deadline=None)
+@given(seeds)
+def test_umeyama_agrees_with_roma(seed):
+    rng = np.random.default_rng(seed)
+    source, target = rng.normal(size=(2, 12, 3))
+    s, rotation, translation = g.umeyama(source, target)
+    theirs = roma.rigid_points_registration(torch.tensor(source), torch.tensor(target), compute_scaling=True)
+    for mine, other in zip((rotation, translation, s), theirs, strict=True):
+        assert mine == pytest.approx(other.numpy(), rel=1e-9, abs=1e-12)
+
+
+def test_umeyama_of_one_place_is_finite():
+    s, rotation, translation = g.umeyama(np.ones((5, 3)), np.full((5, 3), 2.0))
+    assert s == 0 and np.allclose(rotation, np.eye(3)) and np.allclose(translation, 2)
 
 
 @pytest.mark.parametrize("b", [[0, 0, 1], [0, 0, -1], [1, 2, 3], [0, 1e-12, 1]])

@@ -19,6 +19,7 @@ import torch
 from scipy.spatial import cKDTree
 
 from josh_core.body.asset import DEFAULT_ASSET, BodyData, save_body
+from josh_core.body.model import SHAPES
 from josh_core.body.names import JOINTS, PARENTS
 from josh_core.body.places import find_places
 from josh_core.geometry import rotation_between
@@ -29,7 +30,6 @@ TOPOLOGY = "anny-notongue"
 PEOPLE = 600  # bodies drawn for the shape space
 AGES = (13.0, 80.0)  # years
 TRIANGLES = 9000  # about 4,500 vertices
-SHAPES = 10
 MIDDLE = 1e-4  # m from the plane of symmetry that counts as on it
 REGRESSOR_VERTICES = 100  # nearest vertices that a joint is regressed from
 

@@ -17,7 +17,7 @@ from josh_core.errors import WeightsError
 from josh_core.types import Float, Int
 
 KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")
-SMPL_VERTICES = 6890
+SMPL_VERTICES = 6890  # of SMPL (Loper et al. 2015)
 # Landmarks for which smplx knows the vertex of SMPL's own mesh.
 KNOWN_VERTICES = {
     "nose": "nose",

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 
 from josh_core.body import BodyModel
+from josh_core.body.model import SHAPES
 from josh_core.body.names import JOINTS, LANDMARKS
 from josh_core.body.skinning import SkinningTable, skinned_points
 from josh_core.geometry import rotvec_to_rotmat
 from josh_core.types import Float
 
-SHAPES = 10
 FIXED_JOINTS = (
     "left_foot",
     "right_foot",

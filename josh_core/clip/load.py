@@ -24,8 +24,8 @@ from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.types import Clip, UInt8
 
-MIN_FRAMES = 8
-JPEG_QUALITY = 95
+MIN_FRAMES = 8  # fewer tell nothing of speed or contact
+JPEG_QUALITY = 95  # of frames kept in memory
 FILM_DIAGONAL = float(np.hypot(36, 24))  # mm
 
 

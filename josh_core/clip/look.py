@@ -21,7 +21,7 @@ from josh_core.clip.video import Film, Video
 from josh_core.errors import ClipError
 from josh_core.types import UInt8
 
-STRIP_PICTURES = 10
+STRIP_PICTURES = 10  # of the strip above the trim handles
 STRIP_HEIGHT = 64  # px
 STRIP_SECONDS = 1.0  # s for all pictures; one that takes longer than its share is that which was reached by then
 FIRST_WINDOW = 10.0  # s offered at first

@@ -17,7 +17,7 @@ from josh_core.body.posing import PosedPoints
 from josh_core.contact.stance import stance_odds
 from josh_core.geometry import intrinsics, project
 from josh_core.progress import Progress
-from josh_core.types import BodyTrack, Bool, CameraPath, Clip, Contacts, Float, Int, People
+from josh_core.types import MAY_TOUCH, SURE_CONTACT, BodyTrack, Bool, CameraPath, Clip, Contacts, Float, Int, People
 
 FASTEST = 1e3  # m/s or px, stands for "unknown, so not in contact"
 FLOW_SIDE = 640  # px, longest side of the images between which the flow is measured
@@ -188,18 +188,18 @@ def _split_runs(probability: Float, frames: Int, shortest: Float) -> Float:
 
 
 def _hysteresis(probability: Float, shortest: int, gap: int) -> Float:
-    """Probability [n] whose runs over 0.4 that never pass 0.6, or are `shortest` frames or less, stay under one half.
+    """Probability [n] held under one half in runs over MAY_TOUCH that never reach SURE_CONTACT, or are too short.
 
-    Holes of `gap` frames or fewer inside a contact are filled with the lower of their ends.
+    Too short are runs of `shortest` frames or less. Holes of `gap` frames or fewer inside a contact are filled with the lower of their ends.
     """
     p = probability.copy()
-    on = p > 0.4
+    on = p > MAY_TOUCH
     for first, last in _runs(~on):
         if first > 0 and last < len(p) and last - first <= gap:
             p[first:last] = min(p[first - 1], p[last])
             on[first:last] = True
     for first, last in _runs(on):
-        if last - first <= shortest or p[first:last].max() < 0.6:
+        if last - first <= shortest or p[first:last].max() < SURE_CONTACT:
             p[first:last] = np.minimum(p[first:last], 0.3)
     return p
 

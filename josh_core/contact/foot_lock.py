@@ -11,7 +11,7 @@ from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
 from josh_core.body.names import FEET, is_part
-from josh_core.types import Float, Int
+from josh_core.types import IN_CONTACT, Float, Int
 
 FLOOR_SIGMA = 0.02  # m, how well a touching foot point lies on the floor plane
 STATIC_SIGMA = 0.004  # m between two frames of a touching point
@@ -30,7 +30,7 @@ def set_down(contacts: Float, probability: Float, names: tuple[str, ...], rays: 
     feet = np.array([is_part(name, FEET) for name in names])
     # The points of one foot move alike: together they count as one.
     points = max(feet.sum() / 2, 1)
-    weight = np.where(feet, np.where(probability > 0.5, probability, 0.0), 0.0) / points  # [n,C]
+    weight = np.where(feet, np.where(probability > IN_CONTACT, probability, 0.0), 0.0) / points  # [n,C]
     if not weight.any():
         return np.zeros((len(contacts), 3))
     consecutive = np.diff(frames) == 1

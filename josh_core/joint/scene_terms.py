@@ -17,9 +17,8 @@ from josh_core.joint.local_plane import inverse_depth_plane
 from josh_core.joint.matches import Pixels
 from josh_core.joint.variables import FloorTerm, SurfaceTerm
 from josh_core.lsq.robust import Geman
-from josh_core.types import Float, Floor
+from josh_core.types import IN_CONTACT, Float, Floor
 
-TOUCHING = 0.5  # probability from which a contact is held against the scene
 CONFIDENT = 0.3  # depth confidence from which a pixel counts
 
 
@@ -50,7 +49,7 @@ def surface_term(
     knot_of = torch.full((len(start.clip),), -1, dtype=torch.long)
     knot_of[frame_of] = torch.arange(len(frame_of))
     knots = knot_of[at.problem.frame]
-    body, contact = ((probability > TOUCHING) & (knots >= 0)[:, None]).nonzero(as_tuple=True)
+    body, contact = ((probability > IN_CONTACT) & (knots >= 0)[:, None]).nonzero(as_tuple=True)
     if not len(body):
         return None
     point, knot = index.contacts[contact], knots[body]

@@ -13,9 +13,8 @@ from scipy.optimize import linear_sum_assignment
 
 from josh_core.metrics.accuracy import align_cameras, match_people, same_moments
 from josh_core.metrics.ground_truth import GroundTruth
-from josh_core.types import Bool, Float, Reconstruction
+from josh_core.types import IN_CONTACT, Bool, Float, Reconstruction
 
-LABEL_PROBABILITY = 0.5  # probability from which a predicted contact counts
 OVERLAP = 0.5  # intersection over union of two runs that are the same event
 
 # Words in the names of a result's contact points that tell a part of the truth.
@@ -80,7 +79,7 @@ def contact_scores(result: Reconstruction, truth: GroundTruth) -> dict[str, tupl
         asked = np.isin(true.frames, rows)  # frames of the truth that the result has
         for group, parts in GROUPS.items():
             for name in (n for n in truth.contact_names if n.split("_", maxsplit=1)[1] in parts):
-                said = part_probability(predicted, result.contact_names, name)[asked] > LABEL_PROBABILITY
+                said = part_probability(predicted, result.contact_names, name)[asked] > IN_CONTACT
                 is_true = true.contact[asked, truth.contact_names.index(name)]
                 frames, events = out[group]
                 out[group] = frames + frame_score(said, is_true), events + event_score(said, is_true)

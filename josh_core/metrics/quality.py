@@ -16,9 +16,8 @@ from josh_core.body.names import FEET, is_part
 from josh_core.body.posing import posed_points
 from josh_core.geometry import invert, project
 from josh_core.metrics.seen import feet_inside, inside
-from josh_core.types import Bool, Float, People, PersonMotion, Reconstruction, Track
+from josh_core.types import IN_CONTACT, Bool, Float, People, PersonMotion, Reconstruction, Track
 
-IN_CONTACT = 0.5  # probability from which a contact point counts as touching
 SEEN_VISIBILITY = 0.5  # visibility from which a landmark counts as seen
 BODY_LANDMARKS = [11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]  # shoulders, elbows, wrists, hips, knees, ankles
 

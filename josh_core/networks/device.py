@@ -22,12 +22,12 @@ START_SECONDS = 10.0  # the process starts and its weights arrive
 ENCODE_SECONDS = 0.04  # one frame
 DECODE_SECONDS = 0.10  # one pair, both decoders and dense heads
 PERSON_SECONDS = 0.01  # one person in one pair
-LONGEST_SECONDS = 300.0
+LONGEST_SECONDS = 300.0  # asked of ZeroGPU at once
 
 # Working memory of one pair: the published sizes in float32 peak 0.7 GB above their weights at 512 x 288 px.
 BYTES_PER_PIXEL = 6000
-_MOST_PAIRS = 16
-_SHARE_OF_FREE = 0.6
+_MOST_PAIRS = 16  # decoded at once
+_SHARE_OF_FREE = 0.6  # of the free memory that one batch may take
 
 _held: dict[str, nn.Module] = {}
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from josh_core.networks.architecture import HOOKS, PATCH
 from josh_core.networks.layers import Mlp
 
+# Sizes of the published checkpoint (MASt3R ViT-Large).
 DESCRIPTOR_DIM = 24
 _LAYER_DIMS = (96, 192, 384, 768)
 _FEATURE_DIM = 256

@@ -16,9 +16,9 @@ from josh_core.networks.layers import DecoderBlock
 from josh_core.networks.loading import Pretrained
 from josh_core.networks.mast3r import Mast3r, token_positions
 
-_EPS = 1e-5
+_EPS = 1e-5  # keeps a division finite
 _ROI = 7  # samples along each side of a person's box
-_CONV_DIM = 256
+_CONV_DIM = 256  # channels of the published heads
 
 
 class RootMotion(NamedTuple):

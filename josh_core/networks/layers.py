@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-ROPE_BASE = 100.0
+ROPE_BASE = 100.0  # of the published networks
 
 
 class Rotary(NamedTuple):

@@ -25,8 +25,8 @@ from josh_core.progress import Progress
 METADATA_KEY = "josh_architecture"  # of a safetensors file: Architecture.to_json(); absent means the published sizes
 NOTE_KEY = "josh_note"  # of a safetensors file: what a reader of a result should know of its weights
 _CONTAINERS = ("model", "state_dict")  # a torch checkpoint may keep its state dict under one of these
-_NAMES_SHOWN = 4
-_LONGEST_NOTE = 100
+_NAMES_SHOWN = 4  # keys in an error message
+_LONGEST_NOTE = 100  # characters
 
 Network = TypeVar("Network", bound="Pretrained")
 

@@ -13,7 +13,7 @@ from josh_core.networks.heads import DenseHead
 from josh_core.networks.layers import DecoderBlock, EncoderBlock, Rotary, rotary_table
 from josh_core.networks.loading import Pretrained
 
-_EPS = 1e-6
+_EPS = 1e-6  # keeps a division finite
 
 
 class PatchEmbed(nn.Module):

@@ -12,14 +12,13 @@ from josh_core.types import Bool, CameraPath, Clip, DepthMaps, Float, Floor, Peo
 
 LEVEL = 0.8  # cosine of the most that the floor may lean against the camera's own up
 THICKNESS = 0.015  # of the distance to the camera: how far floor points lie off their plane
-SAMPLES = 6000
-TRIALS = 600
+SAMPLES = 6000  # points that RANSAC counts inliers among
+TRIALS = 600  # planes: finds one with a fifth of the points on it with a probability of 0.99 (ln 0.01 / ln(1 - 0.2^3))
 FURTHEST = 14.0  # camera heights to which the image is laid on the floor
 NEARBY = 4.0  # camera heights within which a stretch without anything trusted around it is taken for floor
 PLANE_CONFIDENCE = 0.3  # confidence of a depth that is only the plane
-HIDDEN_CONFIDENCE = (
-    0.13  # of the plane behind a person: shown (above point_cloud.LEAST_CONFIDENCE), and marked as filled
-)
+# Of the plane behind a person: shown (above point_cloud.LEAST_CONFIDENCE), and marked as filled.
+HIDDEN_CONFIDENCE = 0.13
 
 
 def fit_floor(scene: Scene, people: People, clip: Clip) -> Floor | None:

@@ -12,7 +12,7 @@ from josh_core.types import CameraPath, Float, Matches
 
 PAIR_GAPS = (1, 2, 3, 5, 8)  # keyframes between the two of a pair
 MOST_MATCHES = 200  # correspondences of a pair
-LEAST_MATCHES = 15
+LEAST_MATCHES = 15  # fewer do not tell a pair from chance
 
 
 def keyframe_matches(tracks: Tracks, solution: CameraSolution, seed: int) -> Matches:

@@ -12,10 +12,10 @@ from josh_core.scene.depth import MapGrid, keyframe_points
 from josh_core.scene.tracks import background
 from josh_core.types import Bool, Clip, DepthMaps, Float, Int, People, Scene, UInt8
 
-LEAST_CONFIDENCE = 0.12
+LEAST_CONFIDENCE = 0.12  # of a depth that is shown
 CELL = 1.2  # pixels of the map that a cell measures at its distance
 POINT_STEP = 0.08  # relative depth step to a neighbouring pixel: beyond it a point is between front and back
-MOST_POINTS = 300_000
+MOST_POINTS = 300_000  # of a result: about 5 MB
 PLATE_SIDE = 960  # px, longest side of the clean plate
 STILL_LOOKS = 25  # pictures of a camera that stands still
 INPAINT_RADIUS = 5  # px of the reduced picture around a hole that tell its colours

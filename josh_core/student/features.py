@@ -15,7 +15,7 @@ from torch import Tensor
 
 from josh_core.shapes import Shaped
 
-LANDMARK_COUNT = 33
+LANDMARK_COUNT = 33  # of BlazePose
 SIZE = LANDMARK_COUNT * 6 + 1 + 2 + 3 + 3 + 3  # rays, visibility, 3D guess, size, line of sight, turn, travel, kind
 KINDS = ("static", "rotating", "moving")
 

@@ -15,6 +15,7 @@ from josh_core.body.names import JOINTS
 from josh_core.student.motions import FPS
 from josh_core.student.network import Answer, angle
 from josh_core.student.simulate import MASKS, Truth
+from josh_core.types import IN_CONTACT
 
 FOOT_JOINTS = [JOINTS.index(f"{side}_{part}") for side in ("left", "right") for part in ("ankle", "foot")]
 # Weights bring the terms to one order of magnitude (metres, radians, log odds); chosen once, not tuned.
@@ -74,7 +75,7 @@ def _standing(said: Answer, true: Truth, joints: Tensor, believed: Tensor) -> Te
     root = (true.world_from_sight @ said.rotations[:, :, 0] @ said.velocity[..., None])[..., 0] / FPS
     feet = joints[:, :, FOOT_JOINTS] @ true.world_from_sight.mT
     step = _length(feet.diff(dim=1) + root[:, :-1, None]).amin(-1)
-    touching = (true.touch[:, :, [0, 1, 2, 5, 6, 7]].amax(-1) > 0.5).float()
+    touching = (true.touch[:, :, [0, 1, 2, 5, 6, 7]].amax(-1) > IN_CONTACT).float()
     held = torch.minimum(touching[:, 1:], touching[:, :-1]) * FPS
     return _mean((step * held)[..., None], believed)
 
