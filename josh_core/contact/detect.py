@@ -190,7 +190,8 @@ def _split_runs(probability: Float, frames: Int, shortest: Float) -> Float:
 def _hysteresis(probability: Float, shortest: int, gap: int) -> Float:
     """Probability [n] held under one half in runs over MAY_TOUCH that never reach SURE_CONTACT, or are too short.
 
-    Too short are runs of `shortest` frames or less. Holes of `gap` frames or fewer inside a contact are filled with the lower of their ends.
+    Too short are runs of `shortest` frames or less. Holes of `gap` frames or fewer inside a contact
+    are filled with the lower of their ends.
     """
     p = probability.copy()
     on = p > MAY_TOUCH
