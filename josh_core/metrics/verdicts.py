@@ -13,6 +13,7 @@ from typing import Any
 class QualityRow:
     """One line of the quality table."""
 
+    key: str  # Quantity.key, else "scale", "lens" or "person"; names may change, keys do not
     name: str  # "Foot slide"
     value: float | str | None  # None where it cannot be measured
     unit: str
@@ -91,32 +92,34 @@ def rows(numbers: dict[str, Any]) -> list[QualityRow]:
             continue
         if unseen and quantity.key in ON_FEET:
             said = f"{quantity.name} cannot be measured: {NO_FEET}"
-            table.append(QualityRow(quantity.name, None, quantity.unit, "", said))
+            table.append(QualityRow(quantity.key, quantity.name, None, quantity.unit, "", said))
             continue
         row = _row(quantity, value)
         table.append(_doubted(row, numbers) if quantity.key == "scale_sigma_pct" else row)
     if numbers.get("scale_source") in _SCALE_SENTENCE:
         verdict, sentence = _SCALE_SENTENCE[numbers["scale_source"]]
-        table.append(_doubted(QualityRow("Scale", numbers["scale_source"], "", verdict, sentence), numbers))
+        table.append(_doubted(QualityRow("scale", "Scale", numbers["scale_source"], "", verdict, sentence), numbers))
     if numbers.get("focal_from") is not None:
         table.append(_lens_row(numbers))
     for k, person in enumerate(numbers.get("people", [])):
         share, speed = person["frames_share"], person["speed_m_s"]
         going = "" if speed is None else f" and moves at {speed:.2f} m/s on average"
         sentence = f"Person {k + 1} is followed in {100 * share:.0f} % of the frames{going}."
-        table.append(QualityRow(f"Person {k + 1}", speed, "m/s", "", sentence))
+        table.append(QualityRow("person", f"Person {k + 1}", speed, "m/s", "", sentence))
     return table
 
 
 def _row(quantity: Quantity, value: float | None) -> QualityRow:
     if value is None:
-        return QualityRow(quantity.name, None, quantity.unit, "", f"{quantity.name} cannot be measured in this clip.")
+        return QualityRow(
+            quantity.key, quantity.name, None, quantity.unit, "", f"{quantity.name} cannot be measured in this clip."
+        )
     verdict = _verdict(quantity, value)
     said = quantity.sentence.format(short(value))
     said = f"{said}: {verdict}." if verdict else f"{said}."
     if verdict == "poor" and quantity.key in ADVICE:
         said = f"{said} {ADVICE[quantity.key]}"
-    return QualityRow(quantity.name, value, quantity.unit, verdict, said)
+    return QualityRow(quantity.key, quantity.name, value, quantity.unit, verdict, said)
 
 
 def _verdict(quantity: Quantity, value: float) -> str:
@@ -165,7 +168,7 @@ def _lens_row(numbers: dict[str, Any]) -> QualityRow:
         verdict = "poor" if numbers.get("focal_unusual") else verdict
         said = f"{said}, to within {short(sigma)} %: {verdict}."
         said += " Give the focal length if you know it." if verdict == "poor" else ""
-    return QualityRow("Lens", field, "degrees", verdict, said)
+    return QualityRow("lens", "Lens", field, "degrees", verdict, said)
 
 
 def short(value: float) -> str:

@@ -141,14 +141,14 @@ def clean_view(query: Mapping[str, str]) -> dict[str, str]:
 
 def facts(manifest: Mapping[str, Any]) -> list[str]:
     """The few numbers that tell the modes apart, for the viewer to show beside the switch."""
-    found: dict[str, Any] = {r.name: r.value for r in rows(manifest.get("quality") or {}) if r.value is not None}
+    found: dict[str, Any] = {r.key: r.value for r in rows(manifest.get("quality") or {}) if r.value is not None}
     said = []
-    if "Foot slide" in found:
-        said.append(f"planted feet slide {rounded(found['Foot slide'])} mm a frame")
-    if "Feet over the floor" in found:
-        said.append(f"{rounded(found['Feet over the floor'])} cm from the floor")
-    if "Scale" in found:
-        said.append(SCALES[found["Scale"]])
+    if "foot_slide_mm" in found:
+        said.append(f"planted feet slide {rounded(found['foot_slide_mm'])} mm a frame")
+    if "foot_height_cm" in found:
+        said.append(f"{rounded(found['foot_height_cm'])} cm from the floor")
+    if "scale" in found:
+        said.append(SCALES[found["scale"]])
     return said
 
 

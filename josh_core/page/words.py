@@ -29,21 +29,21 @@ STAGES = {  # what a run does in each stage of its progress
     "looks": "Taking everybody's colours from the clip",
     "videos": "Writing files and the overlay video",
 }
-LABELS = {  # lines of the quality table: quality.py's name, what the page calls it
-    "Foot slide": "Planted feet slide",
-    "Feet over the floor": "Feet in contact, from the floor",
-    "Floating": "Floating, at most",
-    "Penetration": "Sinking in, at most",
-    "Jitter": "Shaking of the joints",
-    "Reprojection, relative": "Body against the picture",
-    "Camera path": "Camera travels",
-    "Feet in the picture": "Feet in the picture",
-    "Matches": "Image that ties the frames together",
-    "Lens": "Field of view, longer side",
-    "Scale": "Scale of the world, from",
+LABELS = {  # lines of the quality table: its key (metrics/verdicts.py), what the page calls it
+    "foot_slide_mm": "Planted feet slide",
+    "foot_height_cm": "Feet in contact, from the floor",
+    "floating_cm": "Floating, at most",
+    "penetration_cm": "Sinking in, at most",
+    "jitter": "Shaking of the joints",
+    "reprojection_pct": "Body against the picture",
+    "camera_path_m": "Camera travels",
+    "feet_seen_pct": "Feet in the picture",
+    "match_cover_pct": "Image that ties the frames together",
+    "lens": "Field of view, longer side",
+    "scale": "Scale of the world, from",
 }
-SEEN_LABELS = ("Feet in the picture", "Matches")  # what other lines rest on: said in words too where it is poor
-_UNITS = {"Jitter": "a real walk has 5 to 10"}  # what says more than the unit does
+SEEN_KEYS = ("feet_seen_pct", "match_cover_pct")  # what other lines rest on: said in words too where it is poor
+_UNITS = {"jitter": "a real walk has 5 to 10"}  # what says more than the unit does
 _SETTINGS = {  # of the page's own inputs; what else a run was told is of no use to a visitor
     "mode": "Method", "start": "Begins at, s", "seconds": "Length, s", "people": "Most people",
     "height_m": "Height of the first person, m", "focal_px": "Focal length, px", "static_camera": "Camera",
@@ -102,16 +102,16 @@ def progress_card(stages: Mapping[str, float], current: str, fraction: float, no
 
 def quality_table(shown: Shown) -> str:
     """One column per mode, one line per quantity, with limits and verdicts; then what was found in the best mode."""
-    tables = {mode: {r.name: r for r in rows(shown.manifest(mode).get("quality") or {})} for mode in shown.folders}
+    tables = {mode: {r.key: r for r in rows(shown.manifest(mode).get("quality") or {})} for mode in shown.folders}
     head = "".join(f'<th scope="col">{MODES[mode][0]}</th>' for mode in tables)
     lines = []
-    for name, label in LABELS.items():
-        if any(name in table and table[name].value is not None for table in tables.values()):
-            cells = "".join(_cell(table.get(name)) for table in tables.values())
-            lines.append(f'<tr><th scope="row">{label} <small>{_limits(name)}</small></th>{cells}</tr>')
-    best = tables[shown.best]
-    said = [row.sentence for row in best.values() if row.name in ("Scale", "Lens") or row.name.startswith("Person")]
-    said += [row.sentence for row in best.values() if row.name in SEEN_LABELS and row.verdict == "poor"]
+    for key, label in LABELS.items():
+        if any(key in table and table[key].value is not None for table in tables.values()):
+            cells = "".join(_cell(table.get(key)) for table in tables.values())
+            lines.append(f'<tr><th scope="row">{label} <small>{_limits(key)}</small></th>{cells}</tr>')
+    best = rows(shown.manifest(shown.best).get("quality") or {})
+    said = [row.sentence for row in best if row.key in ("scale", "lens", "person")]
+    said += [row.sentence for row in best if row.key in SEEN_KEYS and row.verdict == "poor"]
     manifest = shown.manifest(shown.best)
     said += [*(manifest.get("notes") or []), *((manifest.get("clip") or {}).get("notes") or [])]
     more = "".join(f"<li>{escape(str(sentence))}</li>" for sentence in said)
@@ -121,12 +121,12 @@ def quality_table(shown: Shown) -> str:
     )
 
 
-def _limits(name: str) -> str:
+def _limits(key: str) -> str:
     """Unit of a line and from where on it is no longer good."""
-    quantity = next((q for q in QUANTITIES if q.name == name), None)
+    quantity = next((q for q in QUANTITIES if q.key == key), None)
     if quantity is None:
         return ""
-    unit = escape(_UNITS.get(name, quantity.unit))
+    unit = escape(_UNITS.get(key, quantity.unit))
     if quantity.good is None or quantity.fair is None:
         return unit
     return f"{unit}, good {'up to' if quantity.good < quantity.fair else 'from'} {quantity.good:g}"

@@ -43,7 +43,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
 
 
 def test_every_line_of_the_table_is_one_that_is_measured() -> None:
-    assert set(words.LABELS) - {"Scale", "Lens"} <= {quantity.name for quantity in QUANTITIES}
+    assert set(words.LABELS) - {"scale", "lens"} <= {quantity.key for quantity in QUANTITIES}
 
 
 def test_every_expected_stage_has_words() -> None:
