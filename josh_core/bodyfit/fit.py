@@ -14,7 +14,9 @@ import torch
 from scipy import sparse
 
 from josh_core.body import BodyModel
+from josh_core.body.names import JOINTS
 from josh_core.bodyfit.fit_body import SHAPES, FitBody, Pose
+from josh_core.bodyfit.gait import gait_prior
 from josh_core.bodyfit.initial_pose import initial_pose
 from josh_core.bodyfit.objective import normal_equations, objective
 from josh_core.bodyfit.observations import Observations, gather_observations
@@ -101,9 +103,18 @@ class FitModel:
 
 
 def fit_observations(fit_body: FitBody, obs: Observations) -> Solution[Pose]:
-    """The most probable pose given the observations: Levenberg-Marquardt from the network's own guess."""
+    """The most probable pose given the observations: Levenberg-Marquardt from the network's own guess.
+
+    Who walks is fitted once more from there, with what other steps of the walk say.
+    """
     model = FitModel(fit_body, obs, smoothness(obs.times))
-    return minimise(model, initial_pose(fit_body, obs), DAMPING, LIMITS)
+    first = minimise(model, initial_pose(fit_body, obs), DAMPING, LIMITS)
+    prior = gait_prior(
+        first.state, fit_body.evaluate(first.state, derivatives=False).points[:, : len(JOINTS)], obs.times
+    )
+    if prior is None:
+        return first
+    return minimise(replace(model, obs=replace(obs, prior=prior)), first.state, DAMPING, LIMITS)
 
 
 def _body_track(track: Track, pose: Pose, focal: float, body: BodyModel, height_sigma: float) -> BodyTrack:

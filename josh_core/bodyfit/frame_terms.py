@@ -10,7 +10,7 @@ import numpy as np
 from josh_core.body.names import JOINTS
 from josh_core.bodyfit.fit_body import FREE_JOINTS, MOTION, SHAPES, FitBody, FitPoints, Pose
 from josh_core.bodyfit.observations import BONE_FROM, BONE_TO, Observations
-from josh_core.bodyfit.pose_prior import pose_prior
+from josh_core.bodyfit.pose_prior import PosePrior
 from josh_core.geometry import rotmat_to_rotvec
 from josh_core.lsq.robust import Cauchy
 from josh_core.types import Float
@@ -27,7 +27,6 @@ PROPORTION_SIGMA = 0.08  # of the bones' relative lengths in the 3D guess
 # Of the betas; the first follows height. The others are narrower than among people: a difference between where the
 # network places a landmark and where we do would otherwise be fitted as body mass, which landmarks do not show.
 SHAPE_SIGMA = np.array([1.0] + [0.5] * (SHAPES - 1))
-POSE_PRIOR = pose_prior()
 # Limbs whose relative lengths the 3D guess tells: joints of the left side; evidence bones of both.
 LIMB_JOINTS = np.array([(1, 4), (4, 7), (16, 18), (18, 20)])
 LIMB_ENDS = np.array([(23, 25), (25, 27), (11, 13), (13, 15)])
@@ -97,17 +96,18 @@ def bones(posed: FitPoints, obs: Observations) -> FrameResiduals:
     )
 
 
-def pose_prior_residuals(pose: Pose, derivatives: bool) -> FrameResiduals:
+def pose_prior_residuals(pose: Pose, prior: PosePrior, derivatives: bool) -> FrameResiduals:
     """Each joint's rotation near its usual one, and within the joint's limits (softly)."""
     turned = rotmat_to_rotvec(pose.rotations[:, FREE_JOINTS])  # [n,F,3]
-    usual = (turned - POSE_PRIOR.mean[FREE_JOINTS]) / POSE_PRIOR.sigma[FREE_JOINTS]
-    beyond = turned - np.clip(turned, POSE_PRIOR.least[FREE_JOINTS], POSE_PRIOR.most[FREE_JOINTS])
+    sigma = prior.sigma[..., FREE_JOINTS, :]
+    usual = (turned - prior.mean[..., FREE_JOINTS, :]) / sigma
+    beyond = turned - np.clip(turned, prior.least[FREE_JOINTS], prior.most[FREE_JOINTS])
     n = len(turned)
     residual = np.stack([usual, beyond / LIMIT_SIGMA], 2)  # [n,F,2,3]
     cost = float((residual**2).sum())
     if not derivatives:
         return FrameResiduals(residual.reshape(n, -1), np.empty(0), np.empty(0), cost)
-    slope = np.stack([np.broadcast_to(1 / POSE_PRIOR.sigma[FREE_JOINTS], usual.shape), (beyond != 0) / LIMIT_SIGMA], 2)
+    slope = np.stack([np.broadcast_to(1 / sigma, usual.shape), (beyond != 0) / LIMIT_SIGMA], 2)
     by_turn = slope[..., None] * _log_derivative(turned)[:, :, None]  # [n,F,2,3,3]
     by_motion = np.zeros((n, len(FREE_JOINTS), 2, 3, MOTION))
     for f in range(len(FREE_JOINTS)):

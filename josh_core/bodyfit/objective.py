@@ -21,7 +21,7 @@ def objective(fit_body: FitBody, pose: Pose, obs: Observations, smooth: sparse.c
     return (
         pixels(posed, obs).cost
         + bones(posed, obs).cost
-        + pose_prior_residuals(pose, derivatives=False).cost
+        + pose_prior_residuals(pose, obs.prior, derivatives=False).cost
         + float((shape(pose, obs, fit_body)[0] ** 2).sum())
         + float((path * (smooth @ path)).sum())
         + stance(posed, obs).cost
@@ -32,7 +32,7 @@ def normal_equations(fit_body: FitBody, pose: Pose, obs: Observations, smooth: s
     """Gauss-Newton's equations of the same objective."""
     posed = fit_body.evaluate(pose)
     n = len(posed.points)
-    terms = (pixels(posed, obs), bones(posed, obs), pose_prior_residuals(pose, derivatives=True))
+    terms = (pixels(posed, obs), bones(posed, obs), pose_prior_residuals(pose, obs.prior, derivatives=True))
     residual = np.concatenate([t.residual for t in terms], 1)
     by_motion = np.concatenate([t.by_motion for t in terms], 1)
     by_shape = np.concatenate([t.by_shape for t in terms], 1)

@@ -14,6 +14,7 @@ from scipy.ndimage import median_filter
 
 from josh_core.body.names import LANDMARKS
 from josh_core.bodyfit.left_right import LEG_LANDMARKS, fix_left_right
+from josh_core.bodyfit.pose_prior import POSE_PRIOR, PosePrior
 from josh_core.geometry import rotvec_to_rotmat
 from josh_core.shapes import Shaped
 from josh_core.types import Bool, CameraPath, Clip, Float, Track
@@ -93,6 +94,7 @@ class Observations(Shaped):
     visibility: Annotated[Float, "n 33"]  # in [0, 1], with consistent sides like all else here
     turned: Annotated[Bool, "n"]  # the network had exchanged the sides of the whole or half of the person
     height: float  # m, standing height
+    prior: PosePrior = POSE_PRIOR  # how joints are usually turned, [24,3] or [n,24,3] where a frame knows better
 
 
 def gather_observations(track: Track, cameras: CameraPath, clip: Clip, height: float) -> Observations:

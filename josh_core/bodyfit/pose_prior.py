@@ -52,8 +52,8 @@ MIRRORED_ROTATION = np.array([1.0, -1.0, -1.0])  # a rotation vector seen in the
 class PosePrior:
     """The table above for all joints, radians."""
 
-    mean: Float  # [24,3]
-    sigma: Float  # [24,3]
+    mean: Float  # [24,3], or [n,24,3] for every frame
+    sigma: Float  # the same
     least: Float  # [24,3]
     most: Float  # [24,3]
 
@@ -70,3 +70,6 @@ def pose_prior() -> PosePrior:
             least, most = np.minimum(least, most), np.maximum(least, most)
         rows.append((mean, sigma, least, most))
     return PosePrior(*(np.stack(column) for column in zip(*rows, strict=True)))
+
+
+POSE_PRIOR = pose_prior()

@@ -1,0 +1,117 @@
+"""Who walks does with one side what the other did half a stride before: a pose prior for every frame of a walk.
+
+The phase of a walk is read from the times at which the ankles pass each other. Poses of other steps at the same phase,
+and of the opposite phase seen in the mirror, then say how the joints are turned; how far they disagree with each frame
+over the clip is how much they are believed. A limp, a bag in one hand or a wave of it makes that disagreement large.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from josh_core.body.names import JOINTS
+from josh_core.bodyfit.fit_body import Pose
+from josh_core.bodyfit.pose_prior import MIRRORED_ROTATION, POSE_PRIOR, PosePrior
+from josh_core.geometry import rotmat_to_rotvec
+from josh_core.types import Bool, Float
+
+STEP_SECONDS = (0.3, 0.9)  # s, from a run to an amble
+STEADY = 0.3  # share by which a step may differ from the median step of its walk
+STEPS = 3  # of one walk, at least: fewer repeat nothing
+LEAST_SWING = 0.15  # of the leg's length, that the ankles part
+SMOOTH_SECONDS = 0.06  # of the ankles' way
+PHASE_WIDTH = 0.3  # rad, about 1/20 of a stride: poses nearer than this are of one phase
+LEAST_SIGMA = 0.05  # rad: the two sides of healthy walkers differ by a few degrees (Sadeghi et al. 2000)
+LASTING_SECONDS = 2.0  # over which a walk stays the same
+
+
+def gait_prior(pose: Pose, joints: Float, times: Float) -> PosePrior | None:
+    """The usual pose [n,24,3] of every frame, from other steps of the same walk; None where nobody walks steadily.
+
+    pose: a first fit; joints: [n,24,3] m of it; times: [n] s.
+    """
+    phase, step = walk_phase(joints, times)
+    if step is None:
+        return None
+    turned = rotmat_to_rotvec(pose.rotations)
+    seen_in_mirror = MIRRORED_ROTATION * turned[:, _other_side()]
+    apart = times[:, None] - times[None]
+    lasting = np.exp(-0.5 * (apart / LASTING_SECONDS) ** 2) * (np.abs(apart) > 0.6 * step)
+    between = phase[:, None] - phase[None]
+    same, opposite = (_alike(between - turn) * lasting for turn in (0.0, np.pi))
+    total = (same + opposite).sum(1)
+    known = total > 1e-3
+    weight = np.where(known, 1 / np.maximum(total, 1e-3), 0.0)[:, None, None]
+    usual = weight * (np.tensordot(same, turned, 1) + np.tensordot(opposite, seen_in_mirror, 1))
+    if not known.any():
+        return None
+    return _joined(usual, np.sqrt(np.mean((turned - usual)[known] ** 2, axis=0)), known)
+
+
+def walk_phase(joints: Float, times: Float) -> tuple[Float, float | None]:
+    """Phase [n] in rad, NaN outside the walk, and seconds of a step; the left ankle passes the right at 0, is passed
+    at pi."""
+    nowhere = np.full(len(times), np.nan)
+    lead = _lead(joints)
+    lag = times[:, None] - times[None]
+    near = np.exp(-0.5 * (lag / SMOOTH_SECONDS) ** 2)
+    lead = near @ lead / near.sum(1)
+    at = np.flatnonzero(lead[:-1] * lead[1:] < 0)
+    if len(at) < STEPS:
+        return nowhere, None
+    share = lead[at] / (lead[at] - lead[at + 1])
+    passing = times[at] + share * (times[at + 1] - times[at])
+    swing = np.array([np.abs(lead[a + 1 : b + 1]).max() for a, b in zip(at[:-1], at[1:], strict=True)])
+    first, last = _steady_run(np.diff(passing), swing)
+    if last - first < STEPS - 1:
+        return nowhere, None
+    step = float(np.median(np.diff(passing[first : last + 1])))
+    passing = np.concatenate([[passing[first] - step], passing[first : last + 1], [passing[last] + step]])
+    begin = 0.0 if lead[at[first] + 1] > 0 else np.pi
+    phase = begin + np.pi * np.interp(times, passing, np.arange(len(passing)) - 1.0, np.nan, np.nan)
+    return phase, step
+
+
+def _lead(joints: Float) -> Float:
+    """How far [n] the left ankle is before the right, over the leg's length."""
+    hips, ankles, neck = joints[:, [1, 2]], joints[:, [7, 8]], joints[:, 12]
+    ahead = np.cross(hips[:, 1] - hips[:, 0], neck - ankles.mean(1))
+    ahead /= np.maximum(np.linalg.norm(ahead, axis=-1, keepdims=True), 1e-9)
+    leg = np.median(
+        np.linalg.norm(joints[:, 1] - joints[:, 4], axis=-1) + np.linalg.norm(joints[:, 4] - joints[:, 7], axis=-1)
+    )
+    return np.einsum("nd,nd->n", ankles[:, 0] - ankles[:, 1], ahead) / leg
+
+
+def _steady_run(seconds: Float, swing: Float) -> tuple[int, int]:
+    """First and last passing of the longest run of steps alike, of which each lasts `seconds` [k] and swings [k]."""
+    good = (seconds > STEP_SECONDS[0]) & (seconds < STEP_SECONDS[1]) & (swing > LEAST_SWING)
+    good &= np.abs(np.log(seconds / np.median(seconds))) < STEADY
+    best, begin = (0, 0), 0
+    for i, fits in enumerate([*good, False]):
+        if not fits:
+            best = max(best, (begin, i), key=lambda run: run[1] - run[0])
+            begin = i + 1
+    return best
+
+
+def _alike(angle: Float) -> Float:
+    """Weight of a difference of phases; 0 where either is not known."""
+    wrapped = (angle + np.pi) % (2 * np.pi) - np.pi
+    return np.nan_to_num(np.exp(-0.5 * (wrapped / PHASE_WIDTH) ** 2))
+
+
+def _other_side() -> list[int]:
+    names = {"left": "right", "right": "left"}
+    return [JOINTS.index("_".join(names.get(part, part) for part in name.split("_"))) for name in JOINTS]
+
+
+def _joined(usual: Float, sigma: Float, known: Bool) -> PosePrior:
+    """Everyday poses and those of the walk as one Gaussian; the root, whose direction changes, is left alone."""
+    precision = np.where(known[:, None, None], np.maximum(sigma, LEAST_SIGMA) ** -2.0, 0.0)
+    precision[:, 0] = 0.0
+    everyday = POSE_PRIOR.sigma**-2.0
+    mean = (precision * usual + everyday * POSE_PRIOR.mean) / (precision + everyday)
+    return replace(POSE_PRIOR, mean=mean, sigma=(precision + everyday) ** -0.5)
