@@ -137,6 +137,22 @@ def test_scale_is_body_depth_over_scene_depth(body, touching, source):
     assert 0 <= scale.sigma < 0.1
 
 
+@pytest.mark.parametrize("touching", [True, False])
+def test_who_stands_on_a_box_does_not_halve_the_scale(body, touching):
+    """His feet are before the ground far behind, in more frames than the other one's are on it."""
+    cameras = tilted_cameras(travel=2.0)
+    high, _ = standing(body, cameras, places_of(20) + [1.0, 0.8, 0.0])
+    low, _ = standing(body, cameras, places_of(12))
+    maps = DepthMaps(np.zeros((4, 12, 16)), np.zeros((4, 12, 16)), np.zeros((4, 12, 16), bool))
+    empty = Matches(np.zeros((0, 2), int), np.zeros(1, int), np.zeros((0, 2, 2)), np.zeros(0))
+    contacts = (feet_contacts(body, 20), feet_contacts(body, 12))
+    if not touching:
+        contacts = tuple(Contacts(np.zeros_like(c.probability), c.names) for c in contacts)
+    scene, points = Scene(path(cameras, "moving"), empty, maps), [pose_points(t, body) for t in (high, low)]
+    floor = Floor(np.array([0, 1.0, 0]), 0.0, 1.0)
+    assert world.metric_scale(scene, SIZE, floor, (high, low), points, contacts).metres == pytest.approx(1.0, rel=0.03)
+
+
 def test_without_floor_and_depth_the_scale_is_assumed(body):
     cameras = tilted_cameras(travel=2.0)
     track, _ = standing(body, cameras, places_of(20))

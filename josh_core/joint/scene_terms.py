@@ -19,6 +19,7 @@ from josh_core.joint.variables import FloorTerm, SurfaceTerm
 from josh_core.lsq.robust import Geman
 from josh_core.types import IN_CONTACT, Float, Floor
 
+STEEPEST = 0.35  # cosine of the tilt, 70 degrees, of what a foot stands on; roofs have less, measured planes an error
 CONFIDENT = 0.3  # depth confidence from which a pixel counts
 
 
@@ -37,11 +38,12 @@ class SceneSigmas:
 
 
 def surface_term(
-    at: EvaluatedState, start: JointStart, probability: Tensor, index: PointIndex, s: SceneSigmas
+    at: EvaluatedState, start: JointStart, up: Tensor, probability: Tensor, index: PointIndex, s: SceneSigmas
 ) -> SurfaceTerm | None:
     """Contact points of keyframes beside confident scene depth, with the plane of that neighbourhood.
 
-    probability: [N,C] contact probability. None where there is no depth or nothing touches it.
+    up: [3] unit, world; probability: [N,C] contact probability. Feet count where that plane can bear them: of a box
+    higher than the camera only the front is seen. None where there is no depth or nothing touches it.
     """
     depths, frame_of = start.scene.depths, at.problem.cameras.knot_frame
     if not depths.depth.size or not bool((depths.confidence * ~depths.backdrop > CONFIDENT).any()):
@@ -65,6 +67,7 @@ def surface_term(
     facing = plane[:, 2].abs() / normal.norm(dim=-1).clamp(min=1e-12)
     sigma = (s.surface**2 + (spread * y[:, 2] * facing) ** 2).sqrt()
     keep = (trust > 0) & (plane[:, 2] > 0) & (r.abs() < 0.5) & (y[:, 2] > residuals.MIN_DEPTH)
+    keep &= ~index.feet[contact] | _bears(normal, at.rotation[at.problem.frame[body]], up)
     if not bool(keep.any()):
         return None
     return SurfaceTerm(
@@ -77,6 +80,12 @@ def surface_term(
         weight=(trust * probability[body, contact])[keep],
         robust=Geman(3.0),
     )
+
+
+def _bears(normal: Tensor, world_from_cam: Tensor, up: Tensor) -> Tensor:
+    """Whether [M] planes face up; normal: [M,3] away from the camera, in its axes; world_from_cam: [M,3,3]."""
+    outward = -(world_from_cam @ normal[..., None])[..., 0]
+    return outward @ up > STEEPEST * outward.norm(dim=-1)
 
 
 def _neighbourhood(start: JointStart, knot: Tensor, u: Float, reach: float) -> tuple[Tensor, Tensor, Tensor]:

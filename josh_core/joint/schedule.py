@@ -122,7 +122,7 @@ def round_problem(work: Work, state: State, width: float, first: bool) -> Proble
         probability = update_contact(at, work.sequence, probability, index, floor)
     scene = replace(options.scene, surface=options.scene.surface * width, floor=options.scene.floor * width)
     if settings.use_contact_scene:
-        problem = replace(problem, surface=surface_term(at, work.start, probability, index, scene))
+        problem = replace(problem, surface=surface_term(at, work.start, _up(work.start), probability, index, scene))
         if floor is not None and len(probability):
             problem = replace(problem, floor=floor_term(at, floor, work.sequence, probability, index, scene))
     if settings.use_contact_static and len(probability):

@@ -91,9 +91,14 @@ def test_a_plane_of_one_or_no_pixel_is_finite() -> None:
 # Contact with the scene and the floor
 
 
+def up_of(start: JointStart) -> torch.Tensor:
+    assert start.floor is not None
+    return torch.from_numpy(np.asarray(start.floor.normal, np.float64))
+
+
 def test_touching_points_of_exact_bodies_are_on_the_scene(start: JointStart, work: Work) -> None:
     at = at_start(work)
-    term = surface_term(at, start, work.probability, work.index, SceneSigmas())
+    term = surface_term(at, start, up_of(start), work.probability, work.index, SceneSigmas())
     assert term is not None and len(term.body) > 20
     y = points_in_camera(at, term.body, term.point[:, None]).y[:, 0]
     scale = (at.state.log_scale + at.state.log_size[term.knot]).exp()
@@ -111,9 +116,19 @@ def test_touching_points_of_exact_bodies_are_on_the_scene(start: JointStart, wor
 def test_no_surface_without_depth_or_without_contact(start: JointStart, work: Work) -> None:
     at, depths = at_start(work), start.scene.depths
     blind = replace(start, scene=replace(start.scene, depths=replace(depths, confidence=0 * depths.confidence)))
-    assert surface_term(at, blind, work.probability, work.index, SceneSigmas()) is None
-    assert surface_term(at, start, 0 * work.probability, work.index, SceneSigmas()) is None
-    assert surface_term(lifted(work, 0.8), start, work.probability, work.index, SceneSigmas()) is None  # far over it
+    assert surface_term(at, blind, up_of(start), work.probability, work.index, SceneSigmas()) is None
+    assert surface_term(at, start, up_of(start), 0 * work.probability, work.index, SceneSigmas()) is None
+    assert (
+        surface_term(lifted(work, 0.8), start, up_of(start), work.probability, work.index, SceneSigmas()) is None
+    )  # far over it
+
+
+def test_feet_do_not_stand_on_walls(start: JointStart, work: Work) -> None:
+    """Where up lies in the ground's plane the ground is a wall, which bears nobody; a hand may still touch it."""
+    at, level = at_start(work), torch.linalg.svd(up_of(start)[None])[2][1]
+    term = surface_term(at, start, level, work.probability, work.index, SceneSigmas())
+    feet = work.index.contacts[work.index.feet]
+    assert term is None or not torch.isin(term.point, feet).any()
 
 
 def test_standing_points_of_exact_bodies_are_at_the_floors_height(start: JointStart, work: Work) -> None:
