@@ -91,7 +91,8 @@ class People(Shaped):
         return np.asarray(soft > 0.5, np.bool_)
 
 
-USUAL_HEIGHT_SIGMA = 0.04  # relative spread of adults' heights within one population and sex (NCD-RisC 2016: 7 cm)
+# Relative spread of adults' heights over sexes (1.71 and 1.59 m, each +- 7 cm) and countries (NCD-RisC 2016).
+USUAL_HEIGHT_SIGMA = 0.06
 
 
 @dataclass(frozen=True)
