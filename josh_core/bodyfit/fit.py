@@ -32,6 +32,7 @@ KNOWN_HEIGHT_SIGMA = 0.01  # relative, of a height that the user gave: shoes, po
 SIZE_SIGMA = 0.02  # relative error of a depth from the size in one picture
 DAMPING = Stepwise(start=1e-3, least=1e-6, raised=1e-4)
 LIMITS = StopRule(tolerance=1e-4, steps=30, damping=1e6)
+WALK_ROUNDS = 2  # fits with the gait prior; PA-MPJPE of rendered walkers 47, 41 and 40 mm after none, one and two
 LEAST_DIAGONAL = 1e-6  # of the normal matrix: keeps what has no residual where it is
 
 
@@ -105,16 +106,17 @@ class FitModel:
 def fit_observations(fit_body: FitBody, obs: Observations) -> Solution[Pose]:
     """The most probable pose given the observations: Levenberg-Marquardt from the network's own guess.
 
-    Who walks is fitted once more from there, with what other steps of the walk say.
+    Who walks is fitted again from there with what other steps of the walk say, which are then known better.
     """
-    model = FitModel(fit_body, obs, smoothness(obs.times))
-    first = minimise(model, initial_pose(fit_body, obs), DAMPING, LIMITS)
-    prior = gait_prior(
-        first.state, fit_body.evaluate(first.state, derivatives=False).points[:, : len(JOINTS)], obs.times
-    )
-    if prior is None:
-        return first
-    return minimise(replace(model, obs=replace(obs, prior=prior)), first.state, DAMPING, LIMITS)
+    smooth = smoothness(obs.times)
+    found = minimise(FitModel(fit_body, obs, smooth), initial_pose(fit_body, obs), DAMPING, LIMITS)
+    for _ in range(WALK_ROUNDS):
+        joints = fit_body.evaluate(found.state, derivatives=False).points[:, : len(JOINTS)]
+        prior = gait_prior(found.state, joints, obs.times)
+        if prior is None:
+            break
+        found = minimise(FitModel(fit_body, replace(obs, prior=prior), smooth), found.state, DAMPING, LIMITS)
+    return found
 
 
 def _body_track(track: Track, pose: Pose, focal: float, body: BodyModel, height_sigma: float) -> BodyTrack:

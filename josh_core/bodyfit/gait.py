@@ -77,7 +77,7 @@ def walk_phase(joints: Float, times: Float) -> tuple[Float, float | None]:
 def _lead(joints: Float) -> Float:
     """How far [n] the left ankle is before the right, over the leg's length."""
     hips, ankles, neck = joints[:, [1, 2]], joints[:, [7, 8]], joints[:, 12]
-    ahead = np.cross(hips[:, 1] - hips[:, 0], neck - ankles.mean(1))
+    ahead = np.cross(hips[:, 0] - hips[:, 1], neck - ankles.mean(1))
     ahead /= np.maximum(np.linalg.norm(ahead, axis=-1, keepdims=True), 1e-9)
     leg = np.median(
         np.linalg.norm(joints[:, 1] - joints[:, 4], axis=-1) + np.linalg.norm(joints[:, 4] - joints[:, 7], axis=-1)

@@ -51,6 +51,9 @@ def test_phase_goes_on_by_pi_a_step() -> None:
     phase, step = walk_phase(joints, times)
     assert step == pytest.approx(0.63, abs=0.03)  # s, of the captured walk
     assert np.isfinite(phase).mean() > 0.9
+    ahead = joints[:, 7, 2] - joints[:, 8, 2]  # left ankle before right; the root looks along +z
+    known = np.isfinite(phase)
+    assert np.corrcoef(ahead[known], np.sin(phase[known]))[0, 1] > 0.9
     assert np.nanmedian(np.diff(phase)) * FPS * step == pytest.approx(np.pi, rel=0.1)
 
 
