@@ -19,11 +19,10 @@ from josh_core.tracking.detection import (
 )
 from josh_core.tracking.masks import label_images
 from josh_core.tracking.rejoin import rejoined
-from josh_core.tracking.tracklet import BRIDGE_SECONDS, STEADY, Trail, lifetime
+from josh_core.tracking.tracklet import BRIDGE_SECONDS, LASTING_SECONDS, STEADY, Trail, lifetime
 from josh_core.types import Clip, Float, Int, People, Track, UInt8
 
-GHOST_SECONDS = 0.5  # a shorter trail is no person
-GHOST_SCORE = 0.6  # nor is one of a lower mean score
+GHOST_SCORE = 0.6  # a trail of a lower mean score is no person,
 GHOST_SHAKE = 0.035  # nor one whose torso shakes by more than this, in sizes of the person, and more than it moves;
 FALL = 9.81 / 1.7  # sizes/s^2 of a person: who jumps or lands is as fast, which shows where frames are far apart
 SURE_SCORE, SURE_SECONDS, SURE_SHARE = 0.8, 1.0, 0.9  # who is seen so surely, so long and so steadily is no ghost
@@ -53,7 +52,7 @@ def finish(trails: Sequence[Trail], clip: Clip, settings: Settings, label_scale:
 def _is_person(trail: Trail, times: Float) -> bool:
     """Whether a trail lasts, is sure, is there most of the time and moves like a body."""
     frames, scores = sorted(trail.seen), [d.score for d in trail.seen.values()]
-    lasting = len(frames) >= 3 and lifetime(frames, times) >= min(GHOST_SECONDS, 0.5 * float(times[-1]))
+    lasting = len(frames) >= 3 and lifetime(frames, times) >= min(LASTING_SECONDS, 0.5 * float(times[-1]))
     share = len(frames) / max(frames[-1] - frames[0], 1)
     if not lasting or share <= STEADY or float(np.mean(scores)) < GHOST_SCORE:
         return False

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -68,6 +69,16 @@ def _glimpses(trails: Iterable[Trail]) -> str:
     )
 
 
+@dataclass(frozen=True)
+class _Look:
+    """All that decides whether somebody is seen: a second look like it would show nothing else."""
+
+    key: int  # who is looked for
+    frame: int
+    last: int | None  # frame of the sighting that tells where
+    known: frozenset[int]  # who is seen or expected in the frame and can be painted over
+
+
 class _Chase:
     """The state of finding and following people in one clip."""
 
@@ -75,6 +86,7 @@ class _Chase:
         self.trails: list[Trail] = []
         self._clip, self._networks, self._pool, self._scale = clip, networks, pool, label_scale
         self._searched: dict[int, list[Detection]] = {}
+        self._in_vain: set[_Look] = set()
 
     def search_all(self, progress: Progress) -> list[int]:
         """Search a few pictures a second; the frames that were searched."""
@@ -102,12 +114,7 @@ class _Chase:
 
     def _step(self, index: int, direction: int) -> None:
         """Look for those who are expected in a frame and not yet seen there."""
-        expected: dict[int, Expectation] = {}
-        for trail in self.trails:
-            if index not in trail.seen:
-                expectation = trail.expect(index, direction, self._clip.times, self._scale)
-                if expectation is not None:
-                    expected[trail.id] = expectation
+        expected, looks = self._expected(index, direction)
         searched = self._searched.pop(index, [])
         if not expected and not searched:
             return
@@ -117,7 +124,26 @@ class _Chase:
         for key in expected:
             if given.get(key) is None or given[key] is not followed.get(key) or given[key].score < LOST:
                 self._networks.forget(key)
+        self._in_vain |= {looks[key] for key in expected if key not in given}
         self._record(frame, expected, given)
+
+    def _expected(self, index: int, direction: int) -> tuple[dict[int, Expectation], dict[int, _Look]]:
+        """Who may be found in a frame, by id, and the looks for them.
+
+        A look in vain is taken again only for who has lasted: better known people around, it may find them after all.
+        """
+        expected: dict[int, Expectation] = {}
+        for trail in self.trails:
+            if index not in trail.seen:
+                expectation = trail.expect(index, direction, self._clip.times, self._scale)
+                if expectation is not None:
+                    expected[trail.id] = expectation
+        known = frozenset(k for k in (*expected, *self._present(index)) if not self.trails[k].tentative)
+        looks = {key: _Look(key, index, self.trails[key].latest(index, direction), known) for key in expected}
+        again = {
+            key for key in expected if looks[key] in self._in_vain and not self.trails[key].lasting(self._clip.times)
+        }
+        return {key: e for key, e in expected.items() if key not in again}, looks
 
     def _present(self, index: int) -> dict[int, Detection]:
         """Who has been seen in a frame already, by id."""

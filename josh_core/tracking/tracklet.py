@@ -29,6 +29,7 @@ GROWTH = 0.5  # nor does anybody's size change by more than this (natural logari
 UNLIKE = 0.75  # nor their colours by more than this
 FAITHFUL = 0.95  # share of the known colours that each new sighting keeps
 STEADY = 0.65  # share of the frames in which somebody who is there is seen
+LASTING_SECONDS = 0.5  # s: chance finds rarely last longer
 NEVER = 10.0  # cost of what cannot be
 PROVEN = 3  # sightings in a row until who turned up beside known people is believed (DeepSORT, Wojke et al. 2017)
 
@@ -102,8 +103,16 @@ class Trail:
     def _patience(self, times: Float) -> float:
         """Seconds for which this person is still expected after the last sighting: the longer known, the longer."""
         frame = float(np.median(np.diff(times)))
-        steady = len(self.seen) > STEADY * (max(self.seen) - min(self.seen))
-        return max(1.5 * frame, min(BRIDGE_SECONDS, 0.1 + 0.5 * lifetime(self.seen, times)) * steady)
+        return max(1.5 * frame, min(BRIDGE_SECONDS, 0.1 + 0.5 * lifetime(self.seen, times)) * self._steady)
+
+    @property
+    def _steady(self) -> bool:
+        """Whether this person is seen most of the time."""
+        return len(self.seen) > STEADY * (max(self.seen) - min(self.seen))
+
+    def lasting(self, times: Float) -> bool:
+        """Whether this has been seen so long and so steadily that it is hardly a chance find."""
+        return self._steady and lifetime(self.seen, times) >= LASTING_SECONDS
 
 
 def _blend(known: Float | None, new: Float) -> Float:

@@ -222,6 +222,22 @@ def test_whoever_is_away_from_the_clearest_picture_is_followed_both_ways(monkeyp
     assert sorted(len(t.frames) for t in people.tracks) == [22, 30, FRAMES]
 
 
+@pytest.mark.parametrize(("first", "frames", "wide"), [(0, 28, 28), (24, 5, 5)])
+def test_who_is_gone_is_not_searched_again_and_again(
+    monkeypatch: pytest.MonkeyPatch, first: int, frames: int, wide: int
+) -> None:
+    """In each frame until patience ends there are two looks, the second one wider. Who was there for long is looked
+    for by a later sweep again, who was not is not.
+    """
+    actors = [Actor(GREEN, lambda f: (100, 220)), Actor(RED, lambda f: (380, 220), frames=range(first, 30))]
+    networks = MadeUpNetworks(actors)
+    monkeypatch.setattr(tracker, "Landmarker", lambda _: networks)
+    monkeypatch.setattr(tracker, "ThreadPoolExecutor", lambda _: ThreadPoolExecutor(1))
+    tracker.find_people(film(actors), Settings())
+    gone = [frame for frame in range(30, FRAMES) if frame % 12]  # at the others the whole picture is searched
+    assert sum(networks.looks.count(frame) - 1 for frame in gone) == frames + wide  # one look is for who stays
+
+
 def test_ghosts_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     people = people_of(monkeypatch, [Actor(RED, lambda f: (400, 230))], ghosts=[*range(0, 9), 24, 36, 48])
     assert len(people.tracks) == 1 and people.tracks[0].boxes[:, 0].min() > 350
