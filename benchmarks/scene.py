@@ -17,7 +17,7 @@ import numpy as np
 from josh_core.clip.load import load_clip
 from josh_core.geometry import umeyama
 from josh_core.progress import Progress
-from josh_core.scene import point_cloud, reconstruct_scene
+from josh_core.scene import point_cloud, solve_scene, with_dense_depth
 from josh_core.settings import Settings
 from josh_core.tracking.tracker import find_people
 from josh_core.types import Float, Scene
@@ -30,7 +30,8 @@ def main(clip_path: Path, truth_path: Path | None) -> None:
     settings, progress = Settings(), Progress()
     clip = load_clip(clip_path, settings)
     people = find_people(clip, settings, Progress())
-    scene, straight_clip, straight_people = reconstruct_scene(clip, people, settings, progress)
+    solved = solve_scene(clip, people, settings, progress)
+    scene, straight_clip, straight_people = with_dense_depth(solved, progress), solved.clip, solved.people
     cameras = scene.cameras
     cloud = point_cloud(straight_clip, straight_people, scene)[0]
     print(f"{clip_path.name}: {cameras.kind}, {cameras.registered.mean():.0%} of {len(clip)} frames registered")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated
 
@@ -13,8 +13,13 @@ from josh_core.gravity import Gravity, find_gravity
 from josh_core.progress import Progress
 from josh_core.scene import clean_plate, fit_floor, point_cloud, surface
 from josh_core.shapes import Shaped
-from josh_core.types import BodyTrack, CameraPath, Clip, Contacts, Float, Floor, People, Scale, Scene, Surface, UInt8
+from josh_core.types import BodyTrack, Clip, Contacts, Float, Floor, People, Scale, Scene, Surface, UInt8
 from josh_core.world import standing_scale
+
+SPARSE_NOTE = (
+    "Depth was not measured densely: the scene is the points that the camera's path was solved with, and the floor "
+    "through them. Mode refine measures it."
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Evidence:
     plate: UInt8 | None = None  # [h,w,3] sRGB, what stands behind the people of a camera that stands still
     licences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    fast: Evidence | None = None  # of mode fast where a network of its own has looked at the clip (hub tier)
+    fast: Evidence | None = None  # of mode fast, where it looks at another scene: sparse, or JOSH3R's (hub tier)
 
     @cached_property
     def place(self) -> SceneGeometry:
@@ -74,14 +79,21 @@ def evidence_of(
     with progress.stage("contacts"):
         contacts = find_contacts(view, bodies, points, tuple(body.contact_names), metres, progress)
     plate = clean_plate(clip, people) if scene.cameras.kind == "static" else None
-    notes = scene_notes(scene.cameras)
+    notes = scene_notes(scene)
     return Evidence(clip, people, scene, bodies, points, contacts, floor, gravity, body, plate=plate, notes=notes)
 
 
-def scene_notes(cameras: CameraPath) -> tuple[str, ...]:
-    """What to know about a scene that was seen from one place only."""
+def with_scene(evidence: Evidence, scene: Scene) -> Evidence:
+    """The same evidence with another scene of the same cameras: its floor follows, bodies and contacts stay."""
+    floor = fit_floor(scene, evidence.people, evidence.clip) if scene.cameras.kind == "moving" else None
+    return replace(evidence, scene=scene, floor=floor, notes=scene_notes(scene))
+
+
+def scene_notes(scene: Scene) -> tuple[str, ...]:
+    """What to know about a scene that was seen from one place only, or without dense depth."""
+    cameras = scene.cameras
     if cameras.kind == "moving":
-        return ()
+        return (SPARSE_NOTE,) if scene.depths.sparse else ()
     hidden = (
         "what people hide in every frame is filled in from its surroundings"
         if cameras.kind == "static"

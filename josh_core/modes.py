@@ -1,8 +1,9 @@
 """From evidence to results: what each mode makes of the same start values, in one metric world.
 
 baseline  camera, then scene, then people, nothing fed back; the scale of a travelling camera is assumed
-fast      scale (or floor) from human-scene contact, feet set down where they touch
-refine    JOSH: cameras, scene scale, floor and bodies solved together from the start values of fast
+fast      scale (or floor) from human-scene contact, feet set down where they touch; of the scene it knows the camera's
+          own points and the floor through them, no dense depth
+refine    JOSH: cameras, scene scale, floor and bodies solved together from the same start values with dense depth
 """
 
 from __future__ import annotations

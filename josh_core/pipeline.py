@@ -18,7 +18,7 @@ from josh_core.body.model import load_body
 from josh_core.bodyfit.fit import fit_observed, observe_people
 from josh_core.clip.load import load_clip
 from josh_core.errors import WeightsError
-from josh_core.evidence import Evidence, evidence_of
+from josh_core.evidence import Evidence, evidence_of, with_scene
 from josh_core.export.bundle import save_bundle
 from josh_core.export.glb import glb_bytes
 from josh_core.export.own_look import with_own_looks
@@ -27,7 +27,7 @@ from josh_core.metrics.quality import measure
 from josh_core.metrics.seen import feet_seen_pct, match_cover_pct, pace_notes
 from josh_core.networks.weights import LICENCES, choose_tier
 from josh_core.progress import Progress
-from josh_core.scene import reconstruct_scene
+from josh_core.scene import solve_scene, with_dense_depth
 from josh_core.scene.lens import lens_error, lens_notes, lens_numbers
 from josh_core.scene.zoom import zoom_notes
 from josh_core.settings import MODES, Settings
@@ -53,7 +53,10 @@ def run(path: Path | str, settings: Settings, progress: Progress | None = None) 
 
 
 def gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
-    """Everything up to the contacts, which all modes share."""
+    """Everything up to the contacts, which all modes share.
+
+    Mode `fast` looks at a scene without dense depth; a run that ends there has none at all.
+    """
     body, choice = load_body(), choose_tier(settings)
     with progress.stage("people"):
         people = without_overlay(find_people(clip, settings, progress), clip.overlay)
@@ -63,18 +66,22 @@ def gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
 
         return gather_hub(clip, people, body, settings, progress, choice.reason)
     with progress.stage("cameras"):
-        scene, clip, people = reconstruct_scene(clip, people, settings, progress)
-        clip = replace(clip, notes=(*clip.notes, *zoom_notes(scene.cameras)))
-    with progress.stage("bodies"):
+        solved = solve_scene(clip, people, settings, progress)
+        scene = solved.scene if settings.mode == "fast" else with_dense_depth(solved, progress)
+        people = solved.people
+        clip = replace(solved.clip, notes=(*solved.clip.notes, *zoom_notes(scene.cameras)))
+    with progress.stage("student"):
         observed = observe_people(people, scene.cameras, clip, settings.height_m)
         said = estimate_people(people, observed, scene.cameras, clip.times, body) if settings.use_student else ()
         observed = tuple(map(with_student, observed, said)) or observed
+    with progress.stage("bodies"):
         with one_thread():
             bodies = fit_observed(people, observed, scene.cameras.focal, body, settings.height_m, progress)
     evidence = evidence_of(clip, people, scene, bodies, body, progress)
     if said:
         evidence = replace(evidence, contacts=tuple(map(contacts_with_student, evidence.contacts, said)))
-    return replace(evidence, licences=LICENCES)
+    evidence = replace(evidence, licences=LICENCES)
+    return replace(evidence, fast=with_scene(evidence, solved.scene)) if settings.mode == "refine" else evidence
 
 
 def assemble(evidence: Evidence, settings: Settings, progress: Progress) -> dict[str, Reconstruction]:

@@ -136,11 +136,12 @@ class CameraPath(Shaped):
 
 @dataclass(frozen=True)
 class DepthMaps(Shaped):
-    """Dense depth of the keyframes in units of the CameraPath's world (z in camera)."""
+    """Depth of the keyframes in units of the CameraPath's world (z in camera)."""
 
     depth: Annotated[Float, "K h w"]  # f32, 0 where unknown; h,w is a whole-image reduction of the frame
     confidence: Annotated[Float, "K h w"]  # f32 in [0, 1]
     backdrop: Annotated[Bool, "K h w"]  # True where depth is only an assumed backdrop (static cameras)
+    sparse: bool = False  # known at single pixels: that a neighbour is unknown or elsewhere says nothing
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ _SHARED = {
 }  # fmt: skip
 FIRST_GUESS = {  # by mode of a run, or by file made from a result
     "baseline": _SHARED | {"videos": 0.1},
-    "fast": _SHARED | {"videos": 0.1},
+    "fast": {name: rate for name, rate in _SHARED.items() if name != "depth"} | {"videos": 0.1},
     "refine": _SHARED | {"joint": 0.25, "videos": 0.1},
     FORMATS: {FORMATS: 0.02},
     OVERLAY: {OVERLAY: 0.1},

@@ -22,6 +22,7 @@ STAGES = {  # what a run does in each stage of its progress
     "cameras": "Solving the camera's path",
     "depth": "Measuring depth",
     "josh3r": "Running JOSH3R",
+    "student": "Asking the student about poses and contacts",
     "bodies": "Fitting bodies",
     "contacts": "Finding contacts",
     "world": "Putting everything into one world",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
@@ -122,7 +124,7 @@ def fill_floor(depths: DepthMaps, cameras: CameraPath, clip: Clip, people: Peopl
         blank &= _amid_floor(depth[k], confidence[k], plane, NEARBY * height[k])
         depth[k][blank] = plane[blank]
         confidence[k][blank] = np.maximum(confidence[k][blank], 0.6 * PLANE_CONFIDENCE)
-    return DepthMaps(depth, confidence, depths.backdrop)
+    return replace(depths, depth=depth, confidence=confidence)
 
 
 def _amid_floor(depth: Float, confidence: Float, plane: Float, nearby: float) -> Bool:

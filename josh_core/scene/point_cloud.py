@@ -31,7 +31,7 @@ def point_cloud(clip: Clip, people: People, scene: Scene, plate: UInt8 | None = 
     points, colors, confidence, sizes = [], [], [], []
     for k, maps, rgb in _looks(clip, people, scene, grid, plate):
         good = (maps.depth[k] > 0) & (maps.confidence[k] > LEAST_CONFIDENCE)
-        if scene.cameras.kind == "moving":
+        if scene.cameras.kind == "moving" and not maps.sparse:
             good &= ~_at_depth_jump(maps.depth[k])
         points.append(keyframe_points(maps, scene.cameras, grid, k, good))
         colors.append(rgb[good])
@@ -62,8 +62,10 @@ def _one_look(scene: Scene, plate: UInt8) -> tuple[int, DepthMaps, UInt8]:
     """All looks of a camera that stands still as one, with the clean plate as its picture."""
     depths = scene.depths
     surest = depths.confidence.argmax(0)[None]
-    best = [np.take_along_axis(a, surest, 0) for a in (depths.depth, depths.confidence, depths.backdrop)]
-    return 0, DepthMaps(*best), plate
+    depth, sure, backdrop = (
+        np.take_along_axis(a, surest, 0) for a in (depths.depth, depths.confidence, depths.backdrop)
+    )
+    return 0, DepthMaps(depth, sure, backdrop), plate
 
 
 def clean_plate(clip: Clip, people: People, side: int = PLATE_SIDE) -> UInt8:

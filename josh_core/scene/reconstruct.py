@@ -1,39 +1,61 @@
-"""From clip and people to camera path, matches and dense depth, before anybody's body is used."""
+"""From clip and people to camera path, matches and depth, before anybody's body is used: sparse first, then dense."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from josh_core.progress import Progress
 from josh_core.scene.camera import solve_camera
-from josh_core.scene.depth import empty_depths, estimate_depths
+from josh_core.scene.depth import estimate_depths
 from josh_core.scene.floor import fill_floor, fit_floor
 from josh_core.scene.lens import undistort_clip
 from josh_core.scene.matches import keyframe_matches
 from josh_core.scene.relink import link
+from josh_core.scene.sparse import sparse_depths
 from josh_core.scene.tracks import follow
 from josh_core.settings import Settings
-from josh_core.types import Clip, People, Scene
+from josh_core.types import Clip, Float, People, Scene
 
 
-def reconstruct_scene(clip: Clip, people: People, settings: Settings, progress: Progress) -> tuple[Scene, Clip, People]:
-    """Cameras, matches and depth of a clip, in the scene's own world (first camera, some scale).
+@dataclass(frozen=True)
+class SolvedScene:
+    """A scene in its own world (first camera, some scale), with the clip and people that it speaks of.
 
-    The scene is that of a lens without distortion. Everything that follows must work on the clip and the people that
-    are returned with it: the same as given, or where `cameras.distortion` is not 0 as that lens would show them.
+    They are those of a lens without distortion: as given, or where `cameras.distortion` is not 0 as that lens would
+    show them. Everything that follows must work on them.
     """
+
+    scene: Scene
+    clip: Clip
+    people: People
+    points: Float  # [P,3] sparse points in the scene's world
+
+
+def solve_scene(clip: Clip, people: People, settings: Settings, progress: Progress) -> SolvedScene:
+    """Cameras and matches of a clip, with depth only where the camera's solution has points."""
     with progress.stage("tracks"):
         tracks = link(follow(clip, people, progress), progress)
     with progress.stage("camera"):
         solution = solve_camera(tracks, clip.times, settings, progress, clip.focal_px)
         matches = keyframe_matches(tracks, solution, settings.seed)
+        clip, people = undistort_clip(clip, people, solution.path)
+        scene = Scene(solution.path, matches, sparse_depths(clip, tracks, solution))
+        return SolvedScene(_with_floor(scene, clip, people), clip, people, solution.points)
+
+
+def with_dense_depth(solved: SolvedScene, progress: Progress) -> Scene:
+    """The scene with depth at all pixels of the keyframes that tell it; without travel there is none."""
+    clip, people, cameras = solved.clip, solved.people, solved.scene.cameras
+    if cameras.kind != "moving":
+        return solved.scene
     with progress.stage("depth"):
-        cameras = solution.path
-        clip, people = undistort_clip(clip, people, cameras)
-        if cameras.kind != "moving":
-            return Scene(cameras, matches, empty_depths(cameras, clip)), clip, people
-        scene = Scene(cameras, matches, estimate_depths(clip, people, cameras, solution.points, progress))
-        floor = fit_floor(scene, people, clip)
-        if floor is not None:
-            scene = replace(scene, depths=fill_floor(scene.depths, cameras, clip, people, floor))
-        return scene, clip, people
+        depths = estimate_depths(clip, people, cameras, solved.points, progress)
+        return _with_floor(replace(solved.scene, depths=depths), clip, people)
+
+
+def _with_floor(scene: Scene, clip: Clip, people: People) -> Scene:
+    """The scene with its floor filled in where nothing else is known; as it is where no floor is seen."""
+    floor = fit_floor(scene, people, clip) if scene.cameras.kind == "moving" else None
+    if floor is None:
+        return scene
+    return replace(scene, depths=fill_floor(scene.depths, scene.cameras, clip, people, floor))

@@ -7,7 +7,7 @@ import pytest
 
 from josh_core.geometry import umeyama
 from josh_core.progress import Progress
-from josh_core.scene import reconstruct_scene
+from josh_core.scene import solve_scene, with_dense_depth
 from josh_core.settings import Settings
 from tests.scene.textured_plane import film_room, nobody, room_path
 
@@ -18,7 +18,7 @@ FOCAL, SIZE, FRAMES = 480.0, (640, 384), 24
 def test_a_travelling_camera_gives_path_and_depth_in_one_scale() -> None:
     true = room_path(FRAMES, np.array([1.2, 0.0, -0.3]))
     clip, depth = film_room(true, FOCAL, SIZE)
-    scene, *_ = reconstruct_scene(clip, nobody(clip), Settings(focal_px=FOCAL), Progress())
+    scene = with_dense_depth(solve_scene(clip, nobody(clip), Settings(focal_px=FOCAL), Progress()), Progress())
     cameras, maps = scene.cameras, scene.depths
     assert cameras.kind == "moving" and cameras.registered.all()
     scale, rotation, shift = umeyama(cameras.world_from_cam[:, :3, 3], true[:, :3, 3])
@@ -38,7 +38,7 @@ def test_a_travelling_camera_gives_path_and_depth_in_one_scale() -> None:
 @pytest.mark.slow
 def test_a_still_camera_gives_no_depth() -> None:
     clip, _ = film_room(room_path(8, np.zeros(3)), FOCAL, SIZE)
-    scene, *_ = reconstruct_scene(clip, nobody(clip), Settings(), Progress())
+    scene = with_dense_depth(solve_scene(clip, nobody(clip), Settings(), Progress()), Progress())
     assert scene.cameras.kind == "static" and (scene.cameras.world_from_cam == np.eye(4)).all()
     assert not scene.depths.depth.any() and not scene.depths.confidence.any()
     assert len(scene.depths.depth) == len(scene.cameras.keyframes) and len(scene.matches.px) == 0
