@@ -18,6 +18,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--out", type=Path, required=True, help="weights to write (.safetensors)")
     parser.add_argument("--recipe", type=Path, help="options (default: those of the shipped weights)")
     parser.add_argument("--labels-only", action="store_true", help="no simulated motion")
+    parser.add_argument("--start", type=Path, help="weights to go on from (default: random ones)")
     parser.add_argument("--steps", type=int, help="another number of steps than the recipe's")
     parser.set_defaults(action=_train)
 
@@ -36,7 +37,9 @@ def _train(args: argparse.Namespace) -> int:
     if files and taught is None:
         raise SettingsError(f"The labels hold no stretch of {recipe.frames} frames that is believed.")
     _say(f"{recipe_text(recipe)}; {0 if taught is None else len(taught.features)} labelled windows")
-    train(recipe, args.out, taught, lambda step, loss: _say(f"step {step} of {recipe.steps}: loss {loss:.3f}"))
+    train(
+        recipe, args.out, taught, lambda step, loss: _say(f"step {step} of {recipe.steps}: loss {loss:.3f}"), args.start
+    )
     _say(f"wrote {args.out}")
     return 0
 

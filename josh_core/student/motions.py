@@ -1,6 +1,7 @@
 """Motions to train on: motion capture and random poses on random bodies, re-timed, mirrored, turned, set on the ground.
 
-Everything is on a floor at y = 0, +Y up, metres, at FPS frames a second. A seed makes the whole pool.
+A quarter are walks on stairs, kerbs, slopes and bends (footing.py); everything else is on a floor at y = 0. +Y up,
+metres, at FPS frames a second. A seed makes the whole pool.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 
 from josh_core.body import BodyModel
+from josh_core.body.names import PARENTS
 from josh_core.bodyfit.pose_prior import PosePrior, pose_prior
 from josh_core.geometry import rotmat_to_rotvec, rotvec_to_rotmat
 from josh_core.student.bends import bend, rest_legs
-from josh_core.student.parts import PARTS, part_columns
+from josh_core.student.footing import Walk, reset
+from josh_core.student.parts import FOOT_ROWS, PARTS, part_columns
 from josh_core.types import Bool, Float
 
 FPS = 30.0
@@ -27,6 +30,8 @@ END_JOINTS = [10, 11, 22, 23]  # toes and fingers hardly turn
 # How often a clip is drawn: everyday motion more, acrobatics less (a choice, not a measurement).
 OFTEN = {"walk": 8.0, "run": 3.0, "crawl": 0.7, "backflip": 0.3, "cartwheel": 0.5, "roll": 0.5, "spin": 0.5}
 SQUAT_SHARE = 0.15  # share of the motions in which somebody squats or sits (a choice)
+BEYOND = 36  # frames walked before and after such a motion, so that the first and the last foot have somewhere to go
+OTHER_GROUND_SHARE = 0.25  # share of walks on other ground than a floor and on other ways than straight ones (a choice)
 TEMPO = (0.6, 1.4)
 TOUCH_SPEED = 0.25  # m/s, slower points may touch
 TOUCH_HEIGHT = 0.05  # m over the floor, lower points may touch
@@ -34,7 +39,7 @@ TOUCH_HEIGHT = 0.05  # m over the floor, lower points may touch
 
 @dataclass(frozen=True)
 class Pool:
-    """M motions of T frames, world frame (floor y = 0)."""
+    """M motions of T frames, world frame (floor y = 0, where there is a floor)."""
 
     rotations: Float  # [M,T,24,3,3] f32 local; 0 is the root in the world
     transl: Float  # [M,T,3] f32 m
@@ -49,6 +54,7 @@ class _Source:
     turned: Float  # [T,24,3,3]
     pelvis: Float  # [T,3] leg lengths
     weight: float
+    walks: bool
 
 
 def make_pool(body: BodyModel, count: int, frames: int, seed: int) -> Pool:
@@ -56,13 +62,17 @@ def make_pool(body: BodyModel, count: int, frames: int, seed: int) -> Pool:
     rng, sources, prior, rest = np.random.default_rng(seed), _sources(), pose_prior(), rest_legs(body)
     made = []
     for _ in range(count):
-        if rng.random() < SQUAT_SHARE:
+        betas, kind = rng.normal(size=10) * np.r_[1.0, np.full(9, 0.7)], rng.random()
+        if kind < OTHER_GROUND_SHARE:
+            way = _walk(rng, sources, prior, frames + 2 * BEYOND)
+        elif kind < OTHER_GROUND_SHARE + SQUAT_SHARE:
             way = _bent(rng, sources, prior, rest, frames)
         else:
             way = _vary(rng, sources, prior, frames)
-        betas = rng.normal(size=10) * np.r_[1.0, np.full(9, 0.7)]
-        made.append(_ground(body, betas, *_turned_about(rng, prior, *way)))
-    return Pool(*(np.stack(column) for column in zip(*made, strict=True)))
+        grounded = _ground(body, betas, *_turned_about(rng, prior, *way))
+        made.append(_reset(rng, body, *grounded) if kind < OTHER_GROUND_SHARE else grounded)
+    columns = [np.stack(column) for column in zip(*made, strict=True)]
+    return Pool(*(c if c.dtype == bool else c.astype(np.float32) for c in columns))
 
 
 def smooth_noise(rng: np.random.Generator, n: int, shape: tuple[int, ...], frames: float) -> Float:
@@ -80,6 +90,7 @@ def _sources() -> list[_Source]:
                 rotvec_to_rotmat(stored[f"{name}_rotvec"].astype(np.float64)),
                 stored[f"{name}_pelvis"].astype(np.float64),
                 OFTEN.get(name, 1.5),
+                name == "walk",
             )
             for name in names
         ]
@@ -139,6 +150,14 @@ def _vary(rng: np.random.Generator, sources: list[_Source], prior: PosePrior, n:
     return turned, pelvis, np.zeros(n, bool)
 
 
+def _walk(rng: np.random.Generator, sources: list[_Source], prior: PosePrior, n: int) -> tuple[Float, Float, Bool]:
+    """A walk, the arms and the spine now and then free; fields as of _vary."""
+    turned, pelvis = _cut(rng, [s for s in sources if s.walks], n)
+    if rng.random() < 0.3:
+        turned[:, UPPER_JOINTS] = _random_pose(rng, prior, n)[:, UPPER_JOINTS]
+    return turned, pelvis, np.zeros(n, bool)
+
+
 def _turned_about(
     rng: np.random.Generator, prior: PosePrior, turned: Float, pelvis: Float, seated: Bool
 ) -> tuple[Float, Float, Bool]:
@@ -181,8 +200,25 @@ def _ground(body: BodyModel, betas: Float, turned: Float, pelvis: Float, seated:
     speed = np.linalg.norm(np.gradient(world, axis=0), axis=-1) * FPS
     touch = (speed < TOUCH_SPEED) & (lowest < TOUCH_HEIGHT)
     touch[:, PARTS.index("seat")] |= seated
-    floats = (turned, transl, betas, joints + transl[:, None], landmarks + transl[:, None])
-    return (*(x.astype(np.float32) for x in floats), touch)
+    return turned, transl, betas, joints + transl[:, None], landmarks + transl[:, None], touch
+
+
+def _reset(rng: np.random.Generator, body: BodyModel, *made: Float) -> tuple[Float, ...]:
+    """The fields of Pool of a walk that is set on other ground; made: those of the walk on the floor."""
+    turned, _, betas, joints, _, touch = made
+    world = turned.copy()
+    for joint, parent in enumerate(PARENTS[1:], 1):
+        world[:, joint] = world[:, parent] @ turned[:, joint]
+    stands = np.stack([touch[:, rows].any(1) for rows in FOOT_ROWS], 1)
+    shape = torch.as_tensor(betas, dtype=torch.float32)
+    rest = body.rest_joints(shape[None])[0].double().numpy()
+    turned, pelvis = reset(rng, Walk(turned, world, joints, stands), rest, FPS)
+    transl = pelvis - rest[0]
+    with torch.no_grad():
+        rotations, move = (torch.as_tensor(x, dtype=torch.float32) for x in (turned, transl))
+        posed = body.points(shape.expand(len(turned), -1), rotations, move)
+    own = slice(BEYOND, -BEYOND)
+    return turned[own], transl[own], betas, posed.joints[own].numpy(), posed.landmarks[own].numpy(), touch[own]
 
 
 def _held(feet: Float, free: Float, low: Float, flies: Bool) -> Float:

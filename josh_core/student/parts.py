@@ -6,6 +6,7 @@ from josh_core.body import BodyModel
 
 FOOT_PARTS = ("heel", "ball", "toe")
 PARTS = tuple(f"{side}_{part}" for side in ("left", "right") for part in (*FOOT_PARTS, "hand", "knee")) + ("seat",)
+FOOT_ROWS = [[PARTS.index(f"{side}_{part}") for part in FOOT_PARTS] for side in ("left", "right")]
 
 
 def part_columns(body: BodyModel, feet_only: bool = False) -> list[list[int]]:

@@ -1,7 +1,11 @@
 """From a pool of motions to what the student would see: random cameras, and errors like a landmark network's.
 
 Cameras stand, turn or travel, at any height, focal and roll; people are seen from all sides, cut off by the picture's
-edge and hidden in part. How large the errors are stands in noise.py.
+edge and hidden in part.
+
+Their errors are those set by hand (noise.py) and, besides, a share between none and all of those measured on rendered
+people (measured.py). Windows with errors as measured alone, or mixtures in which both kinds are smaller, taught the
+student what is peculiar to rendered people: it got worse on a real one.
 """
 
 from __future__ import annotations
@@ -14,10 +18,15 @@ import torch
 from torch import Tensor
 
 from josh_core.student.features import Inputs, StudentInput, inputs, lines_of_sight
+from josh_core.student.measured import MeasuredNoise, crop, facing, features, measured_noise, mirror, unpack
 from josh_core.student.motions import FPS, Pool
 from josh_core.student.noise import CHAINS, NOISE, landmark_sigma
 
 KIND_SHARES = (0.3, 0.2, 0.5)  # static, rotating, moving
+EXCHANGED = 0.08  # share of windows in half of whose frames the legs bear each other's names: measured from the side
+OTHER_LEG = [*range(25), *(k + 1 - 2 * (k % 2 == 0) for k in range(25, 33))]  # knees, ankles, heels and toes
+ALIKE = 0.5  # rad, recorded errors are drawn from people who faced about this near to the same direction
+LEVEL, SIZE_ERROR = 0.2, 0.03  # log deviations, from one window to the next, of recorded errors and of the guess' size
 
 
 @dataclass(frozen=True)
@@ -149,25 +158,75 @@ def _camera_motion(rand: _Random, world_from_cam: Tensor, centre: Tensor, kind: 
 def _observe(rand: _Random, in_cam: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Rays, visibility and 3D guess (axes of sight) of landmarks [B,T,33,3] m in the camera."""
     b, t = in_cam.shape[:2]
-    depth = in_cam[..., 2:]
-    sight = lines_of_sight(in_cam[..., :2] / depth, torch.ones(b, t, 33))
-    local = in_cam @ sight
-    relative = local - local[..., [23, 24], :].mean(-2, keepdim=True)
+    sight = lines_of_sight(in_cam[..., :2] / in_cam[..., 2:], torch.ones(b, t, 33))
+    relative = in_cam @ sight
+    relative = relative - relative[..., [23, 24], :].mean(-2, keepdim=True)
+    share = rand.uniform(b)
+    (shift0, seen0, guess0), (shift, seen, guess) = (
+        _as_measured(rand, relative, measured_noise()),
+        _by_hand(rand, relative),
+    )
+    part = share.view(b, 1, 1, 1)
+    shift = shift + part * shift0
+    visibility = torch.lerp(seen, seen0, share.view(b, 1, 1))
+    guess = guess + part * (guess0 - relative)
+    shift = torch.cat([shift, torch.zeros_like(shift[..., :1])], -1) @ sight.mT
+    rays = (in_cam[..., :2] + shift[..., :2]) / in_cam[..., 2:]
+    guess = guess - guess[..., [23, 24], :].mean(-2, keepdim=True)
+    wrong = (rand.uniform(b, 1) < EXCHANGED) & (rand.slow(b, t, (), 8.0) > 0)
+    return (
+        torch.where(wrong[..., None, None], rays[..., OTHER_LEG, :], rays),
+        torch.where(wrong[..., None], visibility[..., OTHER_LEG], visibility),
+        torch.where(wrong[..., None, None], guess[..., OTHER_LEG, :], guess),
+    )
+
+
+def _as_measured(rand: _Random, relative: Tensor, noise: MeasuredNoise) -> tuple[Tensor, Tensor, Tensor]:
+    """Shift across the line of sight [B,T,33,2] m, visibility and 3D guess of landmarks [B,T,33,3] in axes of sight."""
+    b = len(relative)
+    here = crop(relative)
+    errors = features(here.points, noise.least, noise.most) @ noise.expected + _recorded(rand, here.points, noise)
+    guess, across, odds = unpack(errors)
+    shift = torch.cat([across, torch.zeros_like(across[..., :1])], -1) @ here.axes.mT
+    scale = torch.exp(SIZE_ERROR * rand.normal(b, 1, 1, 1))
+    turned = (here.points + guess) @ here.axes.mT * scale
+    return shift[..., :2] * here.size[..., None, None], torch.sigmoid(odds), turned
+
+
+def _recorded(rand: _Random, points: Tensor, noise: MeasuredNoise) -> Tensor:
+    """What nobody can foretell [B,T,ERRORS]: recorded stretches, forward or backward, of people seen alike."""
+    b, t = points.shape[:2]
+    length = noise.scores.shape[1]
+    look = facing(points[:, t // 2])
+    flipped = noise.facing * noise.facing.new_tensor([1.0, -1.0])
+    cosine = look @ torch.cat([noise.facing, flipped]).T
+    drawn = torch.multinomial(torch.exp((cosine - 1) / ALIKE**2) + 1e-6, 1, generator=rand.generator)[:, 0]
+    way = 1 - 2 * rand.integers(2, (b,))
+    at = rand.integers(2 * length, (b,))[:, None] + way[:, None] * torch.arange(t)
+    at = length - 1 - (length - 1 - at % (2 * length - 2)).abs()  # there and back where the stretch ends
+    number = len(noise.scores)
+    errors = noise.scores[drawn % number][torch.arange(b)[:, None], at] @ noise.modes
+    errors = torch.where((drawn >= number)[:, None, None], mirror(errors), errors)
+    white = noise.rest_white
+    rest = white.sqrt() * rand.normal(*errors.shape) + (1 - white).sqrt() * rand.slow(b, t, errors.shape[2:], 5.0)
+    return (errors + noise.rest * rest) * torch.exp(LEVEL * rand.normal(b, 1, 1))
+
+
+def _by_hand(rand: _Random, relative: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """As _as_measured, by the numbers of noise.py."""
+    b, t = relative.shape[:2]
     hidden = _hidden(rand, relative)
     visibility = 0.85 + 0.15 * rand.uniform(b, t, 33)
     visibility = (visibility * (1 - hidden) + 0.04 * rand.normal(b, t, 33)).clamp(0.01, 1)
     level = torch.exp(NOISE.level * rand.normal(b, 1, 1))
     sigma = (landmark_sigma() * (1 + NOISE.worst * hidden) * level)[..., None]
     across = sigma * _mixture(rand, (b, t), 2, NOISE.across)
-    shift = torch.cat([across, torch.zeros_like(across[..., :1])], -1) @ sight.mT
-    rays = (in_cam[..., :2] + shift[..., :2]) / depth
     own = sigma * _mixture(rand, (b, t), 2, NOISE.across)
     along = sigma * _mixture(rand, (b, t), 1, NOISE.along)
     guess = _flattened(rand, relative) + torch.cat([0.6 * across + 0.6 * own, along], -1)
     guess = guess @ roma.rotvec_to_rotmat(_misturned(rand, b, t)).mT
     scale = (NOISE.scale + 0.06 * rand.normal(b, 1, 1, 1)) * (1 + 0.04 * rand.slow(b, t, (1, 1), 8.0))
-    guess = guess * scale
-    return rays, visibility, guess - guess[..., [23, 24], :].mean(-2, keepdim=True)
+    return across, visibility, guess * scale
 
 
 def _mixture(rand: _Random, shape: tuple[int, int], axes: int, mix: tuple[float, float, float]) -> Tensor:

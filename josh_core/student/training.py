@@ -22,7 +22,7 @@ from josh_core.errors import SettingsError
 from josh_core.student.features import Inputs
 from josh_core.student.losses import losses, total
 from josh_core.student.motions import Pool, make_pool
-from josh_core.student.network import Student, save_student
+from josh_core.student.network import Student, load_student, save_student
 from josh_core.student.recipe import Recipe
 from josh_core.student.simulate import Truth, simulate
 
@@ -52,12 +52,17 @@ class _TrainingState:
 
 
 def train(
-    recipe: Recipe, out: Path, labels: Windows | None = None, report: Callable[[int, float], None] | None = None
+    recipe: Recipe,
+    out: Path,
+    labels: Windows | None = None,
+    report: Callable[[int, float], None] | None = None,
+    start: Path | None = None,
 ) -> Student:
     """Train by the recipe and write the weights to `out`; a run that was stopped continues from OUT.checkpoint.
 
     Labels replace `label_share` of each batch, or the whole of it where the recipe has no motions. Several processes
     (torchrun, accelerate launch) share each batch; the first one writes and calls `report` with the step and its loss.
+    start: weights to go on from; without them the network begins with random ones.
     Raises SettingsError when there is nothing to learn from, or the checkpoint is of another number of processes.
     """
     if recipe.motions == 0 and labels is None:
@@ -65,7 +70,7 @@ def train(
     body = load_body()
     pool = make_pool(body, recipe.motions, recipe.pool_frames, recipe.seed) if recipe.motions else None
     checkpoint, curve = out.with_suffix(".checkpoint"), out.with_suffix(".csv")
-    state = _begin(recipe, pool, labels)
+    state = _begin(recipe, pool, labels, start)
     if checkpoint.exists():
         _restore(state, checkpoint)
     first = state.accelerator.is_main_process
@@ -86,13 +91,14 @@ def train(
     return state.net
 
 
-def _begin(recipe: Recipe, pool: Pool | None, labels: Windows | None) -> _TrainingState:
+def _begin(recipe: Recipe, pool: Pool | None, labels: Windows | None, start: Path | None = None) -> _TrainingState:
     accelerator = Accelerator(cpu=not torch.accelerator.is_available())  # said, or CPU processes would not join
     torch.manual_seed(recipe.seed)
-    net = Student()
+    net = Student() if start is None else load_student(start).train()
     generator = torch.Generator().manual_seed(recipe.seed + accelerator.process_index)
-    sample = _batch(recipe, SAMPLE, pool, labels, generator)[0]
-    net.mean, net.std = sample.mean((0, 1)), sample.std((0, 1)).clamp_min(0.02)
+    if start is None:
+        sample = _batch(recipe, SAMPLE, pool, labels, generator)[0]
+        net.mean, net.std = sample.mean((0, 1)), sample.std((0, 1)).clamp_min(0.02)
     optimiser = torch.optim.AdamW(net.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
     shared, prepared = accelerator.prepare(net, optimiser)
     return _TrainingState(accelerator, net, shared, prepared, generator)

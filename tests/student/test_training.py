@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 from josh_core.errors import ResultError, SettingsError
 from josh_core.student.label import label_clip, label_clips, label_path
 from josh_core.student.label_file import read_label, windows
-from josh_core.student.network import load_student
-from josh_core.student.recipe import read_recipe
+from josh_core.student.network import WEIGHTS_FILE, load_student
+from josh_core.student.recipe import SHIPPED, read_recipe
 from josh_core.student.training import Windows, train
 
 TINY = {"motions": 2, "pool_frames": 12, "batch": 4, "frames": 8, "steps": 6, "checkpoint_every": 2}
@@ -52,13 +52,23 @@ def test_a_stopped_training_ends_with_the_same_weights_bit_for_bit(tmp_path: Pat
     assert (tmp_path / "whole.csv").exists() and (tmp_path / "whole.png").exists()
 
 
+def test_a_training_goes_on_from_given_weights(tmp_path: Path) -> None:
+    recipe = read_recipe(**{**TINY, "learning_rate": 0.0})
+    on = train(recipe, tmp_path / "on.safetensors", start=WEIGHTS_FILE)
+    assert all(
+        torch.equal(a, b) for a, b in zip(on.state_dict().values(), load_student().state_dict().values(), strict=True)
+    )
+    anew = train(recipe, tmp_path / "anew.safetensors")
+    assert not torch.equal(on.enter[0].weight, anew.enter[0].weight)
+
+
 def test_two_processes_share_the_batches_and_write_once(tmp_path: Path) -> None:
     recipe = tmp_path / "tiny.toml"
     recipe.write_text("\n".join(f"{name} = {value}" for name, value in vars(read_recipe(**TINY)).items()))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command += ["-m", "josh_core", "train", "--recipe", str(recipe), "--out", str(tmp_path / "two.safetensors")]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    ran = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=240)
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr.count("wrote ") == 1
     assert len((tmp_path / "two.csv").read_text().splitlines()) == 2  # the names, and the last step
@@ -76,6 +86,7 @@ def test_a_checkpoint_of_another_number_of_processes_is_refused(tmp_path: Path) 
 
 
 def test_recipes_refuse_what_they_do_not_know(tmp_path: Path) -> None:
+    assert read_recipe(SHIPPED.with_name("further.toml")).learning_rate < read_recipe().learning_rate
     with pytest.raises(SettingsError, match="unknown or missing"):
         read_recipe(speed=1.0)
     path = tmp_path / "recipe.toml"
