@@ -34,3 +34,8 @@ def sparse_depths(clip: Clip, tracks: Tracks, solution: CameraSolution) -> Depth
         out.depth[k][at] = p_cam[good, 2][far_first]
         out.confidence[k][at] = SEEN
     return replace(out, sparse=True)
+
+
+def without_points(maps: DepthMaps) -> DepthMaps:
+    """The maps with only what was laid through the points, such as the floor: lone points make no surface."""
+    return replace(maps, depth=np.where(maps.confidence < np.float32(SEEN), maps.depth, 0))

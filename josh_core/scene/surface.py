@@ -7,6 +7,8 @@ far, whose depth is known a hundred times worse.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from scipy import sparse
@@ -15,6 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from josh_core.scene.atlas import SheetPart, textured
 from josh_core.scene.point_cloud import clean_plate
 from josh_core.scene.sheets import AGREE, SQUARE, Sheets, agreed, reduced
+from josh_core.scene.sparse import without_points
 from josh_core.types import Bool, Clip, Float, Int, People, Scene, Surface, UInt8
 
 SURFACE_STEP = 0.05  # relative depth step between neighbours that is always taken for one surface
@@ -31,6 +34,8 @@ def surface(clip: Clip, people: People, scene: Scene, plate: UInt8 | None = None
     plate: of a camera that stands still, the picture without people.
     """
     cameras = scene.cameras
+    if scene.depths.sparse:
+        scene = replace(scene, depths=without_points(scene.depths))
     if len(cameras.keyframes) == 0 or not (scene.depths.depth > 0).any():
         return None
     if cameras.kind == "static" and plate is None:

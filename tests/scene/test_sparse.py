@@ -11,6 +11,7 @@ from josh_core.scene.camera import CameraSolution
 from josh_core.scene.lens import Lens
 from josh_core.scene.point_cloud import point_cloud
 from josh_core.scene.sparse import SEEN, sparse_depths
+from josh_core.scene.surface import surface
 from josh_core.scene.tracks import Tracks
 from josh_core.types import CameraPath, Clip, Float, Matches, Scene
 from tests.scene.textured_plane import clip_of, nobody
@@ -58,3 +59,15 @@ def test_lone_points_of_a_sparse_scene_are_shown() -> None:
     assert np.abs(colors.astype(int) - 90).max() < 3
     as_dense = replace(scene, depths=replace(scene.depths, sparse=False))
     assert len(point_cloud(clip, nobody(clip), as_dense)[0]) == 0  # there a lone pixel lies between front and back
+
+
+def test_points_make_no_surface_but_the_floor_laid_through_them_does() -> None:
+    clip, tracks, solution = solved()
+    maps = sparse_depths(clip, tracks, solution)
+    maps.depth[:], maps.confidence[:] = 6.0, SEEN  # so many points that they would pass for a surface
+    scene = Scene(solution.path, NO_MATCHES, maps)
+    assert surface(clip, nobody(clip), scene) is None
+    assert surface(clip, nobody(clip), replace(scene, depths=replace(maps, sparse=False))) is not None
+    maps.confidence[:, HEIGHT // 2 :] = 0.18
+    floor = surface(clip, nobody(clip), scene)
+    assert floor is not None and floor.vertices[:, 1].min() > -1e-3  # only the lower half
