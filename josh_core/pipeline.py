@@ -6,7 +6,7 @@ import importlib.metadata
 import logging
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from josh_core.bodyfit.fit import fit_observed, observe_people
 from josh_core.clip.load import load_clip
 from josh_core.errors import WeightsError
 from josh_core.evidence import Evidence, evidence_of, with_scene
+from josh_core.export import glimpses
 from josh_core.export.bundle import save_bundle
 from josh_core.export.glb import glb_bytes
 from josh_core.export.own_look import with_own_looks
@@ -38,6 +39,7 @@ from josh_core.tracking.tracker import find_people
 from josh_core.tracking.unseen import unseen_notes
 from josh_core.types import Clip, Reconstruction
 
+QUICK = 2  # modes whose results take moments once the evidence is there: baseline and fast
 _log = logging.getLogger(__name__)
 
 
@@ -61,6 +63,7 @@ def gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
     with progress.stage("people"):
         people = without_overlay(find_people(clip, settings, progress), clip.overlay)
         clip = replace(clip, notes=(*clip.notes, *unseen_notes(people, clip)))
+        progress.show(glimpses.PEOPLE, lambda: glimpses.people_found(clip, people))
     if choice.tier == "hub":
         from josh_core.hub.front_end import gather_hub
 
@@ -70,6 +73,7 @@ def gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
         scene = solved.scene if settings.mode == "fast" else with_dense_depth(solved, progress)
         people = solved.people
         clip = replace(solved.clip, notes=(*solved.clip.notes, *zoom_notes(scene.cameras)))
+        progress.show(glimpses.PLACE, lambda: glimpses.place_found(clip, people, scene, body))
     with progress.stage("student"):
         observed = observe_people(people, scene.cameras, clip, settings.height_m)
         said = estimate_people(people, observed, scene.cameras, clip.times, body) if settings.use_student else ()
@@ -86,23 +90,37 @@ def gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
 
 def assemble(evidence: Evidence, settings: Settings, progress: Progress) -> dict[str, Reconstruction]:
     """The results of all modes up to settings.mode."""
+    return {mode: r for part in assemble_in_turn(evidence, settings, progress) for mode, r in part.items()}
+
+
+def assemble_in_turn(evidence: Evidence, settings: Settings, progress: Progress) -> Iterator[dict[str, Reconstruction]]:
+    """The same in the order in which they are finished: all that is quick together, then `refine`."""
+    wanted = MODES[: MODES.index(settings.mode) + 1]
+    for modes_ in (wanted[:QUICK], wanted[QUICK:]):
+        if modes_:
+            yield _assemble(evidence, settings, modes_, progress)
+
+
+def _assemble(
+    evidence: Evidence, settings: Settings, wanted: tuple[str, ...], progress: Progress
+) -> dict[str, Reconstruction]:
     makers: dict[str, tuple[str, Callable[[], Reconstruction]]] = {
         "baseline": ("world", lambda: modes.baseline(evidence)),
         "fast": ("world", lambda: modes.fast(evidence.fast or evidence)),
         "refine": ("joint", lambda: modes.refined(evidence, settings, progress)),
     }
     results: dict[str, Reconstruction] = {}
-    for mode in MODES[: MODES.index(settings.mode) + 1]:
+    for mode in wanted:
         stage, make = makers[mode]
         with progress.stage(stage):
             results[mode] = make()
-    with progress.stage("looks"):
+    with progress.stage("joint_looks" if "refine" in results else "looks"):
         results = _with_looks(results, evidence, progress)
     return {mode: _finish(r, evidence, settings.with_options(mode=mode), progress) for mode, r in results.items()}
 
 
 def _with_looks(results: dict[str, Reconstruction], e: Evidence, progress: Progress) -> dict[str, Reconstruction]:
-    """Everybody's colours as the last mode, whose bodies lie best over the clip, finds them; the same in all modes."""
+    """Everybody's colours as the last mode finds them, whose bodies lie best over the clip; the same in all modes."""
     best = with_own_looks(list(results.values())[-1], e.body, e.clip, e.people, progress)
     looks = {p.id: {"colors": p.colors, "colors_seen": p.colors_seen} for p in best.people}
     return {

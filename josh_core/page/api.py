@@ -9,7 +9,9 @@ from typing import Any
 import gradio as gr
 
 from josh_core.clip.look import FIRST_WINDOW
-from josh_core.page.desk import Caller, Desk
+from josh_core.errors import JobError
+from josh_core.page.caller import Caller
+from josh_core.page.desk import Desk
 from josh_core.page.inputs import number
 from josh_core.page.shown import MODES
 from josh_core.serving.jobs import as_told
@@ -79,11 +81,15 @@ def offer(desk: Desk) -> None:
         try:
             settings = settings_of(mode, start, seconds, people, height_m, focal_px)
             upload = await desk.take(caller, clip, Path(str(clip)).name)
-            order = await asyncio.to_thread(desk.order, caller, upload, settings)
-            async for _ in desk.follow(order):
+            order = await asyncio.to_thread(desk.runs.order, caller, upload, settings)
+            async for _ in desk.runs.follow(order):
+                if order.whole:  # what a run makes after its result is made when somebody asks for it
+                    break
                 if order.ticket is not None and order.ticket.state == "running":
                     progress(order.ticket.fraction, desc=order.ticket.stage)
-            shown = desk.open({"run": await asyncio.to_thread(desk.finish, order)})
+            if not order.whole:
+                raise (order.ticket and order.ticket.error) or JobError("The run gave no result; please try again.")
+            shown = desk.open({"run": order.run})
             assert shown is not None
             owned = desk.owned(caller.session, shown)
             told = {"link": f"/?{shown.query}", "delete_key": owned.delete_key if owned else ""}

@@ -1,4 +1,4 @@
-"""What the page does behind its buttons: take an upload, start or find a run, show, share and delete it.
+"""What the page does behind its buttons: take an upload, show a result, share and delete it. Runs are in runs.py.
 
 One desk serves all visitors. What belongs to one visitor lies in a folder of their own, removed when they leave.
 """
@@ -13,72 +13,36 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from josh_core import __version__
 from josh_core.clip.look import FIRST_WINDOW
-from josh_core.errors import Cancelled, ClipError, JobError, JoshError, ResultError
-from josh_core.export.bundle import content_key
-from josh_core.networks.weights import choose_tier
+from josh_core.errors import Cancelled, ClipError, JoshError, ResultError
+from josh_core.page.caller import Caller
 from josh_core.page.config import Config
 from josh_core.page.health import Health
 from josh_core.page.inputs import Upload
 from josh_core.page.looks import Looks
 from josh_core.page.presence import Presence
-from josh_core.page.preview import frames_of
 from josh_core.page.rates import Rates
 from josh_core.page.room import Room
+from josh_core.page.runs import LISTEN_GRACE, Runs
 from josh_core.page.shown import Shown, examples, shown_run
 from josh_core.page.visitors import Owned, Visitors
-from josh_core.page.words import duration, progress_card
 from josh_core.page.workshop import Workshop
 from josh_core.serving.disk import link_or_copy
-from josh_core.serving.jobs import Job, Jobs, Runner, Ticket, no_room
-from josh_core.serving.store import Entry, Store
+from josh_core.serving.jobs import Job, Jobs, Runner, Ticket
+from josh_core.serving.store import Store
 from josh_core.serving.tasks import PREVIEW
 from josh_core.settings import Settings
 
-POLL = 0.4  # s between two looks at a running job
 COUNT_SECONDS = 8.0  # s that a guess at the number of people may take
-LISTEN_GRACE = 15.0  # s for which a run goes on, or is not begun, while nobody listens
 LEFT_AFTER = 120.0  # s without a connection after which a visitor has left
 _TIDY_EVERY = 60.0  # s between two looks for what has expired
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who asks: a browser tab or a program, and from where."""
-
-    session: str
-    client: str = ""  # network address
-    program: bool = False
-
-    @property
-    def owner(self) -> str:
-        """Whose share of the line counts: of programs the address, since each call is a session of its own."""
-        return f"programs at {self.client}" if self.program else self.session
-
-
-@dataclass(frozen=True)
-class Order:
-    """A run that was asked for: `found` when its result is there already, else `ticket` and where it is built."""
-
-    caller: Caller
-    upload: Upload
-    settings: Settings
-    found: str = ""
-    ticket: Ticket | None = None
-    workspace: Path | None = None
-
-    @property
-    def frames(self) -> int:
-        """Frames that the run takes."""
-        return frames_of(self.upload.look, self.settings)
 
 
 class Desk:
@@ -97,9 +61,11 @@ class Desk:
         self.examples = examples(examples_root, self.room.made)
         self._health = Health(config.devices)
         self.workshop = Workshop(self.store, files, self.rates, self._health.note)
-        self.jobs = Jobs(runners, config.queue, config.per_visitor, config.per_address, self._health.note)
+        self.jobs = Jobs(runners, config.queue, config.per_visitor, config.per_address, self._job_ended)
         self.looks = Looks(looks)
         self.presence = Presence()
+        programs = max(1, config.queue // 2)
+        self.runs = Runs(self.store, self.room, self.jobs, self.visitors, self.rates, self.presence, programs)
         self._tidying = threading.Event()
         threading.Thread(target=self._tidy_often, daemon=True, name="tidy").start()
 
@@ -110,6 +76,10 @@ class Desk:
         self.jobs.close()
         self.workshop.close()
         self.store.close()
+
+    def _job_ended(self, ticket: Ticket) -> None:
+        self._health.note(ticket)
+        self.runs.ended(ticket)
 
     # ---- order in the house --------------------------------------------------------------------------------------
 
@@ -204,117 +174,6 @@ class Desk:
             self.jobs.cancel(ticket)
         return replace(upload, people=int(note.read_text("utf-8"))) if ticket.state == "done" else upload
 
-    # ---- runs ----------------------------------------------------------------------------------------------------
-
-    def order(self, caller: Caller, upload: Upload, settings: Settings) -> Order:
-        """Find the stored answer or put the run in line. Raises JobError when the line is full."""
-        found = self.store.find(self.question(upload, settings), settings.mode)
-        if found is not None:
-            return Order(caller, upload, settings, found=self._own_copy(caller, upload, found))
-        if caller.program and sum(t.job.owner.startswith("programs") for t in self.jobs.tickets()) >= self._programs:
-            raise JobError("All places in line for programs are taken; please try again in a few minutes.")
-        if self.room.is_full:  # else the run would fail at its end
-            raise no_room()
-        workspace, frames = self.store.workspace(), frames_of(upload.look, settings)
-        try:
-            job = Job(upload.path, settings, workspace, caller.owner, caller.client, frames)
-            ticket = self.jobs.submit(job)
-        except BaseException:
-            self.store.discard(workspace)
-            raise
-        self.visitors.get(caller.session).ticket = ticket
-        return Order(caller, upload, settings, ticket=ticket, workspace=workspace)
-
-    @property
-    def _programs(self) -> int:
-        """How many places programs may take; the others are for people at the page."""
-        return max(1, self.config.queue // 2)
-
-    def _own_copy(self, caller: Caller, upload: Upload, found: Entry) -> str:
-        """The run itself for whoever made it, for anybody else a copy of their own."""
-        if self.visitors.owned(caller.session, found.id):
-            return found.id
-        entry, delete_key = self.store.copy(found.id)
-        self.visitors.get(caller.session).owned[entry.id] = Owned(delete_key, upload.title)
-        return entry.id
-
-    @staticmethod
-    def question(upload: Upload, settings: Settings) -> str:
-        """Key of clip, settings, tier that runs and code, whatever the mode: a run of refine holds the others too."""
-        options = settings.to_dict() | {"tier": choose_tier(settings).tier}
-        del options["mode"]
-        return content_key(upload.sha256, options, __version__)
-
-    def finish(self, order: Order) -> str:
-        """Keep what a finished order has built. Returns the run's id; raises what went wrong."""
-        if order.found:
-            return order.found
-        ticket, workspace = order.ticket, order.workspace
-        assert ticket is not None and workspace is not None and ticket.over
-        try:
-            if ticket.error is not None:
-                raise ticket.error
-            entry, delete_key = self.store.keep(workspace, self.question(order.upload, order.settings))
-        finally:
-            self.store.discard(workspace)
-        visitor = self.visitors.known(order.caller.session)
-        if visitor is not None:
-            visitor.owned[entry.id] = Owned(delete_key, order.upload.title)
-        self.rates.learn(order.settings.mode, order.frames, ticket.seconds)
-        return entry.id
-
-    def abandon(self, order: Order) -> None:
-        """Nobody waits for this order any more: stop it and remove what it has built."""
-        ticket, workspace = order.ticket, order.workspace
-        if ticket is None or workspace is None:
-            return
-        self.jobs.cancel(ticket)
-
-        def clear() -> None:
-            ticket.ended.wait()
-            self.store.discard(workspace)
-
-        threading.Thread(target=clear, daemon=True, name="abandon").start()
-
-    async def follow(self, order: Order) -> AsyncIterator[str]:
-        """Progress cards until the order is done. When nobody listens any more, the job is stopped."""
-        said = ""
-        try:
-            while order.ticket is not None and not order.ticket.over:
-                if not self.presence.there(order.caller.session, within=LISTEN_GRACE):
-                    raise Cancelled("Nobody listens any more.")
-                card = self.progress(order)
-                if card != said:
-                    said = card
-                    yield card
-                await asyncio.sleep(POLL)
-        except BaseException:
-            self.abandon(order)
-            raise
-
-    def progress(self, order: Order) -> str:
-        """A card that says how far an order is and how long it will take."""
-        ticket, mode = order.ticket, order.settings.mode
-        assert ticket is not None
-        stages = self.rates.stages(mode, order.frames)
-        if ticket.state == "waiting":
-            ahead = self.jobs.ahead(ticket)
-            wait = f"begins in about {duration(self.waiting_time(ahead))}"
-            return progress_card(stages, f"Number {len(ahead)} in line", 0.0, wait)
-        left = self.rates.left(mode, order.frames, ticket.stage, ticket.fraction)
-        return progress_card(stages, ticket.stage or "Starting", ticket.fraction, f"about {duration(left)} left")
-
-    def waiting_time(self, tickets: list[Ticket]) -> float:
-        """Expected seconds until all of these are done; a count of people takes no time to speak of."""
-        total = 0.0
-        for ticket in tickets:
-            job = ticket.job
-            if job.kind == "run" and ticket.state == "running":
-                total += self.rates.left(job.settings.mode, job.frames, ticket.stage, ticket.fraction)
-            elif job.kind == "run":
-                total += self.rates.total(job.settings.mode, job.frames)
-        return total
-
     # ---- results -------------------------------------------------------------------------------------------------
 
     def open(self, query: Mapping[str, str], session: str = "") -> Shown | None:
@@ -339,7 +198,10 @@ class Desk:
         shown = self.open(dict(parse_qsl(asked[0])))
         if shown is None:
             raise ResultError("There is no such result; open an example or run a clip.")
-        return self.workshop.ask(shown, asked[1], asked[2])
+        _, mode, name = asked
+        made = None if mode not in shown.folders or shown.file(mode, name) else name.split("/", maxsplit=1)[0]
+        under_way = self.runs.making(shown.id, mode, made) if made else None
+        return under_way or self.workshop.ask(shown, mode, name)
 
     def share(self, shown: Shown, session: str, delete_key: str = "") -> Shown:
         """Keep a run beyond the program's end, for its owner. An example or a shared run is there already."""
@@ -363,7 +225,12 @@ class Desk:
         if shown.is_example:
             raise ResultError("An example cannot be deleted.")
         owned = self.owned(session, shown)
-        self.store.delete(shown.id, delete_key or (owned.delete_key if owned else ""))
+        self.remove(shown.id, delete_key or (owned.delete_key if owned else ""))
+
+    def remove(self, run_id: str, delete_key: str) -> None:
+        """Remove a run, and stop what is still computed for it. Raises ResultError unless the key is its owner's."""
+        self.store.delete(run_id, delete_key)
+        self.runs.stop(run_id)
 
     @property
     def served(self) -> list[Path]:

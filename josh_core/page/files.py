@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -67,11 +68,12 @@ def _of_people(count: int, rate: str) -> list[Offer]:
     return out
 
 
-def files_list(shown: Shown) -> str:
-    """Every file of every mode, the best mode first and open."""
+def files_list(shown: Shown, coming: Container[str] = ()) -> str:
+    """Every file of every mode, the best mode first and open; `coming` parts of the best are being made already."""
     parts = []
     for mode in reversed(list(shown.folders)):
-        cards = "".join(_card(shown, mode, offer) for offer in offers(shown, mode))
+        parts_coming = coming if mode == shown.best else ()
+        cards = "".join(_card(shown, mode, offer, parts_coming) for offer in offers(shown, mode))
         is_open = " open" if mode == shown.best else ""
         parts.append(
             f'<details{is_open}><summary>{MODES[mode][0]}</summary><div class="j-files">{cards}</div></details>'
@@ -79,7 +81,7 @@ def files_list(shown: Shown) -> str:
     return f'<div class="j-words">{"".join(parts)}</div>'
 
 
-def _card(shown: Shown, mode: str, offer: Offer) -> str:
+def _card(shown: Shown, mode: str, offer: Offer, coming: Container[str]) -> str:
     """A link to a file that is there, or a button that has it made."""
     path = shown.file(mode, offer.name)
     text = f"<b>{escape(offer.title)}</b><small>{escape(offer.about)}</small>"
@@ -88,7 +90,8 @@ def _card(shown: Shown, mode: str, offer: Offer) -> str:
     saved_as = escape(name)
     if path is None:
         ask = asking(shown, mode, offer.name)
-        return f'<button type="button" {ask} data-save="{saved_as}">{text}{noted("made when you ask")}</button>'
+        when = "being made" if offer.name.split("/", maxsplit=1)[0] in coming else "made when you ask"
+        return f'<button type="button" {ask} data-save="{saved_as}">{text}{noted(when)}</button>'
     note = size(path.stat().st_size)
     return f'<a href="{escape(file_url(path, name))}" download="{saved_as}">{text}{noted(note)}</a>'
 
@@ -103,15 +106,15 @@ def noted(note: str) -> str:
     return f'<small class="j-note">{escape(note)}</small>'
 
 
-def film(shown: Shown) -> str:
-    """The best mode's overlay video, or a button that has it made."""
+def film(shown: Shown, coming: Container[str] = ()) -> str:
+    """The best mode's overlay video, or a button that has it made, unless it is among the `coming` parts."""
     label = "The bodies over the clip, seen through the recovered camera."
     if shown.clip is None:
         return card(["There is no video of this result: its clip is not kept."])
     path = shown.file(shown.best, OVERLAY)
     if path is None:
         ask = asking(shown, shown.best, OVERLAY)
-        note = noted("made when you ask")
+        note = noted("being made" if OVERLAY in coming else "made when you ask")
         inside = f'<button type="button" class="j-make" {ask} data-film="{label}"><b>Overlay video</b>{note}</button>'
     else:
         source = escape(file_url(path))

@@ -44,6 +44,7 @@ class Layout:
             self.tier = gr.Radio(tiers, value="auto", label="Networks", info=about)
         self.cost = plain(elem_id="j-cost")
         self.progress = plain(elem_id="j-progress")
+        self.found = plain(elem_id="j-found")
         self.go = gr.Button("Run", variant="primary", size="lg", interactive=False, elem_id="j-run")
         self.stop = gr.Button("Cancel", size="lg", visible="hidden", elem_id="j-cancel")
         self.mine = my_results()

@@ -98,7 +98,7 @@ class Owner:
         except ResultError:
             return {self.ui.mine: {"removed": run_id}}
         try:
-            self.desk.store.delete(run_id, key)
+            self.desk.remove(run_id, key)
         except Exception as error:
             raise refusal(error) from None
         return self._deleted(run_id) if query == f"run={run_id}" else {self.ui.mine: {"removed": run_id}}

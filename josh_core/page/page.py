@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -11,21 +10,22 @@ from urllib.parse import parse_qsl
 
 import gradio as gr
 
-from josh_core.errors import Cancelled, ClipError, JoshError
+from josh_core.errors import Cancelled, JoshError
 from josh_core.page import words
 from josh_core.page.api import caller_of, offer, refusal
 from josh_core.page.blocks import Blocks
 from josh_core.page.calls import Rules
-from josh_core.page.desk import Desk, Order
+from josh_core.page.desk import Desk
 from josh_core.page.files import files_list, film
 from josh_core.page.guard import Guard
 from josh_core.page.inputs import Upload, chosen_clip, wanted
 from josh_core.page.layout import Layout
 from josh_core.page.link_preview import SITE_TITLE, LinkPreview
-from josh_core.page.owner import Owner, own_result
+from josh_core.page.owner import Owner
 from josh_core.page.parts import head, part
 from josh_core.page.plots import plots
 from josh_core.page.preview import cost_card
+from josh_core.page.run_buttons import RunButtons
 from josh_core.page.shown import Shown, viewer_value
 from josh_core.serving.jobs import as_told
 
@@ -49,7 +49,6 @@ class Page:
     def _wire(self) -> None:
         ui = self.ui
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        running = [ui.progress, ui.go, ui.stop, ui.cost, ui.mine, *ui.result]
         self.blocks.load(self.open_link, outputs=ui.result, concurrency_limit=None, **quiet)
         self.blocks.unload(self.leave)
         chosen = [ui.clip, ui.upload, ui.cost, ui.go]
@@ -61,10 +60,9 @@ class Page:
         ui.gallery.select(self.open_example, outputs=ui.result, concurrency_limit=None, **quiet)
         ui.viewer.select(self.open_named, outputs=ui.result, concurrency_limit=None, **quiet)
         ui.mine.select(self.open_named, outputs=ui.result, concurrency_limit=None, **quiet)
-        ui.go.click(self.run, [ui.clip, ui.upload, *ui.options], running, concurrency_limit=None, **quiet)
-        ui.stop.click(self.cancel, outputs=ui.stop, concurrency_limit=None, **quiet)
         wake = "() => document.querySelector('#j-film [data-ask]')?.click()"
         ui.film_tab.select(None, js=wake, **quiet)
+        RunButtons(self.desk, ui, self.present, self.nothing).wire(quiet)
         Owner(self.desk, ui, self.nothing).wire(quiet)
 
     # ---- results -------------------------------------------------------------------------------------------------
@@ -83,10 +81,11 @@ class Page:
             self.ui.quality: words.quality_table(shown),
         }
         yield first
+        coming = self.desk.runs.made_by_itself(shown.id)
         yield first | {
             self.ui.plots: plots(shown),
-            self.ui.film: film(shown),
-            self.ui.files: files_list(shown),
+            self.ui.film: film(shown, coming),
+            self.ui.files: files_list(shown, coming),
             self.ui.details: words.details(shown),
         }
 
@@ -176,52 +175,8 @@ class Page:
             settings = wanted(clip, upload, *options)
         except JoshError as error:
             return words.problem(str(error))
-        ahead = self.desk.waiting_time(self.desk.jobs.tickets())
+        ahead = self.desk.runs.waiting_time(self.desk.jobs.tickets())
         return cost_card(upload.look, settings, self.desk.rates, ahead, upload.people)
-
-    # ---- running -------------------------------------------------------------------------------------------------
-
-    async def run(self, request: gr.Request, clip: Any, upload: Any, *options: Any) -> AsyncIterator[Updates]:
-        """Run the clip, telling how far it is, and show the result; or say why there is none."""
-        caller = caller_of(request)
-        try:
-            if not isinstance(upload, Upload):
-                raise ClipError("Choose a clip first, or open an example.")
-            settings = wanted(clip, upload, *options)
-            order = await asyncio.to_thread(self.desk.order, caller, upload, settings)
-            yield self.running(True)
-            async for card in self.desk.follow(order):
-                yield {self.ui.progress: card}
-            everything = await asyncio.to_thread(self._finished, order)
-        except Exception as error:
-            told = as_told(error)
-            calm = words.card(["Cancelled; nothing was kept."])
-            said = calm if isinstance(told, Cancelled) else words.problem(str(told))
-            yield self.running(False) | {self.ui.progress: said}
-            return
-        yield self.running(False) | {self.ui.progress: ""} | everything
-
-    def _finished(self, order: Order) -> Updates:
-        """Keep what a run has built, and all that the page says of it."""
-        shown = self.desk.open({"run": self.desk.finish(order)}, order.caller.session)
-        assert shown is not None
-        *_, everything = self.present(shown, {})
-        owned = self.desk.owned(order.caller.session, shown)
-        return everything | {self.ui.mine: own_result(shown, owned) if owned else gr.skip()}
-
-    def running(self, on: bool) -> Updates:
-        """Run and Cancel change places."""
-        return {
-            self.ui.go: gr.update(visible=HIDDEN if on else True),
-            self.ui.stop: gr.update(visible=True if on else HIDDEN, interactive=on, value="Cancel"),
-        }
-
-    def cancel(self, request: gr.Request) -> Any:
-        """Ask the visitor's job to stop; `run` tells when it has."""
-        visitor = self.desk.visitors.known(caller_of(request).session)
-        if visitor is not None and visitor.ticket is not None:
-            self.desk.jobs.cancel(visitor.ticket)
-        return gr.update(interactive=False, value="Stopping …")
 
     def leave(self, request: gr.Request) -> None:
         """The tab was closed."""

@@ -14,12 +14,14 @@ from josh_core.stored_json import is_number, read_json, write_json
 # Before anything has been measured here: seconds per frame on two CPU cores.
 _SHARED = {
     "clip": 0.02, "people": 0.15, "tracks": 0.3, "camera": 0.1, "depth": 0.15, "bodies": 0.2, "contacts": 0.05,
-    "world": 0.1, "looks": 0.03,
+    "world": 0.1, "looks": 0.03, "result": 0.05,
 }  # fmt: skip
+_MEDIA = {"files": 0.01, "videos": 0.1}
+MEDIA = tuple(_MEDIA)  # stages after the result is there
 FIRST_GUESS = {  # by mode of a run, or by file made from a result
-    "baseline": _SHARED | {"videos": 0.1},
-    "fast": {name: rate for name, rate in _SHARED.items() if name != "depth"} | {"videos": 0.1},
-    "refine": _SHARED | {"joint": 0.25, "videos": 0.1},
+    "baseline": _SHARED | _MEDIA,
+    "fast": {name: rate for name, rate in _SHARED.items() if name != "depth"} | _MEDIA,
+    "refine": _SHARED | {"joint": 0.25, "joint_looks": 0.03, "joint_result": 0.02} | _MEDIA,
     FORMATS: {FORMATS: 0.02},
     OVERLAY: {OVERLAY: 0.1},
     PAIR: {PAIR: 0.1},
@@ -70,12 +72,12 @@ class Rates:
         return {stage: rate * frames for stage, rate in rates.items()}
 
     def total(self, mode: str, frames: int) -> float:
-        """Expected seconds of a whole run."""
-        return sum(self.stages(mode, frames).values())
+        """Expected seconds until the result is there, or the file."""
+        return self.left(mode, frames, "", 0.0)
 
-    def left(self, mode: str, frames: int, stage: str, fraction: float) -> float:
-        """Expected seconds that remain when `fraction` of `stage` is done."""
-        expected = self.stages(mode, frames)
+    def left(self, mode: str, frames: int, stage: str, fraction: float, media: bool = False) -> float:
+        """Expected seconds until the result is there when `fraction` of `stage` is done; `media`: its videos too."""
+        expected = {s: v for s, v in self.stages(mode, frames).items() if media or s not in MEDIA}
         if stage not in expected:
             return sum(expected.values())
         names = list(expected)

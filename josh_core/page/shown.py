@@ -5,6 +5,7 @@ A stored run and an example look the same from here: a source clip and one bundl
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
 import re
@@ -132,6 +133,18 @@ def viewer_value(shown: Shown, query: Mapping[str, str]) -> dict[str, Any]:
         "mode": shown.best,
         "view": clean_view(query),
     }
+
+
+def glimpse_value(key: str, glb: bytes) -> dict[str, Any]:
+    """What viewer.js shows before there is a result: cameras and points, which are not stored."""
+    place = {
+        "name": "place",
+        "label": "",
+        "title": "",
+        "facts": ["the camera's path and the place so far; the people follow"],
+        "glb": {"url": "data:model/gltf-binary;base64," + base64.b64encode(glb).decode()},
+    }
+    return {"id": f"glimpse-{key}", "title": TITLE, "clip": None, "overlay": None, "modes": [place], "mode": "place"}
 
 
 def clean_view(query: Mapping[str, str]) -> dict[str, str]:

@@ -41,7 +41,7 @@ async function show(asked = null) {
   shown = key;
   address(query);
   // Addresses come relative to the app's root, and the viewer gets a copy that Gradio does not watch.
-  await viewer.show(JSON.parse(key, (name, part) => (name === 'url' ? `${root}/${part}` : part)));
+  await viewer.show(JSON.parse(key, (name, part) => (name === 'url' && !part.startsWith('data:') ? `${root}/${part}` : part)));
 }
 watch('value', () => show());
 // The page comes with an example to begin with. A link that asks for anything else waits for the server's answer, which

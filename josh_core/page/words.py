@@ -14,6 +14,7 @@ from josh_core.metrics.verdicts import QUANTITIES, rows
 from josh_core.page.shown import MODES, Shown, rounded
 
 LEAVING = "Keep this page open: closing it ends the run, and gives up a place in line."
+LEAVING_MEDIA = "The result is there already. Closing this page only ends the making of its files."
 STAGES = {  # what a run does in each stage of its progress
     "clip": "Reading the clip",
     "people": "Finding people",
@@ -26,9 +27,13 @@ STAGES = {  # what a run does in each stage of its progress
     "bodies": "Fitting bodies",
     "contacts": "Finding contacts",
     "world": "Putting everything into one world",
-    "joint": "Solving all of it together",
     "looks": "Taking everybody's colours from the clip",
-    "videos": "Writing files and the overlay video",
+    "result": "Writing the first result",
+    "joint": "Solving all of it together",
+    "joint_looks": "Taking everybody's colours from the clip",
+    "joint_result": "Writing the result",
+    "files": "Result is here; writing files",
+    "videos": "Result is here; making the overlay video",
 }
 LABELS = {  # lines of the quality table: its key (metrics/verdicts.py), what the page calls it
     "foot_slide_mm": "Planted feet slide",
@@ -81,7 +86,7 @@ def problem(message: str) -> str:
     return card([escape(message)], "j-bad")
 
 
-def progress_card(stages: Mapping[str, float], current: str, fraction: float, note: str) -> str:
+def progress_card(stages: Mapping[str, float], current: str, fraction: float, note: str, leaving: str = LEAVING) -> str:
     """The stages of a run as a row of bars as wide as they take long, what is happening, and the time left.
 
     `stages` are those of STAGES with their expected seconds; `current` is one of them, or a sentence of its own.
@@ -97,8 +102,15 @@ def progress_card(stages: Mapping[str, float], current: str, fraction: float, no
     return (
         '<div class="j-card" role="status" aria-live="polite">'
         f"<p><b>{escape(STAGES.get(current, current))}</b><span>{escape(note)}</span></p>"
-        f'<div class="j-stages">{bars}</div><p class="j-small">{LEAVING}</p></div>'
+        f'<div class="j-stages">{bars}</div><p class="j-small">{leaving}</p></div>'
     )
+
+
+def people_found(count: int, jpeg: bytes) -> str:
+    """Pictures of the clip with boxes around the people that a run has found."""
+    said = "Nobody found" if count == 0 else "1 person found" if count == 1 else f"{count} people found"
+    source = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+    return f'<figure class="j-found"><img alt="" src="{source}"><figcaption>{said}</figcaption></figure>'
 
 
 def quality_table(shown: Shown) -> str:

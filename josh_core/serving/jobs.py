@@ -17,10 +17,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from josh_core.errors import Cancelled, JobError, JoshError
 from josh_core.progress import Progress
+from josh_core.serving.disk import move
 from josh_core.settings import Settings
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
@@ -44,6 +45,7 @@ class Job:
 
 
 Work = Callable[[Job, Progress], None]
+HandOver = Callable[["Ticket", Path, str], None]
 
 
 @dataclass
@@ -62,6 +64,8 @@ class Ticket:
     stop: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
+    hand_over: HandOver | None = None  # takes what the job has finished on the way; None leaves it in the job's `out`
+    shown: dict[str, Any] = field(default_factory=dict)  # what the job has shown on the way, by name
     _stage_begun: float = 0.0
 
     @property
@@ -71,16 +75,38 @@ class Ticket:
 
     def report(self, stage: str, fraction: float) -> None:
         """Note progress; the lane calls it."""
+        if stage != self.stage and stage in self.seconds and fraction == 1.0:
+            return  # the end of a stage that held others
         now = time.monotonic()
+        if self.stage:
+            self.seconds[self.stage] = now - self._stage_begun
         if stage != self.stage:
             self._stage_begun = now - self.seconds.get(stage, 0.0)
         self.stage, self.fraction = stage, fraction
         self.seconds[stage] = now - self._stage_begun
 
+    def take(self, folder: Path, place: str) -> None:
+        """Take a folder that the job has finished, for `place` in its result; when that fails, the job has failed."""
+        try:
+            if self.hand_over is None:
+                move(folder, self.job.out / place)
+            else:
+                self.hand_over(self, folder, place)
+        except Exception as error:
+            self.error = as_told(error)
+            self.stop.set()
+
+    def show(self, name: str, value: Any) -> None:
+        """Note what the job shows; the lane calls it."""
+        self.shown[name] = value
+
     def finish(self, error: JoshError | None) -> None:
         """Note the end."""
-        self.error = error
-        self.took = time.monotonic() - self.begun if self.begun else 0.0
+        self.error = error = self.error or error
+        now = time.monotonic()
+        self.took = now - self.begun if self.begun else 0.0
+        if self.stage:
+            self.seconds[self.stage] = now - self._stage_begun
         self.state = "done" if error is None else "cancelled" if isinstance(error, Cancelled) else "failed"
         self.ended.set()
 
@@ -120,8 +146,11 @@ class Jobs:
         for runner in self._runners:
             threading.Thread(target=self._lane, args=(runner,), daemon=True, name="lane").start()
 
-    def submit(self, job: Job) -> Ticket:
-        """Put a job in line. Raises JobError when the line is full or its owner has enough in it."""
+    def submit(self, job: Job, hand_over: HandOver | None = None) -> Ticket:
+        """Put a job in line. Raises JobError when the line is full or its owner has enough in it.
+
+        hand_over: takes each folder that the job finishes on the way (Ticket.take), in the thread of its lane.
+        """
         with self._change:
             mine = [t for t in (*self._line, *self._running) if job.owner and t.job.owner == job.owner]
             if len(mine) >= self.per_owner:
@@ -139,7 +168,7 @@ class Jobs:
                     f"The line is full ({self.limit} clips are waiting); please try again in a few minutes, "
                     "and look at an example meanwhile."
                 )
-            ticket = Ticket(job)
+            ticket = Ticket(job, hand_over=hand_over)
             self._line.append(ticket)
             self._change.notify_all()
             return ticket

@@ -17,7 +17,7 @@ from josh_core.errors import JobError, SettingsError
 from josh_core.progress import Progress
 from josh_core.serving.engines import CPUS, connect
 from josh_core.serving.jobs import Job, Ticket, Work, as_told
-from josh_core.serving.runners import Overseer, lost
+from josh_core.serving.runners import Overseer, deliver, lost
 
 _POLL = 0.25  # s between two looks at a job
 _READY = 120.0  # s in which an actor must have begun: the first one loads torch
@@ -83,12 +83,12 @@ class RayRunner:
         try:
             self.warm()
             overseer = Overseer(ticket, self._grace, self._longest, self._actor.stop.remote, self.close)
-            done = self._actor.run.remote(ticket.job)
+            done, heard = self._actor.run.remote(ticket.job), 0
             while not self._ray.wait([done], timeout=_POLL)[0]:
-                if said := self._said():
-                    ticket.report(*said)
+                heard = self._hear(ticket, heard)
                 overseer.look()
             error = self._ray.get(done)
+            self._hear(ticket, heard, patience=_READY)
         except SettingsError as error_of_cluster:
             raise JobError(str(error_of_cluster)) from None
         except self._ray.exceptions.RayError:
@@ -97,13 +97,15 @@ class RayRunner:
         if error is not None:
             raise error
 
-    def _said(self) -> tuple[str, float] | None:
-        """Stage and fraction, unless the job is too busy to say."""
+    def _hear(self, ticket: Ticket, heard: int, patience: float = _POLL) -> int:
+        """Pass on what the job has said after its first `heard` messages, unless it is too busy to answer."""
         try:
-            said: tuple[str, float] | None = self._ray.get(self._actor.said.remote(), timeout=_POLL)
+            stage, messages = self._ray.get(self._actor.said.remote(heard), timeout=patience)
         except self._ray.exceptions.GetTimeoutError:
-            return None
-        return said
+            return heard
+        for message in (*messages, *([("report", *stage)] if stage else [])):
+            deliver(ticket, message)
+        return heard + len(messages)
 
     def close(self) -> None:
         """End the actor."""
@@ -126,7 +128,8 @@ class _Actor:
 
     def __init__(self, work: Work, prepare: Callable[[], None] | None) -> None:
         self._work = work
-        self._said: tuple[str, float] | None = None
+        self._stage: tuple[str, float] | None = None
+        self._messages: list[tuple[Any, ...]] = []
         self._stopped = False
         if prepare is not None:
             prepare()
@@ -137,20 +140,26 @@ class _Actor:
 
     def run(self, job: Job) -> Exception | None:
         """Do a job; what went wrong, as a visitor is told of it."""
-        self._said, self._stopped = None, False
+        self._stage, self._messages, self._stopped = None, [], False
         try:
-            self._work(job, Progress(report=self._report, cancelled=lambda: self._stopped))
+            self._work(job, Progress(self._report, lambda: self._stopped, self._hand_over, self._show))
         except Exception as error:
             told = as_told(error)
             return type(told)(str(told))
         return None
 
     def _report(self, stage: str, fraction: float) -> None:
-        self._said = (stage, fraction)
+        self._stage = (stage, fraction)
 
-    def said(self) -> tuple[str, float] | None:
-        """Stage and fraction of the running job."""
-        return self._said
+    def _hand_over(self, folder: Path, place: str) -> None:
+        self._messages.append(("piece", folder, place))
+
+    def _show(self, name: str, value: Any) -> None:
+        self._messages.append(("show", name, value))
+
+    def said(self, heard: int) -> tuple[tuple[str, float] | None, list[tuple[Any, ...]]]:
+        """Stage and fraction of the running job, and its messages after the first `heard`."""
+        return self._stage, self._messages[heard:]
 
     def stop(self) -> None:
         """Ask the running job to stop."""

@@ -61,6 +61,12 @@ def lost() -> JobError:
     )
 
 
+def deliver(ticket: Ticket, message: tuple[Any, ...]) -> None:
+    """Pass on what a job has said: ("report" | "piece" | "show", ...)."""
+    receivers: dict[str, Callable[..., None]] = {"report": ticket.report, "piece": ticket.take, "show": ticket.show}
+    receivers[message[0]](*message[1:])
+
+
 class LocalRunner:
     """Runs jobs in the page's own process, in the submitter's context, which ZeroGPU needs to lend its GPU."""
 
@@ -69,7 +75,8 @@ class LocalRunner:
 
     def run(self, ticket: Ticket) -> None:
         """Do the ticket's job here."""
-        ticket.context.run(self._work, ticket.job, Progress(report=ticket.report, cancelled=ticket.stop.is_set))
+        progress = Progress(ticket.report, ticket.stop.is_set, ticket.take, ticket.show)
+        ticket.context.run(self._work, ticket.job, progress)
 
     def close(self) -> None:
         """Nothing to let go of: a running job notices its cancelled ticket."""
@@ -134,7 +141,7 @@ class ProcessRunner:
             if message is not None and message[0] == "done":
                 return
             if message is not None:
-                ticket.report(*message[1:])
+                deliver(ticket, message)
             overseer.look()  # after each message too: a job may have something to say all the time
 
     def _receive(self) -> tuple[Any, ...] | None:
@@ -179,7 +186,7 @@ def _serve(pipe: Any, stop: Any, work: Work, prepare: Callable[[], None] | None,
 
 def _answer(pipe: Any, stop: Any, work: Work, job: Job) -> tuple[Any, ...]:
     try:
-        work(job, Progress(report=_Reporter(pipe), cancelled=stop.is_set))
+        work(job, Progress(_Reporter(pipe), stop.is_set, _sender(pipe, "piece"), _sender(pipe, "show")))
     except BrokenPipeError:  # the page has ended
         raise
     except Exception as error:
@@ -187,6 +194,10 @@ def _answer(pipe: Any, stop: Any, work: Work, job: Job) -> tuple[Any, ...]:
         unsound = not isinstance(error, JoshError)  # such as memory that is not given back: the next job starts anew
         return ("error", type(told)(str(told)), unsound)
     return ("done",)
+
+
+def _sender(pipe: Any, kind: str) -> Callable[..., None]:
+    return lambda *said: pipe.send((kind, *said))
 
 
 class _Reporter:

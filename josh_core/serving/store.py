@@ -213,6 +213,13 @@ class Store:
         self._mirror.push(entry, folder)
         return entry
 
+    def mirror_again(self, run_id: str) -> None:
+        """Copy a run to the mirror that was shared before it had grown to its end; one that is gone is no matter."""
+        with self._lock:
+            entry = self._index.get(run_id)
+        if self._mirror is not None and entry is not None and entry.shared:
+            self._mirror.push(entry.id, self._runs / entry.id, asdict(entry))
+
     def owns(self, run_id: object, delete_key: str) -> bool:
         """Whether `delete_key` is that of the run's owner. Raises ResultError when there is no such run."""
         entry, _ = self.get(run_id)

@@ -5,7 +5,13 @@ Heavy rooms are imported inside, so that the page's own process never loads them
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from josh_core.progress import Progress
+from josh_core.serving.disk import move
 from josh_core.serving.jobs import Job
 
 # Made from a result:
@@ -37,11 +43,11 @@ def do(job: Job, progress: Progress) -> None:
 
 
 def reconstruct(job: Job, progress: Progress) -> None:
-    """Run the pipeline and write `job.out`.
+    """Run the pipeline and hand over its result piece by piece; without anybody who takes them they stay in `job.out`.
 
-    <mode>/ bundles with result.glb; clip.mp4, whose frame k is frame k of the results, its lens distortion taken out as
-    the results have it; and the best mode's overlay.mp4 and files/ in other formats. What else can be made from a
-    result waits until somebody asks for it (make_file).
+    First clip.mp4, whose frame k is frame k of the results, its lens distortion taken out as the results have it, and
+    the bundles, <mode>/ with result.glb, as soon as they are finished; then the best mode's files/ in other formats and
+    overlay.mp4. What else can be made from a result waits until somebody asks for it (make_file).
     """
     prepare()
     from josh_core import pipeline
@@ -53,13 +59,32 @@ def reconstruct(job: Job, progress: Progress) -> None:
     with progress.stage("clip"):
         clip = load_clip(job.clip, job.settings, progress)
     evidence = pipeline.gather(clip, job.settings, progress)
-    results = pipeline.assemble(evidence, job.settings, progress)
-    folders = pipeline.write(results, job.out)
-    best, body = list(results)[-1], load_body()
-    with progress.stage("videos"):
-        write_formats(results[best], body, folders[best] / FORMATS)
-        save_clip(evidence.clip, job.out / CLIP_FILE)
-        save_overlay(results[best], body, evidence.clip, folders[best] / OVERLAY, progress)
+    written = False
+    for results in pipeline.assemble_in_turn(evidence, job.settings, progress):
+        with progress.stage("joint_result" if written else "result"), _piece(job, progress) as folder:
+            pipeline.write(results, folder)
+            if not written:
+                save_clip(evidence.clip, folder / CLIP_FILE)
+        written = True
+    best, result = list(results.items())[-1]
+    body = load_body()
+    with progress.stage("files"), _piece(job, progress, best) as folder:
+        write_formats(result, body, folder / FORMATS)
+    with progress.stage("videos"), _piece(job, progress, best) as folder:
+        save_overlay(result, body, evidence.clip, folder / OVERLAY, progress)
+
+
+@contextmanager
+def _piece(job: Job, progress: Progress, place: str = "") -> Iterator[Path]:
+    """A new folder in `job.out`; what the block has put into it is handed over for `place` in the result."""
+    folder = job.out / f".{secrets.token_hex(4)}"
+    folder.mkdir(parents=True)
+    yield folder
+    if progress.hand_over is not None:
+        progress.hand_over(folder, place)
+    else:
+        move(folder, job.out / place)
+        folder.rmdir()
 
 
 def make_file(job: Job, progress: Progress) -> None:

@@ -1,7 +1,8 @@
 """A page for the browser tests: `serve.py PORT STORE EXAMPLES`, with made-up work behind it.
 
 What the work does goes by the word that the clip's file ends with: `slow` takes half a minute but listens, `crash`
-dies, `nobody` finds nobody; any other takes a second and gives the first example's result.
+dies, `nobody` finds nobody, `gated` waits before each step for the test's leave; any other takes a second and gives the
+first example's result, piece by piece as a run does. A step that `die_K` names is the process's last.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
+
 from josh_core.errors import ClipError
+from josh_core.export.glimpses import PEOPLE, PLACE
 from josh_core.progress import Progress
 from josh_core.serving.jobs import Job
 
@@ -26,7 +31,7 @@ def work(job: Job, progress: Progress) -> None:
     if job.kind == "count":
         job.out.write_text("2", "utf-8")
         return
-    ends = job.clip.read_bytes()[-8:]
+    ends = job.clip.read_bytes()[-12:]
     if ends.endswith(b"crash"):
         os.kill(os.getpid(), signal.SIGKILL)
     if ends.endswith(b"nobody"):
@@ -36,8 +41,41 @@ def work(job: Job, progress: Progress) -> None:
             for step in range(100 if ends.endswith(b"slow") else 3):
                 time.sleep(0.05)
                 progress.update(step / 100)
-    shutil.copytree(example / "result", job.out, dirs_exist_ok=True)
-    shutil.copyfile(example / "clip.mp4", job.out / "clip.mp4")
+    glb = (example / "result" / "refine" / "result.glb").read_bytes()
+    _step(0, ends, progress)
+    progress.show(
+        PEOPLE, lambda: {"count": 2, "jpeg": cv2.imencode(".jpg", np.zeros((40, 80, 3), np.uint8))[1].tobytes()}
+    )
+    _step(1, ends, progress)
+    progress.show(PLACE, lambda: glb)
+    _step(2, ends, progress)
+    _hand_over(job, progress, "", {"clip.mp4": example, "baseline": example / "result", "fast": example / "result"})
+    _step(3, ends, progress)
+    _hand_over(job, progress, "", {"refine": example / "result"})
+    with progress.stage("videos"):
+        _step(4, ends, progress)
+        _hand_over(job, progress, "refine", {"overlay.mp4": example / "clip.mp4"})
+
+
+def _step(number: int, ends: bytes, progress: Progress) -> None:
+    """Wait for the test's leave, or die, where the clip says so."""
+    if ends.endswith(b"die_%d" % number):
+        os.kill(os.getpid(), signal.SIGKILL)
+    gate = Path(os.environ["TEST_EXAMPLES"]) / f"gate_{number}"
+    while ends.endswith(b"gated") and not gate.exists():
+        time.sleep(0.05)
+        progress.update(0.5)
+
+
+def _hand_over(job: Job, progress: Progress, place: str, parts: dict[str, Path]) -> None:
+    """Copies of files (named by path) and of folders (named by the folder that holds them) as one piece."""
+    assert progress.hand_over is not None
+    folder = job.out / f"piece_{time.monotonic_ns()}"
+    folder.mkdir()
+    for name, source in parts.items():
+        found = source if source.is_file() else source / name
+        (shutil.copytree if found.is_dir() else shutil.copyfile)(found, folder / name)
+    progress.hand_over(folder, place)
 
 
 def main(port: str, store: str, examples: str) -> None:

@@ -21,7 +21,7 @@ import pytest
 from josh_core.export.video import encode
 from tests.browser.conftest import READY, Server, Visitor, only, overlap, patience, picture
 
-RESULT = "joshViewer.ready && joshViewer.value.id !== 'courtyard'"
+RESULT = "joshViewer.ready && !/courtyard|glimpse/.test(joshViewer.value.id)"
 CARD = "#j-progress .j-card"
 
 
@@ -49,6 +49,8 @@ def choose(page: Any, clip: Path) -> None:
 def run(page: Any, clip: Path) -> str:
     choose(page, clip)
     page.click("#j-run")
+    page.wait_for_selector("#j-cancel")
+    page.wait_for_selector("#j-run")
     page.wait_for_function(RESULT)
     return str(page.evaluate("joshViewer.value.id"))
 
@@ -78,6 +80,7 @@ def test_upload_run_share_reuse_delete(visit: Visitor, clip: Path, tmp_path: Pat
     page.click("#j-run")
     page.wait_for_selector(CARD)
     page.wait_for_selector("#j-cancel")
+    page.wait_for_selector("#j-run")
     page.wait_for_function(RESULT)
     first = page.evaluate("joshViewer.value.id")
     assert page.locator("#j-quality table th[scope=col]").count() == 3

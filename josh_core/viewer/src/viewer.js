@@ -92,6 +92,7 @@ class Viewer {
 
   /** Show a run: {id, title, clip, overlay, modes: [{name, label, title, facts, glb}], mode, view}; null empties the viewer. */
   async show(value) {
+    if (this.result && value?.id === this.value?.id && value?.modes?.length) return this.grow(value);
     const token = ++this.token;
     this.ready = false;
     this.clear();
@@ -102,12 +103,7 @@ class Viewer {
     const names = value.modes.map((mode) => mode.name);
     this.mode = names.includes(wanted.mode) ? wanted.mode : (value.mode ?? names[names.length - 1]);
     this.setClip(value.clip);
-    this.panel.setChoices(
-      this.panel.modes,
-      value.modes.map(({ name, label, title }) => ({ value: name, label, title })),
-      this.mode,
-      (name) => this.setMode(name),
-    );
+    this.offerModes();
     const result = await this.fetch(this.mode, token);
     if (!result) return;
     this.pointSize = wanted.pointSize ?? result.closePointSize();
@@ -118,6 +114,23 @@ class Viewer {
     if (wanted.time !== undefined) this.clock.seekTime(wanted.time);
     this.ready = true;
     if (wanted.time === undefined && !this.views.calm) this.open();
+  }
+
+  offerModes() {
+    const choices = this.value.modes.map(({ name, label, title }) => ({ value: name, label, title }));
+    this.panel.setChoices(this.panel.modes, choices, this.mode, (name) => this.setMode(name));
+  }
+
+  /** The run on show has more modes now: time and viewpoint stay, and who looks at the best so far gets the new best. */
+  async grow(value) {
+    const best = this.value.mode === this.mode ? value.mode : this.mode;
+    const wanted = decodeState(value.view ?? {});
+    this.value = value;
+    this.offerModes();
+    await this.setMode(value.modes.some(({ name }) => name === wanted.mode) ? wanted.mode : best);
+    if (wanted.view) this.views.restore(wanted.view, this.result);
+    if (wanted.time !== undefined) this.clock.seekTime(wanted.time);
+    this.markView();
   }
 
   /** First sight: the clip itself through the recovered camera, then out into the room. */

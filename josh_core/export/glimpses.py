@@ -1,0 +1,81 @@
+"""What a run shows before any result is there: the people who were found, then the cameras and points of the place.
+
+Small, quick, and for looking only: a glimpse is never stored.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+
+from josh_core.body.model import BodyModel
+from josh_core.export.colors import person_color, rgb
+from josh_core.export.glb import glb_bytes
+from josh_core.geometry import intrinsics
+from josh_core.scene.point_cloud import point_cloud
+from josh_core.types import Clip, People, PointCloud, Reconstruction, Scale, Scene, UInt8
+from josh_core.world import world_frame
+
+PEOPLE, PLACE = "people", "place"  # names of the glimpses
+_PICTURES = 4  # of the clip, side by side
+_HEIGHT = 150  # px of them
+_MOST_POINTS = 30_000  # 16 bytes each: half a megabyte
+_MEDIAN_DISTANCE = 5.0  # m from the first camera to the points: nothing has told the scale yet
+_FARTHEST = 6.0  # median distances within which points are shown, since the view is fitted to them
+
+
+def people_found(clip: Clip, people: People) -> dict[str, Any]:
+    """How many people there are ("count"), and pictures of the clip with a box around each ("jpeg")."""
+    frames = np.linspace(0, len(clip) - 1, 2 * _PICTURES + 1).round().astype(int)[1::2]
+    picture = np.concatenate([_boxed(clip, people, int(frame)) for frame in frames], 1)
+    _, jpeg = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 80])
+    return {"count": len(people.tracks), "jpeg": jpeg.tobytes()}
+
+
+def _boxed(clip: Clip, people: People, frame: int) -> UInt8:
+    scale = _HEIGHT / clip.height
+    image = cv2.resize(clip.frame(frame), (round(clip.width * scale), _HEIGHT), interpolation=cv2.INTER_AREA)
+    for track in people.tracks:
+        row = np.flatnonzero(track.frames == frame)
+        if len(row):
+            x0, y0, x1, y1 = (int(v) for v in (track.boxes[row[0]] * scale).round())
+            colour = rgb(person_color(track.id)).tolist()
+            cv2.rectangle(image, (x0, y0), (x1, y1), colour, 2)
+    return np.asarray(image, np.uint8)
+
+
+def place_found(clip: Clip, people: People, scene: Scene, body: BodyModel) -> bytes | None:
+    """The cameras and points as a .glb, upright as far as the cameras are, at a made-up scale.
+
+    None for a camera that does not travel, whose place is known only once the people stand in it.
+    """
+    if scene.cameras.kind != "moving":
+        return None
+    points, colors, confidence = point_cloud(clip, people, scene)
+    if not len(points):
+        return None
+    away = np.linalg.norm(points - scene.cameras.world_from_cam[0, :3, 3], axis=1)
+    middle = float(np.median(away))
+    near = np.flatnonzero(away < _FARTHEST * middle)
+    up = -scene.cameras.world_from_cam[:, :3, 1].mean(0)
+    frame = world_frame(scene.cameras, up / np.linalg.norm(up), None, Scale(_MEDIAN_DISTANCE / middle, "assumed", 1.0))
+    cloud = PointCloud(frame.points(points[near]).astype(np.float32), colors[near], confidence[near])
+    found = Reconstruction(
+        mode="place",
+        tier="",
+        camera_kind="moving",
+        world_from_cam=frame.cameras(scene.cameras.world_from_cam).astype(np.float32),
+        intrinsics=intrinsics(scene.cameras.focal, clip.width, clip.height).astype(np.float32),
+        frame_times=np.asarray(clip.times, np.float64),
+        fps=clip.fps,
+        width=clip.width,
+        height=clip.height,
+        scene=cloud,
+        people=(),
+        contact_names=(),
+        scale_source="assumed",
+        body_model=body.name,
+    )
+    return glb_bytes(found, body, _MOST_POINTS)
