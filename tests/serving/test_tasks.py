@@ -92,7 +92,7 @@ def test_the_clip_beside_a_result_is_the_one_that_was_solved(tmp_path: Path, mon
     filmed = clip_of([picture] * FRAMES)
     solved, _ = undistort_clip(filmed, nobody(filmed), path)
     monkeypatch.setattr("josh_core.pipeline.gather", lambda *_: SimpleNamespace(clip=solved))
-    monkeypatch.setattr("josh_core.pipeline.assemble", lambda *_: {"fast": result})
+    monkeypatch.setattr("josh_core.pipeline.assemble_in_turn", lambda *_: iter([{"fast": result}]))
     # After the pipeline has been imported, which would keep the made-up reader for every test to come.
     monkeypatch.setattr("josh_core.clip.load.load_clip", lambda *_: filmed)
     tasks.do(Job(tmp_path / "in.mp4", Settings(), tmp_path / "run"), Progress())
