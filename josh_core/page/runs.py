@@ -32,7 +32,7 @@ from josh_core.settings import Settings
 
 POLL = 0.4  # s between two looks at a running job
 LISTEN_GRACE = 15.0  # s for which a run goes on, or is not begun, while nobody listens
-_STAGE_OF = {FORMATS: "files", OVERLAY: "videos"}  # in which a run makes them
+_STAGE_OF = {FORMATS: "formats", OVERLAY: "videos"}  # in which a run makes them
 
 
 @dataclass
@@ -209,7 +209,7 @@ class Runs:
         stages = self._rates.stages(mode, order.frames)
         fraction = ticket.fraction if ticket.stage == stage else 0.0
         left = self._rates.left(mode, order.frames, ticket.stage, ticket.fraction, media=True)
-        if stage == "files":
+        if stage == "formats":
             left = max(1.0, left - stages.get("videos", 0.0))
         return {"fraction": round(fraction, 3), "note": f"being made, about {duration(left)} left"}
 

@@ -32,7 +32,7 @@ STAGES = {  # what a run does in each stage of its progress
     "joint": "Solving all of it together",
     "joint_looks": "Taking everybody's colours from the clip",
     "joint_result": "Writing the result",
-    "files": "Result is here; writing files",
+    "formats": "Result is here; writing files",
     "videos": "Result is here; making the overlay video",
 }
 LABELS = {  # lines of the quality table: its key (metrics/verdicts.py), what the page calls it

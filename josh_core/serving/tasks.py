@@ -68,7 +68,7 @@ def reconstruct(job: Job, progress: Progress) -> None:
         written = True
     best, result = list(results.items())[-1]
     body = load_body()
-    with progress.stage("files"), _piece(job, progress, best) as folder:
+    with progress.stage("formats"), _piece(job, progress, best) as folder:
         write_formats(result, body, folder / FORMATS)
     with progress.stage("videos"), _piece(job, progress, best) as folder:
         save_overlay(result, body, evidence.clip, folder / OVERLAY, progress)
