@@ -144,7 +144,14 @@ def glimpse_value(key: str, glb: bytes) -> dict[str, Any]:
         "facts": ["the camera's path and the place so far; the people follow"],
         "glb": {"url": "data:model/gltf-binary;base64," + base64.b64encode(glb).decode()},
     }
-    return {"id": f"glimpse-{key}", "title": TITLE, "clip": None, "overlay": None, "modes": [place], "mode": "place"}
+    return {
+        "id": f"glimpse-{key}",
+        "title": NEUTRAL_TITLE,
+        "clip": None,
+        "overlay": None,
+        "modes": [place],
+        "mode": "place",
+    }
 
 
 def clean_view(query: Mapping[str, str]) -> dict[str, str]:

@@ -217,8 +217,8 @@ class Store:
         """Copy a run to the mirror that was shared before it had grown to its end; one that is gone is no matter."""
         with self._lock:
             entry = self._index.get(run_id)
-        if self._mirror is not None and entry is not None and entry.shared:
-            self._mirror.push(entry.id, self._runs / entry.id, asdict(entry))
+        if entry is not None and entry.shared:
+            self._mirror.push(entry, self._runs / entry.id)
 
     def owns(self, run_id: object, delete_key: str) -> bool:
         """Whether `delete_key` is that of the run's owner. Raises ResultError when there is no such run."""
