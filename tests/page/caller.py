@@ -40,14 +40,16 @@ class Tab:
         self.http.post("/gradio_api/queue/join", json=body | {"event_data": event_data}).raise_for_status()
 
     def listen(self, seconds: float = 60) -> dict[str, Any]:
-        """The last message of the call under way."""
+        """The last message of the call under way, with those before it as "heard": each says only what is new."""
+        heard = []
         params = {"session_hash": self.session}
         with self.http.stream("GET", "/gradio_api/queue/data", params=params, timeout=seconds) as stream:
             for line in stream.iter_lines():
                 if line.startswith("data:"):
                     message = json.loads(line[5:])
                     if message["msg"] in ("process_completed", "unexpected_error", "close_stream"):
-                        return dict(message)
+                        return dict(message) | {"heard": heard}
+                    heard.append(message)
         raise AssertionError("the server has hung up")
 
     def join_number(self, element: str, event: str) -> int:
@@ -66,7 +68,7 @@ class Tab:
 
     def run(self, length: float = 1.0, start: float = 0.0) -> dict[str, Any]:
         """Press Run."""
-        return self.call("j-run", "click", [{"start": start, "length": length}, None, *OPTIONS])
+        return self.call("j-run", "click", [{"start": start, "length": length}, None, None, *OPTIONS])
 
     def reconstruct(self, path: str) -> str:
         """Call the API as a program does; the number of the call."""

@@ -47,10 +47,10 @@ def test_a_run_that_could_not_be_kept_is_not_begun(tmp_path: Path, monkeypatch: 
     else:
         monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(JobError, match="cannot store anything"):
-        desk.order(Caller("x"), UPLOAD, Settings())
+        desk.runs.order(Caller("x"), UPLOAD, Settings())
     assert desk.health()["status"] == "disk full" and not desk.room_for(1000)
     monkeypatch.undo()
-    assert desk.order(Caller("x"), UPLOAD, Settings()).ticket is not None
+    assert desk.runs.order(Caller("x"), UPLOAD, Settings()).ticket is not None
     desk.close()
 
 

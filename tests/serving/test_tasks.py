@@ -87,7 +87,7 @@ def test_the_clip_beside_a_result_is_the_one_that_was_solved(tmp_path: Path, mon
     picture = np.full((result.height, result.width, 3), 40, np.uint8)
     cv2.circle(picture, (round(bent[0]), round(bent[1])), 6, (250, 250, 250), -1)
     path = CameraPath(
-        "moving", result.world_from_cam, lens.focal, 0.1, np.array([0]), np.ones(2, bool), lens.distortion
+        "moving", result.world_from_cam, lens.focal, 0.1, np.array([0]), np.ones(FRAMES, bool), lens.distortion
     )
     filmed = clip_of([picture] * FRAMES)
     solved, _ = undistort_clip(filmed, nobody(filmed), path)
