@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 
 from josh_core.errors import Cancelled
 
+_log = logging.getLogger(__name__)
 Report = Callable[[str, float], None]
 HandOver = Callable[[Path, str], None]
 Show = Callable[[str, Any], None]
@@ -59,9 +61,18 @@ class Progress:
             self._stage, self._inside = outer, before + spent
 
     def show(self, name: str, make: Callable[[], Any]) -> None:
-        """Show what `make` makes, a small value that can be pickled; without anybody who watches it is not made."""
-        if self.on_show is not None:
-            self.on_show(name, make())
+        """Show what `make` makes, a small value that can be pickled; without anybody who watches it is not made.
+
+        What cannot be shown is left out with a line in the log: a look on the way is not worth the run.
+        """
+        if self.on_show is None:
+            return
+        try:
+            value = make()
+        except Exception:
+            _log.exception("%s cannot be shown", name)
+        else:
+            self.on_show(name, value)
 
     def update(self, fraction: float) -> None:
         """Report the fraction of the current stage that is done. Raises Cancelled when asked to stop."""
