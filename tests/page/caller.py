@@ -41,7 +41,7 @@ class Tab:
 
     def listen(self, seconds: float = 60) -> dict[str, Any]:
         """The last message of the call under way, with those before it as "heard": each says only what is new."""
-        heard = []
+        heard: list[dict[str, Any]] = []
         params = {"session_hash": self.session}
         with self.http.stream("GET", "/gradio_api/queue/data", params=params, timeout=seconds) as stream:
             for line in stream.iter_lines():
