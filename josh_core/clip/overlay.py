@@ -2,7 +2,8 @@
 
 Such pixels follow no camera, so features, flow and depth must leave them out. They are found by their gradients: an
 edge that is printed on the image keeps its gradient, one of the scene takes it along. An edge along the motion keeps
-its gradient too, so only corners count.
+its gradient too, so only corners count, and nothing tells where the camera leaves the scene in place: in the middle of
+a zoom.
 """
 
 from __future__ import annotations
@@ -10,35 +11,39 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from josh_core.types import Bool, Clip, Float
+from josh_core.types import Bool, Clip, Float, UInt8
 
 FRAME_SIDE = 480  # px, longest side of the images that are looked at
-WINDOW_SECONDS = 1.0  # a caption stays at least this long
+WINDOW_SECONDS = (1.0, 3.0)  # a caption stays at least the first; a slow camera tells only in the second
 WINDOW_FRAMES = 8  # frames of a window
 STRONG, FAINT = 6.0, 3.0  # grey levels a pixel: gradients that count, and where the scene has few of them
 MOVED = 0.55  # share of a strong gradient that stays at the median pixel, at most, where the picture moves
 STAYS = 0.9  # share that stays at a pixel of an overlay, at least
+LEFT_PX = 5.0  # px of FRAME_SIDE that the scene must move in half a window: at 3.5 px leaves of a wood seemed to stay
 CORNER = 2.5  # grey levels a pixel: smaller side of the structure around a pixel that stays
 GROWN, JOINED = 0.012, 0.02  # of the longest side: margin, and gap between letters
+LEAST_FEATURES, ONE_MOTION = 20, 0.5  # features that move, and share of them that one affine motion explains
 LEAST, MOST = 1e-3, 0.6  # share of the image
 
 
 def find_overlay(clip: Clip) -> Bool | None:
     """[h,w] True (h,w: the clip reduced to SIDE) on overlays; None without any, and where the picture hardly moves."""
-    edges = np.arange(0, max(float(clip.times[-1]), 1e-6), WINDOW_SECONDS)
-    votes, windows = None, 0
-    for begin in edges:
-        inside = np.flatnonzero((clip.times >= begin) & (clip.times < begin + WINDOW_SECONDS))
-        if len(inside) < 4:
-            continue
-        seen = _staying(clip, inside[np.unique(np.linspace(0, len(inside) - 1, WINDOW_FRAMES).astype(int))])
-        if seen is not None:
-            votes = seen.astype(int) if votes is None else votes + seen
-            windows += 1
-    if votes is None:
-        return None
-    mask = _grown(votes >= min(2, windows))
-    return mask if LEAST < mask.mean() < MOST else None
+    for seconds in WINDOW_SECONDS:
+        seen = _windows(clip, seconds)
+        if seen:
+            mask = _grown(sum(stays.astype(int) for stays in seen) >= min(2, len(seen)))
+            return mask if LEAST < mask.mean() < MOST else None
+    return None
+
+
+def _windows(clip: Clip, seconds: float) -> list[Bool]:
+    """What stays [h,w] in each stretch of so many seconds in which the picture moves enough to tell."""
+    seen = []
+    for begin in np.arange(0, max(float(clip.times[-1]), 1e-6), seconds):
+        inside = np.flatnonzero((clip.times >= begin) & (clip.times < begin + seconds))
+        if len(inside) >= 4:
+            seen.append(_staying(clip, inside[np.unique(np.linspace(0, len(inside) - 1, WINDOW_FRAMES).astype(int))]))
+    return [stays for stays in seen if stays is not None]
 
 
 def _staying(clip: Clip, frames: Float) -> Bool | None:
@@ -51,16 +56,44 @@ def _staying(clip: Clip, frames: Float) -> Bool | None:
     telling = size > np.clip(np.percentile(size, 80), FAINT, STRONG)
     if telling.sum() < 100 or np.median(share[telling]) > MOVED:
         return None
+    moved = _moved_px(clip, frames)
+    if np.median(moved) < LEFT_PX:
+        return None
     spread = np.median(np.linalg.norm(gradients - median, axis=-1), axis=0)
-    stays = strong & (share > STAYS) & (spread < (1 - MOVED) * size)
+    stays = strong & (share > STAYS) & (spread < (1 - MOVED) * size) & (moved > LEFT_PX)
     kept = (median * stays[..., None]).astype(np.float32)
     a, b, c = (cv2.blur(p, (9, 9)) for p in (kept[..., 0] ** 2, kept[..., 1] ** 2, kept[..., 0] * kept[..., 1]))
     smaller = (a + b) / 2 - np.sqrt(((a - b) / 2) ** 2 + c**2)
     return np.asarray(stays & (smaller > CORNER**2), np.bool_)
 
 
+def _moved_px(clip: Clip, frames: Float) -> Float:
+    """[h,w] px by which the camera moves the scene in half of the frames; infinite where no one motion tells."""
+    first, second = (_gray(clip, int(frames[round(k * (len(frames) - 1))])) for k in (0.25, 0.75))
+    height, width = first.shape
+    everywhere = np.full((height, width), np.inf)
+    a = cv2.goodFeaturesToTrack(first, 400, 0.01, 6)
+    if a is None:
+        return everywhere
+    b, found, _ = cv2.calcOpticalFlowPyrLK(first, second, a, a.copy())
+    went = (found[:, 0] == 1) & (np.linalg.norm(b - a, axis=-1)[:, 0] > 1)  # what is printed does not move
+    if went.sum() < LEAST_FEATURES:
+        return everywhere
+    cv2.setRNGSeed(0)
+    matrix, fits = cv2.estimateAffine2D(a[went], b[went], ransacReprojThreshold=2.0)
+    if matrix is None or fits.mean() < ONE_MOTION:
+        return everywhere
+    y, x = np.mgrid[:height, :width]
+    way = (matrix[:, :2] - np.eye(2)) @ np.stack([x.ravel(), y.ravel()]) + matrix[:, 2:]
+    return np.asarray(np.linalg.norm(way, axis=0).reshape(height, width))
+
+
+def _gray(clip: Clip, t: int) -> UInt8:
+    return np.asarray(cv2.cvtColor(clip.frame(t, FRAME_SIDE), cv2.COLOR_RGB2GRAY), np.uint8)
+
+
 def _gradient(clip: Clip, t: int) -> Float:
-    gray = cv2.cvtColor(clip.frame(t, FRAME_SIDE), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    gray = _gray(clip, t).astype(np.float32)
     return np.stack([cv2.Sobel(gray, cv2.CV_32F, 1, 0) / 8, cv2.Sobel(gray, cv2.CV_32F, 0, 1) / 8], -1)
 
 

@@ -24,6 +24,7 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.whic
 FLAGS = [
     "--no-sandbox", "--disable-quic", "--disable-background-networking", "--use-gl=angle", "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader", "--autoplay-policy=no-user-gesture-required",
+    "--disable-features=LocalNetworkAccessChecks",  # a page of another site, made up here, embeds one on loopback
 ]  # fmt: skip
 ROOT = Path(__file__).resolve().parents[2]
 READY = "window.joshViewer && joshViewer.ready"

@@ -171,6 +171,23 @@ def test_damage_inside_a_file_is_said(tmp_path: Path) -> None:
     assert len(clip) > 25 and "damaged" in clip.notes[0]
 
 
+def test_the_middle_of_a_zoom_is_no_overlay(tmp_path: Path) -> None:
+    height, width = SIZE[1], SIZE[0]
+    wide = smooth(5, 1)[0]
+    zoom = [
+        cv2.warpAffine(wide, cv2.getRotationMatrix2D((width / 2, height / 2), 0, 1 + k / 60), SIZE) for k in range(30)
+    ]
+    plain = load_clip(encode(tmp_path / "zoom.mp4", zoom), Settings())
+    assert plain.overlay is None
+    marked = [frame.copy() for frame in zoom]
+    for frame in marked:
+        cv2.putText(frame, "logo", (8, 40), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (255, 255, 255), 3)
+    clip = load_clip(encode(tmp_path / "marked.mp4", marked), Settings())
+    assert clip.overlay is not None
+    mask = cv2.resize(clip.overlay.astype(np.uint8), SIZE)
+    assert mask[: height // 4, : width // 3].any() and not mask[height // 3 :].any()
+
+
 def test_a_still_camera_has_no_overlay() -> None:
     assert find_overlay(load_clip(REAL, Settings())) is None
 
