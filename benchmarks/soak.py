@@ -14,6 +14,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -207,6 +208,7 @@ def main() -> int:
     parser.add_argument("--visitors", type=int, default=200, help="how many come, spread over the time")
     parser.add_argument("--together", type=int, default=20, help="how many are there at a time, at most")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))  # ends the page too
     if options.minutes < 1.5:
         parser.error("memory is compared with that after a minute: take at least 1.5 minutes")
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
