@@ -31,7 +31,7 @@ def find_overlay(clip: Clip) -> Bool | None:
     for seconds in WINDOW_SECONDS:
         seen = _windows(clip, seconds)
         if seen:
-            mask = _grown(sum(stays.astype(int) for stays in seen) >= min(2, len(seen)))
+            mask = _grown(np.sum(seen, axis=0) >= min(2, len(seen)))
             return mask if LEAST < mask.mean() < MOST else None
     return None
 
