@@ -30,6 +30,7 @@ from josh_core.networks.weights import LICENCES, choose_tier
 from josh_core.progress import Progress
 from josh_core.scene import solve_scene, with_dense_depth
 from josh_core.scene.lens import lens_error, lens_notes, lens_numbers
+from josh_core.scene.point_cloud import point_cloud
 from josh_core.scene.zoom import zoom_notes
 from josh_core.settings import MODES, Settings
 from josh_core.student.estimate import estimate_people
@@ -73,7 +74,11 @@ def gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
         scene = solved.scene if settings.mode == "fast" else with_dense_depth(solved, progress)
         people = solved.people
         clip = replace(solved.clip, notes=(*solved.clip.notes, *zoom_notes(scene.cameras)))
-        progress.show(glimpses.PLACE, lambda: glimpses.place_found(clip, people, scene, body))
+        if scene.cameras.kind == "moving":  # another camera's place is known only once people stand in it
+            progress.show(
+                glimpses.PLACE,
+                lambda: glimpses.place_found(clip, scene.cameras, point_cloud(clip, people, scene), body),
+            )
     with progress.stage("student"):
         observed = observe_people(people, scene.cameras, clip, settings.height_m)
         said = estimate_people(people, observed, scene.cameras, clip.times, body) if settings.use_student else ()

@@ -23,7 +23,7 @@ from tests.synthetic.given import evidence_of, truth_of
 
 def test_bodies_are_fitted_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their blocks are small: with two threads beside other work the fit took ten times as long."""
-    scene = SimpleNamespace(cameras=SimpleNamespace(focal=500.0))
+    scene = SimpleNamespace(cameras=SimpleNamespace(focal=500.0, kind="static"))
     people = clip = SimpleNamespace()
     seen: list[int] = []
 

@@ -14,8 +14,7 @@ from josh_core.body.model import BodyModel
 from josh_core.export.colors import person_color, rgb
 from josh_core.export.glb import glb_bytes
 from josh_core.geometry import intrinsics
-from josh_core.scene.point_cloud import point_cloud
-from josh_core.types import Clip, People, PointCloud, Reconstruction, Scale, Scene, UInt8
+from josh_core.types import CameraPath, Clip, Float, People, PointCloud, Reconstruction, Scale, UInt8
 from josh_core.world import world_frame
 
 PEOPLE, PLACE = "people", "place"  # names of the glimpses
@@ -46,33 +45,31 @@ def _boxed(clip: Clip, people: People, frame: int) -> UInt8:
     return np.asarray(image, np.uint8)
 
 
-def place_found(clip: Clip, people: People, scene: Scene, body: BodyModel) -> bytes | None:
-    """The cameras and points as a .glb, upright as far as the cameras are, at a made-up scale.
+def place_found(clip: Clip, cameras: CameraPath, cloud: tuple[Float, UInt8, Float], body: BodyModel) -> bytes | None:
+    """A travelling camera and the scene's points as a .glb, upright as far as the camera is, at a made-up scale.
 
-    None for a camera that does not travel, whose place is known only once the people stand in it.
+    cloud: points [P,3] in the CameraPath's world, colours [P,3] and confidence [P]. None without points.
     """
-    if scene.cameras.kind != "moving":
-        return None
-    points, colors, confidence = point_cloud(clip, people, scene)
+    points, colors, confidence = cloud
     if not len(points):
         return None
-    away = np.linalg.norm(points - scene.cameras.world_from_cam[0, :3, 3], axis=1)
+    away = np.linalg.norm(points - cameras.world_from_cam[0, :3, 3], axis=1)
     middle = float(np.median(away))
     near = np.flatnonzero(away < _FARTHEST * middle)
-    up = -scene.cameras.world_from_cam[:, :3, 1].mean(0)
-    frame = world_frame(scene.cameras, up / np.linalg.norm(up), None, Scale(_MEDIAN_DISTANCE / middle, "assumed", 1.0))
-    cloud = PointCloud(frame.points(points[near]).astype(np.float32), colors[near], confidence[near])
+    up = -cameras.world_from_cam[:, :3, 1].mean(0)
+    frame = world_frame(cameras, up / np.linalg.norm(up), None, Scale(_MEDIAN_DISTANCE / middle, "assumed", 1.0))
+    shown = PointCloud(frame.points(points[near]).astype(np.float32), colors[near], confidence[near])
     found = Reconstruction(
         mode="place",
         tier="",
         camera_kind="moving",
-        world_from_cam=frame.cameras(scene.cameras.world_from_cam).astype(np.float32),
-        intrinsics=intrinsics(scene.cameras.focal, clip.width, clip.height).astype(np.float32),
+        world_from_cam=frame.cameras(cameras.world_from_cam).astype(np.float32),
+        intrinsics=intrinsics(cameras.focal, clip.width, clip.height).astype(np.float32),
         frame_times=np.asarray(clip.times, np.float64),
         fps=clip.fps,
         width=clip.width,
         height=clip.height,
-        scene=cloud,
+        scene=shown,
         people=(),
         contact_names=(),
         scale_source="assumed",

@@ -13,8 +13,8 @@ from josh_core.stored_json import is_number, read_json, write_json
 
 # Before anything has been measured here: seconds per frame on two CPU cores.
 _SHARED = {
-    "clip": 0.02, "people": 0.15, "tracks": 0.3, "camera": 0.1, "depth": 0.15, "bodies": 0.2, "contacts": 0.05,
-    "world": 0.1, "looks": 0.03, "result": 0.05,
+    "clip": 0.02, "people": 0.15, "tracks": 0.3, "camera": 0.1, "depth": 0.15, "student": 0.01, "bodies": 0.2,
+    "contacts": 0.05, "world": 0.1, "looks": 0.03, "result": 0.05,
 }  # fmt: skip
 _MEDIA = {"formats": 0.01, "videos": 0.1}
 MEDIA = tuple(_MEDIA)  # stages after the result is there

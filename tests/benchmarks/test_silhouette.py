@@ -16,8 +16,8 @@ FRAMES = 6
 
 def _people(result: Reconstruction, labels: UInt8) -> People:
     """Tracks that only say how many people there are; the masks are the labels'."""
-    none = np.zeros((0,))
-    tracks = tuple(Track(k, none, none, none, none, none, none) for k in range(len(result.people)))
+    none = [np.zeros((0, *shape)) for shape in ((), (4,), (33, 2), (33,), (33, 3), ())]
+    tracks = tuple(Track(k, *none) for k in range(len(result.people)))
     return People(tracks, labels)
 
 
