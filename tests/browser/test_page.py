@@ -48,8 +48,9 @@ def choose(page: Any, clip: Path) -> None:
 
 def run(page: Any, clip: Path) -> str:
     choose(page, clip)
-    page.click("#j-run")
-    page.wait_for_selector("#j-cancel")
+    before = page.evaluate("joshViewer.value && joshViewer.value.id")
+    page.click("#j-run")  # of a clip that is known the result is there before Cancel could be seen
+    page.wait_for_function("before => joshViewer.value && joshViewer.value.id !== before", arg=before)
     page.wait_for_selector("#j-run")
     page.wait_for_function(RESULT)
     return str(page.evaluate("joshViewer.value.id"))
