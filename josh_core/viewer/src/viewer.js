@@ -65,6 +65,12 @@ class FlatViewer {
   }
 }
 
+/** Whether a value is the run on show with something new in it; the same run asked for again begins anew. */
+function hasGrown(old, value) {
+  const content = (run) => JSON.stringify({ ...run, mode: null, view: null });
+  return old?.id === value.id && content(old) !== content(value);
+}
+
 class Viewer {
   constructor(panel, stage) {
     this.panel = panel;
@@ -92,7 +98,7 @@ class Viewer {
 
   /** Show a run: {id, title, clip, overlay, modes: [{name, label, title, facts, glb}], mode, view}; null empties the viewer. */
   async show(value) {
-    if (this.result && value?.id === this.value?.id && value?.modes?.length) return this.grow(value);
+    if (this.result && value?.modes?.length && hasGrown(this.value, value)) return this.grow(value);
     const token = ++this.token;
     this.ready = false;
     this.clear();
