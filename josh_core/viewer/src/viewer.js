@@ -67,7 +67,7 @@ class FlatViewer {
 
 /** Whether a value is the run on show with something new in it; the same run asked for again begins anew. */
 function hasGrown(old, value) {
-  const content = (run) => JSON.stringify({ ...run, mode: null, view: null });
+  const content = ({ modes, overlay }) => JSON.stringify([modes, overlay]);
   return old?.id === value.id && content(old) !== content(value);
 }
 
