@@ -139,7 +139,7 @@ def _legs_swing(joints: Float, height_m: float) -> bool:
 
 
 def _summed(best: Float, log_density: Callable[[Float], Float]) -> Gravity:
-    """Mean and spread of the posterior within REACH of `best`."""
+    """Mean and spread of the posterior within FINE_RADIUS of `best`."""
     sides = np.linalg.svd(best[None])[2][1:]  # [2,3]
     tilt = np.linspace(-FINE_RADIUS, FINE_RADIUS, FINE)
     a, b = (x.reshape(-1, 1) for x in np.meshgrid(tilt, tilt))

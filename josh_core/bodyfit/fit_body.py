@@ -14,12 +14,8 @@ from josh_core.body.skinning import SkinningTable, skinned_points
 from josh_core.geometry import rotvec_to_rotmat
 from josh_core.types import Float
 
-FIXED_JOINTS = (
-    "left_foot",
-    "right_foot",
-    "left_hand",
-    "right_hand",
-)  # toes and fingers: no landmark shows how they turn
+# Toes and fingers: no landmark shows how they turn.
+FIXED_JOINTS = ("left_foot", "right_foot", "left_hand", "right_hand")
 FREE_JOINTS = np.array([j for j, name in enumerate(JOINTS) if name not in FIXED_JOINTS])
 MOTION = 3 * len(FREE_JOINTS) + 3  # unknowns of one frame: turns of the free joints, then the translation
 # Columns of the unknowns among those of all joints and the translation.

@@ -57,7 +57,7 @@ class PointsInCamera:
     y: Tensor  # [M,q,3] m
     columns: Tensor  # [M,g]
     by_globals: Tensor  # [M,q,3,g]
-    by_bodies: Tensor  # [M,q,3,BODY]
+    by_bodies: Tensor  # [M,q,3,BODY_UNKNOWNS]
 
 
 def points_in_camera(at: EvaluatedState, body: Tensor, points: Tensor) -> PointsInCamera:

@@ -53,7 +53,9 @@ def _add(out: ArrowSystem, rows: ResidualBlock) -> None:
     out.dense_gradient.index_add_(0, columns.reshape(-1), (jg.mT @ r).reshape(-1))
     if rows.by_bodies is None or rows.first is None:
         return
-    jb = [(j * w[..., None]).flatten(1, 2) for j in rows.by_bodies.split(BODY_UNKNOWNS, -1)]  # each [M,qe,BODY]
+    jb = [
+        (j * w[..., None]).flatten(1, 2) for j in rows.by_bodies.split(BODY_UNKNOWNS, -1)
+    ]  # each [M,qe,BODY_UNKNOWNS]
     for i, j_i in enumerate(jb):
         at = rows.first + i
         out.gradient.index_add_(0, at, (j_i.mT @ r)[..., 0])

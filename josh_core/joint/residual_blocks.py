@@ -28,7 +28,7 @@ class ResidualBlock:
     columns: Tensor | None = None  # [M,g] int
     by_globals: Tensor | None = None  # [M,q,e,g]
     first: Tensor | None = None  # [M] int
-    by_bodies: Tensor | None = None  # [M,q,e,nb*BODY]
+    by_bodies: Tensor | None = None  # [M,q,e,nb*BODY_UNKNOWNS]
 
     def cost(self) -> Tensor:
         """Half the weighted sum of the robust norms, []."""

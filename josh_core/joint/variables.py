@@ -37,7 +37,7 @@ class State:
 
 @dataclass(frozen=True)
 class GlobalsLayout:
-    """Columns of the dense unknowns ("globals"): focal, scale, floor, shapes, then CAMERA per knot."""
+    """Columns of the dense unknowns ("globals"): focal, scale, floor, shapes, then CAMERA_UNKNOWNS per knot."""
 
     people: int
     knots: int
@@ -245,7 +245,7 @@ def _root_joints(problem: Problem, state: State) -> Tensor:
 
 
 def retract(problem: Problem, state: State, step_globals: Tensor, step_bodies: Tensor) -> State:
-    """The state after a step. step_globals: [G], step_bodies: [N,BODY]; rotations turn on the right."""
+    """The state after a step. step_globals: [G], step_bodies: [N,BODY_UNKNOWNS]; rotations turn on the right."""
     layout = problem.layout
     g = step_globals
     cams = g[layout.cameras :].reshape(-1, CAMERA_UNKNOWNS)

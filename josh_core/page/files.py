@@ -118,5 +118,7 @@ def film(shown: Shown, coming: Container[str] = ()) -> str:
         inside = f'<button type="button" class="j-make" {ask} data-film="{label}"><b>Overlay video</b>{note}</button>'
     else:
         source = escape(file_url(path))
-        inside = f'<video controls loop muted playsinline preload="metadata" src="{source}" aria-label="{label}"></video>'
+        inside = (
+            f'<video controls loop muted playsinline preload="metadata" src="{source}" aria-label="{label}"></video>'
+        )
     return f'<figure class="j-film">{inside}<figcaption>{label}</figcaption></figure>'

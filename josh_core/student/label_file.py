@@ -32,7 +32,7 @@ SAID = ("rotations", "betas", "pelvis", "up", "velocity", "touch", "world_from_c
 class Label:
     """The people of one clip, and where the label comes from."""
 
-    people: tuple[dict[str, Float], ...]  # by the names of SEEN and SAID
+    people: tuple[dict[str, Float], ...]  # by the names of INPUT_FIELDS and SAID
     about: dict[str, Any]
 
 
