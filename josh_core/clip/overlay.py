@@ -27,7 +27,7 @@ LEAST, MOST = 1e-3, 0.6  # share of the image
 
 
 def find_overlay(clip: Clip) -> Bool | None:
-    """[h,w] True (h,w: the clip reduced to FRAME_SIDE) on overlays; None without any, and where the picture hardly moves."""
+    """[h,w] True (h,w: of the clip at FRAME_SIDE) on overlays; None without any, and where the picture hardly moves."""
     for seconds in WINDOW_SECONDS:
         seen = _windows(clip, seconds)
         if seen:

@@ -108,7 +108,8 @@ def focal_error(result: Reconstruction, truth: GroundTruth) -> float:
 def scene_errors(points: Float, true: Float, cameras: Float) -> dict[str, float | None]:
     """Accuracy (result to truth), completeness (truth to result), as means and medians, and the F-score at 10 cm.
 
-    points [P,3] and true [Q,3] in the true world; cameras [T,3]: points farther than MOST_SCENE_DISTANCE from all are left out.
+    points [P,3] and true [Q,3] in the true world; cameras [T,3]: points farther than MOST_SCENE_DISTANCE from all are
+    left out.
     """
     points = points[cKDTree(cameras).query(points)[0] < MOST_SCENE_DISTANCE] if len(points) else points
     if len(points) == 0 or len(true) == 0:

@@ -66,7 +66,7 @@ def _box(pixels: Int, width: int, height: int) -> Int:
 
 
 def _pack(size: Int) -> Int | None:
-    """Places [n,2] of rectangles [n,2] (w, h) on shelves in a square of TEXTURE_SIDE, tallest first; None if too small."""
+    """Places [n,2] of rectangles [n,2] (w, h) on shelves in a square of TEXTURE_SIDE, tallest first; None: no room."""
     places = np.zeros_like(size)
     x = y = shelf = 0
     for part in np.argsort(-size[:, 1], kind="stable"):
