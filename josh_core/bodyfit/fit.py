@@ -32,7 +32,9 @@ KNOWN_HEIGHT_SIGMA = 0.01  # relative, of a height that the user gave: shoes, po
 SIZE_SIGMA = 0.02  # relative error of a depth from the size in one picture
 DAMPING = Stepwise(start=1e-3, least=1e-6, raised=1e-4)
 LIMITS = StopRule(tolerance=1e-4, steps=30, damping=1e6)
-WALK_ROUNDS = 2  # fits with the gait prior; PA-MPJPE of rendered walkers 47, 41 and 40 mm after none, one and two
+# Fits with the gait prior. PA-MPJPE of rendered walkers (`python -m benchmarks.rendered_clips`): 47, 41 and 40 mm after
+# none, one and two.
+WALK_ROUNDS = 2
 LEAST_DIAGONAL = 1e-6  # of the normal matrix: keeps what has no residual where it is
 
 
