@@ -214,6 +214,8 @@ class _Chase:
         """Masks of disjoint people; who is not proven yet gets what is left of the pixels and takes none."""
         masks = divide(claims, lab)
         proven = [i for i, key in enumerate(keys) if not self.trails[key].tentative]
+        if len(proven) == len(keys):
+            return masks
         for i, mask in zip(proven, divide([claims[i] for i in proven], lab), strict=True):
             masks[i] = mask
         return masks
