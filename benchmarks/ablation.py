@@ -112,7 +112,7 @@ def reconstruct(evidence: Evidence, variant: Variant) -> Reconstruction:
         return modes.baseline(evidence)
     if variant.mode == "fast":
         return modes.fast(evidence.fast or evidence)
-    settings = Settings(mode="refine").with_options(**{flag: False for flag in variant.off})
+    settings = Settings(mode="refine").with_options(**dict.fromkeys(variant.off, False))
     if not settings.use_contact_scene:
         scale = assumed_scale(evidence.scene.cameras, evidence.floor)
         evidence = replace(evidence, scale=Scale(scale, "assumed", ASSUMED_SIGMA))

@@ -8,6 +8,7 @@ depth_person [n,h,w], where people are.
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def _compare_depth(scene: Scene, truth: dict[str, Float], scale: float) -> None:
         confidences.append(sure[known])
     error, confidence = np.concatenate(errors), np.concatenate(confidences)
     print("confidence   share  median error  90 %   under 5 %")
-    for low, high in zip(CONFIDENCES[:-1], CONFIDENCES[1:], strict=True):
+    for low, high in itertools.pairwise(CONFIDENCES):
         e = error[(confidence > low) & (confidence <= high)]
         if len(e):
             row = f"{len(e) / pixels:6.1%}  {np.median(e):12.2%}  {np.percentile(e, 90):5.1%}  {(e < 0.05).mean():9.1%}"

@@ -13,7 +13,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -70,7 +70,7 @@ def main() -> None:
         return published.solve_published(reference, start_problem.cameras, start)
 
     (state, steps), seconds = timed(same_objective, 1)
-    start_problem, start = honest_problem(d, body)
+    start_problem, _start = honest_problem(d, body)
     x = published.as_parameters(reference, start_problem.cameras, state)
     columns["ours, published objective"] = _published_errors(reference, x, d) | {"steps": steps, "seconds": seconds}
     if args.published_schedule:
@@ -95,7 +95,7 @@ def _schedule(reference: published.Published, updates: int) -> published.Paramet
     return published.adam(reference, x, True, published.FINE, updates)[0]
 
 
-def _published_errors(reference: published.Published, x: published.Parameters, d: dict) -> dict[str, float]:
+def _published_errors(reference: published.Published, x: published.Parameters, d: dict[str, Any]) -> dict[str, float]:
     """Errors of published parameters; bodies get the depth of the final focal, as in the recorded report."""
     rotation, centre = published.chain_cameras(reference, x)
     p_cam = published.bodies(reference, x)

@@ -83,9 +83,8 @@ def gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
         observed = observe_people(people, scene.cameras, clip, settings.height_m)
         said = estimate_people(people, observed, scene.cameras, clip.times, body) if settings.use_student else ()
         observed = tuple(map(with_student, observed, said)) or observed
-    with progress.stage("bodies"):
-        with one_thread():
-            bodies = fit_observed(people, observed, scene.cameras.focal, body, settings.height_m, progress)
+    with progress.stage("bodies"), one_thread():
+        bodies = fit_observed(people, observed, scene.cameras.focal, body, settings.height_m, progress)
     evidence = evidence_of(clip, people, scene, bodies, body, progress)
     if said:
         evidence = replace(evidence, contacts=tuple(map(contacts_with_student, evidence.contacts, said)))

@@ -7,7 +7,7 @@ from josh_core.settings import Settings
 
 
 def test_unknown_option_is_named():
-    with pytest.raises(SettingsError, match="Unknown option 'colour'.*known options"):
+    with pytest.raises(SettingsError, match=r"Unknown option 'colour'.*known options"):
         Settings().with_options(colour="red")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -53,7 +54,7 @@ class Pieces:
         """An upright prism of ten sides."""
         angles = np.linspace(0, 2 * np.pi, 11)
         ring = radius * np.stack([np.sin(angles), 0 * angles, np.cos(angles)], 1)
-        for a, b in zip(ring[:-1], ring[1:], strict=True):
+        for a, b in itertools.pairwise(ring):
             self.quad(np.asarray(base) + a, b - a, np.array([0, height, 0]), texture, tint)
 
     def foliage(self, rng: np.random.Generator, centre: Float, radii: Float, count: int, size: float) -> None:

@@ -84,7 +84,7 @@ class Record:
         for k, motion in enumerate(shot.motions):
             seen = np.array(self.seen)[:, k]
             arrays |= {f"person{k}_{name}": value for name, value in _person(shot, motion, seen).items()}
-        np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+        np.savez_compressed(path, **arrays)
 
 
 def _person(shot: Shot, motion: Motion, seen: Int) -> dict[str, Float]:

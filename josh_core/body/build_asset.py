@@ -87,7 +87,8 @@ def main() -> None:
     )
     Path(DEFAULT_ASSET).parent.mkdir(exist_ok=True)
     save_body(data, DEFAULT_ASSET)
-    logging.info("%s: %d vertices, %d bytes", DEFAULT_ASSET, len(template), DEFAULT_ASSET.stat().st_size)
+    size = DEFAULT_ASSET.stat().st_size
+    logging.getLogger(__name__).info("%s: %d vertices, %d bytes", DEFAULT_ASSET, len(template), size)
 
 
 def draw_people() -> Population:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
@@ -73,7 +74,7 @@ def runs(frames: Int) -> list[tuple[int, int]]:
         return []
     cuts = np.flatnonzero(np.diff(frames) != 1) + 1
     edges = [0, *cuts.tolist(), len(frames)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(itertools.pairwise(edges))
 
 
 def _tensors(betas: Float, pose: Float, transl: Float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

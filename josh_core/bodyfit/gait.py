@@ -7,6 +7,7 @@ over the clip is how much they are believed. A limp, a bag in one hand or a wave
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -63,7 +64,7 @@ def walk_phase(joints: Float, times: Float) -> tuple[Float, float | None]:
         return nowhere, None
     share = lead[at] / (lead[at] - lead[at + 1])
     passing = times[at] + share * (times[at + 1] - times[at])
-    swing = np.array([np.abs(lead[a + 1 : b + 1]).max() for a, b in zip(at[:-1], at[1:], strict=True)])
+    swing = np.array([np.abs(lead[a + 1 : b + 1]).max() for a, b in itertools.pairwise(at)])
     first, last = _steady_run(np.diff(passing), swing)
     if last - first < STEPS - 1:
         return nowhere, None

@@ -99,7 +99,7 @@ def _upright(frame: Any) -> tuple[int, bool]:
     mirrored = a * d - b * c < 0
     if mirrored:  # undo the exchange of left and right, which is applied last
         a, c = -a, -c
-    return int(round(np.degrees(np.arctan2(b, a)) / 90)) % 4, bool(mirrored)
+    return round(np.degrees(np.arctan2(b, a)) / 90) % 4, bool(mirrored)
 
 
 def _standard_range(image: UInt8, transfer: int) -> UInt8:

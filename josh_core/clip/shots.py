@@ -6,6 +6,7 @@ none of them is a cut.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import cv2
@@ -27,7 +28,7 @@ MIN_FEATURES = 12  # fewer fitting features are chance
 def find_cuts(thumbs: Sequence[UInt8]) -> list[int]:
     """Indices of the frames that begin a new shot, from small BGR pictures [h,w,3] of all frames."""
     histograms = [_histogram(thumb) for thumb in thumbs]
-    jumps = np.array([_distance(a, b) for a, b in zip(histograms[:-1], histograms[1:], strict=True)])
+    jumps = np.array([_distance(a, b) for a, b in itertools.pairwise(histograms)])
     cuts = []
     for index in range(1, len(thumbs)):
         if not _stands_out(jumps, index - 1) or cv2.absdiff(thumbs[index - 1], thumbs[index]).mean() < LEVELS:

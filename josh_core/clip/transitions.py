@@ -146,7 +146,7 @@ def _crossings(gray: Float, times: Float) -> list[tuple[int, int]]:
     width = gray.shape[2]
     step = np.quantile(np.abs(gray[:, :, 2:] - gray[:, :, :-2]), 0.4, axis=1)  # [T,w-2] levels
     least = np.maximum(LINE, STANDS_OUT * np.quantile(step, 0.98, axis=1))
-    found = []
+    found: list[tuple[int, int]] = []
     frame = float(np.median(np.diff(times)))
     for seconds in CROSSING_SECONDS:
         reach = max(3, round(0.6 * width * frame / seconds))  # px that the line may be ahead of its time
@@ -159,9 +159,8 @@ def _crossings(gray: Float, times: Float) -> list[tuple[int, int]]:
                 continue
             rows = np.arange(i + 1, j)
             way = np.round((times[rows] - times[i]) / (times[j] - times[i]) * (width - 3)).astype(int)
-            for columns in (way, width - 3 - way):
-                if clear[rows, columns].mean() > 0.8:
-                    found.append((i, j + 1))
+            sweeps = (way, width - 3 - way)
+            found.extend((i, j + 1) for columns in sweeps if clear[rows, columns].mean() > 0.8)
     return found
 
 

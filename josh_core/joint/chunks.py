@@ -226,7 +226,7 @@ def _carried(work: Work, whole: State, part: ChunkProblem, alone: State) -> Stat
     held = part.knots[_held_knots(part)]
     turn, shift, size = alone.camera_turn.clone(), alone.camera_shift.clone(), alone.log_size.clone()
     if len(held):
-        seam = int(len(held)) - 1
+        seam = len(held) - 1
         turn += whole.camera_turn[held[-1]] - turn[seam]
         shift += whole.camera_shift[held[-1]] - shift[seam]
         turn[: len(held)], shift[: len(held)] = whole.camera_turn[held], whole.camera_shift[held]

@@ -12,16 +12,17 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from josh_core.errors import SettingsError
 
-Arrays = dict[str, NDArray]
+Arrays = dict[str, NDArray[Any]]
 
 
-def content_key(parts: Iterable[str | NDArray]) -> str:
+def content_key(parts: Iterable[str | NDArray[Any]]) -> str:
     """Hex digest of texts and arrays (values, shapes and types), in order."""
     digest = hashlib.sha256()
     for part in parts:

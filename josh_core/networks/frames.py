@@ -57,8 +57,8 @@ class NetworkCrop:
         x = np.floor(((np.arange(width) + 0.5) / width - x1) / (x2 - x1) * self.width).astype(int)
         y = np.floor(((np.arange(height) + 0.5) / height - y1) / (y2 - y1) * self.height).astype(int)
         inside = ((y >= 0) & (y < self.height))[:, None] & ((x >= 0) & (x < self.width))
-        held = np.clip(y, 0, self.height - 1)[:, None], np.clip(x, 0, self.width - 1)
-        return np.where(inside, values[(..., *held)], 0).astype(values.dtype)
+        rows, columns = np.clip(y, 0, self.height - 1)[:, None], np.clip(x, 0, self.width - 1)
+        return np.where(inside, values[..., rows, columns], 0).astype(values.dtype)
 
 
 def crop_of(clip: Clip, window: tuple[float, float, float, float] = WHOLE_FRAME) -> NetworkCrop:

@@ -98,7 +98,7 @@ class Page:
 
     def nothing(self, message: str) -> Updates:
         """Updates that empty the result side and say why."""
-        empty = {part: "" for part in (self.ui.quality, self.ui.plots, self.ui.film, self.ui.files, self.ui.details)}
+        empty = dict.fromkeys((self.ui.quality, self.ui.plots, self.ui.film, self.ui.files, self.ui.details), "")
         return empty | {
             self.ui.viewer: {"message": message},
             self.ui.query: "",
@@ -209,7 +209,7 @@ class Page:
     async def _guarded(self, app: Any) -> AsyncIterator[None]:
         """Puts the guard around the application once Gradio has built it: the start is the only moment to do so."""
         config = self.desk.config
-        calls = self.blocks._queue.pending_event_ids_session  # noqa: SLF001  Gradio tells nobody whose a call is
+        calls = self.blocks._queue.pending_event_ids_session
         rules = Rules(
             upload_bytes=int(config.max_upload_mb * 1e6),
             proxies=config.trusted_proxies,

@@ -7,7 +7,7 @@ an app without any is not started. They are those decorated with josh_core.netwo
 import os
 
 if os.environ.get("SPACES_ZERO_GPU"):
-    import spaces  # noqa: F401, I001
+    import spaces  # noqa: F401
 
-    import josh_core.hub.josh3r_pairs  # noqa: F401
+    import josh_core.hub.josh3r_pairs
     import josh_core.hub.mast3r_pairs  # noqa: F401

@@ -5,6 +5,7 @@ Residuals are in pixels, weighted by Cauchy; the normal equations are reduced to
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -156,7 +157,7 @@ def _reduce(system: _System, damping: float) -> tuple[Float, Float, Float]:
     left, right = system.cameras.copy(), system.right_cameras.copy()
     order = np.argsort(system.point, kind="stable")
     ends = np.searchsorted(system.point[order], np.arange(0, len(blocks) + SLAB, SLAB))
-    for slab, (lo, hi) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
+    for slab, (lo, hi) in enumerate(itertools.pairwise(ends)):
         rows = order[lo:hi]
         inside = slice(slab * SLAB, (slab + 1) * SLAB)
         count = len(inverse[inside])

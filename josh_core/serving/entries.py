@@ -5,6 +5,7 @@ Such a file may be broken, or come from a mirror that others write to: every val
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -78,10 +79,8 @@ class Entries:
 
     def note_use(self, run_id: str, now: float) -> None:
         """The run was used; a disk that cannot be written does not matter."""
-        try:
+        with contextlib.suppress(OSError):
             os.utime(self.path(run_id), (now, now))
-        except OSError:
-            pass
 
     def read_all(self) -> Iterator[Entry]:
         """Every entry that can be read. The others are set aside, with a line in the log."""

@@ -122,7 +122,7 @@ def requirements(locked: list[str], hardware: str) -> list[str]:
 
 def check_card(readme: str, locked: list[str]) -> None:
     """Raises DeployError where README's head would be refused, or would bring another Gradio than the locked one."""
-    head = dict(re.findall(r"^(\w+): *(.*?)\s*$", readme.split("---")[1], re.M))
+    head = dict(re.findall(r"^(\w+): *(.*?)\s*$", readme.split("---")[1], re.MULTILINE))
     description = head.get("short_description", "")
     if len(description) > LONGEST_DESCRIPTION:
         raise DeployError(

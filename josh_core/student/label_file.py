@@ -64,10 +64,12 @@ def read_label(path: Path) -> Label:
 
 def windows(labels: list[Label], frames: int) -> Windows | None:
     """All windows of `frames` frames, half overlapping, of people of whom something is believed; None without any."""
-    parts = []
-    for person in (p for label in labels for p in label.people if p["mask"].any()):
-        for start in range(0, len(person["rays"]) - frames + 1, max(1, frames // 2)):
-            parts.append(_window(person, slice(start, start + frames)))
+    people = [person for label in labels for person in label.people if person["mask"].any()]
+    parts = [
+        _window(person, slice(start, start + frames))
+        for person in people
+        for start in range(0, len(person["rays"]) - frames + 1, max(1, frames // 2))
+    ]
     if not parts:
         return None
     truth = {name: torch.stack([vars(t)[name] for _, t in parts]) for name in vars(parts[0][1])}

@@ -177,7 +177,7 @@ def _note(path: Path, step: int, terms: dict[str, float]) -> None:
     rows = []
     if path.exists():
         with path.open(newline="") as file:
-            rows = [row for row in csv.reader(file)][1:]
+            rows = list(csv.reader(file))[1:]
     rows = [row for row in rows if int(row[0]) < step] + [[str(step), *(f"{v:.6g}" for v in terms.values())]]
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([["step", *terms], *rows])

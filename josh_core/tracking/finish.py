@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -125,7 +126,7 @@ def _masks(trail: Trail, times: Float, label_scale: float) -> dict[int, Mask]:
 
 def _gaps(seen: Sequence[int], times: Float) -> list[tuple[int, int]]:
     """Neighbouring seen frames with a gap between them that is short enough to be bridged."""
-    pairs = zip(seen[:-1], seen[1:], strict=True)
+    pairs = itertools.pairwise(seen)
     return [(a, b) for a, b in pairs if b > a + 1 and times[b] - times[a] <= BRIDGE_SECONDS + 1e-6]
 
 

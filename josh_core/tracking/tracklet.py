@@ -88,7 +88,7 @@ class Trail:
         if last is None or abs(times[frame] - times[last]) > self._patience(times):
             return None
         now = self.seen[last]
-        recent = [f for f in self.seen if 0 < (last - f) * direction and abs(times[last] - times[f]) < VELOCITY_SECONDS]
+        recent = [f for f in self.seen if (last - f) * direction > 0 and abs(times[last] - times[f]) < VELOCITY_SECONDS]
         step = np.zeros(2)
         if recent:
             first = min(recent, key=lambda f: f * direction)

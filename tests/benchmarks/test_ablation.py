@@ -50,7 +50,7 @@ def test_every_variant_is_a_setting() -> None:
     names = [variant.name for variant in VARIANTS]
     assert len(set(names)) == len(names) and FULL in VARIANTS
     for variant in VARIANTS:
-        settings = Settings(mode=variant.mode).with_options(**{flag: False for flag in variant.off})  # type: ignore[arg-type]
+        settings = Settings(mode=variant.mode).with_options(**dict.fromkeys(variant.off, False))  # type: ignore[arg-type]
         usual = Settings().to_dict()
         changed = [flag for flag, on in settings.to_dict().items() if flag.startswith("use_") and on != usual[flag]]
         assert changed == sorted(variant.off, key=list(usual).index)

@@ -143,10 +143,10 @@ def test_not_a_body_file(tmp_path: Path) -> None:
     wrong.write_text("no zip")
     with pytest.raises(WeightsError, match="not a body file"):
         load_body(wrong)
-    with zipfile.ZipFile(wrong, "w", zipfile.ZIP_DEFLATED) as packed:  # 1 MB that unpacks to over 1 GB
-        with packed.open("v_template.npy", "w") as member:
-            for _ in range(65):
-                member.write(bytes(1 << 24))
+    compressed = zipfile.ZipFile(wrong, "w", zipfile.ZIP_DEFLATED)  # 1 MB that unpacks to over 1 GB
+    with compressed as packed, packed.open("v_template.npy", "w") as member:
+        for _ in range(65):
+            member.write(bytes(1 << 24))
     with pytest.raises(WeightsError, match="not a body file"):
         load_body(wrong)
     np.savez(wrong, a=np.zeros(3))

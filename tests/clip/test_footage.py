@@ -101,8 +101,8 @@ def test_an_iris_that_opens_on_another_scene_is_found() -> None:
     y, x = np.mgrid[: SIZE[1], : SIZE[0]]
     radius = np.hypot(x - SIZE[0] / 2, y - SIZE[1] / 2)
     frames = list(a[:22])
-    for i in range(15):
-        frames.append(np.where((radius < (i + 1) / 15 * radius.max())[..., None], b[i], a[22 + i]))
+    open_ = [(radius < (i + 1) / 15 * radius.max())[..., None] for i in range(15)]
+    frames += [np.where(seen, b[i], a[22 + i]) for i, seen in enumerate(open_)]
     frames += b[15:40]
     thumbs = [cv2.resize(f, (256, 144), interpolation=cv2.INTER_AREA) for f in frames]
     ((first, end),) = find_transitions(thumbs, np.arange(len(thumbs)) / 30)

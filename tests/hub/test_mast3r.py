@@ -269,7 +269,7 @@ def clip_of(frames: int) -> Clip:
 
 
 def test_scene_of_a_moving_camera(street: tuple) -> None:
-    keyframes, _, unit, canonical, matches = street
+    keyframes, _, _unit, canonical, matches = street
     scene = mast3r_scene.assemble_scene(
         clip_of(FRAMES), follow_street(), keyframes, (matches, canonical), Settings(), None
     )

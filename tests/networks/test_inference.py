@@ -270,7 +270,7 @@ def test_decorator_changes_nothing_without_spaces(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setitem(sys.modules, "spaces", None)  # import raises ImportError
 
-    def compute(n: int):  # noqa: ANN202
+    def compute(n: int):
         yield from range(n)
 
     assert device.on_gpu(float)(compute) is compute
@@ -282,9 +282,9 @@ def test_decorator_asks_spaces_for_the_work_at_hand(monkeypatch: pytest.MonkeyPa
 
     asked: list[int] = []
 
-    def gpu_decorator(duration):  # noqa: ANN001, ANN202
-        def decorate(compute):  # noqa: ANN001, ANN202
-            def wrapped(*args):  # noqa: ANN002, ANN202
+    def gpu_decorator(duration):
+        def decorate(compute):
+            def wrapped(*args):
                 asked.append(duration(*args))
                 return compute(*args)
 
@@ -295,7 +295,7 @@ def test_decorator_asks_spaces_for_the_work_at_hand(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "spaces", SimpleNamespace(GPU=gpu_decorator))
 
     @device.on_gpu(lambda n: 2.6 * n)
-    def compute(n: int):  # noqa: ANN202
+    def compute(n: int):
         yield from range(n)
 
     assert list(compute(3)) == [0, 1, 2]

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -346,10 +347,8 @@ def test_a_broken_entry_is_set_aside_and_nothing_stops(store: Store, text: str) 
     for entry in (whole, broken):
         store.share(entry.id)
     path = store.root / "entries" / f"{broken.id}.json"
-    try:  # one field wrong in an entry that is right otherwise
+    with suppress(ValueError, TypeError, RecursionError):  # one field wrong in an entry that is right otherwise
         text = json.dumps(json.loads(path.read_text()) | json.loads(text))
-    except (ValueError, TypeError, RecursionError):
-        pass
     path.write_text(text)
     store = reopened(store)
     assert store.get(whole.id) and store.prune() == []

@@ -140,7 +140,7 @@ def test_label_train_use(tmp_path: Path) -> None:
     assert label.about["thresholds"] and label.about["sha256"] in label_path(clip, out).name
     taught = windows([label], 8)
     assert isinstance(taught, Windows) and taught.features.isfinite().all()
-    believed = {name: value for name, value in vars(taught.truth).items()}
+    believed = vars(taught.truth)
     assert all(value.isfinite().all() for value in believed.values())
     recipe = replace(read_recipe(**TINY), motions=0)
     train(recipe, tmp_path / "net.safetensors", taught)

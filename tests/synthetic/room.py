@@ -120,7 +120,7 @@ def make_room(seed: int = 0, box: Box | None = None) -> Room:
     return Room((*rects, *([] if box is None else _box_sides(box, _textures(seed + 4, (140, 110, 80), (2, 2))))))
 
 
-def _rect(corner: tuple, u: tuple, v: tuple, textures: tuple[UInt8, ...]) -> Rect:
+def _rect(corner: tuple[float, ...], u: tuple[float, ...], v: tuple[float, ...], textures: tuple[UInt8, ...]) -> Rect:
     return Rect(np.array(corner, np.float64), np.array(u, np.float64), np.array(v, np.float64), textures)
 
 

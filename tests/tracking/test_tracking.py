@@ -239,7 +239,7 @@ def test_who_is_gone_is_not_searched_again_and_again(
 
 
 def test_ghosts_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    people = people_of(monkeypatch, [Actor(RED, lambda f: (400, 230))], ghosts=[*range(0, 9), 24, 36, 48])
+    people = people_of(monkeypatch, [Actor(RED, lambda f: (400, 230))], ghosts=[*range(9), 24, 36, 48])
     assert len(people.tracks) == 1 and people.tracks[0].boxes[:, 0].min() > 350
 
 
