@@ -1,7 +1,7 @@
 """Print how good a result's contact labels are: python -m benchmarks.contacts TRUTH.npz RESULT_DIR [TRUTH RESULT ...]
 
 Precision, recall and F1 of feet (heel, ball and toe of each), seat and hands, by frames and by events; more than one
-pair is also summed up.
+pair is also summed up. Then, over all of them, how often feet that were said to touch with some probability do touch.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from josh_core.errors import JoshError
 from josh_core.export.bundle import load_bundle
-from josh_core.metrics.contact_labels import GROUPS, Score, contact_scores
+from josh_core.metrics.contact_labels import GROUPS, Score, contact_scores, predictions, reliability
 from josh_core.metrics.ground_truth import load_truth
+from josh_core.types import Bool, Float
 
 Scores = dict[str, tuple[Score, Score]]
 
@@ -23,16 +26,29 @@ def main(argv: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     try:
-        all_scores = []
+        all_scores, feet = [], []
         for truth, result in zip(argv[1::2], argv[2::2], strict=True):
-            all_scores.append(contact_scores(load_bundle(Path(result)), load_truth(Path(truth))))
+            pair = load_bundle(Path(result)), load_truth(Path(truth))
+            all_scores.append(contact_scores(*pair))
+            if pair[1].contact_names:
+                feet += [(said, true) for group, said, true in predictions(*pair) if group == "feet"]
             print("\n".join([truth, *table(all_scores[-1])]))
     except JoshError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if len(all_scores) > 1:
         print("\n".join(["all", *table(total(all_scores))]))
+    print("\n".join(calibration(feet)))
     return 0
+
+
+def calibration(feet: list[tuple[Float, Bool]]) -> list[str]:
+    """One line a tenth of probability; nothing where nothing is labelled."""
+    if not feet:
+        return []
+    said, true = (np.concatenate(column) for column in zip(*feet, strict=True))
+    lines = [f"  {mean:4.2f}  {share:4.2f}  ({count})" for mean, share, count in reliability(said, true)]
+    return ["feet: probability said, share that is true", *lines]
 
 
 def total(all_scores: list[Scores]) -> Scores:

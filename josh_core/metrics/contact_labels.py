@@ -6,14 +6,15 @@ when a predicted one overlaps it by half of their union, one to one.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from josh_core.metrics.accuracy import align_cameras, match_people, same_moments
-from josh_core.metrics.ground_truth import GroundTruth
-from josh_core.types import IN_CONTACT, Bool, Float, Reconstruction
+from josh_core.metrics.ground_truth import GroundTruth, TruePerson
+from josh_core.types import IN_CONTACT, Bool, Float, Int, Reconstruction
 
 OVERLAP = 0.5  # intersection over union of two runs that are the same event
 
@@ -63,27 +64,52 @@ def contact_scores(result: Reconstruction, truth: GroundTruth) -> dict[str, tupl
     """
     if not truth.contact_names:
         return {}
-    begin = float(result.clip.get("start") or 0.0)
-    rows = np.round((result.frame_times + begin) * truth.fps).astype(np.int64)
-    rows = rows[rows < len(truth.world_from_cam)]
-    world = align_cameras(result.world_from_cam[: len(rows)].astype(np.float64), truth.world_from_cam[rows])
-    pairs = match_people(result, truth, rows, world)
     out = {group: (Score(), Score()) for group in GROUPS}
-    for i, true in enumerate(truth.people):
-        if true.contact is None:
-            continue
+    for group, probability, is_true in predictions(result, truth):
+        said = probability > IN_CONTACT
+        frames, events = out[group]
+        out[group] = frames + frame_score(said, is_true), events + event_score(said, is_true)
+    return out
+
+
+def reliability(probability: Float, is_true: Bool) -> list[tuple[float, float, int]]:
+    """Mean probability said, share that is true, and count, in each tenth of probability [n] that has any."""
+    tenth = np.minimum((10 * probability).astype(int), 9)
+    chosen = [tenth == i for i in range(10)]
+    return [(float(probability[c].mean()), float(is_true[c].mean()), int(c.sum())) for c in chosen if c.any()]
+
+
+def predictions(result: Reconstruction, truth: GroundTruth) -> Iterator[tuple[str, Float, Bool]]:
+    """Group, probability [n] (zero where the result has nobody) and truth [n] of every labelled part of everybody."""
+    for true, person, moments in labelled_people(result, truth):
+        assert true.contact is not None
         predicted = np.zeros((len(true.frames), len(result.contact_names)))
-        moments = same_moments(result.people[pairs[i]], true, rows) if i in pairs else None
-        if moments is not None:
-            predicted[moments[1]] = result.people[pairs[i]].contact[moments[0]]
-        asked = np.isin(true.frames, rows)  # frames of the truth that the result has
+        if person is not None and moments is not None:
+            predicted[moments[1]] = result.people[person].contact[moments[0]]
+        asked = np.isin(true.frames, _true_rows(result, truth))  # frames of the truth that the result has
         for group, parts in GROUPS.items():
             for name in (n for n in truth.contact_names if n.split("_", maxsplit=1)[1] in parts):
-                said = part_probability(predicted, result.contact_names, name)[asked] > IN_CONTACT
-                is_true = true.contact[asked, truth.contact_names.index(name)]
-                frames, events = out[group]
-                out[group] = frames + frame_score(said, is_true), events + event_score(said, is_true)
-    return out
+                probability = part_probability(predicted, result.contact_names, name)[asked]
+                yield group, probability, true.contact[asked, truth.contact_names.index(name)]
+
+
+def labelled_people(
+    result: Reconstruction, truth: GroundTruth
+) -> Iterator[tuple[TruePerson, int | None, tuple[Int, Int] | None]]:
+    """Everybody with true labels, who of the result stands for them, and rows of both at the same moments."""
+    rows = _true_rows(result, truth)
+    world = align_cameras(result.world_from_cam[: len(rows)].astype(np.float64), truth.world_from_cam[rows])
+    pairs = match_people(result, truth, rows, world)
+    for i, true in enumerate(truth.people):
+        if true.contact is not None:
+            yield true, pairs.get(i), same_moments(result.people[pairs[i]], true, rows) if i in pairs else None
+
+
+def _true_rows(result: Reconstruction, truth: GroundTruth) -> Int:
+    """Frames of the truth at the result's frames, as many as there are."""
+    begin = float(result.clip.get("start") or 0.0)
+    rows = np.round((result.frame_times + begin) * truth.fps).astype(np.int64)
+    return rows[rows < len(truth.world_from_cam)]
 
 
 def part_probability(contact: Float, names: tuple[str, ...], part: str) -> Float:

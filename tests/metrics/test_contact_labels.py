@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from josh_core.metrics.contact_labels import Score, event_score, frame_score, part_probability, runs_of
+from josh_core.metrics.contact_labels import (
+    Score,
+    event_score,
+    frame_score,
+    part_probability,
+    reliability,
+    runs_of,
+)
 
 
 def _label(text: str) -> np.ndarray:
@@ -29,6 +36,13 @@ def test_events_need_half_of_their_union_in_common() -> None:
     assert event_score(_label("...xxxx......."), true) == Score(hit=1, missed=1)  # 3 of 5 frames
     assert event_score(_label(".....xxxx....."), true) == Score(false=1, missed=2)  # 1 of 7 frames
     assert event_score(_label("..xxxxxxxxxx.."), true) == Score(false=1, missed=2)  # two steps run together
+
+
+def test_reliability_is_told_by_tenths() -> None:
+    said = np.array([0.02, 0.04, 0.91, 0.95, 0.99, 1.0])
+    rows = reliability(said, _label(".xxx.x"))
+    assert [row[1:] for row in rows] == [(0.5, 2), (0.75, 4)]
+    assert [row[0] for row in rows] == pytest.approx([0.03, 0.9625])
 
 
 def test_runs() -> None:
