@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted(p for p in (ROOT / "docs").glob("*.md") if p.name != "CHANGELOG.md")]
 MENTION = re.compile(
     r"`((?:[\w.-]+/)*[\w-]+\.py)(?::(\w+(?:\.\w+)?))?`"
-)  # `joint/refine.py` or `joint/refine.py:refine`
+)  # `a/b.py` or `a/b.py:name`
 
 
 def found(path: str) -> list[Path]:
