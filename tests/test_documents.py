@@ -11,9 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted(p for p in (ROOT / "docs").glob("*.md") if p.name != "CHANGELOG.md")]
-MENTION = re.compile(
-    r"`((?:[\w.-]+/)*[\w-]+\.py)(?::(\w+(?:\.\w+)?))?`"
-)  # `a/b.py` or `a/b.py:name`
+MENTION = re.compile(r"`((?:[\w.-]+/)*[\w-]+\.py)(?::(\w+(?:\.\w+)?))?`")  # `a/b.py` or `a/b.py:name`
 
 
 def found(path: str) -> list[Path]:

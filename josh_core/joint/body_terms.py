@@ -18,9 +18,9 @@ from josh_core.joint.variables import HeadingTerm, LandmarkTerm, SmoothTerm, Sta
 from josh_core.lsq.robust import Cauchy, Geman
 
 SWINGING = ("knee", "ankle", "foot", "elbow", "wrist", "hand")
-WALKING = 0.6  # m/s, from about this speed on people face where they go
+WALKING = 0.6  # m/s, half weight of the heading term: slower people also step sideways. Chosen, not tuned
 TRAVEL_SECONDS = 0.4  # s, over which a path becomes a direction of travel: longer than the sway of a step
-STIFF = ("foot", "hand", "collar")  # joints whose rotation the landmarks hardly show
+STIFF = ("foot", "hand", "collar")  # joints whose rotation hardly changes the landmarks
 
 
 @dataclass(frozen=True)
@@ -120,9 +120,9 @@ def static_term(sequence: BodyFrames, probability: Tensor, index: PointIndex, s:
 
 
 def heading_term(at: EvaluatedState, sequence: BodyFrames, up: Tensor, s: BodySigmas) -> HeadingTerm:
-    """Who goes somewhere in a state faces that way; up: [3] unit, world. Those who stand or turn weigh nothing.
+    """People who travel face their direction of travel; up: [3] unit, world. People who stand have weight 0.
 
-    Facing backward fits as well as forward, and somebody who goes sideways is an outlier of the robust norm.
+    Facing backward fits as well as forward; people who walk sideways are outliers of the robust norm.
     """
     velocity = _velocity(at.points.p[:, 0], sequence)
     velocity = velocity - (velocity @ up)[:, None] * up
@@ -147,7 +147,7 @@ def _velocity(root: Tensor, sequence: BodyFrames) -> Tensor:
 
 
 def landmark_term(start: JointStart, sequence: BodyFrames, index: PointIndex) -> LandmarkTerm:
-    """2D landmarks of all body frames, as seen; what is missing or not a number weighs nothing."""
+    """2D landmarks of all body frames; missing ones and those that are not finite have weight 0."""
     cameras = start.scene.cameras
     rays, sigmas = [], []
     for track, body in zip(start.tracks, start.bodies, strict=True):
@@ -165,10 +165,10 @@ def landmark_term(start: JointStart, sequence: BodyFrames, index: PointIndex) ->
 
 
 def remove_landmark_bias(term: LandmarkTerm, at: EvaluatedState, sigma_bias: float) -> LandmarkTerm:
-    """The landmarks freed from what is constant in their errors in a state.
+    """The landmarks without the constant part of their errors in a state.
 
-    A landmark network puts each landmark a little off the body's own, always to the same side. The weighted mean error
-    in metres across the line of sight, shrunk by its prior, is taken for that.
+    A landmark network has a bias for each landmark that is constant over a clip. It is estimated as the weighted mean
+    error in metres across the line of sight, shrunk by its Gaussian prior.
     """
     problem, focal = at.problem, at.state.log_focal.exp()
     n, people = len(problem.frame), len(at.state.betas)

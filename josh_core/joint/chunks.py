@@ -1,8 +1,8 @@
 """Long clips: overlapping chunks solved one after the other, so that memory is bounded by the chunk.
 
 1. Every chunk is solved alone. What they all share (focal, scale, floor, shapes) is fused by their information.
-2. With that fixed, the chunks are solved again from first to last. What lies before a seam is held where the chunk
-   before has put it, having looked a second beyond the seam itself: nothing jumps there.
+2. With these fixed, the chunks are solved again from first to last. Frames before a seam keep the solution of the
+   previous chunk, which overlaps the seam by a second, so that there is no jump at the seam.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from josh_core.types import Clip, Int, Matches, Track
 
 MOST_BODIES = 1200  # body frames in a chunk, before its overlaps
 MOST_SECONDS = 12.0  # s of a chunk, likewise: keyframes, the other part of the memory, come with time
-AHEAD = 1.0  # s that a chunk looks beyond its seam
+AHEAD = 1.0  # s by which a chunk overlaps the next one
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Frames first .. last (inclusive) of a clip; those up to `seam` are the chunk before's."""
+    """Frames first .. last (inclusive) of a clip; those up to `seam` are solved in the previous chunk."""
 
     first: int
-    seam: int  # -1: there is no chunk before
+    seam: int  # -1 for the first chunk
     own_last: int
     last: int
 
 
 @dataclass(frozen=True)
 class ChunkProblem:
-    """A chunk as a problem of its own, and where its numbers sit in the whole clip's."""
+    """A chunk as a problem of its own, and the indices of its unknowns in the whole clip's problem."""
 
     chunk: Chunk
     work: Work
@@ -200,7 +200,7 @@ def _fused(
         seen = torch.linalg.inv(solution.covariance[:count, :count]) - torch.diag(prior[columns])
         away = globals_of(solution.state)[: len(part.shared)][moving] - start[columns]
         information[columns[:, None], columns] += seen
-        # The chunk minimises its data and the prior together: (data + prior) away = pull of the data.
+        # The chunk minimises its data and the prior together: (H_data + H_prior) step = -gradient of the data.
         pull[columns] += (seen + torch.diag(prior[columns])) @ away
     free = work.problem.free[:size]
     covariance = torch.zeros_like(information)
@@ -222,7 +222,7 @@ def _with_shared(work: Work, shared: Tensor) -> State:
 
 
 def _carried(work: Work, whole: State, part: ChunkProblem, alone: State) -> State:
-    """A chunk's own solution brought to the shared unknowns and moved as its seam has been moved."""
+    """A chunk's own solution with the fused shared unknowns, moved rigidly so that it continues the previous chunk."""
     held = part.knots[_held_knots(part)]
     turn, shift, size = alone.camera_turn.clone(), alone.camera_shift.clone(), alone.log_size.clone()
     if len(held):
@@ -259,7 +259,7 @@ def _held_knots(part: ChunkProblem) -> Tensor:
 
 
 def _unheld(part: ChunkProblem) -> Tensor:
-    """Globals [G'] that still move: the cameras after the seam."""
+    """Globals [G'] that are free: the cameras after the seam."""
     problem = part.work.problem
     free, cameras = problem.free.clone(), problem.layout.cameras
     free[:cameras] = False
@@ -268,7 +268,7 @@ def _unheld(part: ChunkProblem) -> Tensor:
 
 
 def _written(whole: State, part: ChunkProblem, solved: State) -> State:
-    """The whole clip's state with all that lies after the chunk's seam; the next chunk overwrites the overlap."""
+    """The whole clip's state with the chunk's solution after its seam; the next chunk overwrites the overlap."""
     new, knots = ~_held(part), ~_held_knots(part)
     out = {name: getattr(whole, name).clone() for name in ("camera_turn", "camera_shift", "log_size")}
     for name, values in out.items():

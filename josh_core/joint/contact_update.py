@@ -24,10 +24,10 @@ MOST_MOTION_ODDS = 2.5  # log odds that speed or height alone can add or remove
 def update_contact(
     at: EvaluatedState, sequence: BodyFrames, probability: Tensor, index: PointIndex, floor: Floor | None
 ) -> Tensor:
-    """Contact probability [N,C] after the state's motion: for feet, label odds times those of speed and height.
+    """Contact probability [N,C] given the labels and the current motion; for feet, the log odds of both are added.
 
-    A label from the image is blind where a foot is hidden or the background plain; a foot that rests in the state is
-    then still seen to rest. probability: [N,C] of the labels.
+    The image says nothing where a foot is hidden or the background has no texture; its speed and height in the
+    current state do. probability: [N,C] of the labels.
     """
     if len(probability) < 2:
         return probability
@@ -55,7 +55,7 @@ def _log_odds(x: Tensor, rest: float, free: float) -> Tensor:
 def _speed(p: Tensor, sequence: BodyFrames) -> Tensor:
     """Speed [N,C] in m/s over two frames, before or after, whichever is slower; p: [N,C,3] m.
 
-    ResidualBlock without a neighbour in time on either side count as fast.
+    Body frames without a neighbour in time on either side count as fast.
     """
     reach = min(2, len(p) - 1)
     gap = sequence.time[reach:] - sequence.time[:-reach]

@@ -38,7 +38,7 @@ def evaluate_state(problem: Problem, state: State, jacobian: bool) -> EvaluatedS
 
 
 def in_body_size(at: EvaluatedState, body: Tensor, r: Tensor, by_shape: Tensor) -> tuple[Tensor, Tensor]:
-    """Lengths in the size of the body: r / growth, and its derivative by the shape from that of r (if not empty).
+    """Lengths over the relative size of the body: r / growth, and its derivative by the shape (if not empty).
 
     Measured in metres, every term that penalises a length could be lowered by shrinking people, cameras and scene
     together; only the weak prior on body height would resist. body: [M] int, r: [M,q,e], by_shape: [M,q,e,S].

@@ -1,4 +1,4 @@
-"""What JOSH is given and what it gives back: the start values of `fast` in, metric cameras and bodies out."""
+"""Input and output of the joint solver: the start values of `fast` in, metric cameras and bodies out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class JointStart:
     bodies: tuple[BodyTrack, ...]  # in camera space, for their focal
     contacts: tuple[Contacts, ...]  # per frame of each body
     body: BodyModel
-    floor: Floor | None  # in the CameraPath's world; None where nothing is known of it
+    floor: Floor | None  # in the CameraPath's world; None if unknown
     scale: float  # m per unit of the CameraPath's world
     scale_source: ScaleSource
     scale_sigma: float = 0.3  # relative standard deviation of `scale`
@@ -39,10 +39,10 @@ class JointStart:
 class JointResult:
     """Cameras, bodies and floor in one metric world with the axes of the start's CameraPath world.
 
-    Bodies stay in camera space, so whoever could place the start in the world can place this with scale 1.
+    Bodies stay in camera space, as in the start, so the same code moves both into the world (here with scale 1).
     """
 
-    cameras: CameraPath  # metres; focal refined; static and rotating cameras as still as they came
+    cameras: CameraPath  # metres; focal refined; static and rotating cameras stay so
     bodies: tuple[BodyTrack, ...]  # same frames as the start, for cameras.focal
     floor: Floor | None  # metres
     depth_scale: Float  # [K] metres per unit of each depth map

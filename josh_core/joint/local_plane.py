@@ -15,7 +15,7 @@ def inverse_depth_plane(px: Tensor, inverse: Tensor, weight: Tensor, rounds: int
     """
     total = weight.sum(-1, keepdim=True).clamp(min=1e-12)
     centre = (weight[..., None] * px).sum(1) / total
-    local = (px - centre[:, None]) / 100.0  # keeps the normal equations well scaled
+    local = (px - centre[:, None]) / 100.0  # keeps the normal equations well conditioned
     design = torch.cat([local, torch.ones_like(local[..., :1])], -1)  # [M,m,3]
     ridge = torch.diag(px.new_tensor([1e-6, 1e-6, 0.0]))
     few = (weight > 0).sum(-1) < 3

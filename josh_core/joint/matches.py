@@ -1,4 +1,4 @@
-"""Correspondences between knots: packed for the solver and weighed by their uncertainty."""
+"""Correspondences between knots: packed into rows for the solver, whitened by their covariance."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from josh_core.lsq.arrow import COUPLED_BLOCKS, ArrowSystem
 def assemble(rows: list[ResidualBlock], n_globals: int, n_bodies: int, held: Tensor | None = None) -> ArrowSystem:
     """Add up J^T W J and J^T W r of all terms (iteratively reweighted: W holds the robust slopes).
 
-    held: [N] bool, body frames whose step is to be nothing.
+    held: [N] bool, body frames that do not move in this step.
     """
     like = rows[0].r
     out = ArrowSystem(
@@ -32,7 +32,7 @@ def assemble(rows: list[ResidualBlock], n_globals: int, n_bodies: int, held: Ten
 
 
 def _hold(out: ArrowSystem, held: Tensor) -> None:
-    """Cut body frames out of the system in place, so that their step is zero and nothing else sees them."""
+    """Decouple body frames from the system, in place: their step becomes zero."""
     out.gradient[held], out.border[held] = 0.0, 0.0
     for k in range(COUPLED_BLOCKS + 1):
         either = held[: len(held) - k] | held[k:]

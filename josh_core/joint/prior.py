@@ -1,4 +1,4 @@
-"""Linear statements about the shared unknowns: how far focal, scale, shapes and cameras may move from the start."""
+"""Gaussian priors on the shared unknowns: how far focal, scale, shapes and cameras may move from the start."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SharedSigmas:
 
 
 def shared_prior(layout: GlobalsLayout, state: State, sigmas: SharedSigmas) -> SharedPrior:
-    """Everything shared is near `state`; neighbouring knots are corrected alike."""
+    """Prior with mean `state`, and with similar corrections of neighbouring knots."""
     eye = torch.eye(layout.size, dtype=torch.float64)
     knots = layout.knots
     each = [sigmas.turn] * 3 + [sigmas.shift] * 3 + [sigmas.size]
@@ -51,7 +51,7 @@ def shared_prior(layout: GlobalsLayout, state: State, sigmas: SharedSigmas) -> S
 def start_state(
     cameras: Cameras, start: StartTerm, scale: float, joints: Tensor, person: Tensor, frame: Tensor
 ) -> State:
-    """The start as a State: bodies carried into the world by their cameras, nothing corrected.
+    """The start as a State: bodies moved into the world by their cameras, all corrections zero.
 
     scale: metres per unit of the start world; joints: [P,3] rest root joint of each person; person, frame: [N] int.
     """

@@ -58,7 +58,7 @@ def _sound(state: State) -> bool:
 
 
 def _result(work: Work, outcome: JointSolution) -> JointResult:
-    """The solution in the terms of the stages."""
+    """The solution as the types that the stages exchange."""
     start, state, path = work.start, outcome.state, work.start.scene.cameras
     rotation, centre, _ = camera_poses(work.problem.cameras, state)
     world_from_cam = rigid(rotation.numpy(), centre.numpy())

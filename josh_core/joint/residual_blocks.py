@@ -36,7 +36,7 @@ class ResidualBlock:
 
 
 def match_block(at: EvaluatedState) -> ResidualBlock:
-    """A point of knot a, lifted with its depth, lands on its pixel in knot b (2D match)."""
+    """A point of knot a, backprojected with its depth, projects onto its pixel in knot b (2D match)."""
     term, cameras, layout = at.problem.matches, at.problem.cameras, at.problem.layout
     assert term is not None
     focal, frame_a, frame_b = at.state.log_focal.exp(), cameras.knot_frame[term.a], cameras.knot_frame[term.b]
@@ -141,7 +141,7 @@ def static_block(at: EvaluatedState) -> ResidualBlock:
 
 
 def smooth_block(at: EvaluatedState) -> ResidualBlock:
-    """Smooth: joints accelerate little."""
+    """Smooth: small accelerations of the joints."""
     term, layout = at.problem.smooth, at.problem.layout
     assert term is not None
     joints = len(at.problem.table.parents)
@@ -160,7 +160,7 @@ def smooth_block(at: EvaluatedState) -> ResidualBlock:
 
 
 def landmark_block(at: EvaluatedState) -> ResidualBlock:
-    """2D landmarks: body points project onto what was seen."""
+    """2D landmarks: body points project onto the detected landmarks."""
     term, layout = at.problem.landmarks, at.problem.layout
     assert term is not None
     n = len(at.problem.frame)
@@ -177,7 +177,7 @@ def landmark_block(at: EvaluatedState) -> ResidualBlock:
 
 
 def heading_block(at: EvaluatedState) -> ResidualBlock:
-    """Heading: who walks faces where they go. Travel is that of the state in which the term was made."""
+    """Heading: who walks faces where they go. The direction of travel is fixed when the term is made."""
     term = at.problem.heading
     assert term is not None
     root = at.state.rotations[:, 0]
@@ -194,7 +194,7 @@ def heading_block(at: EvaluatedState) -> ResidualBlock:
 
 
 def root_block(at: EvaluatedState) -> ResidualBlock:
-    """Start of the root's place: along the ray as uncertain as its depth, tight across it."""
+    """Prior on the root's position: the start, with one standard deviation along the ray and a smaller one across."""
     start, layout = at.problem.start, at.problem.layout
     n = len(at.problem.frame)
     in_camera = points_in_camera(at, torch.arange(n), torch.zeros(1, dtype=torch.long))
@@ -215,7 +215,7 @@ def root_block(at: EvaluatedState) -> ResidualBlock:
 
 
 def pose_block(at: EvaluatedState) -> ResidualBlock:
-    """Start of the pose: each joint's rotation, and the root's in the camera, near the start."""
+    """Prior on the pose: each joint's rotation, and the root's in the camera, near the start."""
     problem, start, layout = at.problem, at.problem.start, at.problem.layout
     n, joints = start.rotations.shape[:2]
     frame = problem.frame
@@ -239,7 +239,7 @@ def pose_block(at: EvaluatedState) -> ResidualBlock:
 
 
 def global_block(at: EvaluatedState) -> ResidualBlock:
-    """Start of everything shared: focal, scales, floor, shapes, heights and camera corrections (all linear)."""
+    """Prior on the shared unknowns: focal, scales, floor, shapes, heights and camera corrections (all linear)."""
     prior, x = at.problem.shared, globals_of(at.state)
     r = (prior.jacobian @ x - prior.target)[None, :, None]
     columns = torch.arange(len(x))[None]
@@ -258,7 +258,7 @@ TERMS: dict[str, Callable[[EvaluatedState], ResidualBlock]] = {
 
 
 def objective(at: EvaluatedState) -> list[ResidualBlock]:
-    """All terms that the problem has, in one fixed order."""
+    """Residual blocks of all terms of the problem, in the order of TERMS."""
     rows = [global_block(at)]
     if len(at.problem.frame):
         rows += [root_block(at), pose_block(at)]

@@ -48,6 +48,6 @@ def inverse_right_jacobian(v: Tensor) -> Tensor:
 
 
 def orthonormal(rotation: Tensor) -> Tensor:
-    """Rotation matrices [...,3,3] freed from accumulated rounding."""
+    """The nearest rotation matrices [...,3,3], which removes accumulated rounding."""
     q = roma.rotmat_to_unitquat(rotation)
     return roma.unitquat_to_rotmat(q / q.norm(dim=-1, keepdim=True))

@@ -19,7 +19,8 @@ from josh_core.joint.variables import FloorTerm, SurfaceTerm
 from josh_core.lsq.robust import Geman
 from josh_core.types import IN_CONTACT, Float, Floor
 
-STEEPEST = 0.35  # cosine of the tilt, 70 degrees, of what a foot stands on; roofs have less, measured planes an error
+# Cosine of the tilt, 70 degrees, of what a foot stands on: steeper than roofs, because fitted planes err. Chosen.
+STEEPEST = 0.35
 CONFIDENT = 0.3  # depth confidence from which a pixel counts
 
 
@@ -42,8 +43,8 @@ def surface_term(
 ) -> SurfaceTerm | None:
     """Contact points of keyframes beside confident scene depth, with the plane of that neighbourhood.
 
-    up: [3] unit, world; probability: [N,C] contact probability. Feet count where that plane can bear them: of a box
-    higher than the camera only the front is seen. None where there is no depth or nothing touches it.
+    up: [3] unit, world; probability: [N,C] contact probability. Feet count only where that plane faces up: of a box
+    higher than the camera only the front is seen. None without depth or without contact.
     """
     depths, frame_of = start.scene.depths, at.problem.cameras.knot_frame
     if not depths.depth.size or not bool((depths.confidence * ~depths.backdrop > CONFIDENT).any()):
@@ -91,7 +92,7 @@ def _bears(normal: Tensor, world_from_cam: Tensor, up: Tensor) -> Tensor:
 def _neighbourhood(start: JointStart, knot: Tensor, u: Float, reach: float) -> tuple[Tensor, Tensor, Tensor]:
     """Depth map pixels around M places: px [M,m,2] from the principal point, inverse depth and weight [M,m].
 
-    u: [M,2] px from the principal point. Backdrop, unknown and unconfident pixels weigh nothing; near ones most.
+    u: [M,2] px from the principal point. Backdrop, unknown and unconfident pixels have weight 0; near ones the largest.
     """
     depths = start.scene.depths
     h, w = depths.depth.shape[1:]
@@ -115,7 +116,7 @@ def _neighbourhood(start: JointStart, knot: Tensor, u: Float, reach: float) -> t
 def floor_term(
     at: EvaluatedState, floor: Floor, sequence: BodyFrames, probability: Tensor, index: PointIndex, s: SceneSigmas
 ) -> FloorTerm:
-    """Contact points near the floor so far are on it. probability: [N,C] contact probability."""
+    """Contact points that are near the floor in the current state lie on it. probability: [N,C] contact probability."""
     normal = torch.tensor(np.asarray(floor.normal, np.float64))
     axes = tilt_axes(normal)
     offset = torch.tensor(float(floor.offset), dtype=torch.float64)
@@ -131,7 +132,7 @@ def floor_term(
 
 
 def tilt_axes(normal: Tensor) -> Tensor:
-    """The two directions [2,3] in a plane along which its normal [3] leans."""
+    """Two orthogonal unit vectors [2,3] in the plane with normal [3]: the floor tilts about them."""
     return torch.linalg.svd(normal[None])[2][1:]
 
 
@@ -139,7 +140,7 @@ def match_pixels(start: JointStart, s: SceneSigmas) -> Pixels:
     """The scene's correspondences with a depth at both ends.
 
     The depth is the dense map's where it is confident; elsewhere it is triangulated from the start cameras with so
-    large an uncertainty that in effect only the distance from the epipolar line counts.
+    large a standard deviation that only the distance from the epipolar line counts.
     """
     scene, matches = start.scene, start.scene.matches
     pair = np.repeat(np.arange(len(matches.pairs)), np.diff(matches.offsets))
@@ -156,7 +157,7 @@ def match_pixels(start: JointStart, s: SceneSigmas) -> Pixels:
     if scene.cameras.kind == "moving":
         depth = np.where(mapped, depth, _triangulated(world_from_cam, scene.cameras.focal, knots, px))
     else:
-        depth = np.ones(knots.shape)  # a camera that only turns sees no depth
+        depth = np.ones(knots.shape)  # without translation there is no depth
     count = np.diff(matches.offsets)[pair]
     share = np.minimum(1.0, s.per_pair / (2.0 * np.maximum(count, 1)))
     weight = np.asarray(matches.confidence, np.float64)[:, None] * share[:, None] * (depth > 0)

@@ -33,17 +33,14 @@ from josh_core.lsq.levenberg_marquardt import Solution
 from josh_core.lsq.robust import Cauchy
 from josh_core.settings import Settings
 
-CONTACT_WIDTHS = (
-    4.0,
-    2.0,
-    1.0,
-)  # sigma of the contact terms in each round over the final one: far starts are found first
+# Sigma of the contact terms in each round over the final one: wide first, so that a poor start still converges.
+CONTACT_WIDTHS = (4.0, 2.0, 1.0)
 STEPS = (4, 4, 10)  # Gauss-Newton steps of each round
 
 
 @dataclass(frozen=True)
 class Options:
-    """Standard deviations of everything, and what the settings switch off."""
+    """Standard deviations of all terms and priors."""
 
     bodies: BodySigmas = BodySigmas()
     scene: SceneSigmas = SceneSigmas()
@@ -177,13 +174,13 @@ def _cameras(start: JointStart) -> Cameras:
 
 
 def _up(start: JointStart) -> Tensor:
-    """Up [3] in the start's world, near enough for headings: the floor's normal, or the picture's up."""
+    """Up [3] in the start's world, good enough for headings: the floor's normal, or the images' mean up direction."""
     up = -start.scene.cameras.world_from_cam[:, :3, 1].mean(0) if start.floor is None else start.floor.normal
     return torch.as_tensor(up / np.linalg.norm(up), dtype=torch.float64)
 
 
 def _free(start: JointStart, settings: Settings, layout: GlobalsLayout) -> Tensor:
-    """Which shared unknowns may move: a camera that stands or only turns keeps to that exactly."""
+    """Which shared unknowns may move: a static or rotating camera stays one."""
     kind = start.scene.cameras.kind
     free = torch.ones(layout.size, dtype=torch.bool)
     free[layout.focal] = settings.focal_px is None
@@ -212,7 +209,7 @@ def _sigmas(start: JointStart, options: Options) -> SharedSigmas:
         betas=betas,
         focal=float(np.clip(path.focal_sigma, 1e-3, loose)),
         scale=0.5,
-        tilt=np.radians(0.3 if path.kind == "moving" else 2.0),  # a floor seen in depth, or told by people alone
+        tilt=np.radians(0.3 if path.kind == "moving" else 2.0),  # a floor fitted to depth, or to the people alone
         height=0.01 if path.kind == "moving" else 0.05,  # m, likewise
         turn=np.radians(3.0),
         shift=max(2.0 * step, 1e-3),

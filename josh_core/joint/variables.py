@@ -1,8 +1,8 @@
-"""What the solver moves and what it is given: State, Problem, and where each number sits in the linear system.
+"""Unknowns and data of the joint solver: State, Problem, and the column of each unknown in the linear system.
 
 Frames: `world` is metric with the axes of the start cameras' world; cameras are OpenCV. All tensors are float64.
-T clip frames, K knots (keyframes whose camera correction is free), N body frames (all people one after the other,
-each in time order), P people, J = 24 joints, Q body points (joints, contacts, landmarks), S = 10 shape numbers.
+T clip frames, K knots (keyframes whose camera correction is free), N body frames (people one after the other,
+each in time order), P people, J = 24 joints, Q body points (joints, contacts, landmarks), S = 10 betas.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Cameras:
 class MatchTerm:
     """Correspondences in rows of one pair and one direction each: a point of knot `a` seen in knot `b`.
 
-    Depth in `a` is exp(log_scale + log_size_a) (near + ratio f / f0). ResidualBlock are filled up with weight 0.
+    Depth in `a` is exp(log_scale + log_size_a) (near + ratio f / f0). Rows shorter than m are padded with weight 0.
     """
 
     a: Tensor  # [B] int knot
@@ -180,7 +180,7 @@ class StartTerm:
 
 @dataclass(frozen=True)
 class SharedPrior:
-    """Linear statements about the globals x, in GlobalsLayout's order: jacobian x - target has unit variance."""
+    """Gaussian prior on the globals x, in GlobalsLayout's order: jacobian x - target has zero mean, unit variance."""
 
     jacobian: Tensor  # [R,G]
     target: Tensor  # [R]
@@ -188,7 +188,7 @@ class SharedPrior:
 
 @dataclass(frozen=True)
 class Problem:
-    """Everything the solver is given. A term that is None does not take part."""
+    """Variables' start and data of all terms. A term that is None is left out of the objective."""
 
     table: SkinningTable
     cameras: Cameras

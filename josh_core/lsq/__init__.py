@@ -1,1 +1,1 @@
-"""Robust least squares for all rooms: norms, the Levenberg-Marquardt loop, and equations that are banded in time."""
+"""Robust least squares, used by scene/, bodyfit/ and joint/: norms, Levenberg-Marquardt, block-banded solver."""

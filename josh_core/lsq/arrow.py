@@ -1,4 +1,4 @@
-"""Least squares whose normal matrix has the form of an arrow: banded in time, bordered by a few dense unknowns.
+"""Least squares with an arrow-shaped normal matrix: block-banded in time, bordered by a few dense unknowns.
 
 The banded unknowns come in N blocks of D (one a frame), and block n meets n, n + 1 and n + 2. Two blocks are taken as
 one, so the band is block tridiagonal; it is factored once along time (block Cholesky), and the G dense unknowns are
@@ -69,7 +69,7 @@ def _blocks(system: ArrowSystem, columns: Tensor, damping: float, floor: float) 
     bb, right = system.bands, torch.cat([system.border[..., columns], system.gradient[..., None]], -1)
     bb = bb.clone()
     bb[:, 0].diagonal(dim1=-2, dim2=-1).mul_(1 + damping).add_(floor)
-    if n % 2:  # an idle frame fills the last pair
+    if n % 2:  # the last pair is padded with an identity block
         idle = torch.zeros_like(bb[:1])
         idle[0, 0] = torch.eye(size, dtype=bb.dtype)
         bb, right = torch.cat([bb, idle]), torch.cat([right, torch.zeros_like(right[:1])])

@@ -24,7 +24,7 @@ class Trial(Generic[S]):
 
     state: S
     predicted: float = math.inf  # decrease of the cost by the quadratic model; infinite where nobody has computed it
-    covariance: Any = None  # of what the model says
+    covariance: Any = None  # of the unknowns that the model chooses
 
 
 class Model(Protocol[S]):
@@ -67,7 +67,7 @@ class Stepwise:
 
 @dataclass(frozen=True)
 class Nielsen:
-    """By how well the quadratic model predicted the decrease (Madsen, Nielsen, Tingleff 2004, section 3.2)."""
+    """Changed by the ratio of actual to predicted decrease (Madsen, Nielsen, Tingleff 2004, section 3.2)."""
 
     start: float = 1e-5
 
