@@ -1,9 +1,9 @@
-"""Which way is up: gravity in the CameraPath's world from all that tells it, and how sure that is.
+"""Gravity: the up direction in the CameraPath's world, with its standard deviation.
 
 Up is an unknown unit vector with evidence: people hold cameras nearly level, people who walk or stand are upright, and
-ground is mostly level. Each piece of evidence may be wrong (a rolled picture, somebody who lies, a slope), so each is
-a mixture of "right, with this spread" and "says nothing"; the posterior is summed over directions, and its best mode
-is the answer. A person lying in an upright picture therefore stays lying.
+ground is mostly level. Each observation may be an outlier (a rolled camera, a lying person, a slope), so each
+likelihood is a mixture of a Gaussian and a uniform density; the posterior is evaluated on a grid of directions, and
+its highest mode is the result. A person lying in an upright picture therefore stays lying.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LEAN_ACROSS = np.radians(3.0)  # mean lean of standing bodies, as seen in the pi
 LEAN_ALONG = np.radians(7.0)  # the same toward or away from the camera, where the fit knows it less
 GROUND = 0.75  # probability that the ground is level; else steps, slopes, or a wrong plane
 GROUND_SIGMA = np.radians(1.5)  # how far level ground and its fit are off
-UNIFORM = 1 / (4 * np.pi)  # density over the sphere of what says nothing
+UNIFORM = 1 / (4 * np.pi)  # density of the uniform distribution on the sphere, for outliers
 COARSE = 20000  # directions over the sphere, 1.4 degrees apart
 FINE_RADIUS = np.radians(15.0)  # around the best of them the posterior is summed up
 FINE = 61  # directions along each side of that square
@@ -43,9 +43,9 @@ class Gravity(Shaped):
     sigma: float  # rad, standard deviation of each of its two tilts
 
     def with_ground(self, floor: Floor | None, independent: bool) -> Gravity:
-        """Up after the ground: its normal counts where it agrees, as level ground does; else nothing changes.
+        """Up with the ground's normal as a further observation; without effect where the normal is far from up.
 
-        independent: False for a floor whose fit was held by this gravity already, so that it makes up no surer.
+        independent: False for a floor that was fitted with this gravity as its prior: sigma does not change then.
         """
         if floor is None:
             return self
@@ -60,7 +60,7 @@ class Gravity(Shaped):
 
 
 def find_gravity(cameras: CameraPath, bodies: tuple[BodyTrack, ...], points: list[PosedPoints]) -> Gravity:
-    """Up from the picture and the bodies (in the order of `points`). Nobody, or nobody upright, is fine."""
+    """Up from the picture and the bodies (in the order of `points`). People may be absent, or none of them upright."""
     axes = [axis for axis in map(_body_axis, [cameras] * len(bodies), bodies, points) if axis is not None]
     sides, ahead = cameras.world_from_cam[:, :3, 0], cameras.world_from_cam[:, :3, 2]
     level = -cameras.world_from_cam[:, :3, 1].mean(0)
@@ -79,7 +79,10 @@ def find_gravity(cameras: CameraPath, bodies: tuple[BodyTrack, ...], points: lis
 
 
 def _camera_density(roll: Float, pitch: Float, over: Float) -> Float:
-    """Density [m] of m directions: roll, pitch [m,T] rad of every frame; over: [m] how much picture's up is up."""
+    """Density [m] of m directions.
+
+    roll, pitch: [m,T] rad of every frame; over: [m] positive where the direction points to the upper half of the image.
+    """
     rest = 1 - sum(share for share, *_ in CAMERAS)
     out = np.full(len(roll), rest * UNIFORM)
     # The frames of one clip are one way of holding a camera, so their mean counts once.
@@ -110,7 +113,7 @@ class _Axis:
 
 
 def _body_axis(cameras: CameraPath, body: BodyTrack, points: PosedPoints) -> _Axis | None:
-    """The way from the ankles to the neck where the legs are straight under the back; None where they never are."""
+    """Mean axis from ankles to neck over the frames with straight legs and back; None without such frames."""
     pose = cameras.world_from_cam[body.frames]
     joints = points.joints
     ankles, hips, neck = joints[:, [7, 8]].mean(1), joints[:, [1, 2]].mean(1), joints[:, 12]

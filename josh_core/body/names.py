@@ -74,7 +74,7 @@ FOOT_LANDMARKS = tuple(
 # Parts of the names of contact points.
 FEET = ("heel", "sole", "ball", "toe")
 LIMBS = ("hand", "knee", "shin", "elbow", "forearm")  # on the floor when low
-SEAT = ("seat", "thigh")  # bear weight on anything while sitting; all other points only when lying low
+SEAT = ("seat", "thigh")  # bear weight on any surface while sitting; all other points only when low
 
 
 def is_part(name: str, parts: tuple[str, ...]) -> bool:

@@ -70,7 +70,7 @@ PAIRED_LANDMARKS = (
 )
 MIDDLE_LANDMARKS = (Place("nose", {"head": 1}, (0.0, 0.06, 1.0), ("head",)),)
 # Limb landmarks are mixtures of posed joints; a share under 1 leaves the rest to the surface place of that name.
-# The shares follow what PoseLandmarker says of renders of this body seen from all sides (12 headings, standing,
+# The shares follow what PoseLandmarker finds on renders of this body seen from all sides (12 headings, standing,
 # stepping and sitting): hips 3 cm before the hip joints, wrists beyond and ankles above the joints, hands closed.
 JOINT_LANDMARKS: dict[str, dict[str, float]] = {
     "shoulder": {"shoulder": 0.75},

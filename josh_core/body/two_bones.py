@@ -10,8 +10,8 @@ from josh_core.types import Float
 def two_bones(rest: Float, start: Float, end: Float, front: Float) -> tuple[Float, Float]:
     """World rotations [T,3,3] of the upper and the lower bone that reach from `start` to `end` [T,3] m.
 
-    rest: [3,3] m, the first, middle and last joint of the rest pose, whose front is +z; front: [T,3] whereto the
-    middle joint bends. An end that is out of reach is reached for with a straight limb.
+    rest: [3,3] m, the first, middle and last joint of the rest pose, whose front is +z; front: [T,3] the direction in
+    which the middle joint bends. For an end out of reach the limb is straight.
     """
     upper, lower = rest[1] - rest[0], rest[2] - rest[1]
     a, b = np.linalg.norm(upper), np.linalg.norm(lower)

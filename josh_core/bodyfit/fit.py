@@ -30,12 +30,13 @@ from josh_core.types import USUAL_HEIGHT_SIGMA, BodyTrack, CameraPath, Clip, Peo
 HEIGHT = 1.67  # m, between adults worldwide (1.65, NCD-RisC 2016) and in the West (1.70)
 KNOWN_HEIGHT_SIGMA = 0.01  # relative, of a height that the user gave: shoes, posture and rounding
 SIZE_SIGMA = 0.02  # relative error of a depth from the size in one picture
+# The usual start of Levenberg-Marquardt (Madsen, Nielsen, Tingleff 2004); not tuned.
 DAMPING = Stepwise(start=1e-3, least=1e-6, raised=1e-4)
 LIMITS = StopRule(tolerance=1e-4, steps=30, damping=1e6)
-# Fits with the gait prior. PA-MPJPE of rendered walkers (`python -m benchmarks.rendered_clips`): 47, 41 and 40 mm after
-# none, one and two.
+# Number of fits with the gait prior. PA-MPJPE of rendered walkers (`python -m benchmarks.rendered_clips`): 47, 41 and
+# 40 mm after none, one and two.
 WALK_ROUNDS = 2
-LEAST_DIAGONAL = 1e-6  # of the normal matrix: keeps what has no residual where it is
+LEAST_DIAGONAL = 1e-6  # of the normal matrix: unknowns without a residual then have a zero step
 
 
 def fit_bodies(
@@ -50,7 +51,7 @@ def fit_bodies(
 
 
 def observe_people(people: People, cameras: CameraPath, clip: Clip, height_m: float | None) -> tuple[Observations, ...]:
-    """What every track says; height_m: of the first person, where it is known."""
+    """Observations of every track; height_m: of the first person, None if unknown."""
     return tuple(
         gather_observations(track, cameras, clip, height_m if k == 0 and height_m else HEIGHT)
         for k, track in enumerate(people.tracks)
@@ -65,7 +66,7 @@ def fit_observed(
     height_m: float | None,
     progress: Progress,
 ) -> tuple[BodyTrack, ...]:
-    """Body of every track from its observations; height_m: of the first person, where it is known."""
+    """Body of every track from its observations; height_m: of the first person, None if unknown."""
     fit_body = FitBody.of(body)
     bodies = []
     for k, (track, obs) in enumerate(zip(people.tracks, observed, strict=True)):
@@ -108,7 +109,7 @@ class FitModel:
 def fit_observations(fit_body: FitBody, obs: Observations) -> Solution[Pose]:
     """The most probable pose given the observations: Levenberg-Marquardt from the network's own guess.
 
-    Who walks is fitted again from there with what other steps of the walk say, which are then known better.
+    People who walk are fitted again from there with the gait prior, which is remade from each fit.
     """
     smooth = smoothness(obs.times)
     found = minimise(FitModel(fit_body, obs, smooth), initial_pose(fit_body, obs), DAMPING, LIMITS)

@@ -1,4 +1,4 @@
-"""Terms of the body fit that look at one frame at a time: residuals over their standard deviations, and derivatives."""
+"""Terms of the body fit within one frame: residuals over their standard deviations, and derivatives."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ J = len(JOINTS)
 LEAST_DEPTH = 0.1  # m, depth at which the projection is held
 PIXEL_CAUCHY_WIDTH = 3.0  # standard deviations at which a landmark's weight falls to a half
 BONE_WIDTH = 2.5  # the same for bones of the 3D guess
-LIMIT_SIGMA = 0.05  # rad, how softly a joint limit gives way
-LOOK_SECONDS = 0.15  # the network's errors are alike for this long: frames closer together count as one observation
-MOST_LOOKS = 10.0  # independent observations at most: its landmarks have a constant bias for the whole clip
+LIMIT_SIGMA = 0.05  # rad, standard deviation of a rotation beyond a joint limit
+LOOK_SECONDS = 0.15  # s, correlation time of the network's errors: closer frames count as one observation
+MOST_LOOKS = 10.0  # independent observations at most, because the landmarks have a bias constant over the clip
 HEIGHT_SIGMA = 0.005  # m: the height is held near the given one, since one camera cannot measure it
 PROPORTION_SIGMA = 0.08  # of the bones' relative lengths in the 3D guess
 # Of the betas; the first follows height. The others are narrower than among people: a difference between where the

@@ -1,8 +1,8 @@
-"""Who walks does with one side what the other did half a stride before: a pose prior for every frame of a walk.
+"""Gait prior: while walking, each side repeats the other's motion half a stride later.
 
-The phase of a walk is read from the times at which the ankles pass each other. Poses of other steps at the same phase,
-and of the opposite phase seen in the mirror, then say how the joints are turned; how far they disagree with each frame
-over the clip is how much they are believed. A limp, a bag in one hand or a wave of it makes that disagreement large.
+The phase of a walk is read from the times at which the ankles pass each other. The mean pose of other steps at the
+same phase, and of mirrored poses at the opposite phase, is a prior for each frame. Its standard deviation is the RMS
+difference to the fitted poses over the clip, so a limp, a bag in one hand or a wave makes the prior wide.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from josh_core.bodyfit.pose_prior import MIRRORED_ROTATION, POSE_PRIOR, PosePrio
 from josh_core.geometry import rotmat_to_rotvec
 from josh_core.types import Bool, Float
 
-STEP_SECONDS = (0.3, 0.9)  # s, from a run to an amble
+STEP_SECONDS = (0.3, 0.9)  # s, from a run to a slow walk
 STEADY = 0.3  # share by which a step may differ from the median step of its walk
-STEPS = 3  # of one walk, at least: fewer repeat nothing
+STEPS = 3  # of one walk, at least: fewer have no repetition
 LEAST_SWING = 0.15  # of the leg's length, that the ankles part
-SMOOTH_SECONDS = 0.06  # of the ankles' way
+SMOOTH_SECONDS = 0.06  # s, smoothing of the ankles' paths
 PHASE_WIDTH = 0.3  # rad, about 1/20 of a stride: poses nearer than this are of one phase
 LEAST_SIGMA = 0.05  # rad: the two sides of healthy walkers differ by a few degrees (Sadeghi et al. 2000)
-LASTING_SECONDS = 2.0  # over which a walk stays the same
+LASTING_SECONDS = 2.0  # s over which a gait is taken as constant
 
 
 def gait_prior(pose: Pose, joints: Float, times: Float) -> PosePrior | None:
@@ -52,8 +52,10 @@ def gait_prior(pose: Pose, joints: Float, times: Float) -> PosePrior | None:
 
 
 def walk_phase(joints: Float, times: Float) -> tuple[Float, float | None]:
-    """Phase [n] in rad, NaN outside the walk, and seconds of a step; the left ankle passes the right at 0, is passed
-    at pi."""
+    """Gait phase [n] in rad, NaN outside the walk, and the step time in s (None without a walk).
+
+    At phase 0 the left ankle passes the right one, at pi the right ankle the left one.
+    """
     nowhere = np.full(len(times), np.nan)
     lead = _lead(joints)
     lag = times[:, None] - times[None]
@@ -110,7 +112,7 @@ def _other_side() -> list[int]:
 
 
 def _joined(usual: Float, sigma: Float, known: Bool) -> PosePrior:
-    """Everyday poses and those of the walk as one Gaussian; the root, whose direction changes, is left alone."""
+    """Product of the everyday and the gait prior, two Gaussians; the root keeps the former, as its heading changes."""
     precision = np.where(known[:, None, None], np.maximum(sigma, LEAST_SIGMA) ** -2.0, 0.0)
     precision[:, 0] = 0.0
     everyday = POSE_PRIOR.sigma**-2.0

@@ -1,4 +1,4 @@
-"""Start of the body fit: torso and limbs turned as in the network's 3D guess, one frame at a time."""
+"""Start of the body fit: torso and limbs oriented as in the network's 3D landmarks, one frame at a time."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def objective(fit_body: FitBody, pose: Pose, obs: Observations, smooth: sparse.c
 
 
 def normal_equations(fit_body: FitBody, pose: Pose, obs: Observations, smooth: sparse.csr_matrix) -> ArrowSystem:
-    """Gauss-Newton's equations of the same objective."""
+    """Gauss-Newton normal equations of the same objective."""
     posed = fit_body.evaluate(pose)
     n = len(posed.points)
     terms = (pixels(posed, obs), bones(posed, obs), pose_prior_residuals(pose, obs.prior, derivatives=True))

@@ -1,4 +1,4 @@
-"""What a track says about a body, each number with its standard deviation.
+"""Observations of a body from a track, each with its standard deviation.
 
 Lengths are metres at the person; MediaPipe's numbers were compared with ground truth on real and rendered clips: its
 pixels are good to 2 or 3 cm where it sees a landmark and to 20 where it does not, its depths to 5 or 10 cm a limb.
@@ -57,12 +57,12 @@ MIDDLE_BONES = (
 )
 ACROSS = (0.03, 0.18)  # m, and share of the bone's length: sigma of a bone of the 3D guess across the line of sight
 ALONG = (0.02, 0.12)  # the same along it; better than across because the pixels already tell what is across
-UNSEEN = 0.05  # visibility below which nothing gets worse
+UNSEEN = 0.05  # lower visibilities are raised to this
 BRIDGED = 3.0  # times worse where a gap in the track was bridged
 OUTSIDE = 3.0  # times worse where a landmark is outside the picture
 TURNED = 6.0  # times worse the depths of a half whose sides had been exchanged
-NEAREST = 0.3  # m, nobody is nearer to the camera
-STEADY_SECONDS = 0.5  # the person's size in the image changes little in this time
+NEAREST = 0.3  # m, smallest depth of a person
+STEADY_SECONDS = 0.5  # s, window over which the person's size in the image is smoothed
 
 
 def _bones() -> list[tuple[int, int]]:
@@ -98,7 +98,7 @@ class Observations(Shaped):
 
 
 def gather_observations(track: Track, cameras: CameraPath, clip: Clip, height: float) -> Observations:
-    """What a track says, seen by cameras with a known focal length and an assumed standing height [m]."""
+    """Observations of a track, for cameras with a known focal length and an assumed standing height [m]."""
     track = _finite(track)
     px_per_m = _size(track, clip.times[track.frames])
     track, exchanged = fix_left_right(track, 1.7 * float(np.median(px_per_m)))
@@ -150,7 +150,7 @@ def _size(track: Track, times: Float) -> Float:
 
 
 def _trust(visibility: Float) -> Float:
-    """Visibility [n,33] of landmarks, lowered where the limb is unseen on which hand or foot hang."""
+    """Visibility [n,33] of landmarks, lowered for hands and feet whose limb is not visible."""
     trust = visibility.copy()
     for side in (0, 1):
         for middle, ends in ((13, (15, 17, 19, 21)), (25, (27, 29, 31))):

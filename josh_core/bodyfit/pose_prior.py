@@ -16,7 +16,7 @@ from josh_core.body.names import JOINTS
 from josh_core.types import Float
 
 Triple = tuple[float, float, float]
-ANY: Triple = (9.0, 9.0, 9.0)
+ANY: Triple = (9.0, 9.0, 9.0)  # rad, beyond any rotation vector: no limit
 NONE: Triple = (-9.0, -9.0, -9.0)
 
 

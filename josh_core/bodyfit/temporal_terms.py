@@ -36,7 +36,7 @@ def smoothness(times: Float) -> sparse.csr_matrix:
 
 
 def paths(posed: FitPoints, obs: Observations) -> tuple[Float, Float, Float]:
-    """What moves smoothly [n,73], with its derivatives: joints as the turning camera leaves them, depth of the pelvis.
+    """Quantities that are smooth over time [n,73], with derivatives: joints in axes that do not turn, pelvis depth.
 
     The depth is scaled so that one precision serves all.
     """
