@@ -9,7 +9,7 @@ from typing import Annotated
 from josh_core.body.model import BodyModel
 from josh_core.body.posing import PosedPoints, pose_points
 from josh_core.contact.detect import FilmedScene, find_contacts
-from josh_core.gravity import Gravity, find_gravity
+from josh_core.gravity import Gravity, find_gravity, turn_notes
 from josh_core.progress import Progress
 from josh_core.scene import clean_plate, fit_floor, point_cloud, surface
 from josh_core.shapes import Shaped
@@ -79,7 +79,7 @@ def evidence_of(
     with progress.stage("contacts"):
         contacts = find_contacts(view, bodies, points, tuple(body.contact_names), metres, progress)
     plate = clean_plate(clip, people) if scene.cameras.kind == "static" else None
-    notes = scene_notes(scene)
+    notes = (*scene_notes(scene), *turn_notes(gravity, scene.cameras, bodies, points))
     return Evidence(clip, people, scene, bodies, points, contacts, floor, gravity, body, plate=plate, notes=notes)
 
 

@@ -29,6 +29,7 @@ LEAN_ACROSS = np.radians(3.0)  # mean lean of standing bodies, as seen in the pi
 LEAN_ALONG = np.radians(7.0)  # the same toward or away from the camera, where the fit knows it less
 GROUND = 0.75  # probability that the ground is level; else steps, slopes, or a wrong plane
 GROUND_SIGMA = np.radians(1.5)  # how far level ground and its fit are off
+TURNED, LIES = 45.0, 60.0  # degrees: roll nearer to another side's, and lean that nobody stands with
 UNIFORM = 1 / (4 * np.pi)  # density of the uniform distribution on the sphere, for outliers
 COARSE = 20000  # directions over the sphere, 1.4 degrees apart
 FINE_RADIUS = np.radians(15.0)  # around the best of them the posterior is summed up
@@ -153,6 +154,25 @@ def _summed(best: Float, log_density: Callable[[Float], Float]) -> Gravity:
     mean = _unit(weight @ up)
     variance = float((weight * ((up - mean) ** 2).sum(1)).sum()) / 2
     return Gravity(mean, float(np.sqrt(variance)))
+
+
+def turn_notes(
+    gravity: Gravity, cameras: CameraPath, bodies: tuple[BodyTrack, ...], points: list[PosedPoints]
+) -> tuple[str, ...]:
+    """A sentence where the picture is taken to be turned, or everybody in an upright one is not upright."""
+    here = (cameras.world_from_cam[:, :3, :3].swapaxes(1, 2) @ gravity.up).mean(0)
+    roll = abs(float(np.degrees(np.arctan2(here[0], -here[1]))))
+    if roll > TURNED:
+        how = "upside down" if roll > 180 - TURNED else "on its side"
+        return (f"The clip is taken to be filmed {how}, as the people in it stand so. If it was not, turn the picture.",)
+    axes = [axis for axis in map(_body_axis, [cameras] * len(bodies), bodies, points) if axis is not None]
+    off = min((float(np.degrees(np.arccos(np.clip(axis.up @ gravity.up, -1, 1)))) for axis in axes), default=0.0)
+    if off < LIES:
+        return ()
+    how, but = ("is head down", "upside down") if off > 180 - TURNED else ("lies", "on its side")
+    return (
+        f"Everybody {how} in the picture, which is taken to be upright. If the clip was filmed {but}, turn the picture.",
+    )
 
 
 def _sphere(count: int) -> Float:

@@ -12,6 +12,7 @@ Mode = Literal["baseline", "fast", "refine"]
 MODES: tuple[Mode, ...] = get_args(Mode)  # a run gives every mode up to the one asked for
 Tier = Literal["auto", "embedded", "hub"]
 StaticCamera = Literal["auto", "on", "off"]
+Turn = Literal[0, 90, 180, 270]
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Settings:
     max_seconds: float = 60.0  # s, longer clips are refused unless `seconds` says which part to take
     max_fps: float = 30.0  # frames per second kept; faster clips are resampled by timestamp
     max_side: int = 1280  # px, longest side of the decoded frame
+    turn: Turn = 0  # degrees clockwise by which the film is turned before anything looks at it
     people: int | None = None  # most people to follow; None is up to `max_people`
     max_people: int = 8  # most people followed when `people` is None
     height_m: float | None = None  # m, height of the first person when known; all others are of usual height
@@ -73,7 +75,8 @@ def _check_kind(name: str, value: Any, hint: Any) -> None:
     """Literal, bool, int and float options, each optional or not, hold what they say."""
     if get_origin(hint) is Literal:
         choices = get_args(hint)
-        _require(value in choices, f"{name} must be one of {', '.join(choices)}, not {value!r}")
+        known = value in choices and not isinstance(value, bool)  # False is equal to 0
+        _require(known, f"{name} must be one of {', '.join(map(str, choices))}, not {value!r}")
         return
     kinds = get_args(hint) or (hint,)
     if bool in kinds:

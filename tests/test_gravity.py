@@ -7,7 +7,7 @@ import pytest
 
 from josh_core.body.posing import pose_points
 from josh_core.geometry import rotvec_to_rotmat
-from josh_core.gravity import find_gravity
+from josh_core.gravity import find_gravity, turn_notes
 from josh_core.types import Floor
 from tests.synthetic import make_scene
 
@@ -24,13 +24,22 @@ def march():
 
 def turned(synthetic, degrees, legs_still=False):
     """Gravity found after the picture of the people was turned about the line of sight; and the turned true up."""
-    turn = rotvec_to_rotmat(np.array([0, 0, np.radians(degrees)]))
+    points = turned_points(synthetic, degrees, legs_still)
+    up_cam = synthetic.truth.world_from_cam[0, :3, :3].T.astype(float) @ [0, 1, 0]
+    return find_gravity(synthetic.scene.cameras, synthetic.bodies, points), turn_by(degrees) @ up_cam
+
+
+def turned_points(synthetic, degrees, legs_still):
+    """The people's points turned about the line of sight, in camera axes."""
     points = [pose_points(body, synthetic.body) for body in synthetic.bodies]
     if legs_still:
         points = [replace(p, joints=np.broadcast_to(p.joints[5], p.joints.shape)) for p in points]
-    points = [replace(p, joints=p.joints @ turn.T, contacts=p.contacts @ turn.T) for p in points]
-    up_cam = synthetic.truth.world_from_cam[0, :3, :3].T.astype(float) @ [0, 1, 0]
-    return find_gravity(synthetic.scene.cameras, synthetic.bodies, points), turn @ up_cam
+    turn = turn_by(degrees)
+    return [replace(p, joints=p.joints @ turn.T, contacts=p.contacts @ turn.T) for p in points]
+
+
+def turn_by(degrees):
+    return rotvec_to_rotmat(np.array([0, 0, np.radians(degrees)]))
 
 
 def degrees_between(a, b):
@@ -50,6 +59,24 @@ def test_somebody_turned_who_does_not_walk_lies_in_an_upright_picture(march, rol
     picture_up = np.array([0, -1.0, 0])
     assert degrees_between(gravity.up, picture_up) < 20  # pitch alone is free
     assert abs(gravity.up[0]) < np.sin(np.radians(5))
+
+
+@pytest.mark.parametrize(
+    ("roll", "legs_still", "said"),
+    [
+        (0, False, None),
+        (-90, False, "filmed on its side"),
+        (180, False, "filmed upside down"),
+        (90, True, "Everybody lies"),
+        (180, True, "Everybody is head down"),
+    ],
+)
+def test_a_turned_picture_or_turned_people_are_said(walk, march, roll, legs_still, said):
+    synthetic = march if legs_still else walk
+    gravity, points = turned(synthetic, roll, legs_still)[0], turned_points(synthetic, roll, legs_still)
+    notes = turn_notes(gravity, synthetic.scene.cameras, synthetic.bodies, points)
+    assert len(notes) == (said is not None)
+    assert said is None or said in notes[0]
 
 
 def test_bodies_make_up_surer_than_the_picture_alone(walk):

@@ -22,6 +22,8 @@ def test_unknown_option_is_named():
         {"height_m": 17.0},
         {"focal_px": 1.0},
         {"static_camera": "maybe"},
+        {"turn": 45},
+        {"turn": False},
         {"start": "soon"},
         {"people": 2.5},
         {"use_match": "yes"},

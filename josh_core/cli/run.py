@@ -20,7 +20,7 @@ VIDEOS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif", ".webp", ".mp
 _RUNS = ("manifest.json", "arrays.npz", "result.glb", "clip.mp4", "overlay.mp4", "files", "export", *MODES)
 OPTIONS = {  # of the command line -> of Settings
     "mode": "mode", "tier": "tier", "start": "start", "seconds": "seconds", "height": "height_m", "focal": "focal_px",
-    "people": "people", "static_camera": "static_camera",
+    "people": "people", "turn": "turn", "static_camera": "static_camera",
 }  # fmt: skip
 
 
@@ -44,6 +44,7 @@ def add(commands: Any) -> None:
     run.add_argument("--height", type=float, metavar="M", help="height of the best-tracked person in metres")
     run.add_argument("--focal", type=float, metavar="PX", help="focal length in pixels of the decoded frame")
     run.add_argument("--people", type=int, metavar="N", help="most people to follow")
+    run.add_argument("--turn", type=int, default=usual.turn, metavar="DEG", help="turn the picture: 90, 180 or 270")
     run.add_argument("--static-camera", default=usual.static_camera, help="auto, on or off (default auto)")
     run.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="any other setting")
     run.add_argument("--all-modes", action="store_true", help="keep every mode up to --mode, one folder each")

@@ -128,7 +128,7 @@ def _decode(path: Path, info: ClipInfo, settings: Settings, progress: Progress) 
         wanted = min(wanted, info.seconds - settings.start)
     thinning = _Thinning(info.fps, settings.max_fps)
     end = -1.0
-    with Video(path, info.film) as video:
+    with Video(path, info.film, settings.turn) as video:
         size = video.reduced(settings.max_side)
         for picture in video.pictures(settings.start):
             if out.jpegs and picture.time - out.begin >= wanted - 0.25 / info.fps:

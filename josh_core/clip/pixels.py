@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -31,6 +31,11 @@ class DisplayTransform:
     turns: int  # quarter turns clockwise that make the picture upright
     mirrored: bool  # left and right exchanged after turning
     transfer: int  # H.273; PQ and HLG are brought to standard range
+
+    def turned(self, degrees: int) -> DisplayTransform:
+        """The same with the shown picture turned clockwise by a multiple of 90 degrees."""
+        quarters = degrees // 90 * (-1 if self.mirrored else 1)  # mirroring comes last and exchanges the senses
+        return replace(self, turns=(self.turns + quarters) % 4)
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Upright size in px of a stored picture, square pixels, no row or column lost."""

@@ -59,9 +59,12 @@ class Picture:
 
 
 class Video:
-    """An opened film. Use it in a `with` statement; raises ClipError when it cannot be opened or decoded."""
+    """An opened film. Use it in a `with` statement; raises ClipError when it cannot be opened or decoded.
 
-    def __init__(self, path: Path, film: Film) -> None:
+    turn: degrees clockwise, a multiple of 90, by which its pictures are turned beyond what the file says.
+    """
+
+    def __init__(self, path: Path, film: Film, turn: int = 0) -> None:
         self._path, self._film = path, film
         self.damage: list[float] = []  # s after which packets or frames were found damaged, in order of decoding
         self._open()
@@ -69,7 +72,7 @@ class Video:
             first = next(self._decoded(), None)
             if first is None:
                 raise ClipError("No frame of this file can be decoded: please export it again as MP4 (H.264).")
-            self._shown = shown_by(self._stream, first)
+            self._shown = shown_by(self._stream, first).turned(turn)
             self.width, self.height = self._shown.size(first.width, first.height)  # px, upright, square
         except BaseException:
             self.close()

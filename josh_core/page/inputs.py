@@ -42,14 +42,15 @@ def chosen_clip(upload: Upload, name: str) -> dict[str, Any]:
 
 def wanted(clip: Mapping[str, Any] | None, upload: Upload, *options: Any) -> Settings:
     """Settings from the page's inputs: the clip chooser's start and length, then mode, people, height (m), horizontal
-    field of view (degrees), static camera and tier; a number that is empty or 0 is not known. Raises SettingsError.
+    field of view (degrees), static camera, tier and turn (degrees); a number that is empty or 0 is not known. Raises SettingsError.
     """
-    mode, people, height, view, static, tier = options
+    mode, people, height, view, static, tier, turn = options
     people, height, view = number(people), number(height), number(view)
     if view and not NARROWEST <= view <= WIDEST:
         raise SettingsError(f"The field of view must be between {NARROWEST:.0f} and {WIDEST:.0f} degrees.")
     info = upload.look.info
-    width = info.width * min(1.0, Settings.max_side / max(info.width, info.height))
+    across = info.height if turn in (90, 270) else info.width
+    width = across * min(1.0, Settings.max_side / max(info.width, info.height))
     part = clip if isinstance(clip, Mapping) else {}
     try:
         return Settings(
@@ -61,6 +62,7 @@ def wanted(clip: Mapping[str, Any] | None, upload: Upload, *options: Any) -> Set
             height_m=height or None,
             focal_px=width / 2 / math.tan(math.radians(view) / 2) if view else None,
             static_camera=static,
+            turn=turn,
         )
     except TypeError:  # a choice that is no text
         raise SettingsError("One of the settings cannot be read; please choose it again.") from None

@@ -40,6 +40,8 @@ class Layout:
             self.view = gr.Number(0, label="Horizontal field of view, degrees", info="Leave 0 if you do not know it")
             camera = [("Find out", "auto"), ("Stands still", "on"), ("Moves", "off")]
             self.static = gr.Radio(camera, value="auto", label="Camera")
+            turns = [("Not", 0), ("90° right", 90), ("Upside down", 180), ("90° left", 270)]
+            self.turn = gr.Radio(turns, value=0, label="Turn the picture")
             tiers, about = _tiers()
             self.tier = gr.Radio(tiers, value="auto", label="Networks", info=about)
         self.cost = plain(elem_id="j-cost")
@@ -50,7 +52,7 @@ class Layout:
         self.mine = my_results()
         self.gallery = gallery(examples)
         what()
-        self.options = [self.mode, self.people, self.height, self.view, self.static, self.tier]
+        self.options = [self.mode, self.people, self.height, self.view, self.static, self.tier, self.turn]
 
     def _scene(self, first: Shown | None) -> None:
         self.viewer = result_viewer(viewer_value(first, {}) if first else None)

@@ -53,6 +53,7 @@ _UNITS = {"jitter": "a real walk has 5 to 10"}  # what says more than the unit d
 _SETTINGS = {  # of the page's own inputs; what else a run was told is of no use to a visitor
     "mode": "Method", "start": "Begins at, s", "seconds": "Length, s", "people": "Most people",
     "height_m": "Height of the first person, m", "focal_px": "Focal length, px", "static_camera": "Camera",
+    "turn": "Picture turned by, degrees",
 }  # fmt: skip
 _CAMERAS = {"static": "stands still", "moving": "moves", "rotating": "turns in place"}
 _SETTING_VALUES = {"auto": "found out", "on": "stands still", "off": "moves"}

@@ -125,6 +125,15 @@ def test_rotation_in_the_metadata_is_applied(tmp_path: Path) -> None:
     np.testing.assert_allclose(corner, [255, 0, 0], atol=30)
 
 
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_a_film_is_turned_as_asked(tmp_path: Path, turn: int) -> None:
+    path = write(tmp_path / "clip.mp4", pan(3, 10))
+    plain, turned = load_clip(path, Settings()), load_clip(path, Settings(turn=turn))  # type: ignore[arg-type]
+    right = np.rot90(plain.frame(4), -turn // 90)
+    assert turned.frame(4).shape == right.shape
+    assert np.abs(turned.frame(4).astype(float) - right).mean() < 3
+
+
 def test_large_pictures_are_reduced(tmp_path: Path) -> None:
     path = write(tmp_path / "clip.mp4", pan(3, 9, size=(640, 360)))
     clip = load_clip(path, Settings(max_side=320))

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-OPTIONS = ["refine", 0, 0, 0, "auto", "auto"]
+OPTIONS = ["refine", 0, 0, 0, "auto", "auto", 0]
 
 
 class Tab:

@@ -119,7 +119,7 @@ def test_six_hostile_uploads_block_nobody(server: Server, tab: Tab, clip: bytes,
         attacker = Tab(server.url)
         path = attacker.upload(hostile + bytes([k]))
         chosen = {"file": {"path": path, "meta": {"_type": "gradio.FileData"}}, "name": "x.mp4"}
-        attacker.join("j-clip", "upload", [chosen, "fast", 0, 0, 0, "auto", "auto"])
+        attacker.join("j-clip", "upload", [chosen, "fast", 0, 0, 0, "auto", "auto", 0])
         attacker.close()
     path, begin = tab.upload(clip), time.monotonic()
     assert tab.take(path)["success"]
@@ -232,7 +232,7 @@ def test_odd_settings_get_a_sentence() -> None:
 
     info = ClipInfo(640, 360, 30.0, 300, 10.0, 1000, Film(0, 0.0, 300, 10.0, 30.0, True))
     upload = Upload(Path("clip"), "0" * 64, Look(info, ""))
-    usual: list[Any] = [{"start": 0, "length": 5}, "fast", 0, 0, 0, "auto", "auto"]
+    usual: list[Any] = [{"start": 0, "length": 5}, "fast", 0, 0, 0, "auto", "auto", 0]
     for place in range(len(usual)):
         for odd in ODD:
             asked = [*usual[:place], odd, *usual[place + 1 :]]

@@ -102,15 +102,17 @@ def test_rates_are_learned_by_stage(tmp_path: Path) -> None:
 def test_the_page_s_numbers_become_settings_and_zero_is_not_known(tmp_path: Path) -> None:
     upload = Upload(tmp_path / "clip.mp4", "", Look(ClipInfo(1920, 1080, 30.0, 300, 10.0, 1), ""))
     part = {"start": 1.0, "length": 4.0}
-    unknown = wanted(part, upload, "refine", 0, 0, 0, "auto", "auto")
+    unknown = wanted(part, upload, "refine", 0, 0, 0, "auto", "auto", 0)
     assert (unknown.people, unknown.height_m, unknown.focal_px) == (None, None, None)
     assert (unknown.start, unknown.seconds, unknown.mode) == (1.0, 4.0, "refine")
-    known = wanted(part, upload, "fast", 2, 1.8, 90, "on", "auto")
-    assert (known.people, known.height_m, known.static_camera) == (2, 1.8, "on")
+    known = wanted(part, upload, "fast", 2, 1.8, 90, "on", "auto", 180)
+    assert (known.people, known.height_m, known.static_camera, known.turn) == (2, 1.8, "on", 180)
     assert known.focal_px == pytest.approx(640)  # half of 1280 px, at 45 degrees to each side
+    sideways = wanted(part, upload, "fast", 2, 1.8, 90, "on", "auto", 90)
+    assert sideways.focal_px == pytest.approx(360)  # the picture is 720 px wide once it is turned
     for bad in ((-1, 0, 0), (0, 9, 0), (0, 0, 179), (0, 0, -20)):
         with pytest.raises(SettingsError):
-            wanted(part, upload, "fast", *bad, "auto", "auto")
+            wanted(part, upload, "fast", *bad, "auto", "auto", 0)
 
 
 def test_visitors_read_words(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
