@@ -228,7 +228,7 @@ RUN_FURTHER = (
         "a small film in the corner",
         "inset.mp4",
         _over(f"[0:v]{SAME}[a];[1:v]scale=202:360,crop=200:320,{SAME}[b];[a][b]overlay=1050:30"),
-        refused="two films",
+        (shows(1), says("smaller picture")),
         run=True,
     ),
     FootageRow(

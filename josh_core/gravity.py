@@ -164,14 +164,16 @@ def turn_notes(
     roll = abs(float(np.degrees(np.arctan2(here[0], -here[1]))))
     if roll > TURNED:
         how = "upside down" if roll > 180 - TURNED else "on its side"
-        return (f"The clip is taken to be filmed {how}, as the people in it stand so. If it was not, turn the picture.",)
+        return (
+            f"The clip is taken to be filmed {how}, as the people in it stand so. If it was not, turn the picture.",
+        )
     axes = [axis for axis in map(_body_axis, [cameras] * len(bodies), bodies, points) if axis is not None]
     off = min((float(np.degrees(np.arccos(np.clip(axis.up @ gravity.up, -1, 1)))) for axis in axes), default=0.0)
     if off < LIES:
         return ()
     how, but = ("is head down", "upside down") if off > 180 - TURNED else ("lies", "on its side")
     return (
-        f"Everybody {how} in the picture, which is taken to be upright. If the clip was filmed {but}, turn the picture.",
+        f"Everybody {how} in the picture, which is taken for upright. If the clip was filmed {but}, turn the picture.",
     )
 
 

@@ -35,7 +35,7 @@ from josh_core.scene.zoom import zoom_notes
 from josh_core.settings import MODES, Settings
 from josh_core.student.estimate import estimate_people
 from josh_core.student.evidence import contacts_with_student, with_student
-from josh_core.tracking.masks import without_overlay
+from josh_core.tracking.masks import outside_inset, without_overlay
 from josh_core.tracking.tracker import find_people
 from josh_core.tracking.unseen import unseen_notes
 from josh_core.types import Clip, Reconstruction
@@ -62,7 +62,7 @@ def gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
     """
     body, choice = load_body(), choose_tier(settings)
     with progress.stage("people"):
-        people = without_overlay(find_people(clip, settings, progress), clip.overlay)
+        people = without_overlay(outside_inset(find_people(clip, settings, progress), clip), clip.overlay)
         clip = replace(clip, notes=(*clip.notes, *unseen_notes(people, clip)))
         progress.show(glimpses.PEOPLE, lambda: glimpses.people_found(clip, people))
     if choice.tier == "hub":

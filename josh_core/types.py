@@ -48,6 +48,7 @@ class Clip(Shaped):
     notes: tuple[str, ...] = ()  # what was cut or changed, one sentence each
     focal_px: float | None = None  # px of the decoded frame, where the camera wrote its focal length into the file
     overlay: Annotated[Bool, "h w"] | None = None  # True where something is printed on all frames; any reduction
+    inset: tuple[int, int, int, int] | None = None  # left, top, right, bottom px of a smaller film in the picture
 
     def __len__(self) -> int:
         return len(self.jpegs)

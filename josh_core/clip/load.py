@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from josh_core.clip.borders import COMPARED_FRAMES, find_borders, is_split
+from josh_core.clip.inset import find_inset
 from josh_core.clip.overlay import find_overlay
 from josh_core.clip.probe import ClipInfo, probe, require
 from josh_core.clip.shots import THUMB_SIDE, find_cuts
@@ -68,17 +69,23 @@ def _recorded_focal(focal_35mm: float | None, shot: _Decoded) -> float | None:
 
 
 def _looked_at(clip: Clip) -> Clip:
-    """The clip with its overlay. Raises ClipError for two pictures in one."""
+    """The clip with its overlay and inset. Raises ClipError for two pictures side by side."""
+    few = [clip.frame(int(t)) for t in np.linspace(0, len(clip) - 1, COMPARED_FRAMES)]
     require(
-        not is_split([clip.frame(int(t)) for t in np.linspace(0, len(clip) - 1, COMPARED_FRAMES)]),
+        not is_split(few),
         "The picture is split: it shows two films side by side. Please crop the clip to one of them.",
     )
-    overlay = find_overlay(clip)
-    if overlay is None:
-        return clip
-    share = max(1, round(100 * float(overlay.mean())))
-    note = f"Something stays in the image while the rest moves (a logo, a caption?): {share} % of it are left out."
-    return replace(clip, overlay=overlay, notes=(*clip.notes, note))
+    overlay, notes = find_overlay(clip), clip.notes
+    if overlay is not None:
+        share = max(1, round(100 * float(overlay.mean())))
+        said = f"Something stays in the image while the rest moves (a logo, a caption?): {share} % of it are left out."
+        notes = (*notes, said)
+    inset = find_inset(few)
+    if inset is not None:
+        left, top, right, bottom = inset
+        said = f"A smaller picture lies in the picture (a film in a corner, a screen?): {right - left} x {bottom - top}"
+        notes = (*notes, f"{said} px and whoever is in them are left out. To have it instead, crop the clip to it.")
+    return replace(clip, overlay=overlay, inset=inset, notes=notes)
 
 
 @dataclass

@@ -42,7 +42,8 @@ def chosen_clip(upload: Upload, name: str) -> dict[str, Any]:
 
 def wanted(clip: Mapping[str, Any] | None, upload: Upload, *options: Any) -> Settings:
     """Settings from the page's inputs: the clip chooser's start and length, then mode, people, height (m), horizontal
-    field of view (degrees), static camera, tier and turn (degrees); a number that is empty or 0 is not known. Raises SettingsError.
+    field of view (degrees), static camera, tier and turn (degrees); a number that is empty or 0 is not known. Raises
+    SettingsError.
     """
     mode, people, height, view, static, tier, turn = options
     people, height, view = number(people), number(height), number(view)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from josh_core.errors import ClipError
 from josh_core.tracking.detection import Mask
-from josh_core.types import Bool, Float, People, UInt8
+from josh_core.types import Bool, Clip, Float, People, UInt8
 
 COLOUR_BINS = 8  # per channel of the whole-body colours
 RARE = 1e-3  # share of a colour that a person may show without having been seen with it
@@ -149,6 +150,28 @@ def label_images(
                 labels[frame, y0:y1, x0:x1][stronger] = label
                 strength[y0:y1, x0:x1][stronger] = mine[stronger]
     return labels
+
+
+def outside_inset(people: People, clip: Clip) -> People:
+    """People but for those whom a smaller film in the picture shows; their places and all of it are marked.
+
+    Raises ClipError when nobody is left.
+    """
+    if clip.inset is None:
+        return people
+    left, top, right, bottom = clip.inset
+    middles = [(track.boxes[:, :2] + track.boxes[:, 2:]) / 2 for track in people.tracks]
+    inside = [float(((m >= [left, top]) & (m < [right, bottom])).all(1).mean()) > 0.5 for m in middles]
+    kept = [k for k, within in enumerate(inside) if not within]
+    if not kept:
+        raise ClipError(" ".join(["Nobody was found outside a smaller picture in this clip.", *clip.notes]))
+    values = np.full(256, 255, np.uint8)
+    values[0] = 0
+    values[[k + 1 for k in kept]] = np.arange(1, len(kept) + 1)
+    tracks = tuple(replace(people.tracks[k], id=i) for i, k in enumerate(kept))
+    mask = np.zeros((clip.height, clip.width), np.bool_)
+    mask[top:bottom, left:right] = True
+    return without_overlay(People(tracks, values[people.labels]), mask)
 
 
 def without_overlay(people: People, overlay: Bool | None) -> People:

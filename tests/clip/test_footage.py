@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -11,14 +12,15 @@ import numpy as np
 import pytest
 
 from josh_core.clip.borders import find_borders, is_split
+from josh_core.clip.inset import find_inset
 from josh_core.clip.load import load_clip
 from josh_core.clip.overlay import find_overlay
 from josh_core.clip.shots import find_cuts
 from josh_core.clip.transitions import find_transitions
 from josh_core.errors import ClipError
 from josh_core.settings import Settings
-from josh_core.tracking.masks import without_overlay
-from josh_core.types import People
+from josh_core.tracking.masks import outside_inset, without_overlay
+from josh_core.types import People, Track
 from tests.clip.films import encode
 from tests.clip.test_load import pan
 
@@ -235,3 +237,46 @@ def test_a_level_horizon_is_no_split() -> None:
         frame[: SIZE[1] // 2] = np.clip(170 + (frame[: SIZE[1] // 2] * 0.15), 0, 255)
         frame[SIZE[1] // 2 :] = frame[SIZE[1] // 2 :] * 0.2
     assert not is_split(frames)
+
+
+def test_a_small_film_in_a_corner_is_found_and_nothing_in_a_plain_pan() -> None:
+    wide, small = smooth(19, 6, 2.0), smooth(20, 6, 6.0)
+    assert find_inset(wide) is None
+    for frame, inner in zip(wide, small, strict=True):
+        frame[20:140, 330:460] = 150 + inner[:120, :130] // 3
+    found = find_inset(wide)
+    assert found is not None and np.abs(np.array(found) - [330, 20, 460, 140]).max() <= 2
+
+
+def test_a_still_picture_on_a_wall_is_no_film() -> None:
+    still = smooth(22, 1)[0]
+    room = [smooth(21, 1)[0] for _ in range(6)]
+    for t, frame in enumerate(room):
+        frame[20:140, 330:460] = 150 + still[:120, :130] // 3
+        frame[200:240, 20 + 8 * t : 50 + 8 * t] = 255
+    assert find_inset(room) is None
+
+
+def test_who_is_in_the_small_film_is_left_out(tmp_path: Path) -> None:
+    path = encode(tmp_path / "clip.mp4", smooth(1, 12))
+    clip = replace(load_clip(path, Settings()), inset=(300, 20, 460, 140))
+    outer, inner = (_track(i, box) for i, box in enumerate(((320.0, 30, 360, 130), (40.0, 30, 90, 200))))
+    labels = np.zeros((12, 27, 48), np.uint8)
+    labels[:, 3:13, 32:36], labels[:, 3:20, 4:9] = 1, 2
+    people = outside_inset(People((outer, inner), labels), clip)
+    assert [track.id for track in people.tracks] == [0] and people.tracks[0].boxes[0, 0] == 40
+    assert set(np.unique(people.labels[:, :, :20])) == {0, 1} and (people.labels[:, 3:13, 32:44] == 255).all()
+    with pytest.raises(ClipError, match="outside"):
+        outside_inset(People((outer,), labels), clip)
+
+
+def _track(number: int, box: tuple[float, ...]) -> Track:
+    return Track(
+        number,
+        np.arange(12),
+        np.tile(np.array(box), (12, 1)),
+        np.zeros((12, 33, 2)),
+        np.ones((12, 33)),
+        np.zeros((12, 33, 3)),
+        np.ones(12, bool),
+    )
