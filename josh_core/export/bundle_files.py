@@ -1,6 +1,6 @@
 """The two files of a bundle as they are read: a crash, another version or a stranger with a mirror may have made them.
 
-Nothing is believed before it is checked: the manifest's size and the type of every value that is used, and of each
+Everything is checked before use: the manifest's size and the type of every value that is used, and of each
 array its type and shape before its numbers are unpacked, so that a small file cannot ask for much memory.
 """
 

@@ -1,4 +1,4 @@
-"""The result as one animated .glb in the world frame: skinned people, scene points, camera and paths (VIEWER.md).
+"""The result as one animated .glb in the world frame: skinned people, scene points, camera and paths (docs/VIEWER.md).
 
 Axes are glTF's own (right-handed, +Y up, metres), so nothing is converted. Every channel is in one animation and
 key times are the clip's own. `extras.kind` of each node is person, path, scene or camera, for layers.

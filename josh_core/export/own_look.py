@@ -1,6 +1,6 @@
 """A person's own look: colours of the body's vertices, taken from the clip through the solved cameras and masks.
 
-A frame tells the colour of a vertex where the vertex is the nearest surface (depth buffer of everybody's bodies), faces
+A frame gives a vertex its colour where the vertex is the nearest surface (depth buffer of everybody's bodies), faces
 the camera, moves too little to be blurred, and lies well inside the person's mask. The weighted median over frames
 passes over what covers the body now and then; what no frame shows is filled in (fill.py).
 """
@@ -27,7 +27,7 @@ BEHIND = 0.02  # m that a vertex may lie behind the nearest surface, for the sla
 FACING = 0.3  # cosine between normal and line of sight from which on a vertex counts
 MASK_MARGIN = 0.012  # of the person's height in the picture: how far inside the mask a vertex has to lie
 BLUR = 4.0  # px that a vertex may move from frame to frame until it counts half
-ENOUGH = 0.5  # sum of weights (1: seen at rest from straight ahead in one frame) from which on a colour is believed
+ENOUGH = 0.5  # sum of weights (1: seen at rest from straight ahead in one frame) from which on a colour is used
 
 SOLVED = np.array([not name.endswith("_hand") for name in JOINTS])  # [24] fingers are not: they may point anywhere
 

@@ -7,7 +7,7 @@ import numpy as np
 from josh_core.types import PointCloud
 
 _FINEST = 0.01  # m, no file needs scene points closer together than this
-_COARSER = 1.25  # growth of the voxel from one try to the next
+_COARSER = 1.25  # factor of the voxel size from one try to the next
 
 
 def thin(cloud: PointCloud, most: int) -> PointCloud:

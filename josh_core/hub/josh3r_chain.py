@@ -1,4 +1,4 @@
-"""JOSH3R's pairwise answers into one world: cameras chained through people, people placed through the cameras.
+"""JOSH3R's pairwise predictions in one world: cameras chained through people, people placed by the cameras.
 
 The network's translations are SMPL's: a body point is R (p - pelvis) + pelvis + transl, in the camera and in the world
 alike. A frame that truly moves with the body therefore sits at the pelvis, `pelvis + transl`, and the chain
@@ -18,7 +18,7 @@ from josh_core.geometry import interpolate_linear, interpolate_rigid, invert, ri
 from josh_core.hub.josh3r_pairs import PairMotions, PairPlan
 from josh_core.types import BodyTrack, Bool, Float, Int
 
-LEAST_DEPTH = 0.2  # m, in front of the camera; nearer answers are not believed
+LEAST_DEPTH = 0.2  # m, in front of the camera; nearer predictions are discarded
 
 
 def rotation_from_6d(d6: Float) -> Float:
@@ -85,7 +85,7 @@ def chain_cameras(
 
 
 def every_frame(world_from_cam: Float, lead: Int, keyframes: Int, times: Float) -> tuple[Float, Bool]:
-    """Cameras [T,4,4] of all frames from those of the keyframes [K,4,4], and where somebody vouches for them [T].
+    """Cameras [T,4,4] of all frames from those of the keyframes [K,4,4], and where a person fixes them [T].
 
     Rotations are interpolated along the sphere; keyframes: [K] clip frames; times: [T] s.
     """
@@ -102,7 +102,7 @@ def move_bodies(
     """The fitted bodies at the network's distance.
 
     At keyframes the translation is the network's; between them the fit's own motion is kept and the difference is
-    interpolated (held beyond the ends). A person about whom the network says nothing keeps the fit's translation.
+    interpolated (held beyond the ends). A person without predictions keeps the fit's translation.
     """
     transl = mean_translations(plan, motions, len(bodies))
     return tuple(_retract(body, transl[i], plan.keyframes, focal, times) for i, body in enumerate(bodies))

@@ -22,7 +22,7 @@ from josh_core.types import BodyTrack, CameraPath, Clip, DepthMaps, Int, Matches
 
 @dataclass(frozen=True)
 class Answers:
-    """What the network says of a clip."""
+    """The network's predictions for a clip."""
 
     plan: PairPlan
     motions: PairMotions
@@ -38,7 +38,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Known:
-    """What the stages before know of the clip."""
+    """What earlier stages have found in the clip."""
 
     clip: Clip
     people: People

@@ -14,8 +14,8 @@ from josh_core.hub.mast3r_pairs import Canonical, PairMatches
 from josh_core.types import Bool, Float, Int
 
 EPIPOLAR_ERROR = 1.5  # px of the network's image; matches come in whole pixels
-RESECTION_ERROR = 3.0  # px of the network's image, from its depth's errors on top
-LEAST_MATCHES = 16  # that a pair needs to say anything
+RESECTION_ERROR = 3.0  # px of the network's image: larger, because depth errors add
+LEAST_MATCHES = 16  # that a pair needs to be used
 PLACING_CONFIDENCE = 0.2  # confidence that a depth needs to place a keyframe
 
 
@@ -25,7 +25,7 @@ class PlacedKeyframes:
 
     world_from_cam: Float  # [K,4,4]
     scale: Float  # [K] world units in a unit of the keyframe's depth map
-    known: Bool  # [K] False where nothing but the neighbour says where it is
+    known: Bool  # [K] False where only the pose of the neighbour is known
 
 
 def verified(matches: PairMatches, seed: int) -> PairMatches:

@@ -20,7 +20,7 @@ from josh_core.metrics.quality import foot_slide, jitter
 from josh_core.types import Float, Int, PersonMotion, Reconstruction
 
 SEGMENT = 100  # frames between two alignments
-LEAST_TRAVEL = 0.05  # m, a true camera whose centres spread less than this (RMS) has no scale
+LEAST_TRAVEL = 0.05  # m, RMS spread of the true camera centres from which the scale is compared
 MOST_SCENE_DISTANCE = 18.0  # m from the nearest true camera: scene points beyond are not compared
 HIPS = [0, 1]  # rows of EVALUATED_JOINTS
 Similarity = tuple[float, Float, Float]

@@ -1,4 +1,4 @@
-"""How good one result is, without any truth: the numbers.
+"""Quality numbers of one result, without ground truth.
 
 `measure` takes the numbers; verdicts.py judges them, for the page, the command line and the exports alike.
 """
@@ -83,7 +83,7 @@ def _measure_person(result: Reconstruction, person: PersonMotion, body: BodyMode
 
 
 def _feet_seen(result: Reconstruction, person: PersonMotion, track: Track | None) -> Bool:
-    """[n,2] False where the left, the right foot is known to be outside the picture: nothing is judged by a guess."""
+    """[n,2] False where the left, the right foot is known to be outside the image: such frames are not measured."""
     seen = np.ones((len(person.frames), 2), bool)
     if track is not None:
         _, mine, theirs = np.intersect1d(person.frames, track.frames, return_indices=True)

@@ -1,4 +1,4 @@
-"""What the clip showed of people and place: numbers that say which verdicts have evidence behind them."""
+"""Coverage: how much of people and scene the clip shows, so that no verdict is given without evidence."""
 
 from __future__ import annotations
 
@@ -65,6 +65,6 @@ def pace_notes(quality: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _haste(person: Mapping[str, Any]) -> float:
-    """Speed in m/s of who is hasty; 0 of anybody else."""
+    """Speed in m/s of a person who is too fast or too abrupt for walking; 0 for others."""
     speed, jitter = person["speed_m_s"] or 0.0, person.get("jitter") or 0.0
     return speed if speed > RUNNING or (speed > BRISK and jitter > ABRUPT) else 0.0

@@ -1,4 +1,4 @@
-"""What the quality numbers mean: one table of thresholds, verdicts and sentences in plain words.
+"""Verdicts on the quality numbers: one table of thresholds and sentences for users.
 
 "Good" needs evidence: what was never seen has no verdict, and a scale that rests on guesses is fair at best.
 """

@@ -66,7 +66,7 @@ def _read(path: Path) -> Arrays | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        path.touch()  # used just now, so it goes last
+        path.touch()  # marks it as used most recently
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return None
     return arrays

@@ -15,8 +15,8 @@ def focal_from_points(points: Tensor, confidence: Tensor, pixels: Tensor) -> Ten
     """Focal [B] px of pointmaps: the weighted median of what every point says by itself.
 
     points: [B,H,W,3] in the camera that sees them; confidence: [B,H,W]; pixels: [H,W,2] px from the principal point.
-    A point's say is its confidence x its pixel's distance from the centre, where a focal shows; a median over ratios
-    gives a wrong point no leverage however near the camera it is. NaN where no point lies in front of the camera.
+    A point's weight is its confidence times its pixel's distance from the centre; the median over ratios is robust to
+    wrong points however near the camera they are. NaN where no point lies in front of the camera.
     """
     points, pixels = points.double(), pixels.double()
     depth = points[..., 2]
@@ -36,7 +36,7 @@ def focal_from_points(points: Tensor, confidence: Tensor, pixels: Tensor) -> Ten
 def agree_on_focal(estimates: Float, width: int, height: int, known: float | None) -> tuple[float, float]:
     """One focal in px and its relative standard deviation from the estimates of many pointmaps (NaN: none).
 
-    A known focal is taken as it is. Without any believable estimate it is 1.2 x the longest side, within 30 %.
+    A known focal is taken as it is. Without any valid estimate it is 1.2 x the longest side, within 30 %.
     """
     if known is not None:
         return known, 0.0

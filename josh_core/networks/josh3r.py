@@ -22,7 +22,7 @@ _CONV_DIM = 256  # channels of the published heads
 
 
 class RootMotion(NamedTuple):
-    """What the network says about one person in a pair of frames; metres, cameras in OpenCV axes."""
+    """The network's prediction for one person in a pair of frames; metres, cameras in OpenCV axes."""
 
     rel_trans: Tensor  # [B,3] root of frame 2 in the root's frame of frame 1
     rel_rot: Tensor  # [B,6] the same rotation, first two rows of its matrix before orthonormalisation

@@ -26,10 +26,10 @@ from josh_core.scene.zoom import zoom_of
 from josh_core.settings import Settings
 from josh_core.types import CameraKind, CameraPath, Clip, Float, Int
 
-STILL_PX = 0.7  # px, a static camera's background stays within this (median of a frame)
-PARALLAX = 1.5  # px, what a turning camera leaves unexplained at most
+STILL_PX = 0.7  # px, largest displacement of a static camera's background (median of a frame)
+PARALLAX = 1.5  # px, largest residual of a rotating camera
 LEAST_SIGHTINGS = 12  # good sightings that a frame's own pose needs
-LEAST_MAPPED = 8  # keyframes that a map of every second one needs
+LEAST_MAPPED = 8  # keyframes that are needed to map every second one only
 CHUNK_SECONDS, MOST_PER_CHUNK, MOST_KEYFRAMES = 10.0, 60, 180
 
 
@@ -166,7 +166,7 @@ def pixel_pairs(tracks: Tracks, keyframes: Int, seed: int, most: int = 150) -> P
 
 
 def _unexplained(pairs: PixelPairs, turning: RotationSolution, nodes: int) -> float:
-    """What a turning camera cannot explain, px: the upper quartile within a pair, in the worst tenth of the pairs."""
+    """Residual of the rotating camera, px: upper quartile within a pair, 90th percentile over the pairs."""
     edge = pairs.first * nodes + pairs.second
     order = np.argsort(edge, kind="stable")
     groups = np.split(turning.residual[order], np.nonzero(np.diff(edge[order]))[0] + 1)

@@ -18,11 +18,11 @@ from josh_core.types import Bool, CameraPath, Clip, DepthMaps, Float, Int, Peopl
 
 MAP_SIDE = 448  # px, longest side of a depth map
 BASELINES = (4.0, 10.0, 25.0)  # px of the map: the parallax that a neighbour on each side should show
-WIDEST, TURN = 45.0, 0.35  # px of parallax and radians beyond which a frame sees too much else
+WIDEST, TURN = 45.0, 0.35  # px of parallax and rad: with more, two frames overlap too little
 FLOW_NOISE, FLOW_DRIFT = 0.15, 0.03  # px of the map, and px per px of parallax
 APART = 0.5  # s, neighbours closer together than this see the same people before the same background
-ROUGH = 0.04  # relative depth error at which confidence falls to a half
-SKY_DEPTH = 40.0  # of the scene's median depth: beyond it there is only sky
+ROUGH = 0.04  # relative standard deviation of depth at which the confidence is one half
+SKY_DEPTH = 40.0  # times the scene's median depth: what is farther counts as sky
 TEXTURE = 2.0  # grey levels, standard deviation in a patch that flow can follow
 CONFIRMED = 0.04  # relative difference at which two keyframes agree
 
@@ -52,7 +52,7 @@ class MapGrid:
 
 
 def empty_depths(cameras: CameraPath, clip: Clip) -> DepthMaps:
-    """Maps that know nothing: a camera that does not travel sees no depth."""
+    """Maps without any depth, for a camera that does not travel."""
     grid = MapGrid.of(clip, cameras.focal)
     shape = (len(cameras.keyframes), grid.height, grid.width)
     return DepthMaps(np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, np.bool_))
@@ -126,8 +126,9 @@ class _Frames:
 
 
 def choose_neighbours(clip: Clip, cameras: CameraPath, frame: int, px_per_unit: float) -> list[int]:
-    """Frames before and after whose parallax is nearest to each of BASELINES, sooner rather than later;
-    those with little parallax first.
+    """Frames before and after whose parallax is nearest to each of BASELINES, by increasing parallax.
+
+    Frames near in time are preferred, and frames far apart from those chosen already.
 
     px_per_unit: px of the map by which a point at the median depth moves when the camera moves by one unit across.
     """
@@ -156,7 +157,7 @@ def _triangulate(
 
     Each neighbour is turned to look as the frame does, so that only parallax is left: a ray r (z = 1) is then seen
     along r + rho t, t the neighbour's step. Flow v to pixel u gives two equations rho a + v = 0, a = u t_z - f t_xy.
-    What the neighbours so far say is where the flow to the next one starts.
+    The flow to the next neighbour starts from the depth that the previous ones gave.
     """
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     dis.setFinestScale(0)
@@ -187,7 +188,7 @@ def _expected_flow(inverse: Float, step: Float, grid: MapGrid) -> Float:
 
 
 class _FlowMeasurements:
-    """What each neighbour says about inverse depth [h,w]: a value, its precision, and whether it keeps to the pose."""
+    """Measurements of inverse depth [h,w], one from each neighbour: value, precision, agreement with the pose."""
 
     def __init__(self) -> None:
         self._rho: list[Float] = []

@@ -12,7 +12,7 @@ from josh_core.scene.depth import MapGrid, frame_pixels, keyframe_points
 from josh_core.scene.tracks import background
 from josh_core.types import Bool, CameraPath, Clip, DepthMaps, Float, Floor, People, Scene
 
-LEVEL = 0.8  # cosine of the most that the floor may lean against the camera's own up
+LEVEL = 0.8  # smallest cosine between the floor's normal and the camera's mean up (37 degrees)
 THICKNESS = 0.015  # of the distance to the camera: how far floor points lie off their plane
 SAMPLES = 6000  # points that RANSAC counts inliers among
 TRIALS = 600  # planes: finds one with a fifth of the points on it with a probability of 0.99 (ln 0.01 / ln(1 - 0.2^3))
@@ -114,7 +114,7 @@ def floor_depth(cameras: CameraPath, floor: Floor, frame: int, grid: MapGrid) ->
 
 
 def fill_floor(depths: DepthMaps, cameras: CameraPath, clip: Clip, people: People, floor: Floor) -> DepthMaps:
-    """Blank stretches of the floor filled with the plane, at low confidence, where what is known around is floor."""
+    """Textureless parts of the floor filled with the plane, at low confidence, where the depths around are floor."""
     grid = MapGrid.of(clip, cameras.focal)
     depth, confidence = depths.depth.copy(), depths.confidence.copy()
     height = cameras.world_from_cam[cameras.keyframes, :3, 3] @ floor.normal + floor.offset

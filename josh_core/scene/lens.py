@@ -29,7 +29,7 @@ NARROW, WIDE = 25.0, 95.0
 # A street seen through a barrel, an even and a stereographic fisheye, whose corners move by up to 30 %, came out with a
 # focal within 1 % and a path within 4 mm of 3 m. Nothing stronger was measured; there the error is a guess.
 STRONG, BEYOND = 0.3, 1.0  # share by which the corners move, and the error of lengths for each part of it
-FAR, VAGUE = 2.0, 0.05  # spreads from the usual focal, for one that the clip does not tell to within this share
+FAR, VAGUE = 2.0, 0.05  # a focal is doubtful this many sigmas from the usual one, if its own sigma is larger
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def bend(cameras: CameraPath, clip: Clip) -> float:
 
 
 def is_untold(cameras: Lens | CameraPath) -> bool:
-    """Whether the distortion ran to the model's bound: the clip does not tell its lens, whatever its own sigma says.
+    """Whether the distortion is at the model's bound: it is then not determined by the clip, whatever its sigma.
 
     Seen on a camera below a flight of stairs: the bound of a pincushion, and 2.6 times the true focal.
     """
@@ -126,7 +126,7 @@ def lens_notes(focal: float, cameras: CameraPath, clip: Clip, given: bool) -> tu
 
 
 def _source(cameras: CameraPath, clip: Clip, given: bool) -> str:
-    """What a focal comes from: the user, the clip's pictures, the file, or what is usual."""
+    """Where the focal comes from: the user, the clip's frames, the file, or the usual focal."""
     if given:
         return "given"
     still = "assumed" if clip.focal_px is None else "file"
@@ -171,7 +171,7 @@ def undistort(lens: Lens, xy: Float) -> Float:
 
 
 def undistort_clip(clip: Clip, people: People, cameras: CameraPath) -> tuple[Clip, People]:
-    """Clip and people as a lens without distortion would show them; the same objects where there is none.
+    """Undistorted clip and people; the same objects where the lens has no distortion.
 
     This is what CameraPath, Matches and DepthMaps speak of.
     """

@@ -12,7 +12,7 @@ from josh_core.types import CameraPath, Float, Matches
 
 PAIR_GAPS = (1, 2, 3, 5, 8)  # keyframes between the two of a pair
 MOST_MATCHES = 200  # correspondences of a pair
-LEAST_MATCHES = 15  # fewer do not tell a pair from chance
+LEAST_MATCHES = 15  # pairs with fewer may be chance matches
 
 
 def keyframe_matches(tracks: Tracks, solution: CameraSolution, seed: int) -> Matches:
@@ -40,7 +40,7 @@ def keyframe_matches(tracks: Tracks, solution: CameraSolution, seed: int) -> Mat
 
 
 def _pair(tracks: Tracks, solution: CameraSolution, s: int, t: int) -> tuple[Float, Float]:
-    """Straightened pixels [n,2,2] of the tracks common to frames s and t, and the larger of their two errors [n] px."""
+    """Undistorted pixels [n,2,2] of the tracks common to frames s and t, and the larger of their two errors [n] px."""
     ids, px_s, px_t = tracks.common(s, t)
     xy_s, xy_t = (undistort(solution.lens, px - tracks.centre) for px in (px_s, px_t))
     if solution.path.kind == "moving":

@@ -1,4 +1,4 @@
-"""One coloured point cloud from all keyframes' depth maps: seen by several, one point per cell, nobody in it."""
+"""One coloured point cloud from all keyframes' depth maps: one point per cell, people left out."""
 
 from __future__ import annotations
 

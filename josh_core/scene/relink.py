@@ -21,7 +21,7 @@ LOOP_GAP, STRANGERS = 8, 20  # looks apart, and shared tracks below which a retu
 MOST_LOOPS, MOST_WEAK = 8, 40  # pairs of each kind: about 0.2 s each
 BEST = 200  # descriptors of a look that say whether it shows a known place
 ALIKE, MUTUAL = 0.85, 40  # cosine, and how many descriptors must find each other for that
-LEAST_INLIERS = 25  # matches that geometry must confirm
+LEAST_INLIERS = 25  # matches consistent with one fundamental matrix
 
 
 def link(tracks: Tracks, progress: Progress) -> Tracks:

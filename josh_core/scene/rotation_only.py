@@ -18,7 +18,7 @@ from josh_core.types import Float, Int
 
 CAUCHY_WIDTH = 2.0  # standard deviations at which a correspondence's weight falls to a half in the end
 DAMPING = Stepwise(start=1e-3, least=1e-9, shrink=10)
-MIN_SHARED = 12  # correspondences that a pair needs to say anything
+MIN_SHARED = 12  # correspondences that a pair needs to be used
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def solve_rotation_only(
     state = RotationSolution(_initial_rotations(pairs, nodes, prior.focal), prior.focal, prior.sigma, np.zeros(0))
     damping, cost, hessian = DAMPING, np.inf, np.eye(1)
     for step in range(steps):
-        # Wide at first, so that residuals of a poor start are not treated as outliers.
+        # Wide at first, so that large residuals of a poor start are not treated as outliers.
         width = max(CAUCHY_WIDTH, 30.0 * 0.6**step)
         model = _RotationModel(pairs, nodes, prior, noise, Cauchy(width))
         found = minimise(model, state, damping, StopRule(tolerance=0.0, steps=1, tries=6))
@@ -157,7 +157,7 @@ def _assemble(pairs: PixelPairs, jacobian: Float, residual: Float, weight: Float
         rows = np.r_[3 * first : 3 * first + 3, 3 * second : 3 * second + 3, size - 1]
         hessian[np.ix_(rows, rows)] += block
         gradient[rows] += side
-    hessian[np.arange(size - 1), np.arange(size - 1)] += 1e-3  # nodes without any pair stay where they are
+    hessian[np.arange(size - 1), np.arange(size - 1)] += 1e-3  # nodes without any pair keep their rotation
     hessian[:3, :3] += np.eye(3) * 1e12
     return hessian, gradient
 

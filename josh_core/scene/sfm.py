@@ -26,14 +26,14 @@ FOCALS = (
     0.55,
     1.6,
 )  # of the longest side: each is tried, as from a wrong one the map comes out wrong
-LITTLE_PARALLAX = 10.0  # noises: below it the mapper has nothing to start from
+LITTLE_PARALLAX = 10.0  # in units of track noise: with less parallax the mapper is not tried
 FIRST_POINTS = 400  # points of the first, quick adjustment
 WIDTHS = (32.0, 8.0, 2.0)  # noises: where the weight of a sighting falls to a half, from tolerant to strict
 DISTORTED_COST = 0.95  # a lens is called distorted when that lowers the cost to this share,
 DISTORTED_SIGMAS = 3.0  # is this many of its standard deviations away from none,
 DISTORTED_NOISES = 1.0  # and moves the corners of the image by this many noises: less is not worth resampling the clip
 USUAL_DEPTH = 8.0  # units: the median distance of the points that the map is scaled to
-GAIN = 0.6  # travelling must lower the cost of turning on the spot to this share
+GAIN = 0.6  # a camera counts as moving if translation lowers the cost to this share of that of rotation alone
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class _Start:
 def solve_moving(
     tracks: Tracks, keyframes: Int, turning: RotationSolution, prior: FocalPrior, seed: int, progress: Progress
 ) -> KeyMap | None:
-    """Map of the keyframes, or None where no travel can be made out.
+    """Map of the keyframes, or None where no translation is found.
 
     turning: the best camera without travel, which is also where a camera that moves by centimetres starts from.
     """
@@ -184,7 +184,7 @@ def _is_bent(adjusted: Adjusted, sightings: Sightings, noise: float) -> bool:
 
 
 def _settle(model: SparseModel, sightings: Sightings, prior: FocalPrior, noise: float) -> Adjusted:
-    """Adjustment that begins tolerant, so that a focal far off does not make outliers of all, and ends strict."""
+    """Adjustment from wide to narrow robust weights, so that a poor initial focal does not make all points outliers."""
     for width in WIDTHS[:-1]:
         model = adjust(model, sightings, prior, SightingNoise(noise, width * noise), 12).model
     return adjust(model, sightings, prior, SightingNoise(noise, WIDTHS[-1] * noise), 20)
@@ -199,7 +199,7 @@ def _travels(adjusted: Adjusted, sightings: Sightings, prior: FocalPrior, noise:
 
 
 def _tidy(adjusted: Adjusted, sightings: Sightings, frames: Int, ids: Int, noise: float) -> KeyMap:
-    """The map at a handy scale, with only the points that agree with their sightings."""
+    """The map scaled to USUAL_DEPTH, with only the points that agree with their observations."""
     model = adjusted.model
     good = np.bincount(sightings.point[adjusted.residual < 4 * noise], minlength=len(ids)) >= 3
     good &= model.inverse > -1e-3

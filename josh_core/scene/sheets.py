@@ -1,4 +1,4 @@
-"""Depth of all keyframes on a coarser grid, made to agree: what a surface is built from.
+"""Depth of all keyframes on a coarser grid, made consistent with each other, from which the surface is built.
 
 Every keyframe's depth becomes the mean of what all keyframes say there; what others see through its gaps is taken over,
 what others look through is dropped, small holes are closed, and the sky is left out.
@@ -18,7 +18,7 @@ from josh_core.scene.tracks import background
 from josh_core.types import Bool, Clip, Float, Int, People, Scene, UInt8
 
 MOST_SHEETS = 30  # keyframes: each is held against every other, so that time grows with their square
-REDUCED = 224  # px, longest side of the grid: half of a depth map's, whose noise is wider than a pixel
+REDUCED = 224  # px, longest side of the grid: half of a depth map's, whose noise is correlated over pixels
 SMOOTH_SIDE = 112  # px of it where the depth is only a floor and a backdrop
 AGREE = 0.06  # relative difference of depths up to which two keyframes see the same surface
 THROUGH = 0.15  # relative: a depth that much in front of what another keyframe sees is looked through
@@ -132,9 +132,9 @@ def agreed(sheets: Sheets) -> Sheets:
 
 
 def _consensus(said: Float, own: Float) -> tuple[Float, Bool]:
-    """Depth [n] from what keyframes say, [K,n] with inf where they say nothing, and which of them agree with it [K,n].
+    """Depth [n] from the depths of the keyframes, [K,n] with inf for none, and which of them agree with it [K,n].
 
-    own: [n] what the keyframe itself says.
+    own: [n] depth of the keyframe itself.
     """
     known = np.isfinite(said)
     start = own.copy()

@@ -1,4 +1,4 @@
-"""Depth where a solved point is seen and nowhere else: what the camera's own solution tells of the scene."""
+"""Sparse depth maps: depth only at the pixels where points of the camera's solution are seen."""
 
 from __future__ import annotations
 
@@ -37,5 +37,5 @@ def sparse_depths(clip: Clip, tracks: Tracks, solution: CameraSolution) -> Depth
 
 
 def without_points(maps: DepthMaps) -> DepthMaps:
-    """The maps with only what was laid through the points, such as the floor: lone points make no surface."""
+    """The maps without the sparse points, that is the filled-in floor alone: single points make no surface."""
     return replace(maps, depth=np.where(maps.confidence < np.float32(SEEN), maps.depth, 0))

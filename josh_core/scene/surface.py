@@ -1,6 +1,6 @@
-"""The place as one textured surface: a sheet of triangles for each keyframe, each adding only what those before lack.
+"""The scene as a textured surface: a sheet of triangles for each keyframe, each adding what earlier ones lack.
 
-Sheets are cut where depth jumps, and wear their keyframe's own picture, so detail is that of the clip and not that of
+Sheets are cut where depth jumps and are textured with their keyframe, so detail is that of the clip and not that of
 the triangles. Against points, and against one mesh through a grid of voxels, this keeps both what is near and what is
 far, whose depth is known a hundred times worse.
 """
@@ -29,7 +29,7 @@ LEAST_PATCH = 40  # triangles: smaller pieces that a sheet adds to others are sh
 
 
 def surface(clip: Clip, people: People, scene: Scene, plate: UInt8 | None = None) -> Surface | None:
-    """The scene's surface in the CameraPath's world, or None where nothing is known of it.
+    """The scene's surface in the CameraPath's world, or None without any depth.
 
     plate: of a camera that stands still, the picture without people.
     """

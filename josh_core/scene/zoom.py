@@ -1,4 +1,4 @@
-"""A lens that zooms: the image grows about one point, near and far alike, which no travelling camera does."""
+"""Detection of zoom: near and far points scale about one image point, as no camera translation does."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from josh_core.scene.rotation_only import PixelPairs
 from josh_core.types import CameraPath, Float
 
 LEAST_ZOOM = 1.08  # largest over smallest image; less is within what a turning camera explains
-EXPLAINED = 1.5  # px of an image 1280 px long: what growing and shifting leaves of the motion, at most
+EXPLAINED = 1.5  # px of an image 1280 px long: largest residual of an image similarity for a zoom
 
 
 def zoom_of(pairs: PixelPairs, nodes: int, unit: float) -> float | None:
@@ -50,7 +50,7 @@ def _sizes(edges: list[tuple[int, int]], steps: Float, nodes: int) -> Float:
 
 
 def zoom_notes(cameras: CameraPath) -> tuple[str, ...]:
-    """A sentence where the lens zooms, whose path is taken to stand still."""
+    """A sentence for the user where the lens zooms: the camera is then solved as static."""
     if cameras.zoom <= LEAST_ZOOM:
         return ()
     return (

@@ -15,9 +15,9 @@ from josh_core.types import Clip, Float, UInt8
 
 SQUARE_OVER_SIZE = 1.4  # side of the square in which a person is looked at, over the size of the person
 NEW_TRACK_SCORE = 0.65  # score from which a sighting may begin a track
-HIDDEN_SHARE = 0.5  # share of the limbs behind somebody from which a sighting is not believed
+HIDDEN_SHARE = 0.5  # share of the limbs behind somebody from which a detection is dropped
 TRIED = 3  # sightings of one body that compete
-SAME_SKELETON = 0.04  # distance of skeletons, in sizes of the person, under which they are the same opinion
+SAME_SKELETON = 0.04  # distance of skeletons, in sizes of the person, below which they are the same detection
 
 
 class Frame:
@@ -76,8 +76,7 @@ def _is_behind(detection: Detection, front: Detection, label_scale: float) -> bo
 
 
 def clarity(found: Sequence[Detection]) -> float:
-    """How clearly a picture shows people apart: the sure sightings, weighted by size and by how far each lies outside
-    the others' boxes.
+    """How well a frame separates people: a sum over sure detections, less where boxes overlap.
 
     Where people cross, or where one body is seen more than once, there are more sightings than people: two who hide
     three tenths of each other count no more than one.

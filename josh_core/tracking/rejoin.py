@@ -1,4 +1,4 @@
-"""One person who is out of sight for a while is one person with a gap: trails joined by appearance and place."""
+"""Re-identification: tracks of one person with a gap between them, joined by appearance and place."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from josh_core.types import Clip, Float, People, UInt8
 LABEL_SIDE = 480  # px, longest side of the label images
 SEARCH_SECONDS = 0.4  # between two searches of the whole picture
 SEARCH_SHARE = 0.4  # of the progress
-WIDE = 2.0  # side of the square in which somebody lost is searched, over the size of the person
+WIDE = 2.0  # side of the square in which a lost person is searched, over the person's size
 SURE_COLORS = 0.5  # distance of colours up to which a sure sighting of a followed person is taken as it is
 PAINTED = 0.55  # score of a sighting from which the person is painted over for others
 LOST = 0.45  # score below which a follow begins afresh
@@ -71,7 +71,7 @@ def _glimpses(trails: Iterable[Trail]) -> str:
 
 @dataclass(frozen=True)
 class _Look:
-    """All that decides whether somebody is seen: a second look like it would show nothing else."""
+    """Key of one attempt to find a person: a second attempt with the same key would give the same."""
 
     key: int  # who is looked for
     frame: int
@@ -130,7 +130,7 @@ class _Chase:
     def _expected(self, index: int, direction: int) -> tuple[dict[int, Expectation], dict[int, _Look]]:
         """Who may be found in a frame, by id, and the looks for them.
 
-        A look in vain is taken again only for who has lasted: better known people around, it may find them after all.
+        A failed attempt is repeated only for people who have been tracked for long, once other people are known better.
         """
         expected: dict[int, Expectation] = {}
         for trail in self.trails:
@@ -211,7 +211,7 @@ class _Chase:
             self.trails[key].add(frame.index, with_mask(detection, mask, frame.image, self._scale, shade), frame.lab)
 
     def _divided(self, keys: list[int], claims: list[Claim], lab: UInt8) -> list[Mask]:
-        """Masks of disjoint people; who is not proven yet gets what is left of the pixels and takes none."""
+        """Masks of disjoint people; tentative people only get pixels that nobody else has."""
         masks = divide(claims, lab)
         proven = [i for i, key in enumerate(keys) if not self.trails[key].tentative]
         if len(proven) == len(keys):
@@ -222,10 +222,10 @@ class _Chase:
 
 
 def _others(frame: Frame, person: Expectation, others: Iterable[tuple[Float, Mask]]) -> UInt8 | None:
-    """What to paint over when looking for a person: the others (landmarks and mask of each), but not where the person
-    is expected in front of them.
+    """Mask of what to paint over when looking for a person: the others, but not where the person is in front of them.
 
-    Who stands lower in the picture is taken to be in front, as on common ground.
+    others: landmarks and mask of each.
+    A person who stands lower in the image is taken to be in front, as both stand on one ground plane.
     """
     nearer: list[Mask] = []
     farther: list[Mask] = []

@@ -1,4 +1,4 @@
-"""Who is who from frame to frame: expectation, assignment, and one sighting for each body. No image, no network."""
+"""Data association over frames: prediction, assignment, one detection per body. No image, no network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from josh_core.tracking.masks import body_colours
 from josh_core.types import Float, UInt8
 
 BRIDGE_SECONDS = 0.5  # longest gap that is filled by interpolation
-COAST_SECONDS = 0.3  # an expectation moves on for no longer than this
+COAST_SECONDS = 0.3  # s, longest extrapolation of a prediction
 STALE = 2  # frames after which a mask is not carried on
 VELOCITY_SECONDS = 0.25  # over which a velocity is measured
 MOST_JUMP = 0.5  # a sighting farther from its expectation, in sizes of the person, is somebody else
@@ -30,8 +30,8 @@ UNLIKE = 0.75  # nor their colours by more than this
 FAITHFUL = 0.95  # share of the known colours that each new sighting keeps
 STEADY = 0.65  # share of the frames in which somebody who is there is seen
 LASTING_SECONDS = 0.5  # s: chance finds rarely last longer
-NEVER = 10.0  # cost of what cannot be
-PROVEN = 3  # sightings in a row until who turned up beside known people is believed (DeepSORT, Wojke et al. 2017)
+NEVER = 10.0  # cost of an assignment that is out of reach
+PROVEN = 3  # detections in a row until a new track beside known people is confirmed (DeepSORT, Wojke et al. 2017)
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Trail:
 
     @property
     def tentative(self) -> bool:
-        """Whether this may be a chance find on somebody else's body: it must take nothing from those."""
+        """Whether this track is not confirmed yet: it may be a false detection on another person's body."""
         return self.beside and len(self.seen) < PROVEN
 
     def add(self, frame: int, detection: Detection, lab: UInt8 | None = None) -> None:
@@ -111,7 +111,7 @@ class Trail:
         return len(self.seen) > STEADY * (max(self.seen) - min(self.seen))
 
     def lasting(self, times: Float) -> bool:
-        """Whether this has been seen so long and so steadily that it is hardly a chance find."""
+        """Whether this track is so long and so complete that it is hardly a false detection."""
         return self._steady and lifetime(self.seen, times) >= LASTING_SECONDS
 
 
@@ -138,7 +138,7 @@ def bodies(detections: Sequence[Detection], label_scale: float) -> list[list[Det
 
 
 def assign(expected: Sequence[Expectation], detections: Sequence[Detection]) -> list[tuple[int, int]]:
-    """Pairs (expectation, detection) of least total cost; what cannot be is not paired."""
+    """Pairs (expectation, detection) of least total cost; pairs out of reach are left out."""
     if not expected or not detections:
         return []
     cost = np.array([[mismatch(e, d) for d in detections] for e in expected])

@@ -1,4 +1,4 @@
-"""What of the people the clip never shows, as sentences for its notes."""
+"""Notes on body parts that the clip does not show."""
 
 from __future__ import annotations
 
