@@ -32,7 +32,7 @@ from josh_core.errors import ClipError, ResultError, SettingsError, WeightsError
 from josh_core.export.bundle import load_bundle, save_bundle
 from josh_core.page import words
 from josh_core.page.api import settings_of
-from josh_core.page.calls import Rules, is_open, listener_of, problem
+from josh_core.page.calls import Rules, is_open, listener_of, problem, read_call
 from josh_core.page.files import files_list
 from josh_core.page.guard import Guard, _is_foreign
 from josh_core.page.inputs import Upload, wanted
@@ -265,7 +265,9 @@ HEADERS = st.sampled_from(
 @fuzz
 @given(
     body=st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()),
-    call=st.dictionaries(st.sampled_from(["session_hash", "fn_index", "event_id", "data"]), JSON),
+    call=st.dictionaries(
+        st.sampled_from(["session_hash", "fn_index", "event_id", "data", "component_id", "fn_name"]), JSON
+    ),
     headers=st.lists(st.tuples(HEADERS, st.binary(max_size=30)), max_size=5),
     path=st.text(max_size=30),
     proxies=st.integers(0, 2),
@@ -275,8 +277,10 @@ def test_requests(
 ) -> None:
     rules = Rules(1000, proxies, mcp=True)
     guard = Guard(None, None, rules)  # type: ignore[arg-type]  # neither is asked
-    for asked, place in itertools.product((body, json.dumps(call).encode()), ("queue/join", "cancel", path)):
-        refusal = problem(f"/gradio_api/{place}", asked, rules)
+    for asked, place in itertools.product(
+        (body, json.dumps(call).encode()), ("queue/join", "cancel", "component_server", path)
+    ):
+        refusal = problem(f"/gradio_api/{place}", read_call(asked), rules)
         assert refusal is None or (refusal[0] in (400, 403, 404) and refusal[1])
     query = path.encode("utf-8", "replace")
     for place in (path, f"/gradio_api/heartbeat/{path}", "/gradio_api/queue/data"):

@@ -36,6 +36,11 @@ def caller_of(request: gr.Request, program: bool = False) -> Caller:
     return Caller(str(request.session_hash), client, program)
 
 
+def detail(event: gr.EventData, name: str) -> str:
+    """One of the texts that an event of the page says; "" for one that a caller has left out."""
+    return str(getattr(event, name, "")) if isinstance(event._data, dict) else ""  # noqa: SLF001  it fails at others
+
+
 def offer(desk: Desk) -> None:
     """Add the endpoint to the gr.Blocks under construction."""
     take = [

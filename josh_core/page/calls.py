@@ -19,14 +19,14 @@ _API = "/gradio_api/"
 _NAME = r"[A-Za-z0-9_-]{1,64}"
 _OPEN = re.compile(
     rf"/|/(?:config|theme\.css|favicon\.ico|robots\.txt|manifest\.json|pwa_icon(?:/\d+)?)/?|/(?:assets|static)/.*"
-    rf"|{_API}(?:info|openapi\.json|app_id|startup-events|theme\.css|upload|upload_progress|component_server|reset"
+    rf"|{_API}(?:info|openapi\.json|app_id|startup-events|theme\.css|upload|component_server|reset"
     rf"|cancel|queue/(?:join|data|status)|heartbeat/{_NAME})/?"
     rf"|{_API}(?:run|api|call(?:/v2)?)/{_NAME}(?:/{_NAME})?/?"
     rf"|{_API}file=(?!\w+:/).*",  # a file of ours, no address elsewhere
     re.DOTALL,
 )
 _MCP = re.compile(rf"{_API}mcp(?:/.*)?")
-_JOINS = re.compile(rf"{_API}(?:queue/join|run/.*|api/.*|call/.*|cancel)/?")
+_JOINS = re.compile(rf"{_API}(?:queue/join|run/.*|api/.*|call/.*|cancel|component_server)/?")
 _NAMED = re.compile(rf"{_API}(?:run|api|call(?:/v2)?)/({_NAME})/?")
 _SESSION = re.compile(_NAME)
 _LISTENS = re.compile(rf"{_API}(?:heartbeat|call(?:/v2)?/[^/]+)/({_NAME})/?")
@@ -44,7 +44,13 @@ class Rules:
     mcp: bool = False  # whether the API is served as MCP tools too
     functions: Callable[[], Container[int]] = field(default=lambda: range(10_000))  # numbers of Gradio's functions
     names: Callable[[], Container[str]] = field(default=lambda: ())  # names of those that are an API
+    servers: Callable[[], Container[tuple[int, str]]] = field(default=lambda: ())  # of components, which a button asks
     calls: Callable[[str], Container[str]] = field(default=lambda _session: ())  # a session's calls under way
+
+
+def header(scope: Scope, name: bytes) -> str:
+    """A header of a request, "" for none."""
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
 
 
 def is_open(path: str, rules: Rules) -> bool:
@@ -57,13 +63,18 @@ def is_call(scope: Scope) -> bool:
     return scope["method"] == "POST" and bool(_JOINS.fullmatch(scope["path"]))
 
 
-def problem(path: str, body: bytes, rules: Rules) -> Refusal | None:
-    """What is wrong with a call, if anything: which function, and by whom."""
+def read_call(body: bytes) -> dict[str, Any] | None:
+    """What a call says; None when it is no JSON object."""
     try:
         asked = json.loads(body)
     except (ValueError, RecursionError):
-        return 400, "The request is no JSON."
-    if not isinstance(asked, dict):
+        return None
+    return asked if isinstance(asked, dict) else None
+
+
+def problem(path: str, asked: dict[str, Any] | None, rules: Rules) -> Refusal | None:
+    """What is wrong with a call, if anything: which function, and by whom."""
+    if asked is None:
         return 400, "The request is no JSON object."
     session, number = asked.get("session_hash"), asked.get("fn_index")
     if session is not None and not (isinstance(session, str) and _SESSION.fullmatch(session)):
@@ -72,11 +83,19 @@ def problem(path: str, body: bytes, rules: Rules) -> Refusal | None:
     known = number is None or (isinstance(number, int) and number in rules.functions())
     if not known or (named and named.group(1) not in rules.names()):
         return 404, "There is no such function."
-    if path.rstrip("/") == f"{_API}cancel":  # Gradio would end whatever call has this number, whoever asks
+    place = path.removeprefix(_API).rstrip("/")
+    if place == "component_server" and (session is None or not _is_served(asked, rules)):
+        return 404, "There is no such function."
+    if place == "cancel":  # Gradio would end whatever call has this number, whoever asks
         call = asked.get("event_id")
         if session is None or not isinstance(call, str) or call not in rules.calls(session):
             return 403, "Only whoever made a call can cancel it."
     return None
+
+
+def _is_served(asked: dict[str, Any], rules: Rules) -> bool:
+    component, name = asked.get("component_id"), asked.get("fn_name")
+    return isinstance(component, int) and isinstance(name, str) and (component, name) in rules.servers()
 
 
 def listener_of(scope: Scope) -> str:

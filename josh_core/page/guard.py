@@ -9,11 +9,14 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
+import time
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any, Protocol
 from urllib.parse import parse_qs, quote, urlsplit
 
-from josh_core.page.calls import Rules, Scope, is_call, is_open, listener_of, problem
+from josh_core.page.calls import Rules, Scope, header, is_call, is_open, listener_of, problem, read_call
+from josh_core.page.crowd import Crowd, network_of
 from josh_core.serving.jobs import as_told
 
 Message = MutableMapping[str, Any]
@@ -47,8 +50,13 @@ _HEADERS = (
 _BODY = 1 << 20  # bytes of a request that is no upload
 _ENVELOPE = 1 << 16  # bytes of an upload's request around the file
 _STEP = 8 << 20  # bytes of an upload between two looks at the room
+_PATIENCE = 30.0  # s for a request's body, and as long again for each _SLOWEST bytes a second that have come
+_SLOWEST = 16_000  # bytes a second; the slowest telephone networks give more
+_HEARTBEAT = "/gradio_api/heartbeat/"
 _HOST = b"x-forwarded-host"
 _SAID_OF_ADDRESS = (b"x-forwarded-", b"forwarded", b"x-gradio-server")  # what callers say of our address and theirs
+_PIECE = re.compile(rb"bytes=\d*-\d*")  # one piece of a file; Gradio fails at several
+_TOO_MANY = "There are too many requests from your network address; please try again in a minute."
 _NO_ROOM = "There is no room for another clip here now; please try again in a few minutes."
 _LOCAL = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}
 _log = logging.getLogger(__name__)
@@ -72,6 +80,7 @@ class Guard:
 
     def __init__(self, app: App, gate: Gate, rules: Rules) -> None:
         self._app, self._gate, self._rules = app, gate, rules
+        self._crowd = Crowd()
         self._arriving = 0  # bytes of uploads under way
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,10 +91,11 @@ class Guard:
         scope = dict(scope)
         self._settle_client(scope)
         answer = _Answer(send, scope)
-        try:
-            await self._http(scope, receive, answer)
-        except Exception as error:
-            await self._failed(error, answer)
+        with self._crowd.request(_network(scope)) as let_in:
+            try:
+                await (self._http(scope, receive, answer) if let_in else answer.refuse(429, _TOO_MANY))
+            except Exception as error:
+                await self._failed(error, answer)
 
     @staticmethod
     async def _failed(error: Exception, answer: _Answer) -> None:
@@ -111,25 +121,33 @@ class Guard:
             await self._upload(scope, receive, answer)
         elif is_call(scope):
             await self._join(scope, receive, answer)
+        elif scope["path"].startswith(_HEARTBEAT) and not self._lets_begin(scope, listener_of(scope)):
+            await answer.refuse(429, _TOO_MANY)
         else:
             with self._listening(scope):
                 await self._app(scope, self._limited(receive, answer, _BODY), answer)
+
+    def _lets_begin(self, scope: Scope, session: str) -> bool:
+        return self._crowd.lets_begin(session, _network(scope))
 
     def _settle_client(self, scope: Scope) -> None:
         """Set scope["client"] to the caller's address; drop what callers say about themselves."""
         told = {name: self._told(scope, name) for name in (b"x-forwarded-for", b"x-forwarded-proto", _HOST)}
         if told[b"x-forwarded-for"]:
             scope["client"] = (told[b"x-forwarded-for"][:64], 0)
+        client = scope.get("client")
+        scope["client"] = (network_of(client[0]), client[1]) if client else ("", 0)
         # Gradio makes the page's own address of these. A proxy need not know the header, then its caller wrote it.
-        believed = told[_HOST].lower() in self._rules.hosts | {_header(scope, b"host").lower()}
+        believed = told[_HOST].lower() in self._rules.hosts | {header(scope, b"host").lower()}
         kept = [(name, value) for name, value in scope["headers"] if not name.startswith(_SAID_OF_ADDRESS)]
+        kept = [(name, value) for name, value in kept if name != b"range" or _PIECE.fullmatch(value)]
         kept += [(_HOST, told[_HOST].encode("latin-1"))] if told[_HOST] and believed else []
         kept += [(b"x-forwarded-proto", b"https")] if told[b"x-forwarded-proto"] == "https" else []
         scope["headers"] = kept
 
     def _told(self, scope: Scope, name: bytes) -> str:
         """What the outermost of our proxies said in a header to which each adds at the end; "" without proxies."""
-        said = b",".join(value for header, value in scope["headers"] if header == name)
+        said = b",".join(value for key, value in scope["headers"] if key == name)
         parts = [part.strip() for part in said.decode("latin-1").split(",") if part.strip()]
         count = min(self._rules.proxies, len(parts))
         return parts[-count] if count > 0 else ""
@@ -141,13 +159,21 @@ class Guard:
             yield
 
     def _limited(self, receive: Receive, answer: _Answer, most: int) -> Receive:
-        """`receive` that refuses a body of more than `most` bytes as soon as they have come."""
-        got = 0
+        """`receive` that refuses a body of more than `most` bytes, or one that comes too slowly, as soon as it is."""
+        got, whole, begun = 0, False, time.monotonic()
 
         async def limited() -> Message:
-            nonlocal got
-            message = await receive()
+            nonlocal got, whole
+            if whole:
+                return await receive()
+            left = begun + _PATIENCE + got / _SLOWEST - time.monotonic()
+            try:
+                message = await asyncio.wait_for(receive(), max(left, 0.0))
+            except asyncio.TimeoutError:
+                await answer.refuse(408, "This request came too slowly; please try again on a better connection.")
+                return {"type": "http.disconnect"}
             got += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
             if got > most:
                 await answer.refuse(413, "This is larger than the maximum allowed size.")
                 return {"type": "http.disconnect"}
@@ -157,7 +183,7 @@ class Guard:
 
     async def _upload(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         most = self._rules.upload_bytes + _ENVELOPE
-        length = _header(scope, b"content-length")
+        length = header(scope, b"content-length")
         told = int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
         if told > most:
             await answer.refuse(413, "This file is larger than the maximum allowed size.")
@@ -165,6 +191,7 @@ class Guard:
         if not await asyncio.to_thread(self._gate.room_for, self._arriving + max(told, _STEP)):
             await answer.refuse(503, _NO_ROOM)
             return
+        scope["query_string"] = b""  # an upload_id, of which Gradio would keep account for ever
         limited, counted = self._limited(receive, answer, most), 0
 
         async def counting() -> Message:
@@ -186,19 +213,21 @@ class Guard:
 
     async def _join(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         """A call of one of Gradio's functions: which one and by whom is checked before Gradio sees it."""
-        body, more = b"", True
+        limited, body, more = self._limited(receive, answer, _BODY), b"", True
         while more:
-            message = await receive()
+            message = await limited()
             if message["type"] != "http.request":
                 return
             body += message.get("body", b"")
             more = message.get("more_body", False)
-            if len(body) > _BODY:
-                await answer.refuse(413, "This request is too large.")
-                return
-        refusal = problem(scope["path"], body, self._rules)
+        asked = read_call(body)
+        refusal = problem(scope["path"], asked, self._rules)
         if refusal:
             await answer.refuse(*refusal)
+            return
+        session = str((asked or {}).get("session_hash") or "")
+        if not (self._crowd.lets_call(_network(scope)) and self._lets_begin(scope, session)):
+            await answer.refuse(429, _TOO_MANY)
             return
         sent = False
 
@@ -252,12 +281,12 @@ class _Answer:
     async def refuse(self, status: int, sentence: str) -> None:
         """Answer with a sentence, unless the application has begun to, and let nothing follow."""
         if not self.begun and not self.closed:
-            await self.say(status, {"detail": sentence}, close=status in (413, 503))
+            await self.say(status, {"detail": sentence}, close=status in (408, 413, 503))
         self.closed = True
 
 
-def _header(scope: Scope, name: bytes) -> str:
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+def _network(scope: Scope) -> str:
+    return str(scope["client"][0])
 
 
 def _is_json(message: Message) -> bool:
@@ -274,7 +303,7 @@ def _saved_as(scope: Scope) -> bytes:
 
 def _is_foreign(scope: Scope) -> bool:
     """Whether a page from elsewhere calls a server that only this machine can reach (another port is elsewhere)."""
-    origin, host = _header(scope, b"origin"), _header(scope, b"host")
+    origin, host = header(scope, b"origin"), header(scope, b"host")
     try:
         local = urlsplit(f"//{host}").hostname in _LOCAL
         return bool(origin) and local and urlsplit(origin).netloc != host

@@ -5,18 +5,24 @@ Gradio's own tags of this kind name Gradio and no picture; they are replaced in 
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections import OrderedDict
 from html import escape
+from typing import Any
 from urllib.parse import parse_qsl
 
-from josh_core.errors import JoshError
+from josh_core.errors import JoshError, ResultError
+from josh_core.page.calls import header
 from josh_core.page.desk import Desk
-from josh_core.page.guard import App, Message, Receive, Scope, Send
+from josh_core.page.guard import App, Receive, Scope, Send
+from josh_core.page.kept import Kept, ask, keep
 from josh_core.page.shown import Shown, file_url
 from josh_core.serving.tasks import PREVIEW, PREVIEW_SIZE
 
 SITE_TITLE = "JOSH: people and places in 4D"
 ABOUT = "One clip in; camera, people and place in one metric world out."
+_KEPT = 32  # pages, and pages with the tags of a link
 _THEIRS = re.compile(rb'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*')
 
 
@@ -55,44 +61,53 @@ def _about(shown: Shown) -> str:
 
 
 class LinkPreview:
-    """The application, whose page says what a link to it shows."""
+    """The application, whose page says what a link to it shows.
+
+    Gradio writes the same page anew for everybody, which takes 10 ms and more while others wait; here it does so once
+    for each address under which the page is offered.
+    """
 
     def __init__(self, app: App, desk: Desk) -> None:
         """It stands behind the guard, which leaves only those X-Forwarded headers that count."""
         self._app, self._desk = app, desk
+        self._pages: OrderedDict[tuple[str, str], bytes] = OrderedDict()  # Gradio's, by origin and path
+        self._tagged: OrderedDict[tuple[bytes, str], Kept] = OrderedDict()  # by page and tags
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
         if scope["type"] != "http" or scope["method"] != "GET" or scope["path"] != "/":
             await self._app(scope, receive, send)
             return
-        start: Message = {}
-        page = b""
-
-        async def rewritten(message: Message) -> None:
-            nonlocal start, page
-            if message["type"] == "http.response.start":
-                start = message
-                return
-            page += message.get("body", b"")
-            if message.get("more_body", False):
-                return
-            headers = {name.lower(): value for name, value in start["headers"]}
-            plain = b"content-encoding" not in headers and headers.get(b"content-type", b"").startswith(b"text/html")
-            body = self._tagged(scope, page) if plain else page
-            kept = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
-            await send({**start, "headers": [*kept, (b"content-length", str(len(body)).encode())]})
-            await send({"type": "http.response.body", "body": body})
-
-        await self._app(scope, receive, rewritten)
-
-    def _tagged(self, scope: Scope, page: bytes) -> bytes:
+        page = await self._page(scope, receive)
         query = scope.get("query_string", b"").decode("latin-1")
-        ours = tags(self._desk, query, self._origin(scope)).encode()
-        return _THEIRS.sub(b"", page).replace(b"</head>", ours + b"</head>", 1)
+        asked = (self._desk, query, _origin(scope))
+        # On the side, so that nobody else waits: a shared run may have to be fetched first.
+        ours = await asyncio.to_thread(tags, *asked) if query else tags(*asked)
+        kept = self._tagged.get((page, ours))
+        if kept is None:
+            body = page.replace(b"</head>", ours.encode() + b"</head>", 1)
+            kept = await keep([(b"content-type", b"text/html; charset=utf-8")], body)
+            _put(self._tagged, (page, ours), kept)
+        await kept.say(scope, send)
 
-    def _origin(self, scope: Scope) -> str:
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        host = headers.get(b"x-forwarded-host") or headers.get(b"host", "")
-        scheme = headers.get(b"x-forwarded-proto") or str(scope.get("scheme", "http"))
-        return f"{scheme}://{host}"
+    async def _page(self, scope: Scope, receive: Receive) -> bytes:
+        """Gradio's page, without what the address asks for: the browser asks for that when the page has loaded."""
+        place = (_origin(scope), str(scope.get("root_path", "")))
+        if place not in self._pages:
+            status, _, page = await ask(self._app, scope, receive)
+            if status != 200:
+                raise ResultError("The page cannot be shown now; please try again.")
+            _put(self._pages, place, _THEIRS.sub(b"", page))
+        return self._pages[place]
+
+
+def _put(table: OrderedDict[Any, Any], key: object, value: object) -> None:
+    table[key] = value
+    if len(table) > _KEPT:
+        table.popitem(last=False)
+
+
+def _origin(scope: Scope) -> str:
+    host = header(scope, b"x-forwarded-host") or header(scope, b"host")
+    scheme = header(scope, b"x-forwarded-proto") or str(scope.get("scheme", "http"))
+    return f"{scheme}://{host}"

@@ -24,14 +24,13 @@ LINE = 24  # looks that may wait
 FACTS_SECONDS = 8.0  # s until the facts of a file must be known
 MEMORY = 2 << 30  # bytes for one look: 8K video needs about 1 GB to decode
 _POLL = 0.03  # s
+_LONGEST = 60.0  # s for a look and the start of its process, on a machine that has much else to do
 _GRACE = 0.3  # s from asking a look to stop until its process is killed
 
 
 def lookers() -> list[ProcessRunner]:
     """The processes that look, started at once, so that the first visitor need not wait for them."""
-    runners = [
-        ProcessRunner(look, "cpu", grace=_GRACE, longest=2 * FACTS_SECONDS, prepare=_prepare) for _ in range(LANES)
-    ]
+    runners = [ProcessRunner(look, "cpu", grace=_GRACE, longest=_LONGEST, prepare=_prepare) for _ in range(LANES)]
     for runner in runners:
         runner.warm()
     return runners
@@ -50,7 +49,8 @@ def look(job: Job, progress: Progress) -> None:
         fresh.write_text(found.to_json(), "utf-8")
         os.replace(fresh, job.out)
 
-    look_at(job.clip, keep)
+    with progress.stage("look"):  # says that the process is there
+        look_at(job.clip, keep)
 
 
 class Looks:
@@ -89,14 +89,16 @@ class Looks:
 
     async def _follow(self, ticket: Ticket, note: Path) -> None:
         """Until the look is over; one that takes too long is stopped, and what it has found by then counts."""
-        facts_known = 0.0
+        begun = facts_known = 0.0
         while not ticket.over:
             await asyncio.sleep(_POLL)
             now = time.monotonic()
-            if not facts_known and ticket.begun and note.is_file():
+            if not begun and ticket.stage:  # a new process, after one was ended, takes a while to start
+                begun = now
+            if not facts_known and begun and note.is_file():
                 facts_known = now
             late = now - facts_known > 1.5 * STRIP_SECONDS if facts_known else False
-            if late or (ticket.begun and not facts_known and now - ticket.begun > FACTS_SECONDS):
+            if late or (begun and not facts_known and now - begun > FACTS_SECONDS):
                 self._jobs.cancel(ticket)
 
 

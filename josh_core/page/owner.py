@@ -11,7 +11,7 @@ import gradio as gr
 
 from josh_core.errors import ClipError, ResultError
 from josh_core.page import words
-from josh_core.page.api import caller_of, refusal
+from josh_core.page.api import caller_of, detail, refusal
 from josh_core.page.desk import Desk
 from josh_core.page.layout import Layout
 from josh_core.page.shown import MODES, Shown, clean_view
@@ -92,7 +92,7 @@ class Owner:
 
     def delete_listed(self, query: str, event: gr.EventData) -> Updates:
         """Remove a run of the browser's list; one that is gone already leaves the list too."""
-        run_id, key = str(getattr(event, "id", "")), str(getattr(event, "key", ""))
+        run_id, key = detail(event, "id"), detail(event, "key")
         try:
             self.desk.store.get(run_id)
         except ResultError:

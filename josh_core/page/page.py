@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -10,15 +11,19 @@ from urllib.parse import parse_qsl
 
 import gradio as gr
 
+from josh_core import viewer
 from josh_core.errors import Cancelled, JoshError
 from josh_core.page import words
-from josh_core.page.api import caller_of, offer, refusal
+from josh_core.page.api import caller_of, detail, offer, refusal
 from josh_core.page.blocks import Blocks
 from josh_core.page.calls import Rules
+from josh_core.page.connections import Connections
+from josh_core.page.crowd import SESSIONS_KEPT
 from josh_core.page.desk import Desk
 from josh_core.page.files import files_list, film
 from josh_core.page.guard import Guard
 from josh_core.page.inputs import Upload, chosen_clip, wanted
+from josh_core.page.kept import KeptFiles
 from josh_core.page.layout import Layout
 from josh_core.page.link_preview import SITE_TITLE, LinkPreview
 from josh_core.page.owner import Owner
@@ -28,6 +33,7 @@ from josh_core.page.preview import cost_card
 from josh_core.page.run_buttons import RunButtons
 from josh_core.page.shown import Shown, viewer_value
 from josh_core.serving.jobs import as_told
+from josh_core.serving.processes import open_files
 
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
 HIDDEN: Any = "hidden"  # in the page but not seen; visible=False would take the component out of it
@@ -112,7 +118,7 @@ class Page:
 
     def open_named(self, event: gr.EventData, request: gr.Request) -> Iterator[Updates]:
         """What the address names after back or forward, or one of the visitor's own results."""
-        yield from self._open(dict(parse_qsl(str(getattr(event, "query", "")))), caller_of(request).session)
+        yield from self._open(dict(parse_qsl(detail(event, "query"))), caller_of(request).session)
 
     def _open(self, query: Mapping[str, str], session: str) -> Iterator[Updates]:
         try:
@@ -127,7 +133,7 @@ class Page:
     def open_example(self, event: gr.EventData) -> Iterator[Updates]:
         """Show a stored example."""
         try:
-            shown = self.desk.open({"example": str(getattr(event, "example", ""))})
+            shown = self.desk.open({"example": detail(event, "example")})
             assert shown is not None
             yield from self.present(shown, {})
         except Exception as error:
@@ -195,6 +201,7 @@ class Page:
             server_port=config.port,
             allowed_paths=[str(path) for path in self.desk.served],
             max_file_size=int(config.max_upload_mb * 1e6),
+            state_session_capacity=SESSIONS_KEPT,
             mcp_server=config.mcp,
             ssr_mode=False,
             theme=theme,
@@ -217,9 +224,13 @@ class Page:
             mcp=config.mcp,
             functions=lambda: self.blocks.fns,
             names=lambda: {fn.api_name for fn in self.blocks.fns.values() if fn.api_visibility == "public"},
+            servers=lambda: self.ui.servers,
             calls=lambda session: calls.get(session, ()),
         )
-        page = LinkPreview(app.middleware_stack, self.desk)
+        page = LinkPreview(KeptFiles(app.middleware_stack, [viewer.BUNDLE]), self.desk)
         app.middleware_stack = Guard(page, self.desk, rules)
         self.desk.presence.watched = True
+        connections = Connections(lambda: getattr(self.blocks, "server", None), open_files())
+        watching = asyncio.create_task(connections.watch())
         yield
+        watching.cancel()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 _POLL = 0.1  # s
-_KEPT = 3600.0  # s for which it is known when a session was last there
+_KEPT = 600.0  # s for which it is known when a session was last there
 
 
 class Presence:
@@ -18,7 +19,7 @@ class Presence:
     def __init__(self) -> None:
         self.watched = False
         self._open: dict[str, int] = {}
-        self._last: dict[str, float] = {}  # s, time.monotonic() when the last connection closed
+        self._last: OrderedDict[str, float] = OrderedDict()  # s, time.monotonic() of the last end, oldest first
         self._lock = threading.Lock()
 
     @contextmanager
@@ -34,8 +35,10 @@ class Presence:
                 self._open[session] -= 1
                 if not self._open[session]:
                     del self._open[session]
-                    self._last = {s: t for s, t in self._last.items() if now - t < _KEPT}
                     self._last[session] = now
+                    self._last.move_to_end(session)
+                    while now - next(iter(self._last.values())) > _KEPT:
+                        self._last.popitem(last=False)
 
     def there(self, session: str, within: float = 0.0) -> bool:
         """Whether the session listens, or did at most `within` seconds ago."""

@@ -10,6 +10,8 @@ import signal
 
 import psutil
 
+_MOST_FILES = 16_384  # more would only be more memory in the hands of whoever opens them all
+
 
 def lead_group() -> None:
     """Called in a new process: whatever it starts from now on ends with it."""
@@ -41,6 +43,23 @@ def end_group(pid: int) -> None:
             member.kill()
         except psutil.NoSuchProcess:
             continue
+
+
+def open_files() -> int:
+    """How many files and connections this process may have open, after asking for as many as the system gives."""
+    try:
+        import resource
+    except ImportError:  # Windows counts them in another way
+        return 8192
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return _MOST_FILES if soft == resource.RLIM_INFINITY else soft
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (ValueError, OSError):  # macOS says that there is no limit, and has one
+        return soft
+    return wanted
 
 
 def limit_memory(more: int) -> None:

@@ -1,0 +1,92 @@
+"""How much one network may ask for: requests at once, calls, and new sessions.
+
+Gradio keeps something of every session that is ever named to it, and lets go of the oldest when there are too many.
+Who names thousands therefore takes the memory of the page and the sessions of others. All tables here are bounded.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+# A browser keeps at most six connections to one server, so this is some forty people behind one router.
+AT_ONCE = 256  # requests of one network under way
+CALLS, CALLS_A_SECOND = 200, 10.0  # at once, and then; a tab that waits for a file asks once a second
+# Gradio keeps the messages of 2000 sessions: pushing out somebody else's takes one network an hour.
+SESSIONS, SESSIONS_A_SECOND = 200, 0.5  # at once, and then
+SESSIONS_KEPT = 1000  # by Gradio; each takes 0.1 MB, measured with this page
+_REMEMBERED = 10_000  # networks, and sessions that are not new
+
+
+def network_of(address: str) -> str:
+    """The address itself; of IPv6 the 64 bits that a customer is given, who may use all addresses behind them."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:  # a proxy may give a name
+        return address
+    if parsed.version == 4:
+        return address
+    return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False).network_address)
+
+
+class Crowd:
+    """Counts by network. For one thread, that of the server's event loop."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._now: Counter[str] = Counter()  # requests under way
+        self._calls = _Allowance(CALLS, CALLS_A_SECOND, clock)
+        self._begun = _Allowance(SESSIONS, SESSIONS_A_SECOND, clock)
+        self._sessions: OrderedDict[str, None] = OrderedDict()
+
+    @contextmanager
+    def request(self, network: str) -> Iterator[bool]:
+        """While a request is under way; gives whether it may be."""
+        self._now[network] += 1
+        try:
+            yield self._now[network] <= AT_ONCE
+        finally:
+            self._now[network] -= 1
+            if not self._now[network]:
+                del self._now[network]
+
+    def lets_call(self, network: str) -> bool:
+        """Whether one more call may be made from there now."""
+        return self._calls.take(network)
+
+    def lets_begin(self, session: str, network: str) -> bool:
+        """Whether a session is known, or one more may begin from there now; a call without one ("") begins one."""
+        known = session in self._sessions
+        if not known and not self._begun.take(network):
+            return False
+        if session:
+            self._sessions[session] = None
+            self._sessions.move_to_end(session)
+            _shorten(self._sessions)
+        return True
+
+
+class _Allowance:
+    """So many at once by network, and so many a second after that."""
+
+    def __init__(self, most: int, a_second: float, clock: Callable[[], float]) -> None:
+        self._most, self._rate, self._clock = most, a_second, clock
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # what is left, and when it was
+
+    def take(self, network: str) -> bool:
+        """Whether there is one left, which then is taken."""
+        now = self._clock()
+        left, then = self._left.pop(network, (float(self._most), now))
+        left = min(self._most, left + self._rate * (now - then))
+        allowed = left >= 1
+        self._left[network] = (left - allowed, now)
+        _shorten(self._left)
+        return allowed
+
+
+def _shorten(table: OrderedDict[str, Any]) -> None:
+    if len(table) > _REMEMBERED:
+        table.popitem(last=False)

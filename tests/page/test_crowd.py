@@ -1,0 +1,206 @@
+"""One network that asks for more than its share, and connections, bodies and sessions that only take room."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from josh_core.errors import JobError
+from josh_core.page import crowd, guard
+from josh_core.page.api import detail
+from josh_core.page.calls import Rules, is_open, problem
+from josh_core.page.connections import Connections
+from josh_core.page.crowd import Crowd, network_of
+from josh_core.page.guard import Guard, Message, Receive, Scope, Send
+from josh_core.page.kept import KeptFiles
+from josh_core.page.presence import Presence
+from josh_core.serving.jobs import Job, Jobs
+from josh_core.settings import Settings
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Gate:
+    def room_for(self, more: int) -> bool:
+        return True
+
+    def listening(self, session: str) -> Any:
+        return Presence().connection(session)
+
+
+def asked(app: Any, scope: dict[str, Any], *parts: bytes, wait: float = 0.0) -> list[Message]:
+    """What an application answers; after `parts` of a body that has more, the caller is silent for `wait` seconds."""
+    said: list[Message] = []
+    left = [{"type": "http.request", "body": part, "more_body": bool(wait)} for part in parts or (b"",)]
+
+    async def receive() -> Message:
+        if not left:
+            await asyncio.sleep(wait)
+        return left.pop(0) if left else {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    with ThreadPoolExecutor(1) as pool:  # the browser's driver may have a loop of its own in this thread
+        scope = {"type": "http", "method": "GET", "headers": [], "query_string": b"", "client": ("1.2.3.4", 1)} | scope
+        pool.submit(asyncio.run, app(scope, receive, send)).result()
+    return said
+
+
+async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    """Takes the whole body and says which headers and query it was asked with."""
+    while (await receive()).get("more_body"):
+        pass
+    told = {"headers": [name.decode() for name, _ in scope["headers"]], "query": scope["query_string"].decode()}
+    headers = [(b"content-type", b"application/json"), (b"etag", b'"1"')]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(told).encode() + b" " * 500})
+
+
+def test_a_network_is_an_address_or_what_one_customer_is_given() -> None:
+    assert network_of("1.2.3.4") == "1.2.3.4" and network_of("somebody") == "somebody"
+    assert network_of("2001:db8:1:2::3") == network_of("2001:db8:1:2:ffff::9") != network_of("2001:db8:1:3::3")
+    assert network_of("::ffff:1.2.3.4") == "1.2.3.4"
+
+
+def test_thousands_of_sessions_of_one_network() -> None:
+    clock = Clock()
+    people = Crowd(clock)
+    begun = sum(people.lets_begin(f"s{k}", "1.1.1.1") for k in range(5000))
+    assert begun == crowd.SESSIONS
+    assert people.lets_begin("s0", "1.1.1.1")  # a known one goes on
+    assert people.lets_begin("other", "2.2.2.2")
+    clock.now = 10.0
+    assert sum(people.lets_begin(f"t{k}", "1.1.1.1") for k in range(50)) == 10 * crowd.SESSIONS_A_SECOND
+    for k in range(30_000):
+        people.lets_begin(f"u{k}", f"net{k}")
+    assert max(len(table) for table in (people._sessions, people._begun._left)) <= crowd._REMEMBERED
+
+
+def test_requests_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowd, "AT_ONCE", 0)
+    said = asked(Guard(nothing, Gate(), Rules(1000)), {"path": "/config"})  # type: ignore[arg-type]
+    assert said[0]["status"] == 429 and b"too many requests" in said[1]["body"]
+    assert not Guard(nothing, Gate(), Rules(1000))._crowd._now  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("path", ["/gradio_api/queue/join", "/gradio_api/upload", "/gradio_api/reset"])
+def test_a_body_that_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.setattr(guard, "_PATIENCE", 0.2)
+    place = Guard(nothing, Gate(), Rules(1000))  # type: ignore[arg-type]
+    said = asked(place, {"method": "POST", "path": path}, b"{", wait=20.0)
+    assert said[0]["status"] == 408 and b"too slowly" in said[1]["body"]
+
+
+def test_what_gradio_would_keep_or_fail_at_does_not_reach_it() -> None:
+    place = Guard(nothing, Gate(), Rules(1000))  # type: ignore[arg-type]
+    for value, there in ((b"bytes=0-5", True), (b"bytes=0-0,1-1", False), (b"bytes=" + b"0-," * 2000, False)):
+        said = asked(place, {"path": "/gradio_api/file=x", "headers": [(b"range", value)]})
+        assert ("range" in json.loads(said[1]["body"])["headers"]) == there
+    said = asked(place, {"method": "POST", "path": "/gradio_api/upload", "query_string": b"upload_id=1"})
+    assert json.loads(said[1]["body"])["query"] == ""
+    assert not is_open("/gradio_api/upload_progress", Rules(0))
+
+
+def test_only_our_own_buttons_are_asked_and_for_a_session() -> None:
+    rules = Rules(0, servers=lambda: {(7, "ask")})
+    wish: dict[str, Any] = {"data": 1, "component_id": 7, "fn_name": "ask", "session_hash": "abc"}
+    assert problem("/gradio_api/component_server", wish, rules) is None
+    odd: tuple[dict[str, Any], ...] = (
+        {"component_id": 8}, {"component_id": [7]}, {"fn_name": "get_config"}, {"fn_name": {}},
+        {"session_hash": "x" * 900_000}, {"session_hash": None}, {"session_hash": ["abc"]},
+    )  # fmt: skip
+    for change in odd:
+        refusal = problem("/gradio_api/component_server", wish | change, rules)
+        assert refusal is not None and refusal[0] in (400, 404)
+    assert detail(gr.EventData(None, None), "example") == "" == detail(gr.EventData(None, [1]), "example")
+    assert detail(gr.EventData(None, {"example": "x"}), "example") == "x"
+
+
+def test_idle_connections_are_closed() -> None:
+    clock, closed = Clock(), list[str]()
+
+    def answered(done: bool) -> Any:
+        return SimpleNamespace(response_complete=done)
+
+    class Open:
+        """One that can be a member of a set."""
+
+        def __init__(self, name: str, cycle: Any) -> None:
+            self.cycle, self.transport = cycle, SimpleNamespace(abort=lambda: closed.append(name))
+
+    silent, busy, browsing = Open("silent", None), Open("busy", answered(False)), Open("browsing", answered(True))
+    server = SimpleNamespace(server_state=SimpleNamespace(connections={silent, busy, browsing}))
+    watch = Connections(lambda: server, 1000, clock)
+    for second in range(60):
+        clock.now = float(second)
+        browsing.cycle = answered(True)  # has asked for something since
+        watch.look()
+    assert "silent" in closed and not {"busy", "browsing"} & set(closed)
+    closed.clear()
+    crowded = Connections(lambda: server, 5, clock)
+    crowded.look()
+    clock.now += 3
+    crowded.look()
+    assert set(closed) == {"silent", "browsing"}
+
+
+def test_who_was_there_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr("josh_core.page.presence.time.monotonic", clock)
+    presence = Presence()
+    presence.watched = True
+    for k in range(2000):
+        clock.now = float(k)
+        with presence.connection(f"s{k}"):
+            pass
+    assert len(presence._last) < 700 and presence.there("s1990", within=60) and not presence.there("s1", within=60)
+
+
+def test_files_of_the_page_are_made_once() -> None:
+    asked_for: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        asked_for.append(scope["path"])
+        await nothing(scope, receive, send)
+
+    files = KeptFiles(app)
+    path = {"path": "/assets/main-AbCd1234.js"}
+    first = asked(files, path)
+    packed = asked(files, path | {"headers": [(b"accept-encoding", b"gzip, br")]})
+    same = asked(files, path | {"headers": [(b"if-none-match", b'"1"')]})
+    assert asked_for == ["/assets/main-AbCd1234.js"] and [m[0]["status"] for m in (first, packed, same)] == [
+        200,
+        200,
+        304,
+    ]
+    assert dict(packed[0]["headers"])[b"content-encoding"] == b"gzip" and len(packed[1]["body"]) < len(first[1]["body"])
+    assert b"immutable" in dict(first[0]["headers"])[b"cache-control"]
+    asked(files, {"path": "/gradio_api/file=/x/result.glb"})
+    asked(files, {"path": "/gradio_api/file=/x/result.glb"})
+    assert len(asked_for) == 3  # a visitor's files are not kept
+
+
+def test_fifty_in_line(tmp_path: Any) -> None:
+    """Half of them of one address: everybody else's comes before its second."""
+    jobs = Jobs([], limit=50, per_owner=2, per_client=25)
+    crowded = [jobs.submit(Job(tmp_path, Settings(), tmp_path, f"a{k}", "A")) for k in range(25)]
+    others = [jobs.submit(Job(tmp_path, Settings(), tmp_path, f"b{k}", f"B{k}")) for k in range(25)]
+    with pytest.raises(JobError, match="The line is full"):
+        jobs.submit(Job(tmp_path, Settings(), tmp_path, "late", "late"))
+    assert max(jobs.position(ticket) for ticket in others) == 25 and jobs.position(crowded[-1]) == 49
+    jobs.cancel(crowded[3])
+    assert jobs.submit(Job(tmp_path, Settings(), tmp_path, "late", "late")).state == "waiting"
+    jobs.close()
+    assert all(ticket.over for ticket in (*crowded, *others))
