@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from josh_core.errors import WeightsError
 from josh_core.types import Float
 
+MAX_STEPS = 200_000  # an SMPL file takes some thousands; so many take a second
 MAX_BYTES = 1 << 30  # the largest SMPL file, with 300 shape directions, is about 250 MB
 
 
@@ -108,7 +109,19 @@ def _instance(kind: Any, *_: Any) -> Any:
 
 
 def _keep_nothing(*_: Any) -> None:
-    """Stands for numpy's scalar: no array of the body is one."""
+    """Stands for numpy's scalar and for sets: no array of the body is one, and what a set holds may be a bomb."""
+
+
+def _is_plain(key: Any) -> bool:
+    """Whether a key is a name or number, whose hash takes no time."""
+    return key is None or isinstance(key, str | bytes | int | float)
+
+
+class _Ordered(dict[Any, Any]):
+    """Stands for OrderedDict."""
+
+    def __init__(self, pairs: Any = ()) -> None:
+        super().__init__((key, value) for key, value in pairs if _is_plain(key))
 
 
 _MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")
@@ -116,21 +129,62 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): _Named,
     ("numpy", "dtype"): _Dtype,
     ("_codecs", "encode"): _latin1,
-    ("collections", "OrderedDict"): OrderedDict,
+    ("collections", "OrderedDict"): _Ordered,
     **{(m, "_reconstruct"): _Array for m in _MULTIARRAY},
     **{(m, "scalar"): _keep_nothing for m in _MULTIARRAY},
     **{(m, "_reconstructor"): _instance for m in ("copy_reg", "copyreg")},
     **{(m, "object"): _Named for m in ("__builtin__", "builtins")},
-    **{(m, "set"): set for m in ("__builtin__", "builtins")},
+    **{(m, "set"): _keep_nothing for m in ("__builtin__", "builtins")},
     **{(m, "csc_matrix"): _Csc for m in ("scipy.sparse.csc", "scipy.sparse._csc")},
     **{(m, "csr_matrix"): _Csr for m in ("scipy.sparse.csr", "scipy.sparse._csr")},
 }
+
+
+class _Steps(dict[int, Any]):
+    """The unpickler's table of what each code does, good for so many looks: a gigabyte of codes takes half an hour."""
+
+    left = MAX_STEPS
+
+    def __getitem__(self, code: int) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            raise ValueError("more steps than a body needs")
+        return super().__getitem__(code)
+
+
+def _plain_keys(load: Callable[[Any], None], first: int, step: int, before_mark: bool) -> Callable[[Any], None]:
+    """`load` of a code that makes keys of what lies on the stack: each `step`-th thing from `first` on.
+
+    A tuple of the same tuple twice, sixty times over, is a key that takes for ever; one of 300,000 ends the process.
+    """
+
+    def checked(unpickler: Any) -> None:
+        things = unpickler.stack if before_mark else unpickler.stack[first:]
+        if not all(_is_plain(key) for key in things[::step]):
+            raise ValueError("a key that is no name or number")
+        load(unpickler)
+
+    return checked
 
 
 # Python's own unpickler in Python: the one in C makes a table as long as the largest number of an object, which a file
 # of ten bytes can set so that it takes 30 GB.
 class _Unpickler(pickle._Unpickler):
     dispatch = {code: load for code, load in pickle._Unpickler.dispatch.items() if code != pickle.BYTEARRAY8[0]}
+    dispatch |= {
+        code[0]: _plain_keys(pickle._Unpickler.dispatch[code[0]], first, step, before_mark)
+        for code, first, step, before_mark in (
+            (pickle.SETITEM, -2, 2, False),
+            (pickle.SETITEMS, 0, 2, True),
+            (pickle.DICT, 0, 2, True),
+            (pickle.ADDITEMS, 0, 1, True),
+            (pickle.FROZENSET, 0, 1, True),
+        )
+    }
+
+    def load(self) -> Any:
+        self.dispatch = _Steps(type(self).dispatch)  # type: ignore[misc]  # how the class finds it
+        return super().load()
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "chumpy" or module.startswith("chumpy."):

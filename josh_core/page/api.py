@@ -38,7 +38,7 @@ def caller_of(request: gr.Request, program: bool = False) -> Caller:
 
 def detail(event: gr.EventData, name: str) -> str:
     """One of the texts that an event of the page says; "" for one that a caller has left out."""
-    return str(getattr(event, name, "")) if isinstance(event._data, dict) else ""  # noqa: SLF001  it fails at others
+    return str(getattr(event, name, "")) if isinstance(event._data, dict) else ""
 
 
 def offer(desk: Desk) -> None:

@@ -86,7 +86,7 @@ class Layout:
                         plain("<b>Really delete? Nobody can bring it back.</b>")
                         self.delete_yes = gr.Button("Yes, delete", size="sm", variant="stop", elem_id="j-delete-yes")
                         self.delete_no = gr.Button("No", size="sm", elem_id="j-delete-no")
-        self.servers = {(part._id, "ask") for part in (self.film, self.files)}  # noqa: SLF001  what a caller names it by
+        self.servers = {(part._id, "ask") for part in (self.film, self.files)}
         self.deleting = [self.delete, self.sure]
         self.result = [self.viewer, self.query, self.share, self.link, self.notice]
         self.result += [self.quality, self.plots, self.film, self.files, self.details]

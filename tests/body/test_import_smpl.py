@@ -7,6 +7,7 @@ import os
 import pickle
 import resource
 import struct
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -272,3 +273,35 @@ def test_the_licensed_file(tmp_path: Path) -> None:
         assert point[f"left_{name}"][1] - floor < 0.03
     assert 1.5 < body.height(torch.zeros(1, 10)).item() < 1.9
     assert point["nose"][2] > point["left_ear"][2] + 0.05
+
+
+_TWICE = b")" + b"2\x86" * 60  # a tuple of the same tuple twice, sixty times over
+BOMBS = {
+    "key": b"\x80\x02}" + _TWICE + b"K\x01s.",
+    "keys": b"\x80\x02}(" + _TWICE + b"K\x01u.",
+    "dict": b"\x80\x02(" + _TWICE + b"K\x01d.",
+    "set": b"\x80\x04\x8f(" + _TWICE + b"\x90.",
+    "frozen set": b"\x80\x04(" + _TWICE + b"\x91.",
+    "set of a class": b"\x80\x02c__builtin__\nset\n](" + _TWICE + b"e\x85R.",
+    "ordered": b"\x80\x02ccollections\nOrderedDict\n](" + _TWICE + b"K\x01\x86e\x85R.",
+    "deep key": b"\x80\x02})" + b"\x85" * 300_000 + b"K\x01s.",
+    "deep": b"\x80\x02" + b"]" * 2_000_000 + b"a" * 1_999_999 + b".",
+    "memo": b"\x80\x02" + b"".join(b"]r" + (k * 4001).to_bytes(4, "little") for i in range(4) for k in range(250_000)),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_bombs_end_in_a_sentence(tmp_path: Path, name: str) -> None:
+    """In a process of its own: one of these ended it, the others never came to an end."""
+    pytest.importorskip("resource")
+    path = tmp_path / "smpl.pkl"
+    path.write_bytes(BOMBS[name])
+    code = (
+        "import resource, sys; from josh_core.body.unpickle import read_arrays\n"
+        "from josh_core.errors import WeightsError\n"
+        "resource.setrlimit(resource.RLIMIT_CPU, (30, 30))\n"
+        "try: read_arrays(sys.argv[1], ('v_template',))\n"
+        "except WeightsError as error: print(error)"
+    )
+    said = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+    assert said.returncode == 0 and said.stdout.startswith("smpl.pkl ")
