@@ -14,7 +14,6 @@ from josh_core.progress import Progress
 from josh_core.scene import clean_plate, fit_floor, point_cloud, surface
 from josh_core.shapes import Shaped
 from josh_core.types import BodyTrack, Clip, Contacts, Float, Floor, People, Scale, Scene, Surface, UInt8
-from josh_core.world import standing_scale
 
 SPARSE_NOTE = (
     "Depth was not measured densely: the scene is the points that the camera's path was solved with, and the floor "
@@ -64,20 +63,27 @@ class Evidence:
         return SceneGeometry(*cloud, surface(self.clip, self.people, scene, self.plate))
 
 
-def evidence_of(
-    clip: Clip, people: People, scene: Scene, bodies: tuple[BodyTrack, ...], body: BodyModel, progress: Progress
-) -> Evidence:
+@dataclass(frozen=True)
+class FittedBodies:
+    """Everybody's body fitted for the scene's focal."""
+
+    tracks: tuple[BodyTrack, ...]
+    model: BodyModel
+    student: tuple[Float, ...] = ()  # its contact probability [n,C] of each track, where one was asked
+
+
+def evidence_of(clip: Clip, people: People, scene: Scene, fitted: FittedBodies, progress: Progress) -> Evidence:
     """Contacts of the bodies in a scene, the way up, and the floor of a camera that travels.
 
-    clip, people: without lens distortion; bodies: fitted for the scene's focal.
+    clip, people: without lens distortion.
     """
+    bodies, body = fitted.tracks, fitted.model
     points = [pose_points(b, body) for b in bodies]
     gravity = find_gravity(scene.cameras, bodies, points)
     floor = fit_floor(scene, people, clip) if scene.cameras.kind == "moving" else None
-    metres = standing_scale(scene, floor, bodies, points)
     view = FilmedScene(clip, people, scene.cameras, gravity.up)
     with progress.stage("contacts"):
-        contacts = find_contacts(view, bodies, points, tuple(body.contact_names), metres, progress)
+        contacts = find_contacts(view, bodies, points, tuple(body.contact_names), fitted.student, progress)
     plate = clean_plate(clip, people) if scene.cameras.kind == "static" else None
     notes = (*scene_notes(scene), *turn_notes(gravity, scene.cameras, bodies, points))
     return Evidence(clip, people, scene, bodies, points, contacts, floor, gravity, body, plate=plate, notes=notes)

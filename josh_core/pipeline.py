@@ -18,7 +18,7 @@ from josh_core.body.model import load_body
 from josh_core.bodyfit.fit import fit_observed, observe_people
 from josh_core.clip.load import load_clip
 from josh_core.errors import WeightsError
-from josh_core.evidence import Evidence, evidence_of, with_scene
+from josh_core.evidence import Evidence, FittedBodies, evidence_of, with_scene
 from josh_core.export import glimpses
 from josh_core.export.bundle import save_bundle
 from josh_core.export.glb import glb_bytes
@@ -85,7 +85,8 @@ def gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
         observed = tuple(map(with_student, observed, said)) or observed
     with progress.stage("bodies"), one_thread():
         bodies = fit_observed(people, observed, scene.cameras.focal, body, settings.height_m, progress)
-    evidence = evidence_of(clip, people, scene, bodies, body, progress)
+    fitted = FittedBodies(bodies, body, tuple(s.contact for s in said))
+    evidence = evidence_of(clip, people, scene, fitted, progress)
     if said:
         evidence = replace(evidence, contacts=tuple(map(contacts_with_student, evidence.contacts, said)))
     evidence = replace(evidence, licences=LICENCES)

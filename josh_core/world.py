@@ -157,16 +157,6 @@ def metric_scale(
     return Scale(1.0, "assumed", 0.5)
 
 
-def standing_scale(
-    scene: Scene, floor: Floor | None, tracks: tuple[BodyTrack, ...], points: list[PosedPoints]
-) -> float | None:
-    """Metres per unit of the scene if everybody's lowest point were on the floor in every frame; None if unknown."""
-    if scene.cameras.kind != "moving":
-        return 1.0
-    ratios = _standing_ratios(scene.cameras, floor, tracks, points)
-    return float(np.median(ratios)) if len(ratios) >= LEAST_RATIOS else None
-
-
 def _standing_ratios(
     cameras: CameraPath, floor: Floor | None, tracks: tuple[BodyTrack, ...], points: list[PosedPoints]
 ) -> Float:

@@ -1,1 +1,1 @@
-"""Who touches what, when: detected in the image (`detect`), judged by the body (`stance`), used (`foot_lock`)."""
+"""Who touches what, when: detected in the image (`detect`), feet by phases (`stance_phases`), used (`foot_lock`)."""

@@ -1,8 +1,9 @@
 """Who touches what, and when: the probability that a body point is in contact, per frame.
 
 A point is in contact when it does not move against the background right beside it in the image (which needs no
-depth), and it is low on the body (feet, hands, knees) or bears the body's weight (seat, back). Hysteresis and a
-shortest duration keep labels from flickering. DESIGN section 6 step 7.
+depth), and it is low on the body (hands, knees) or bears the body's weight (seat, back). Hysteresis and a shortest
+duration keep labels from flickering. Feet are decided as whole stance phases (`stance_phases`). DESIGN section 6
+step 7.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import numpy as np
 
 from josh_core.body.names import FEET, LIMBS, SEAT, is_part
 from josh_core.body.posing import PosedPoints
-from josh_core.contact.stance import stance_odds
+from josh_core.contact import stance_phases
+from josh_core.contact.stance_phases import FootMotion
 from josh_core.geometry import intrinsics, project
 from josh_core.progress import Progress
 from josh_core.types import MAY_TOUCH, SURE_CONTACT, BodyTrack, Bool, CameraPath, Clip, Contacts, Float, Int, People
@@ -49,35 +51,64 @@ def find_contacts(
     bodies: tuple[BodyTrack, ...],
     points: list[PosedPoints],
     names: tuple[str, ...],
-    metres: float | None,
+    student: tuple[Float, ...],
     progress: Progress,
 ) -> tuple[Contacts, ...]:
     """Contact probabilities of every person, in the order of `bodies`; needs no floor and no scene depth.
 
     points: those of each body, as pose_points gives them; names: [C] of the contact points.
-    metres: m per unit of the CameraPath's world, roughly; where it is known, feet are judged by their bodies too.
+    student: its contact probability [n,C] of each body; empty where no student was asked.
     """
-    clip, cameras = view.clip, view.cameras
-    speeds = _speeds_against_background(view, bodies, points, progress)
-    dt = float(np.median(np.diff(clip.times)))
+    speeds = pair_speeds(view, bodies, points, progress)
+    found = tuple(_rested(view, b, p, speed, names) for b, p, speed in zip(bodies, points, speeds, strict=True))
+    motions = foot_motions(view, bodies, points, speeds, student)
+    return tuple(map(stance_phases.with_stances, found, motions))
+
+
+def foot_motions(
+    view: FilmedScene,
+    bodies: tuple[BodyTrack, ...],
+    points: list[PosedPoints],
+    speeds: list[Float],
+    student: tuple[Float, ...],
+) -> list[FootMotion]:
+    """What everybody's feet are judged by; speeds: of pair_speeds, the rest as in find_contacts."""
     out = []
-    for b, p, speed in zip(bodies, points, speeds, strict=True):
-        up_cam = cameras.world_from_cam[b.frames, :3, :3].swapaxes(1, 2) @ view.up  # [n,3]
-        probability = _probability(p, up_cam, speed, names, dt)
-        if metres is not None:
-            feet = np.array([is_part(name, FEET) for name in names])
-            odds = stance_odds(cameras, metres, clip.times, b, p)
-            probability = np.where(feet, _sigmoid(_logit(probability) + odds), probability)
-        resting = [not is_part(name, FEET + LIMBS) for name in names]
-        shortest = np.where(resting, SEAT_SECONDS, SHORTEST) / dt
-        out.append(Contacts(_split_runs(probability, b.frames, shortest), names))
-    return tuple(out)
+    for i, (body, p, speed) in enumerate(zip(bodies, points, speeds, strict=True)):
+        seconds = np.asarray(view.clip.times, np.float64)[body.frames]
+        height = _heights(p, _up_in_camera(view, body))
+        odds = _logit(student[i]) if student else None
+        out.append(FootMotion(seconds, speed, height, odds))
+    return out
 
 
-def _speeds_against_background(
+def _rested(view: FilmedScene, body: BodyTrack, p: PosedPoints, speed: Float, names: tuple[str, ...]) -> Contacts:
+    """Contacts by rest against the background; speed: [n,C] m/s of each pair of frames."""
+    dt = float(np.median(np.diff(view.clip.times)))
+    probability = _probability(p, _up_in_camera(view, body), _both_sides(speed), names, dt)
+    resting = [not is_part(name, FEET + LIMBS) for name in names]
+    shortest = np.where(resting, SEAT_SECONDS, SHORTEST) / dt
+    return Contacts(_split_runs(probability, body.frames, shortest), names)
+
+
+def _up_in_camera(view: FilmedScene, body: BodyTrack) -> Float:
+    """[n,3] unit."""
+    return view.cameras.world_from_cam[body.frames, :3, :3].swapaxes(1, 2) @ view.up
+
+
+def _heights(p: PosedPoints, up_cam: Float) -> Float:
+    """Heights [n,C] over the lowest contact point, m; up_cam: [n,3] in the camera."""
+    height = np.einsum("ncd,nd->nc", p.contacts, up_cam)
+    return height - height.min(1, keepdims=True)
+
+
+def pair_speeds(
     view: FilmedScene, bodies: tuple[BodyTrack, ...], points: list[PosedPoints], progress: Progress
 ) -> list[Float]:
-    """Speed [n,C] in m/s across the line of sight of each contact point against the background beside it."""
+    """Speed [n,C] of each contact point against the background beside it, from a frame to the next.
+
+    In m/s across the line of sight; NaN where it was not seen.
+    """
     clip, people, cameras = view.clip, view.people, view.cameras
     row = [{int(f): i for i, f in enumerate(b.frames)} for b in bodies]
     pair_speed = [np.full(p.contacts.shape[:2], np.nan) for p in points]
@@ -101,11 +132,13 @@ def _speeds_against_background(
             metre_per_px = points[i].contacts[row[i][t], :, 2] / cameras.focal
             seconds = clip.times[t + 1] - clip.times[t]
             pair_speed[i][row[i][t]] = motion * clip.width / size[0] * metre_per_px / seconds
-    return [_both_sides(s) for s in pair_speed]
+    return pair_speed
 
 
 def _relative_motion(flow: Float, own: Bool, behind: BackgroundMotion, steps: tuple[Float, Float]) -> Float:
     """Motion [C] of body points against the background, px of the flow image: the mean of flow and fitted body.
+
+    NaN outside the picture.
 
     own: [h,w] mask of this person; steps: [C,2] px of the decoded frame at this and the next frame.
     """
@@ -120,7 +153,7 @@ def _relative_motion(flow: Float, own: Bool, behind: BackgroundMotion, steps: tu
     by_flow = np.linalg.norm(on_body - background, axis=-1)
     by_flow = np.where(np.isfinite(by_flow), by_flow, by_fit)
     inside = ((here * scale >= 0) & (here * scale < [w, h])).all(-1)  # what is not in the picture is not seen to rest
-    return np.where(inside, np.nan_to_num((by_fit + by_flow) / 2, nan=FASTEST), FASTEST)
+    return np.where(inside, (by_fit + by_flow) / 2, np.nan)
 
 
 @dataclass(frozen=True)
@@ -151,9 +184,8 @@ def _background_motion(view: FilmedScene, t: int, flow: Float, mask: Bool) -> Ba
 
 def _probability(p: PosedPoints, up_cam: Float, speed: Float, names: tuple[str, ...], dt: float) -> Float:
     """Contact probability [n,C] before hysteresis; up_cam: [n,3] in the camera, speed: [n,C] m/s."""
-    height = np.einsum("ncd,nd->nc", p.contacts, up_cam)
     still = _sigmoid((STILL_SPEED - speed) / STILL_WIDTH)
-    low = _sigmoid((LOW_HEIGHT - (height - height.min(1, keepdims=True))) / LOW_WIDTH)
+    low = _sigmoid((LOW_HEIGHT - _heights(p, up_cam)) / LOW_WIDTH)
     seated = _seated(p.joints, up_cam)
     window = max(1, round(SEAT_SECONDS / 2 / dt))
     long_still = _sliding_median(still, window)

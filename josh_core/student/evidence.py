@@ -1,4 +1,4 @@
-"""The student's estimate as evidence beside other evidence: 3D landmarks for the body fit, contact of the feet.
+"""The student's estimate as evidence beside other evidence: 3D landmarks for the body fit, contact of hands and seat.
 
 What the landmark network and the student say is not independent, since the one looks at the other's output. Two such
 Gaussians are joined by covariance intersection with equal shares (Julier and Uhlmann 1997): never surer than is safe.
@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from josh_core.body.names import FEET, is_part
 from josh_core.bodyfit.observations import BONE_FROM, BONE_TO, Observations
 from josh_core.student.estimate import StudentEstimate
 from josh_core.types import Contacts, Float
@@ -39,9 +40,13 @@ def with_student(obs: Observations, said: StudentEstimate) -> Observations:
 
 
 def contacts_with_student(contacts: Contacts, said: StudentEstimate) -> Contacts:
-    """Contact probabilities whose log odds are a mean of image motion's and the student's, where it judges."""
+    """Contact probabilities whose log odds are a mean of image motion's and the student's, where it judges.
+
+    Feet are left as they are: their stance phases were decided with the student's odds.
+    """
     odds = SHARE * _odds(said.contact) + (1 - SHARE) * _odds(contacts.probability)
-    return replace(contacts, probability=np.where(said.known, 1 / (1 + np.exp(-odds)), contacts.probability))
+    judged = said.known & ~np.array([is_part(name, FEET) for name in contacts.names])
+    return replace(contacts, probability=np.where(judged, 1 / (1 + np.exp(-odds)), contacts.probability))
 
 
 def _odds(probability: Float) -> Float:
