@@ -15,6 +15,7 @@ from josh_core.bodyfit.observations import Observations
 from josh_core.geometry import interpolate_linear, interpolate_rotations, rotmat_to_rotvec
 from josh_core.shapes import Shaped
 from josh_core.student.features import KINDS, StudentInput, inputs
+from josh_core.student.mirror import ask
 from josh_core.student.motions import FPS
 from josh_core.student.network import Answer, Student, load_student
 from josh_core.student.parts import part_of
@@ -69,9 +70,10 @@ def estimate(
     frames: [n] clip frames of `obs`; camera: path, and [T] s of the clip's frames.
     """
     at = np.arange(obs.times[0], obs.times[-1] + 0.5 / FPS, 1 / FPS)  # the network was taught 30 frames a second
-    given = inputs(see(obs, *camera, at))
+    seen = see(obs, *camera, at)
+    given = inputs(seen)
     with torch.no_grad():
-        said = net(given.features[None])
+        said = ask(net, seen)
     back = np.abs(at[None] - obs.times[:, None]).argmin(1)
     return _to_camera(said, given.sight[back], given.size[back], given.middle[back], (back, frames, body))
 

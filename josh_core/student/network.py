@@ -18,7 +18,7 @@ from josh_core.student.features import SIZE
 from josh_core.student.parts import PARTS
 
 WEIGHTS_FILE = Path(__file__).parent / "assets" / "student.safetensors"
-CHANNELS = 192
+CHANNELS = 256  # of a new network; weights of any width are read
 DILATIONS = (1, 2, 4, 8, 2, 4)  # sees 43 frames, one and a half seconds
 USUAL_LOG_DEPTH = -0.8  # of log_depth: keeps the first answers near the truth
 # Answers in the order of the last layer, and the standard deviations that follow them.
@@ -42,11 +42,11 @@ class Answer:
 
 
 class _Block(nn.Module):
-    def __init__(self, dilation: int) -> None:
+    def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(CHANNELS)
-        self.over_time = nn.Conv1d(CHANNELS, CHANNELS, 3, padding=dilation, dilation=dilation, padding_mode="zeros")
-        self.mix = nn.Linear(CHANNELS, CHANNELS)
+        self.norm = nn.LayerNorm(channels)
+        self.over_time = nn.Conv1d(channels, channels, 3, padding=dilation, dilation=dilation, padding_mode="zeros")
+        self.mix = nn.Linear(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.over_time(self.norm(x).mT).mT
@@ -59,12 +59,12 @@ class Student(nn.Module):
     mean: Tensor  # [SIZE] of the training features
     std: Tensor  # [SIZE]
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int = CHANNELS) -> None:
         super().__init__()
-        self.enter = nn.Sequential(nn.Linear(SIZE, CHANNELS), nn.GELU(), nn.Linear(CHANNELS, CHANNELS))
-        self.blocks = nn.Sequential(*[_Block(d) for d in DILATIONS])
+        self.enter = nn.Sequential(nn.Linear(SIZE, channels), nn.GELU(), nn.Linear(channels, channels))
+        self.blocks = nn.Sequential(*[_Block(channels, d) for d in DILATIONS])
         self.leave = nn.Sequential(
-            nn.LayerNorm(CHANNELS), nn.Linear(CHANNELS, sum(ANSWERS.values()) + sum(SIGMAS.values()))
+            nn.LayerNorm(channels), nn.Linear(channels, sum(ANSWERS.values()) + sum(SIGMAS.values()))
         )
         last = self.leave[1]
         assert isinstance(last, nn.Linear)
@@ -113,11 +113,11 @@ def save_student(net: Student, path: Path) -> None:
 
 def load_student(path: Path = WEIGHTS_FILE) -> Student:
     """The network with the weights of a file. Raises WeightsError when the file is missing or of another network."""
-    net = Student()
     try:
         stored = load_file(path)
+        net = Student(channels=len(stored["enter.0.weight"]))
         net.load_state_dict({name: value.float() for name, value in stored.items()}, strict=True)
-    except (OSError, SafetensorError, RuntimeError):
+    except (OSError, SafetensorError, RuntimeError, KeyError):
         raise WeightsError(
             f"The student's weights {path.name!r} are missing or of another network; "
             "`python -m josh_core train` makes them."
