@@ -1,10 +1,13 @@
-"""Fit the numbers of josh_core/contact/stance_phases.py to rendered clips, and write them beside it.
+r"""Fit the numbers of josh_core/contact/stance_phases.py to rendered clips, and write them beside it.
 
     python -m benchmarks.fit_stance DIR [...] [--out DIR]
 
-DIR holds NAME.mp4 with NAME_truth.npz. The shipped numbers come from
+DIR holds NAME.mp4 with NAME_truth.npz. The shipped numbers come from fourteen clips; the skater's and treadmills' feet
+never stand still:
 
-    python -m benchmarks.rendered.make --out DIR --seed 33 --only walk_away stairs_down
+    python -m benchmarks.rendered.make --out DIR --seed 47 --only treadmill
+    python -m benchmarks.rendered.make --out DIR --seed 33 --only walk_away walk_toward stairs_up stairs_down kerb \
+        slope side_tracking tripod_depth turning_camera crossing truncation skater treadmill
 
 and are judged on clips of other seeds (benchmarks.contacts, benchmarks.rendered_clips).
 """

@@ -1,8 +1,8 @@
 """Score the student alone: python -m benchmarks.student CLIPS_OR_FOLDERS [--weights NAME=FILE ...]
 
 Clips have their truth beside them as NAME_truth.npz. Cameras and focal length are the true ones, so that only what is
-said of people is measured. Beside each other: the raw 3D landmarks, the body fit without a student, and every file of
-weights (none given: the shipped one). Means over the people of all clips.
+said of people is measured. Beside each other: the raw 3D landmarks, the body fit without a student, every file of
+weights (none given: the shipped one) and the fit with its evidence. Means over the people of all clips.
 
 PA: PA-MPJPE; hips: joint errors about the hips in the camera, turned as the camera is; both in mm over the 12 limb
 joints. swing, alike: share of the limbs' true swing along the line of sight that is shown (regression on the truth),
@@ -25,7 +25,8 @@ from benchmarks.body_fit import JOINT_ROWS, LANDMARK_ROWS, distance_px, true_cam
 from benchmarks.clips import clip_files, true_path
 from josh_core.body import BodyModel, load_body
 from josh_core.body.posing import pose_points
-from josh_core.bodyfit.fit import fit_bodies, observe_people
+from josh_core.bodyfit.fit import fit_bodies, fit_observations, observe_people
+from josh_core.bodyfit.fit_body import FitBody
 from josh_core.bodyfit.observations import Observations
 from josh_core.clip.load import load_clip
 from josh_core.geometry import invert, transform
@@ -35,6 +36,7 @@ from josh_core.metrics.ground_truth import GroundTruth, TruePerson, load_truth
 from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.student.estimate import StudentEstimate, estimate
+from josh_core.student.evidence import with_student
 from josh_core.student.network import WEIGHTS_FILE, Student, load_student
 from josh_core.tracking import find_people
 from josh_core.types import IN_CONTACT, Bool, CameraPath, Clip, Float, Track
@@ -67,7 +69,8 @@ def main() -> None:
     parser.add_argument("--weights", nargs="+", default=[f"shipped={WEIGHTS_FILE}"], metavar="NAME=FILE")
     args = parser.parse_args()
     nets = {name: load_student(Path(file)) for name, file in (text.split("=", 1) for text in args.weights)}
-    body, names = load_body(), (RAW, FIT, *nets)
+    body, names = load_body(), (RAW, FIT, *(n for name in nets for n in (name, fit_with(name))))
+    fit_body = FitBody.of(body)
     print(f"{torch.get_num_threads()} threads; PA-MPJPE, mm")
     print(f"{'':<24s}" + "".join(f"{name[:19]:>20s}" for name in names))
     rows: dict[str, list[Row]] = {name: [] for name in names}
@@ -77,8 +80,9 @@ def main() -> None:
             new = {RAW: joint_errors(person.track.landmarks_m[:, LANDMARK_ROWS], person)}
             new[FIT] = joint_errors(person.fitted, person)
             for name, net in nets.items():
-                new[name], score = score_student(net, person, body)
-                feet[name] += score
+                said, new[name] = score_student(net, person, body)
+                new[fit_with(name)] = joint_errors(fitted_limbs(said, person, fit_body), person)
+                feet[name] += _foot_score(said, person, body)
             print(f"{path.stem:<24s}" + "".join(f"{row['PA']:20.1f}" for row in new.values()), flush=True)
             for name, row in new.items():
                 rows[name].append(row)
@@ -131,15 +135,26 @@ def _all_frames(values: Float | Bool, true: TruePerson, count: int) -> Float:
     return out
 
 
-def score_student(net: Student, person: JudgedPerson, body: BodyModel) -> tuple[Row, Score]:
-    """The errors of what `net` says of a person, and the counts of its foot contacts."""
+def fit_with(name: str) -> str:
+    """What the body fit with some weights' evidence is called."""
+    return f"fit, {name}"
+
+
+def fitted_limbs(said: StudentEstimate, person: JudgedPerson, fit_body: FitBody) -> Float:
+    """Limb joints [n,12,3] m in the camera, of the body fit with the student's evidence."""
+    pose = fit_observations(fit_body, with_student(person.seen, said)).state
+    return fit_body.evaluate(pose, derivatives=False).points[:, JOINT_ROWS]
+
+
+def score_student(net: Student, person: JudgedPerson, body: BodyModel) -> tuple[StudentEstimate, Row]:
+    """What `net` says of a person, and its errors."""
     start = time.perf_counter()
     said = estimate(net, person.seen, person.track.frames, (person.cameras, person.times), body)
     seconds = time.perf_counter() - start
     row = joint_errors(_limbs(said, body), person)
     cosine = np.einsum("ni,ni->n", said.up, person.up).clip(-1, 1)
     row |= {"up": float(np.degrees(np.arccos(cosine)).mean()), "fps": len(said.frames) / seconds}
-    return row, _foot_score(said, person, body)
+    return said, row
 
 
 def joint_errors(limbs: Float, person: JudgedPerson) -> Row:

@@ -40,8 +40,8 @@ def agreement(probability: np.ndarray, stands: np.ndarray) -> float:
 def test_feet_that_stand_by_turns_are_told_apart(fps: float, asked: bool) -> None:
     motion, left = steps(fps)
     probability = said(motion if asked else replace(motion, odds=None))
-    assert agreement(probability[:, LEFT], left) > 0.9
-    assert agreement(probability[:, RIGHT], ~left) > 0.9
+    assert agreement(probability[:, LEFT], left) > 0.85
+    assert agreement(probability[:, RIGHT], ~left) > 0.85
 
 
 def test_only_feet_are_decided() -> None:

@@ -13,7 +13,7 @@ from josh_core.student.network import Answer
 from josh_core.student.parts import PARTS
 
 FRAMES, DEPTH = 48, 3.5  # m from the camera
-GOLDEN = [-0.5101, -0.9989, 0.9430, 0.1034, 0.0539]  # see the test that compares with them
+GOLDEN = [-0.5185, -0.9989, 0.9614, 0.1006, 0.0561]  # see the test that compares with them
 ARMS_DOWN = {16: -1.2, 17: 1.2}  # rad about z, shoulders
 
 

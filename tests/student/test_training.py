@@ -17,7 +17,7 @@ from josh_core.errors import ResultError, SettingsError
 from josh_core.student.label import label_clip, label_clips, label_path
 from josh_core.student.label_file import read_label, windows
 from josh_core.student.network import WEIGHTS_FILE, load_student
-from josh_core.student.recipe import SHIPPED, read_recipe
+from josh_core.student.recipe import read_recipe
 from josh_core.student.training import Windows, train
 
 TINY = {"motions": 2, "pool_frames": 12, "batch": 4, "frames": 8, "steps": 6, "checkpoint_every": 2}
@@ -86,7 +86,6 @@ def test_a_checkpoint_of_another_number_of_processes_is_refused(tmp_path: Path) 
 
 
 def test_recipes_refuse_what_they_do_not_know(tmp_path: Path) -> None:
-    assert read_recipe(SHIPPED.with_name("further.toml")).learning_rate < read_recipe().learning_rate
     with pytest.raises(SettingsError, match="unknown or missing"):
         read_recipe(speed=1.0)
     path = tmp_path / "recipe.toml"
