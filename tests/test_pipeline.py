@@ -36,6 +36,7 @@ def test_bodies_are_fitted_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> Non
         "choose_tier": lambda _: SimpleNamespace(tier="embedded", reason=""),
         "find_people": lambda *_: people,
         "without_overlay": lambda p, _: p,
+        "outside_inset": lambda p, _: p,
         "unseen_notes": lambda *_: (),
         "zoom_notes": lambda *_: (),
         "replace": lambda c, **_: c,
