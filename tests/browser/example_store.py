@@ -32,7 +32,7 @@ def write_example(root: Path, name: str = "courtyard") -> None:
     (folder / "LICENSE").write_text("Made for tests.\n")
     for mode in ("baseline", "fast", "refine"):
         result = replace(_aside(truth) if mode == "baseline" else truth, mode=mode)
-        result = replace(_in_green(result, len(body.skin_weights)), quality=measure(result, body), surface=_ground())
+        result = replace(_in_green(result, len(body.skin_weights)), quality=measure(result, body), surface=_ground(flat=mode == "fast"))
         save_bundle(result, folder / "result" / mode, files={"result.glb": glb_bytes(result, body)})
 
 
@@ -48,9 +48,11 @@ def silhouette(frame: int) -> np.ndarray:
     return np.abs(picture(truth, frame).astype(int) - picture(empty, frame)).sum(-1) > 0
 
 
-def _ground() -> Surface:
-    """The courtyard's ground as one square, violet all over."""
+def _ground(flat: bool) -> Surface:
+    """The courtyard's ground as one square, violet all over; it rises toward its far end unless it is flat."""
     corners = np.array([[-5, 0, -14], [5, 0, -14], [-5, 0, 1], [5, 0, 1]], np.float32)
+    if not flat:
+        corners[:2, 1] = 0.5  # more than a floor
     violet = cv2.imencode(".jpg", np.full((16, 16, 3), [200, 40, 160], np.uint8))[1].tobytes()
     uv = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], np.float32)
     return Surface(corners, np.array([[0, 2, 1], [1, 2, 3]], np.int32), uv, violet)

@@ -381,6 +381,20 @@ def test_people_change_between_their_own_look_and_the_plain_one(page: Any) -> No
     assert button.is_enabled()
 
 
+def test_points_stand_on_a_surface_that_is_only_floor(page: Any) -> None:
+    """The courtyard's surface is flat in the fast result: its points show what stands there, without asking."""
+    shown = "joshViewer.draw() || [joshViewer.result.surface.visible, joshViewer.result.points.visible]"
+    assert page.evaluate(shown) == [True, False]
+    page.evaluate("joshViewer.setMode('fast')")
+    page.wait_for_function("joshViewer.result.meta.mode === 'fast'")
+    assert page.evaluate(shown) == [True, True]
+    page.locator("#j-view canvas").focus()
+    page.keyboard.press("m")
+    assert page.evaluate(shown) == [False, True]
+    page.evaluate("joshViewer.setLayer('scene', false)")
+    assert page.evaluate(shown) == [False, False]
+
+
 def test_the_place_changes_between_surface_and_points(page: Any) -> None:
     """The courtyard's surface is violet, its points are not; both go with the place's own switch."""
 

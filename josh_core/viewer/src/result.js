@@ -6,6 +6,7 @@ import { contactMarkers, pointMaterial, segmentsOf, thickLine } from './looks.js
 
 const TOUCHING = 0.5; // contact probability from which a point is drawn
 const OWN_GAIN = 1.3; // the clip's own shade is in a person's colours already; ours on top of it would be too much
+const FLOOR_HEIGHT = 0.3; // m: the filled-in floor stays under 0.12 m on log_sit, a whole place reaches over 2.8 m
 const MARKER = new THREE.Matrix4();
 
 export class Result {
@@ -22,6 +23,7 @@ export class Result {
     this.paths = [];
     this.points = null;
     this.surface = null; // the same place as a textured mesh
+    this.onlyFloor = false; // whether that mesh is the floor alone, which the points belong to
     this.hasLooks = false; // whether somebody has an own look beside the plain one
     this.source = null; // the recovered camera, a PerspectiveCamera that the animation moves
     this.times = this.meta.frame_times ?? keyTimes(gltf.animations);
@@ -39,7 +41,7 @@ export class Result {
       const kind = object.userData.kind;
       if (object.isCamera) this.source = object;
       else if (object.isSkinnedMesh) this.addPerson(object);
-      else if (object.isMesh && kind === 'surface') this.surface = object;
+      else if (object.isMesh && kind === 'surface') [this.surface, this.onlyFloor] = [object, isFloor(object)];
       else if (object.isPoints) this.dressPoints(object);
       else if (object.isLine && kind === 'path') this.replacePath(object);
       else if (object.isLine && kind === 'camera') this.replaceFrustum(object);
@@ -217,6 +219,11 @@ function keyTimes(animations) {
   const tracks = animations.flatMap((clip) => clip.tracks);
   const longest = tracks.reduce((a, b) => (b.times.length > a.length ? b.times : a), []);
   return Array.from(longest);
+}
+
+/** Whether a surface is nothing but floor (y = 0): what stands on it is then known from the points alone. */
+function isFloor(mesh) {
+  return new THREE.Box3().setFromObject(mesh).max.y < FLOOR_HEIGHT;
 }
 
 /** Row of a person's own arrays for every frame of the clip, -1 where the person is not seen. */

@@ -295,7 +295,7 @@ class Viewer {
     const place = on('scene') && (!inside || on('over'));
     const closed = result.surface && on('surface');
     if (result.surface) result.surface.visible = place && closed;
-    if (result.points) result.points.visible = place && !closed;
+    if (result.points) result.points.visible = place && (!closed || result.onlyFloor);
     for (const person of result.people) {
       person.mesh.visible = on(person.layer);
       person.markers.visible = on(person.layer) && on('contacts');
