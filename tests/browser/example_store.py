@@ -32,7 +32,11 @@ def write_example(root: Path, name: str = "courtyard") -> None:
     (folder / "LICENSE").write_text("Made for tests.\n")
     for mode in ("baseline", "fast", "refine"):
         result = replace(_aside(truth) if mode == "baseline" else truth, mode=mode)
-        result = replace(_in_green(result, len(body.skin_weights)), quality=measure(result, body), surface=_ground(flat=mode == "fast"))
+        result = replace(
+            _in_green(result, len(body.skin_weights)),
+            quality=measure(result, body),
+            surface=_ground(flat=mode == "fast"),
+        )
         save_bundle(result, folder / "result" / mode, files={"result.glb": glb_bytes(result, body)})
 
 
