@@ -138,7 +138,7 @@ class Soak:
 
     @staticmethod
     def _start(tab: Tab) -> None:
-        options = ["fast", 0, 0, 0, "auto", "auto"]
+        options = ["fast", 0, 0, 0, "auto", "auto", 0]
         tab.join("j-run", "click", [{"start": 0.0, "length": 1.0}, None, None, *options])
 
     def _cancel(self, tab: Tab, chance: random.Random) -> None:
