@@ -257,6 +257,15 @@ def test_a_still_picture_on_a_wall_is_no_film() -> None:
     assert find_inset(room) is None
 
 
+def test_a_window_that_somebody_walks_past_is_no_film() -> None:
+    room = [np.full((270, 480, 3), 120, np.uint8) for _ in range(6)]
+    for k, frame in enumerate(room):
+        frame[20:140, 300:420] = 170
+        if k > 1:  # in the first frames nobody is there
+            frame[60:200, 220 + 30 * k : 250 + 30 * k] = 40
+    assert find_inset(room) is None
+
+
 def test_who_is_in_the_small_film_is_left_out(tmp_path: Path) -> None:
     path = encode(tmp_path / "clip.mp4", smooth(1, 12))
     clip = replace(load_clip(path, Settings()), inset=(300, 20, 460, 140))
