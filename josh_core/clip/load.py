@@ -23,10 +23,13 @@ from josh_core.clip.video import Video
 from josh_core.errors import ClipError
 from josh_core.progress import Progress
 from josh_core.settings import Settings
-from josh_core.types import Clip, UInt8
+from josh_core.types import Bool, Clip, UInt8
 
 MIN_FRAMES = 8  # fewer tell nothing of speed or contact
 JPEG_QUALITY = 95  # of frames kept in memory
+LOGO_SHARE = (
+    0.5  # of a smaller picture that stays, from which it is a logo: 0.85 of a real one stayed (chosen, not tuned)
+)
 FILM_DIAGONAL = float(np.hypot(36, 24))  # mm
 
 
@@ -68,6 +71,12 @@ def _recorded_focal(focal_35mm: float | None, shot: _Decoded) -> float | None:
     return None if focal_35mm is None else focal_35mm * float(np.hypot(shot.width, shot.height)) / FILM_DIAGONAL
 
 
+def _covered(overlay: Bool, box: tuple[int, int, int, int], width: int) -> float:
+    """Share of a box (px of a picture of `width`) that the overlay [h,w] covers."""
+    left, top, right, bottom = (round(at * overlay.shape[1] / width) for at in box)
+    return float(overlay[top:bottom, left:right].mean())
+
+
 def _looked_at(clip: Clip) -> Clip:
     """The clip with its overlay and inset. Raises ClipError for two pictures side by side."""
     few = [clip.frame(int(t)) for t in np.linspace(0, len(clip) - 1, COMPARED_FRAMES)]
@@ -81,6 +90,8 @@ def _looked_at(clip: Clip) -> Clip:
         said = f"Something stays in the image while the rest moves (a logo, a caption?): {share} % of it are left out."
         notes = (*notes, said)
     inset = find_inset(few)
+    if inset is not None and overlay is not None and _covered(overlay, inset, clip.width) > LOGO_SHARE:
+        inset = None  # a logo in a box, which is left out already
     if inset is not None:
         left, top, right, bottom = inset
         said = f"A smaller picture lies in the picture (a film in a corner, a screen?): {right - left} x {bottom - top}"

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from josh_core.clip import load
 from josh_core.clip.borders import find_borders, is_split
 from josh_core.clip.inset import find_inset
 from josh_core.clip.load import load_clip
@@ -264,6 +265,19 @@ def test_a_window_that_somebody_walks_past_is_no_film() -> None:
         if k > 1:  # in the first frames nobody is there
             frame[60:200, 220 + 30 * k : 250 + 30 * k] = 40
     assert find_inset(room) is None
+
+
+@pytest.mark.parametrize(("box", "film"), [((300, 20, 440, 60), False), ((60, 100, 200, 220), True)])
+def test_what_is_left_out_as_a_logo_is_no_film(
+    box: tuple[int, ...], film: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = smooth(24, 40, 4.0)
+    for frame in frames:
+        for line in (34, 54):
+            cv2.putText(frame, "CHANNEL", (304, line), cv2.FONT_HERSHEY_DUPLEX, 0.8, (255, 255, 255), 2)
+    monkeypatch.setattr(load, "find_inset", lambda _: box)
+    clip = load_clip(encode(tmp_path / "logo.mp4", frames), Settings())
+    assert clip.overlay is not None and (clip.inset is not None) == film
 
 
 def test_who_is_in_the_small_film_is_left_out(tmp_path: Path) -> None:
