@@ -1,8 +1,9 @@
 """Score the student alone: python -m benchmarks.student CLIPS_OR_FOLDERS [--weights NAME=FILE ...]
 
 Clips have their truth beside them as NAME_truth.npz. Cameras and focal length are the true ones, so that only what is
-said of people is measured. Beside each other: the raw 3D landmarks, the body fit without a student, every file of
-weights (none given: the shipped one) and the fit with its evidence. Means over the people of all clips.
+said of people is measured. Beside each other: the raw 3D landmarks, the body fit without a student, and of every file
+of weights (none given: the shipped one) the answers asked for once, those asked for about the mirror image too, and
+the fit with their evidence. Means over the people of all clips.
 
 PA: PA-MPJPE; hips: joint errors about the hips in the camera, turned as the camera is; both in mm over the 12 limb
 joints. swing, alike: share of the limbs' true swing along the line of sight that is shown (regression on the truth),
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +38,9 @@ from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.student.estimate import StudentEstimate, estimate
 from josh_core.student.evidence import with_student
-from josh_core.student.network import WEIGHTS_FILE, Student, load_student
+from josh_core.student.features import StudentInput
+from josh_core.student.mirror import ask, ask_once
+from josh_core.student.network import WEIGHTS_FILE, Answer, Student, load_student
 from josh_core.tracking import find_people
 from josh_core.types import IN_CONTACT, Bool, CameraPath, Clip, Float, Track
 
@@ -69,7 +72,7 @@ def main() -> None:
     parser.add_argument("--weights", nargs="+", default=[f"shipped={WEIGHTS_FILE}"], metavar="NAME=FILE")
     args = parser.parse_args()
     nets = {name: load_student(Path(file)) for name, file in (text.split("=", 1) for text in args.weights)}
-    body, names = load_body(), (RAW, FIT, *(n for name in nets for n in (name, fit_with(name))))
+    body, names = load_body(), (RAW, FIT, *(n for name in nets for n in (once(name), name, fit_with(name))))
     fit_body = FitBody.of(body)
     print(f"{torch.get_num_threads()} threads; PA-MPJPE, mm")
     print(f"{'':<24s}" + "".join(f"{name[:19]:>20s}" for name in names))
@@ -80,6 +83,7 @@ def main() -> None:
             new = {RAW: joint_errors(person.track.landmarks_m[:, LANDMARK_ROWS], person)}
             new[FIT] = joint_errors(person.fitted, person)
             for name, net in nets.items():
+                _, new[once(name)] = score_student(net, person, body, ask_once)
                 said, new[name] = score_student(net, person, body)
                 new[fit_with(name)] = joint_errors(fitted_limbs(said, person, fit_body), person)
                 feet[name] += _foot_score(said, person, body)
@@ -135,6 +139,11 @@ def _all_frames(values: Float | Bool, true: TruePerson, count: int) -> Float:
     return out
 
 
+def once(name: str) -> str:
+    """What the answers of some weights are called that were not asked about the mirror image."""
+    return f"{name}, once"
+
+
 def fit_with(name: str) -> str:
     """What the body fit with some weights' evidence is called."""
     return f"fit, {name}"
@@ -146,10 +155,15 @@ def fitted_limbs(said: StudentEstimate, person: JudgedPerson, fit_body: FitBody)
     return fit_body.evaluate(pose, derivatives=False).points[:, JOINT_ROWS]
 
 
-def score_student(net: Student, person: JudgedPerson, body: BodyModel) -> tuple[StudentEstimate, Row]:
+def score_student(
+    net: Student,
+    person: JudgedPerson,
+    body: BodyModel,
+    asked: Callable[[Student, StudentInput], Answer] = ask,
+) -> tuple[StudentEstimate, Row]:
     """What `net` says of a person, and its errors."""
     start = time.perf_counter()
-    said = estimate(net, person.seen, person.track.frames, (person.cameras, person.times), body)
+    said = estimate(net, person.seen, person.track.frames, (person.cameras, person.times), body, asked)
     seconds = time.perf_counter() - start
     row = joint_errors(_limbs(said, body), person)
     cosine = np.einsum("ni,ni->n", said.up, person.up).clip(-1, 1)

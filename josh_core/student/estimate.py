@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated
@@ -63,17 +64,22 @@ def estimate_people(
 
 
 def estimate(
-    net: Student, obs: Observations, frames: Int, camera: tuple[CameraPath, Float], body: BodyModel
+    net: Student,
+    obs: Observations,
+    frames: Int,
+    camera: tuple[CameraPath, Float],
+    body: BodyModel,
+    asked: Callable[[Student, StudentInput], Answer] = ask,
 ) -> StudentEstimate:
     """What `net` says of one person.
 
-    frames: [n] clip frames of `obs`; camera: path, and [T] s of the clip's frames.
+    frames: [n] clip frames of `obs`; camera: path, and [T] s of the clip's frames; asked: how the network is asked.
     """
     at = np.arange(obs.times[0], obs.times[-1] + 0.5 / FPS, 1 / FPS)  # the network was taught 30 frames a second
     seen = see(obs, *camera, at)
     given = inputs(seen)
     with torch.no_grad():
-        said = ask(net, seen)
+        said = asked(net, seen)
     back = np.abs(at[None] - obs.times[:, None]).argmin(1)
     return _to_camera(said, given.sight[back], given.size[back], given.middle[back], (back, frames, body))
 

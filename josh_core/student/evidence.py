@@ -18,7 +18,7 @@ from josh_core.types import Contacts, Float
 MOST_ODDS = 4.0  # log odds: nobody is surer of a contact than 0.98
 SHARE = 0.5  # of the student's log odds beside those of image motion
 # Of the sigma of a bone whose ends erred independently: its ends err alike. PA-MPJPE of fits with 0.7, 0.4 and 0.25 was
-# 39.8, 37.3 and 36.3 mm on rendered clips of seed 33, 60.1, 59.3 and 59.9 mm on beam_pan (`benchmarks/student`).
+# 39.8, 37.3 and 36.4 mm on six people of seed 33, 60.1, 57.8 and 60.0 mm on beam_pan (`benchmarks/student`, fits).
 BONE_SHARE = 0.4
 # Times wider the landmark network's depths of bones beside the student's: of a limb's swing along the line of sight it
 # shows a third, the student more than half, and more like the truth (columns swing and alike of benchmarks/student).

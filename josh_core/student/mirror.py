@@ -1,7 +1,7 @@
 """Asking the student twice: about a person and about the person's mirror image, whose answer is mirrored back.
 
-Both answers are right in the same measure, and their errors are partly independent, so that their mean is better than
-either (benchmarks/student prints both).
+Both answers are right in the same measure, and their errors are partly independent, so that their mean is a little
+better than one of them (benchmarks/student prints both).
 """
 
 from __future__ import annotations
@@ -34,8 +34,12 @@ ROTATION = POLAR[:, None] * POLAR  # element by element, R becomes M R M
 
 def ask(net: Student, seen: StudentInput) -> Answer:
     """The mean of what `net` answers [1,T,...] about somebody seen [T,...] and about the mirror image."""
-    one = net(inputs(seen).features[None])
-    return mean_answer(one, mirrored_answer(net(inputs(mirrored_input(seen)).features[None])))
+    return mean_answer(ask_once(net, seen), mirrored_answer(ask_once(net, mirrored_input(seen))))
+
+
+def ask_once(net: Student, seen: StudentInput) -> Answer:
+    """What `net` answers [1,T,...] about somebody seen [T,...]."""
+    return net(inputs(seen).features[None])
 
 
 def mirrored_input(seen: StudentInput) -> StudentInput:
