@@ -21,7 +21,7 @@ from benchmarks.clips import clip_files
 from josh_core import pipeline
 from josh_core.progress import Progress
 from josh_core.settings import Settings
-from josh_core.student.features import SIZE
+from josh_core.student.features import FEATURE_COUNT
 from josh_core.student.network import load_student
 
 STAGES = ("clip", "people", "tracks", "camera", "student", "bodies", "contacts", "world", "looks", "files")
@@ -75,7 +75,7 @@ def network_fps(threads: int) -> float:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        net, features = load_student(), torch.zeros(1, NETWORK_FRAMES, SIZE)
+        net, features = load_student(), torch.zeros(1, NETWORK_FRAMES, FEATURE_COUNT)
         with torch.no_grad():
             net(features)
             start = time.perf_counter()

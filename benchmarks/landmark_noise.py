@@ -3,7 +3,7 @@
 LABELS are label files with exact truth, as benchmarks.rendered.labels writes them. By view and kind of landmark, mm of
 a body of usual size: error of the 3D guess, bias and spread in the picture, bias of the depth, share of the true swing
 along the line of sight that is shown and its correlation with the truth; left: what the model of
-josh_core/student/measured.py does not foretell of people whom it never saw.
+josh_core/student/measured_noise.py does not predict for people outside its fit.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from josh_core.student.measure_noise import Measured, fit, read_people
-from josh_core.student.measured import MIRRORED, facing, unpack
+from josh_core.body.names import MIRRORED_LANDMARKS
+from josh_core.student.build_noise import MeasuredPerson, fit, read_people
+from josh_core.student.measured_noise import facing, unpack
 
 FACING = 0.7  # cosine of the direction faced, from which somebody is seen from the front or from behind
 KINDS = {"head": [*range(11)], "shoulders": [11, 12], "elbows": [13, 14], "wrists": [15, 16], "hands": [*range(17, 23)],
@@ -31,16 +32,19 @@ def main() -> None:
     report(people, fit(people)[1])
 
 
-def report(people: list[Measured], foretold: list[Tensor]) -> None:
-    """Print by view and kind of landmark how the network errs, and how much of it is foretold of unseen people."""
+def report(people: list[MeasuredPerson], predicted: list[Tensor]) -> None:
+    """Print the errors by view and kind of landmark, and how much of them is predicted for people outside the fit."""
     look = torch.cat([facing(p.points) for p in people])
-    true, errors, said = (torch.cat(x) for x in ([p.points for p in people], [p.errors for p in people], foretold))
+    true, errors, expected = (torch.cat(x) for x in ([p.points for p in people], [p.errors for p in people], predicted))
     views = {"front": look[:, 0] > FACING, "side": look[:, 0].abs() <= FACING, "back": look[:, 0] < -FACING}
-    columns = ("3D", "left", "2D bias", "spread", "left", "depth bias", "gain", "alike", "visible")
+    columns = ("3D", "left", "2D bias", "spread", "left", "depth bias", "gain", "corr", "visible")
     for view, rows in views.items():
         print(f"{view:7s}{int(rows.sum()):5d} frames" + "".join(f"{c:>11s}" for c in columns))
         for kind, marks in KINDS.items():
-            print(f"  {kind:16s}" + "".join(f"{v:11.2f}" for v in _errors(true[rows], errors[rows], said[rows], marks)))
+            print(
+                f"  {kind:16s}"
+                + "".join(f"{v:11.2f}" for v in _errors(true[rows], errors[rows], expected[rows], marks))
+            )
     across = [unpack(p.errors)[1].flatten(1) for p in people]
     along = [unpack(p.errors)[0][..., 2] for p in people]
     for name, series in (("2D", across), ("depth", along)):
@@ -51,9 +55,9 @@ def report(people: list[Measured], foretold: list[Tensor]) -> None:
         print(f"{name} exchanged: " + ", ".join(f"{v} {s:.1%}" for v, s in zip(views, swapped, strict=True)))
 
 
-def _errors(true: Tensor, errors: Tensor, said: Tensor, marks: list[int]) -> list[float]:
+def _errors(true: Tensor, errors: Tensor, expected: Tensor, marks: list[int]) -> list[float]:
     """The columns of the report for landmarks `marks`."""
-    (e3, e2, odds), (f3, f2, _) = ([x[:, marks] for x in unpack(y)] for y in (errors, said))
+    (e3, e2, odds), (f3, f2, _) = ([x[:, marks] for x in unpack(y)] for y in (errors, expected))
     depth = true[:, marks, 2]
     shown = depth + e3[..., 2]
     swing, shown_swing = depth - depth.mean(0), shown - shown.mean(0)
@@ -75,7 +79,7 @@ def _alike(series: list[Tensor], frames: int) -> float:
 def _swapped(rows: Tensor, true: Tensor, errors: Tensor, left: tuple[int, ...]) -> float:
     """Share of frames in which the picture's landmarks `left` and their right ones lie nearer to each other's truth."""
     pairs = [*left, *(k + 1 for k in left)]
-    others = [MIRRORED[k] for k in pairs]
+    others = [MIRRORED_LANDMARKS[k] for k in pairs]
     at = true[rows][..., :2]
     seen = (at + unpack(errors[rows])[1])[:, pairs]
     right, wrong = ((seen - at[:, k]).norm(dim=-1).sum(1) for k in (pairs, others))

@@ -1,9 +1,9 @@
 """Score the student alone: python -m benchmarks.student CLIPS_OR_FOLDERS [--weights NAME=FILE ...]
 
-Clips have their truth beside them as NAME_truth.npz. Cameras and focal length are the true ones, so that only what is
-said of people is measured. Beside each other: the raw 3D landmarks, the body fit without a student, and of every file
-of weights (none given: the shipped one) the answers asked for once, those asked for about the mirror image too, and
-the fit with their evidence. Means over the people of all clips.
+Clips have their truth beside them as NAME_truth.npz. Cameras and focal length are the true ones, so that only the
+estimates of people are measured. Compared are the raw 3D landmarks, the body fit without a student, and for every file
+of weights (default: the shipped one) the predictions for the person alone, those averaged with the mirror image, and
+the body fit with them as evidence. Means over the people of all clips.
 
 PA: PA-MPJPE; hips: joint errors about the hips in the camera, turned as the camera is; both in mm over the 12 limb
 joints. swing, alike: share of the limbs' true swing along the line of sight that is shown (regression on the truth),
@@ -39,15 +39,15 @@ from josh_core.settings import Settings
 from josh_core.student.estimate import StudentEstimate, estimate
 from josh_core.student.evidence import with_student
 from josh_core.student.features import StudentInput
-from josh_core.student.mirror import ask, ask_once
-from josh_core.student.network import WEIGHTS_FILE, Answer, Student, load_student
+from josh_core.student.mirror import predict, predict_once
+from josh_core.student.network import WEIGHTS_FILE, Prediction, Student, load_student
 from josh_core.tracking import find_people
 from josh_core.types import IN_CONTACT, Bool, CameraPath, Clip, Float, Track
 
 FARTHEST = 0.1  # of the picture's width, median over landmarks, that a track may lie from its person
 NEAREST = 0.5  # m
 RAW, FIT = "raw landmarks", "fit without student"
-COLUMNS = ("PA", "hips", "swing", "alike", "up", "depth", "F1", "fps")
+COLUMNS = ("PA", "hips", "swing", "corr", "up", "depth", "F1", "fps")
 Row = dict[str, float]
 
 
@@ -83,10 +83,10 @@ def main() -> None:
             new = {RAW: joint_errors(person.track.landmarks_m[:, LANDMARK_ROWS], person)}
             new[FIT] = joint_errors(person.fitted, person)
             for name, net in nets.items():
-                _, new[once(name)] = score_student(net, person, body, ask_once)
-                said, new[name] = score_student(net, person, body)
-                new[fit_with(name)] = joint_errors(fitted_limbs(said, person, fit_body), person)
-                feet[name] += _foot_score(said, person, body)
+                _, new[once(name)] = score_student(net, person, body, predict_once)
+                estimated, new[name] = score_student(net, person, body)
+                new[fit_with(name)] = joint_errors(fitted_limbs(estimated, person, fit_body), person)
+                feet[name] += _foot_score(estimated, person, body)
             print(f"{path.stem:<24s}" + "".join(f"{row['PA']:20.1f}" for row in new.values()), flush=True)
             for name, row in new.items():
                 rows[name].append(row)
@@ -140,7 +140,7 @@ def _all_frames(values: Float | Bool, true: TruePerson, count: int) -> Float:
 
 
 def once(name: str) -> str:
-    """What the answers of some weights are called that were not asked about the mirror image."""
+    """What the answers of some weights are called that were not predictor about the mirror image."""
     return f"{name}, once"
 
 
@@ -149,9 +149,9 @@ def fit_with(name: str) -> str:
     return f"fit, {name}"
 
 
-def fitted_limbs(said: StudentEstimate, person: JudgedPerson, fit_body: FitBody) -> Float:
+def fitted_limbs(estimated: StudentEstimate, person: JudgedPerson, fit_body: FitBody) -> Float:
     """Limb joints [n,12,3] m in the camera, of the body fit with the student's evidence."""
-    pose = fit_observations(fit_body, with_student(person.seen, said)).state
+    pose = fit_observations(fit_body, with_student(person.seen, estimated)).state
     return fit_body.evaluate(pose, derivatives=False).points[:, JOINT_ROWS]
 
 
@@ -159,16 +159,16 @@ def score_student(
     net: Student,
     person: JudgedPerson,
     body: BodyModel,
-    asked: Callable[[Student, StudentInput], Answer] = ask,
+    predictor: Callable[[Student, StudentInput], Prediction] = predict,
 ) -> tuple[StudentEstimate, Row]:
     """What `net` says of a person, and its errors."""
     start = time.perf_counter()
-    said = estimate(net, person.seen, person.track.frames, (person.cameras, person.times), body, asked)
+    estimated = estimate(net, person.seen, person.track.frames, (person.cameras, person.times), body, predictor)
     seconds = time.perf_counter() - start
-    row = joint_errors(_limbs(said, body), person)
-    cosine = np.einsum("ni,ni->n", said.up, person.up).clip(-1, 1)
-    row |= {"up": float(np.degrees(np.arccos(cosine)).mean()), "fps": len(said.frames) / seconds}
-    return said, row
+    row = joint_errors(_limbs(estimated, body), person)
+    cosine = np.einsum("ni,ni->n", estimated.up, person.up).clip(-1, 1)
+    row |= {"up": float(np.degrees(np.arccos(cosine)).mean()), "fps": len(estimated.frames) / seconds}
+    return estimated, row
 
 
 def joint_errors(limbs: Float, person: JudgedPerson) -> Row:
@@ -180,23 +180,23 @@ def joint_errors(limbs: Float, person: JudgedPerson) -> Row:
     row = {"PA": 1000 * float(pa_mpjpe(mine, true).mean()), "hips": 1000 * float(local.mean())}
     swing, true_swing = (d - d.mean(0) for d in ((mine - hips)[..., 2], (true - true_hips)[..., 2]))
     both, own = (swing * true_swing).sum(), (true_swing**2).sum()
-    row |= {"swing": float(both / own), "alike": float(both / np.sqrt(own * (swing**2).sum()))}
+    row |= {"swing": float(both / own), "corr": float(both / np.sqrt(own * (swing**2).sum()))}
     if (hips[..., 2] > NEAREST).all():  # else they have no place before the camera
         row["depth"] = 100 * float(np.abs(hips[..., 2] / true_hips[..., 2] - 1).mean())
     return row
 
 
-def _limbs(said: StudentEstimate, body: BodyModel) -> Float:
+def _limbs(estimated: StudentEstimate, body: BodyModel) -> Float:
     """Limb joints [n,12,3] m in the camera."""
     with torch.no_grad():
         joints = body.joints(
-            torch.as_tensor(said.betas, dtype=torch.float32).expand(len(said.frames), -1),
-            torch.as_tensor(said.rotations, dtype=torch.float32),
+            torch.as_tensor(estimated.betas, dtype=torch.float32).expand(len(estimated.frames), -1),
+            torch.as_tensor(estimated.rotations, dtype=torch.float32),
         ).double()
-    return (joints - joints[:, :1] + torch.as_tensor(said.pelvis)[:, None])[:, JOINT_ROWS].numpy()
+    return (joints - joints[:, :1] + torch.as_tensor(estimated.pelvis)[:, None])[:, JOINT_ROWS].numpy()
 
 
-def _foot_score(said: StudentEstimate, person: JudgedPerson, body: BodyModel) -> Score:
+def _foot_score(estimated: StudentEstimate, person: JudgedPerson, body: BodyModel) -> Score:
     """Counts of heel, ball and toe of both feet by frames, as metrics/contact_labels.py takes parts together."""
     out = Score()
     for name, true in person.contact.items():
@@ -207,7 +207,7 @@ def _foot_score(said: StudentEstimate, person: JudgedPerson, body: BodyModel) ->
                 for c, point in enumerate(body.contact_names)
                 if point.startswith(side) and any(word in point for word in LABEL_PARTS[part])
             ]
-            mine = said.contact[:, columns].max(1) > IN_CONTACT
+            mine = estimated.contact[:, columns].max(1) > IN_CONTACT
             out += Score(int((mine & true).sum()), int((mine & ~true).sum()), int((~mine & true).sum()))
     return out
 

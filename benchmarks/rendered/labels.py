@@ -25,7 +25,7 @@ from josh_core.errors import JoshError
 from josh_core.geometry import interpolate_linear, interpolate_rotations, invert, rotvec_to_rotmat, transform
 from josh_core.progress import Progress
 from josh_core.settings import Settings
-from josh_core.student.estimate import see
+from josh_core.student.estimate import student_input
 from josh_core.student.label import content_hash
 from josh_core.student.label_file import INPUT_FIELDS, Label, write_label
 from josh_core.student.motions import FPS
@@ -124,10 +124,10 @@ def _person(
     truth: dict[str, Float],
     person: dict[str, Float],
 ) -> dict[str, Float]:
-    """The arrays of one person (label_file.SEEN and SAID) at FPS frames a second."""
+    """The arrays of one person (label_file.SEEN and TARGET_FIELDS) at FPS frames a second."""
     clip, cameras = view
     at = np.arange(obs.times[0], obs.times[-1] + 0.5 / FPS, 1 / FPS)
-    seen = see(obs, cameras, clip.times, at)
+    seen = student_input(obs, cameras, clip.times, at)
     times = np.arange(len(truth["world_from_cam"])) / float(truth["fps"])
     world_from_cam = truth["world_from_cam"].astype(np.float64)
     turned = rotvec_to_rotmat(person["pose"].astype(np.float64))

@@ -67,6 +67,15 @@ LANDMARKS = (
     "right_foot_index",
 )
 
+
+def mirrored_order(names: tuple[str, ...]) -> tuple[int, ...]:
+    """For each name the index of the other side's, e.g. of "right_knee" for "left_knee"; its own without a side."""
+    other = {"left": "right", "right": "left"}
+    return tuple(names.index("_".join(other.get(word, word) for word in name.split("_"))) for name in names)
+
+
+MIRRORED_JOINTS, MIRRORED_LANDMARKS = mirrored_order(JOINTS), mirrored_order(LANDMARKS)
+
 FOOT_LANDMARKS = tuple(
     LANDMARKS.index(f"{side}_{x}") for x in ("ankle", "heel", "foot_index") for side in ("left", "right")
 )

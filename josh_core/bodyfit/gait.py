@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from josh_core.body.names import JOINTS
+from josh_core.body.names import MIRRORED_JOINTS
 from josh_core.bodyfit.fit_body import Pose
 from josh_core.bodyfit.pose_prior import MIRRORED_ROTATION, POSE_PRIOR, PosePrior
 from josh_core.geometry import rotmat_to_rotvec
@@ -37,7 +37,7 @@ def gait_prior(pose: Pose, joints: Float, times: Float) -> PosePrior | None:
     if step is None:
         return None
     turned = rotmat_to_rotvec(pose.rotations)
-    seen_in_mirror = MIRRORED_ROTATION * turned[:, _other_side()]
+    seen_in_mirror = MIRRORED_ROTATION * turned[:, list(MIRRORED_JOINTS)]
     apart = times[:, None] - times[None]
     lasting = np.exp(-0.5 * (apart / LASTING_SECONDS) ** 2) * (np.abs(apart) > 0.6 * step)
     between = phase[:, None] - phase[None]
@@ -104,11 +104,6 @@ def _alike(angle: Float) -> Float:
     """Weight of a difference of phases; 0 where either is not known."""
     wrapped = (angle + np.pi) % (2 * np.pi) - np.pi
     return np.nan_to_num(np.exp(-0.5 * (wrapped / PHASE_WIDTH) ** 2))
-
-
-def _other_side() -> list[int]:
-    names = {"left": "right", "right": "left"}
-    return [JOINTS.index("_".join(names.get(part, part) for part in name.split("_"))) for name in JOINTS]
 
 
 def _joined(usual: Float, sigma: Float, known: Bool) -> PosePrior:

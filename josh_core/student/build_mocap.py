@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
+from josh_core.student.motions import FPS, MOCAP_FILE
 from josh_core.types import Float
 
-FPS = 30.0
-OURS_FROM_SOURCE = np.array([[0, 0, -1.0], [0, 1, 0], [1, 0, 0]])
+OURS_FROM_SOURCE = np.array([[0, 0, -1.0], [0, 1, 0], [1, 0, 0]])  # axes as above
 LEG = 0.83  # m, hip to ankle of DeepMimic's humanoid (0.42 + 0.41)
-CYCLES = 6  # of clips that repeat: walk and run
-MOCAP_FILE = Path(__file__).parent / "assets" / "mocap.npz"
+CYCLES = 6  # how often the loops walk and run are repeated; chosen by hand
 
 
 def convert(path: Path) -> tuple[Float, Float]:

@@ -1,4 +1,4 @@
-"""The shipped student on one person's track: what it says about every frame, each number with its deviation."""
+"""The shipped student applied to the tracks: its estimate for every frame, each quantity with a standard deviation."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from josh_core.body import BodyModel
 from josh_core.bodyfit.observations import Observations
 from josh_core.geometry import interpolate_linear, interpolate_rotations, rotmat_to_rotvec
 from josh_core.shapes import Shaped
-from josh_core.student.features import KINDS, StudentInput, inputs
-from josh_core.student.mirror import ask
+from josh_core.student.features import CAMERA_KINDS, StudentInput, student_features
+from josh_core.student.mirror import predict
 from josh_core.student.motions import FPS
-from josh_core.student.network import Answer, Student, load_student
-from josh_core.student.parts import part_of
+from josh_core.student.network import Prediction, Student, load_student
+from josh_core.student.parts import part_rows
 from josh_core.types import CameraPath, Float, Int, People
 
-HEADING_SECONDS = 1 / 15  # to either side, over which the direction of travel is taken
-UNKNOWN = 0.5  # contact probability of points of which the student says nothing
+TRAVEL_SECONDS = 1 / 15  # s to either side, over which the camera's direction of travel is taken; chosen by hand
+UNKNOWN = 0.5  # contact probability of points that the student does not predict
 
 
 @dataclass(frozen=True)
 class StudentEstimate(Shaped):
-    """One person, frame by frame. Camera axes are OpenCV; the scale is that of the average body."""
+    """One person, frame by frame. Camera axes are OpenCV; lengths are right if the person has average height."""
 
     frames: Annotated[Int, "n"]  # clip frames
     rotations: Annotated[Float, "n 24 3 3"]  # local, 0 is the root in camera axes
@@ -36,20 +36,20 @@ class StudentEstimate(Shaped):
     betas: Annotated[Float, "10"]
     betas_sigma: Annotated[Float, "10"]
     pelvis: Annotated[Float, "n 3"]  # m in the camera
-    depth_sigma: Annotated[Float, "n"]  # share of the depth
+    depth_sigma: Annotated[Float, "n"]  # relative to the depth
     landmarks: Annotated[Float, "n 33 3"]  # m about the middle of the hips, camera axes
     landmark_sigma: Annotated[Float, "n 33"]  # m
-    up: Annotated[Float, "n 3"]  # unit, gravity's opposite in the camera
+    up: Annotated[Float, "n 3"]  # unit, opposite to gravity, in the camera
     up_sigma: Annotated[Float, "n"]  # rad
     velocity: Annotated[Float, "n 3"]  # m/s of the pelvis in the world, in the axes of the root
     velocity_sigma: Annotated[Float, "n"]  # m/s
     contact: Annotated[Float, "n C"]  # probability in the order of the body's contact points
-    known: Annotated[Float, "C"]  # True for the contact points that the student judges
+    known: Annotated[Float, "C"]  # True for the contact points that the student predicts
 
 
 @cache
 def shipped() -> Student:
-    """The weights that come with the package, read once."""
+    """The student with the weights of the package, loaded once."""
     return load_student()
 
 
@@ -69,32 +69,33 @@ def estimate(
     frames: Int,
     camera: tuple[CameraPath, Float],
     body: BodyModel,
-    asked: Callable[[Student, StudentInput], Answer] = ask,
+    predictor: Callable[[Student, StudentInput], Prediction] = predict,
 ) -> StudentEstimate:
-    """What `net` says of one person.
+    """The estimate of `net` for one person.
 
-    frames: [n] clip frames of `obs`; camera: path, and [T] s of the clip's frames; asked: how the network is asked.
+    frames: [n] clip frames of `obs`; camera: path, and times [T] s of the clip's frames; predictor: how the network is
+    applied, with or without the mirror image (mirror.py).
     """
-    at = np.arange(obs.times[0], obs.times[-1] + 0.5 / FPS, 1 / FPS)  # the network was taught 30 frames a second
-    seen = see(obs, *camera, at)
-    given = inputs(seen)
+    at = np.arange(obs.times[0], obs.times[-1] + 0.5 / FPS, 1 / FPS)  # the network was trained at this rate
+    seen = student_input(obs, *camera, at)
+    given = student_features(seen)
     with torch.no_grad():
-        said = asked(net, seen)
+        prediction = predictor(net, seen)
     back = np.abs(at[None] - obs.times[:, None]).argmin(1)
-    return _to_camera(said, given.sight[back], given.size[back], given.middle[back], (back, frames, body))
+    return _to_camera(prediction, given.sight[back], given.size[back], given.middle[back], (back, frames, body))
 
 
-def see(obs: Observations, cameras: CameraPath, times: Float, at: Float) -> StudentInput:
+def student_input(obs: Observations, cameras: CameraPath, times: Float, at: Float) -> StudentInput:
     """Observations of one person resampled to the times `at` [m] s, and the camera's motion there."""
     raw = obs.guess @ obs.sight  # rows x S = S^T x: axes of the line of sight
     turned = interpolate_rotations(cameras.world_from_cam[:, :3, :3], times, at)
     step = rotmat_to_rotvec(turned[:-1].swapaxes(-1, -2) @ turned[1:]) * FPS
     turn = np.concatenate([step, step[-1:]]) if len(step) else np.zeros((len(at), 3))
     centre = cameras.world_from_cam[:, :3, 3]
-    later, sooner = (interpolate_linear(centre, times, at + s * HEADING_SECONDS) for s in (1, -1))
-    moved = np.einsum("nji,nj->ni", turned, later - sooner)
+    later, earlier = (interpolate_linear(centre, times, at + s * TRAVEL_SECONDS) for s in (1, -1))
+    moved = np.einsum("nji,nj->ni", turned, later - earlier)
     travel = moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-9) * (cameras.kind == "moving")
-    kind = np.tile(np.eye(3)[KINDS.index(cameras.kind)], (len(at), 1))
+    kind = np.tile(np.eye(3)[CAMERA_KINDS.index(cameras.kind)], (len(at), 1))
     rays, visibility, guess = (interpolate_linear(x, obs.times, at) for x in (obs.rays, obs.visibility, raw))
     return StudentInput(
         *(torch.as_tensor(x, dtype=torch.float32) for x in (rays, visibility, guess, turn, travel, kind))
@@ -102,24 +103,24 @@ def see(obs: Observations, cameras: CameraPath, times: Float, at: Float) -> Stud
 
 
 def _to_camera(
-    said: Answer, sight: Tensor, size: Tensor, middle: Tensor, about: tuple[Int, Int, BodyModel]
+    prediction: Prediction, sight: Tensor, size: Tensor, middle: Tensor, about: tuple[Int, Int, BodyModel]
 ) -> StudentEstimate:
-    """From the axes of sight to the camera, at the rows `back` of the answer."""
+    """From the axes of sight to the camera, for the rows `back` of the prediction."""
     back, frames, body = about
     n = len(back)
-    rotations = said.rotations[0, back].clone()
+    rotations = prediction.rotations[0, back].clone()
     rotations[:, 0] = sight @ rotations[:, 0]
-    betas = said.betas[0].mean(0)
+    betas = prediction.betas[0].mean(0)
     with torch.no_grad():
         posed = body.points(betas.expand(n, -1), rotations, torch.zeros(n, 3))
     hips = posed.landmarks[:, 23:25].mean(1, keepdim=True)
-    depth = said.log_depth[0, back].exp() / size
-    flat = said.offset[0, back] * size[:, None] + middle
+    depth = prediction.log_depth[0, back].exp() / size
+    flat = prediction.offset[0, back] * size[:, None] + middle
     pelvis = torch.cat([flat * depth[:, None], depth[:, None]], 1)
-    sigma = {name: value[0, back] for name, value in said.sigma.items()}
+    sigma = {name: value[0, back] for name, value in prediction.sigma.items()}
     from_joints = body.landmark_joints + body.landmark_skin * body.landmark_joints.new_tensor(_nearest_joints())
-    probability = torch.sigmoid(said.touch[0, back]).double().numpy()
-    rows = [part_of(name) for name in body.contact_names]
+    probability = torch.sigmoid(prediction.touch[0, back]).double().numpy()
+    rows = [part_rows(name) for name in body.contact_names]
     contact = np.stack([probability[:, r].min(1) if r else np.full(n, UNKNOWN) for r in rows], 1)
     arrays = {
         "rotations": rotations,
@@ -130,9 +131,9 @@ def _to_camera(
         "depth_sigma": sigma["log_depth"][:, 0],
         "landmarks": posed.landmarks - hips,
         "landmark_sigma": sigma["joints"] @ from_joints.mT,
-        "up": (sight @ said.up[0, back][..., None])[..., 0],
+        "up": (sight @ prediction.up[0, back][..., None])[..., 0],
         "up_sigma": sigma["up"][:, 0],
-        "velocity": said.velocity[0, back],
+        "velocity": prediction.velocity[0, back],
         "velocity_sigma": sigma["velocity"][:, 0],
     }
     plain = {name: value.double().numpy() for name, value in arrays.items()}
@@ -141,7 +142,7 @@ def _to_camera(
 
 @cache
 def _nearest_joints() -> tuple[tuple[float, ...], ...]:
-    """[33][24] one-hot: the joint whose deviation a landmark on the skin shares."""
+    """[33][24] one-hot: the joint whose standard deviation is used for a landmark on the skin."""
     from josh_core.body.names import JOINTS, LANDMARKS
 
     stem = {"pinky": "hand", "index": "hand", "thumb": "hand", "heel": "ankle", "foot": "foot"}

@@ -1,8 +1,7 @@
-"""JOSH as teacher: runs `refine` on unlabelled clips and keeps what its own quality numbers let us believe.
+"""JOSH as teacher: runs `refine` on unlabelled clips and trusts its results where its own quality numbers are good.
 
-What is believed is decided for each person and each kind of answer (MASKS); the thresholds are those from which the
-quality table calls a number fair or better. Shape and, without a camera that travels, gravity are never taught: the
-teacher only assumes them.
+Trust is decided for each person and each kind of target (MASKS), by the thresholds of the quality table. Shape is never
+taught, nor gravity unless the camera travels, since there JOSH only assumes them.
 """
 
 from __future__ import annotations
@@ -22,43 +21,44 @@ from josh_core.evidence import Evidence
 from josh_core.geometry import interpolate_linear, interpolate_rotations, invert, rotvec_to_rotmat, transform
 from josh_core.progress import Progress
 from josh_core.settings import Settings
-from josh_core.student.estimate import see
+from josh_core.student.estimate import student_input
 from josh_core.student.label_file import INPUT_FIELDS, Label, read_label, write_label
 from josh_core.student.motions import FPS
 from josh_core.student.parts import part_columns
 from josh_core.student.simulate import MASKS
 from josh_core.types import Engine, Float, PersonMotion, Reconstruction
 
-MOST_SLIDE_MM = 5.0  # a frame: "good" of the quality table
-MOST_REPROJECTION_PCT = 3.0  # of the person's height, median over well seen landmarks
-MOST_FOOT_HEIGHT_CM = 8.0
-LEAST_SHARE = 0.9  # of the frames between the person's first and last that have a landmark result
-LEAST_FRAMES = 16
+# The first three are bounds of the quality table (metrics/verdicts.py), the others are chosen by hand.
+MAX_SLIDE_MM = 5.0  # a frame
+MAX_REPROJECTION_PCT = 3.0  # of the person's height, median over well visible landmarks
+MAX_FOOT_HEIGHT_CM = 8.0  # distance of touching feet from the floor
+MIN_SHARE = 0.9  # share of the frames between the person's first and last in which there are landmarks
+MIN_FRAMES = 16  # of a person, half a second
 THRESHOLDS = {
-    "foot_slide_mm": MOST_SLIDE_MM,
-    "reprojection_pct": MOST_REPROJECTION_PCT,
-    "foot_height_cm": MOST_FOOT_HEIGHT_CM,
-    "frames_share": LEAST_SHARE,
-    "frames": LEAST_FRAMES,
+    "foot_slide_mm": MAX_SLIDE_MM,
+    "reprojection_pct": MAX_REPROJECTION_PCT,
+    "foot_height_cm": MAX_FOOT_HEIGHT_CM,
+    "frames_share": MIN_SHARE,
+    "frames": MIN_FRAMES,
 }
 
 
 @dataclass(frozen=True)
 class LabelReport:
-    """What became of the clips, by file name."""
+    """Outcome by clip, as file names."""
 
     made: tuple[str, ...]
-    there: tuple[str, ...]  # had a label already
+    there: tuple[str, ...]  # already had a label
     failed: tuple[str, ...]  # each is also a line of failures.jsonl
 
 
 def label_clips(
     clips: list[Path], out: Path, engine: Engine, settings: Settings, shard: tuple[int, int] = (0, 1)
 ) -> LabelReport:
-    """A label for each clip of this shard that has none yet; a clip that fails is a line in failures.jsonl.
+    """Make a label for each clip of this shard that has none yet; failures go to failures_I_of_N.jsonl, one line each.
 
-    shard: (I, N) takes every Nth clip from the Ith, in the order of the clips' contents, so that N machines share the
-    work without speaking to each other.
+    shard: (I, N) takes every Nth clip from the Ith on, in the order of the clips' hashes, so that N machines can share
+    the work without communication.
     """
     out.mkdir(parents=True, exist_ok=True)
     by_content = {content_hash(path): path for path in clips}  # the same clip under two names is one clip
@@ -78,7 +78,7 @@ def label_clips(
 
 
 def label_clip(path: Path, out: Path, settings: Settings) -> str | None:
-    """Make one label; returns the reason in one sentence where it failed. A label that is there is left alone."""
+    """Make one label. Returns None, or the reason in one sentence if it failed; an existing label is kept."""
     from josh_core import pipeline
 
     target = label_path(path, out)
@@ -100,7 +100,7 @@ def label_clip(path: Path, out: Path, settings: Settings) -> str | None:
 
 
 def label_path(clip: Path, out: Path) -> Path:
-    """Where the label of a clip lies: under the hash of its content."""
+    """Path of the label of a clip: the hash of its content as name."""
     return out / f"{content_hash(clip)}.npz"
 
 
@@ -114,19 +114,19 @@ def content_hash(path: Path) -> str:
 
 
 def make_label(e: Evidence, result: Reconstruction, sha256: str, settings: Settings) -> Label:
-    """The label of a result: every tracked person, resampled to FPS."""
+    """The label from a result: every person, resampled to FPS."""
     observed = observe_people(e.people, e.scene.cameras, e.clip, settings.height_m)
     people = []
     for person in result.people:
         k = next(i for i, track in enumerate(e.people.tracks) if track.id == person.id)
         times = observed[k].times
         at = np.arange(times[0], times[-1] + 0.5 / FPS, 1 / FPS)
-        seen = see(observed[k], e.scene.cameras, e.clip.times, at)
-        said = _answers(e, result, person, at)
+        seen = student_input(observed[k], e.scene.cameras, e.clip.times, at)
+        targets = _targets(e, result, person, at)
         arrays = {
             **{name: getattr(seen, name).numpy() for name in INPUT_FIELDS},
-            **said,
-            "mask": _believed(result, person),
+            **targets,
+            "mask": _answer_mask(result, person),
         }
         people.append({name: np.asarray(value, np.float32) for name, value in arrays.items()})
     about = {
@@ -142,8 +142,11 @@ def make_label(e: Evidence, result: Reconstruction, sha256: str, settings: Setti
     return Label(tuple(people), about)
 
 
-def _answers(e: Evidence, result: Reconstruction, person: PersonMotion, at: Float) -> dict[str, Float]:
-    """SAID without the mask, at times `at`. Depths are for the focal of the evidence, as the landmarks' rays are."""
+def _targets(e: Evidence, result: Reconstruction, person: PersonMotion, at: Float) -> dict[str, Float]:
+    """TARGET_FIELDS without the mask, at times `at` [m] s.
+
+    Depths are converted to the focal length of the evidence, which the landmarks' rays were computed with.
+    """
     times = result.frame_times[person.frames]
     world_from_cam = result.world_from_cam[person.frames].astype(np.float64)
     turned = rotvec_to_rotmat(person.pose.astype(np.float64))
@@ -164,17 +167,17 @@ def _answers(e: Evidence, result: Reconstruction, person: PersonMotion, at: Floa
     }
 
 
-def _believed(result: Reconstruction, person: PersonMotion) -> Float:
-    """[MASKS] 1 where the numbers of this person allow it, else 0."""
+def _answer_mask(result: Reconstruction, person: PersonMotion) -> Float:
+    """[MASKS] 1 where the quality numbers of this person are good enough, else 0."""
     numbers: dict[str, object] = next((p for p in result.quality["people"] if p["id"] == person.id), {})
     span = int(np.ptp(person.frames)) + 1
-    whole = len(person.frames) >= max(LEAST_FRAMES, LEAST_SHARE * span)
-    lies = _below(numbers, result, "reprojection_pct", MOST_REPROJECTION_PCT)
-    stands = _below(numbers, result, "foot_slide_mm", MOST_SLIDE_MM) and _below(
-        numbers, result, "foot_height_cm", MOST_FOOT_HEIGHT_CM
+    whole = len(person.frames) >= max(MIN_FRAMES, MIN_SHARE * span)
+    lies = _at_most(numbers, result, "reprojection_pct", MAX_REPROJECTION_PCT)
+    stands = _at_most(numbers, result, "foot_slide_mm", MAX_SLIDE_MM) and _at_most(
+        numbers, result, "foot_height_cm", MAX_FOOT_HEIGHT_CM
     )
     scaled = result.scale_source == "contact" or result.camera_kind != "moving"
-    believed = {
+    trusted = {
         "pose": whole and lies,
         "betas": False,
         "place": whole and lies and scaled,
@@ -182,10 +185,10 @@ def _believed(result: Reconstruction, person: PersonMotion) -> Float:
         "velocity": whole and stands and scaled,
         "touch": whole and stands,
     }
-    return np.array([float(believed[name]) for name in MASKS])
+    return np.array([float(trusted[name]) for name in MASKS])
 
 
-def _below(numbers: dict[str, object], result: Reconstruction, key: str, most: float) -> bool:
-    """Whether a number was measured and is at most `most`: of the person where there is one, else of the result."""
+def _at_most(numbers: dict[str, object], result: Reconstruction, key: str, most: float) -> bool:
+    """Whether a quality number, of the person or else of the whole result, was measured and is at most `most`."""
     value = numbers.get(key, result.quality.get(key))
     return isinstance(value, (int, float)) and value <= most

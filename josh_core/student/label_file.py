@@ -1,7 +1,7 @@
-"""A label file: what was seen of the people of one clip and what JOSH says of them, with how far it is believed.
+"""A label file: observations of the people in one clip, JOSH's results as training targets, and which are trusted.
 
-One npz without pickle, at FPS frames a second. For each person k: `person{k}_` + every field of features.Seen, and
-`rotations` [m,24,3,3] (root in camera axes), `betas` [10], `pelvis` [m,3] m in the camera, `up` [m,3], `velocity`
+One npz without pickle, at FPS frames a second. For each person k: `person{k}_` + every field of features.StudentInput,
+and `rotations` [m,24,3,3] (root in camera axes), `betas` [10], `pelvis` [m,3] m in the camera, `up` [m,3], `velocity`
 [m,3] m/s in the axes of the root, `touch` [m,P], `world_from_cam` [m,3,3], `mask` [MASKS]. `about` is JSON: format,
 version, clip hash, program version, settings, quality, thresholds.
 """
@@ -18,26 +18,26 @@ import numpy as np
 import torch
 
 from josh_core.errors import ResultError
-from josh_core.student.features import StudentInput, inputs
+from josh_core.student.features import StudentInput, student_features
 from josh_core.student.simulate import Truth
 from josh_core.student.training import Windows
 from josh_core.types import Float
 
 FORMAT, VERSION = "josh-label", 1
 INPUT_FIELDS = tuple(f.name for f in fields(StudentInput))
-SAID = ("rotations", "betas", "pelvis", "up", "velocity", "touch", "world_from_cam", "mask")
+TARGET_FIELDS = ("rotations", "betas", "pelvis", "up", "velocity", "touch", "world_from_cam", "mask")
 
 
 @dataclass(frozen=True)
 class Label:
     """The people of one clip, and where the label comes from."""
 
-    people: tuple[dict[str, Float], ...]  # by the names of INPUT_FIELDS and SAID
+    people: tuple[dict[str, Float], ...]  # by the names of INPUT_FIELDS and TARGET_FIELDS
     about: dict[str, Any]
 
 
 def write_label(label: Label, path: Path) -> None:
-    """Write whole or not at all: the file under its final name is the sign that the clip is done."""
+    """Write the file completely or not at all: a file under the final name means that the clip is done."""
     arrays = {f"person{k}_{name}": value for k, person in enumerate(label.people) for name, value in person.items()}
     about = {"format": FORMAT, "version": VERSION, **label.about}
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -56,14 +56,14 @@ def read_label(path: Path) -> Label:
         people: list[dict[str, Float]] = []
         while f"person{len(people)}_mask" in arrays:
             k = len(people)
-            people.append({name: arrays[f"person{k}_{name}"] for name in (*INPUT_FIELDS, *SAID)})
+            people.append({name: arrays[f"person{k}_{name}"] for name in (*INPUT_FIELDS, *TARGET_FIELDS)})
     except (OSError, ValueError, KeyError, AssertionError):
         raise ResultError(f"{path.name} is not a label file of version {VERSION}; make it with `label`.") from None
     return Label(tuple(people), about)
 
 
 def windows(labels: list[Label], frames: int) -> Windows | None:
-    """All windows of `frames` frames, half overlapping, of people of whom something is believed; None without any."""
+    """All windows of `frames` frames, overlapping by half, of people with a trusted label; None if there are none."""
     people = [person for label in labels for person in label.people if person["mask"].any()]
     parts = [
         _window(person, slice(start, start + frames))
@@ -81,7 +81,7 @@ def _window(person: dict[str, Float], rows: slice) -> tuple[torch.Tensor, Truth]
         value = person[name] if name in ("betas", "mask") else person[name][rows]
         return torch.as_tensor(value, dtype=torch.float32)
 
-    given = inputs(StudentInput(*(tensor(name) for name in INPUT_FIELDS)))
+    given = student_features(StudentInput(*(tensor(name) for name in INPUT_FIELDS)))
     rotations, pelvis = tensor("rotations").clone(), (tensor("pelvis")[..., None, :] @ given.sight)[..., 0, :]
     rotations[:, 0] = given.sight.mT @ rotations[:, 0]
     depth = pelvis[..., 2].clamp_min(0.3)

@@ -1,7 +1,9 @@
-"""Motions to train on: motion capture and random poses on random bodies, re-timed, mirrored, turned, set on the ground.
+"""Motions for training: motion capture and random poses on random bodies, with varied tempo, side, heading and ground.
 
-A quarter are walks on stairs, kerbs, slopes and bends (footing.py); everything else is on a floor at y = 0. +Y up,
-metres, at FPS frames a second. A seed makes the whole pool.
+A quarter are walks on stairs, kerbs, slopes and curves (terrain.py); all others are on a floor at y = 0. +Y up, metres,
+FPS frames a second. The whole pool is determined by one seed.
+
+The shares, ranges and weights below were chosen by hand and not measured, except where a comment says otherwise.
 """
 
 from __future__ import annotations
@@ -14,27 +16,27 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 
 from josh_core.body import BodyModel
-from josh_core.body.names import PARENTS
+from josh_core.body.names import MIRRORED_JOINTS, PARENTS
 from josh_core.bodyfit.pose_prior import PosePrior, pose_prior
 from josh_core.geometry import rotmat_to_rotvec, rotvec_to_rotmat
-from josh_core.student.bends import bend, rest_legs
-from josh_core.student.footing import Walk, reset
 from josh_core.student.parts import FOOT_ROWS, PARTS, part_columns
+from josh_core.student.squats import rest_legs, squat_or_sit
+from josh_core.student.terrain import Walk, move_to_terrain
 from josh_core.types import Bool, Float
 
-FPS = 30.0
-ASSET = Path(__file__).parent / "assets" / "mocap.npz"
-MIRRORED = np.array([0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22])
+FPS = 30.0  # frames a second of all motions, and of the student
+MOCAP_FILE = Path(__file__).parent / "assets" / "mocap.npz"
+
 UPPER_JOINTS = np.array([3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23])
-END_JOINTS = [10, 11, 22, 23]  # toes and fingers hardly turn
-# How often a clip is drawn: everyday motion more, acrobatics less (a choice, not a measurement).
-OFTEN = {"walk": 8.0, "run": 3.0, "crawl": 0.7, "backflip": 0.3, "cartwheel": 0.5, "roll": 0.5, "spin": 0.5}
-SQUAT_SHARE = 0.15  # share of the motions in which somebody squats or sits (a choice)
-BEYOND = 36  # frames walked before and after such a motion, so that the first and the last foot have somewhere to go
-OTHER_GROUND_SHARE = 0.25  # share of walks on other ground than a floor and on other ways than straight ones (a choice)
-TEMPO = (0.6, 1.4)
-TOUCH_SPEED = 0.25  # m/s, slower points may touch
-TOUCH_HEIGHT = 0.05  # m over the floor, lower points may touch
+END_JOINTS = [10, 11, 22, 23]  # toes and fingers, which rotate little
+# How often a clip is drawn (1.5 for all others): everyday motion more often, acrobatics less.
+CLIP_WEIGHTS = {"walk": 8.0, "run": 3.0, "crawl": 0.7, "backflip": 0.3, "cartwheel": 0.5, "roll": 0.5, "spin": 0.5}
+SQUAT_SHARE = 0.15  # share of motions in which the person squats or sits
+MARGIN_FRAMES = 36  # frames made before and after such a walk, in which the first and last steps are completed
+TERRAIN_SHARE = 0.25  # share of motions that are walks on other ground than a floor, or along curves
+TEMPO_RANGE = (0.6, 1.4)  # frames of the source per frame of the motion
+TOUCH_SPEED = 0.25  # m/s, only slower points are in contact
+TOUCH_HEIGHT = 0.05  # m over the floor, only lower points are in contact
 
 
 @dataclass(frozen=True)
@@ -63,44 +65,47 @@ def make_pool(body: BodyModel, count: int, frames: int, seed: int) -> Pool:
     made = []
     for _ in range(count):
         betas, kind = rng.normal(size=10) * np.r_[1.0, np.full(9, 0.7)], rng.random()
-        if kind < OTHER_GROUND_SHARE:
-            way = _walk(rng, sources, prior, frames + 2 * BEYOND)
-        elif kind < OTHER_GROUND_SHARE + SQUAT_SHARE:
-            way = _bent(rng, sources, prior, rest, frames)
+        if kind < TERRAIN_SHARE:
+            way = _walk_motion(rng, sources, prior, frames + 2 * MARGIN_FRAMES)
+        elif kind < TERRAIN_SHARE + SQUAT_SHARE:
+            way = _squat_motion(rng, sources, prior, rest, frames)
         else:
-            way = _vary(rng, sources, prior, frames)
-        grounded = _ground(body, betas, *_turned_about(rng, prior, *way))
-        made.append(_reset(rng, body, *grounded) if kind < OTHER_GROUND_SHARE else grounded)
+            way = _varied_motion(rng, sources, prior, frames)
+        grounded = _set_on_floor(body, betas, *_vary_heading(rng, prior, *way))
+        made.append(_move_to_terrain(rng, body, *grounded) if kind < TERRAIN_SHARE else grounded)
     columns = [np.stack(column) for column in zip(*made, strict=True)]
     return Pool(*(c if c.dtype == bool else c.astype(np.float32) for c in columns))
 
 
 def smooth_noise(rng: np.random.Generator, n: int, shape: tuple[int, ...], frames: float) -> Float:
-    """Noise [n,*shape] of standard deviation 1 that changes over about `frames` frames."""
+    """Gaussian noise [n,*shape] of standard deviation 1, smoothed over `frames` frames."""
     pad = 4 * int(frames)
     noise = gaussian_filter1d(rng.normal(size=(n + 2 * pad, *shape)), frames, axis=0)[pad : pad + n]
     return noise * np.sqrt(2 * np.sqrt(np.pi) * frames)
 
 
 def _sources() -> list[_Source]:
-    with np.load(ASSET, allow_pickle=False) as stored:
+    with np.load(MOCAP_FILE, allow_pickle=False) as stored:
         names = sorted(key.removesuffix("_pelvis") for key in stored.files if key.endswith("_pelvis"))
         return [
             _Source(
                 rotvec_to_rotmat(stored[f"{name}_rotvec"].astype(np.float64)),
                 stored[f"{name}_pelvis"].astype(np.float64),
-                OFTEN.get(name, 1.5),
+                CLIP_WEIGHTS.get(name, 1.5),
                 name == "walk",
             )
             for name in names
         ]
 
 
-def _cut(rng: np.random.Generator, sources: list[_Source], n: int) -> tuple[Float, Float]:
-    """n frames of a random clip at a random tempo, there and back again where it is short, perhaps mirrored."""
+def _clip_excerpt(rng: np.random.Generator, sources: list[_Source], n: int) -> tuple[Float, Float]:
+    """n frames of a random clip at a random tempo, forward and backward if it is short, in half of cases mirrored.
+
+    Local rotations [n,24,3,3] and pelvis [n,3] in leg lengths.
+    """
     weights = np.array([s.weight for s in sources])
     source = sources[rng.choice(len(sources), p=weights / weights.sum())]
-    last, tempo = len(source.pelvis) - 1, rng.uniform(*TEMPO)
+    last, tempo = len(source.pelvis) - 1, rng.uniform(*TEMPO_RANGE)
     at = rng.uniform(0, max(0.0, last - n * tempo)) + tempo * np.arange(n)
     at = last - np.abs(last - at % (2 * last))
     low = np.clip(at.astype(int), 0, last - 1)
@@ -110,12 +115,12 @@ def _cut(rng: np.random.Generator, sources: list[_Source], n: int) -> tuple[Floa
     pelvis = source.pelvis[low] * (1 - share[:, None]) + source.pelvis[low + 1] * share[:, None]
     if rng.random() < 0.5:
         mirror = np.diag([-1.0, 1, 1])
-        return mirror @ turned[:, MIRRORED] @ mirror, pelvis * [-1, 1, 1]
+        return mirror @ turned[:, list(MIRRORED_JOINTS)] @ mirror, pelvis * [-1, 1, 1]
     return turned, pelvis
 
 
 def _random_pose(rng: np.random.Generator, prior: PosePrior, n: int) -> Float:
-    """Slowly changing joints [n,24,3,3] within the pose prior."""
+    """Slowly changing local rotations [n,24,3,3] within the pose prior; the root stays unrotated."""
     sigma = np.minimum(prior.sigma, 1.2)
     sigma[0] = 0
     middle = prior.mean + sigma * rng.uniform(0.5, 1.1) * rng.normal(size=(24, 3))
@@ -125,47 +130,51 @@ def _random_pose(rng: np.random.Generator, prior: PosePrior, n: int) -> Float:
     return rotvec_to_rotmat(vectors)
 
 
-def _bent(
+def _squat_motion(
     rng: np.random.Generator, sources: list[_Source], prior: PosePrior, rest: Float, n: int
 ) -> tuple[Float, Float, Bool]:
-    """A squat or a seat under the upper body of another motion, or a free one; fields as of _vary."""
-    bent = bend(rng, rest, n)
-    other = _cut(rng, sources, n)[0] if rng.random() < 0.5 else _random_pose(rng, prior, n)
+    """A squat or sitting down, with the upper body of another motion or a random one; fields as of _varied_motion."""
+    bent = squat_or_sit(rng, rest, n)
+    other = _clip_excerpt(rng, sources, n)[0] if rng.random() < 0.5 else _random_pose(rng, prior, n)
     bent.turned[:, UPPER_JOINTS] = other[:, UPPER_JOINTS]
     return bent.turned, bent.pelvis, bent.seated
 
 
-def _vary(rng: np.random.Generator, sources: list[_Source], prior: PosePrior, n: int) -> tuple[Float, Float, Bool]:
-    """A varied motion: rotations [n,24,3,3], pelvis [n,3] in leg lengths, and whether a seat carries [n]."""
-    turned, pelvis = _cut(rng, sources, n)
+def _varied_motion(
+    rng: np.random.Generator, sources: list[_Source], prior: PosePrior, n: int
+) -> tuple[Float, Float, Bool]:
+    """A varied motion: rotations [n,24,3,3], pelvis [n,3] in leg lengths, and whether the seat bears weight [n]."""
+    turned, pelvis = _clip_excerpt(rng, sources, n)
     kind = rng.random()
-    if kind < 0.15:  # the upper body of another motion
-        turned[:, UPPER_JOINTS] = _cut(rng, sources, n)[0][:, UPPER_JOINTS]
-    elif kind < 0.4:  # free arms and spine
+    if kind < 0.15:  # upper body of another motion
+        turned[:, UPPER_JOINTS] = _clip_excerpt(rng, sources, n)[0][:, UPPER_JOINTS]
+    elif kind < 0.4:  # random arms and spine
         turned[:, UPPER_JOINTS] = _random_pose(rng, prior, n)[:, UPPER_JOINTS]
-    elif kind < 0.7:  # everything free, the trunk leaning
+    elif kind < 0.7:  # all joints random, the trunk leaning
         turned[:, 1:] = _random_pose(rng, prior, n)[:, 1:]
         turned[:, 0] = rotvec_to_rotmat(rng.normal(0, 0.35, 3) + 0.1 * smooth_noise(rng, n, (3,), 15))
         pelvis = np.tile(pelvis[:1], (n, 1))
     return turned, pelvis, np.zeros(n, bool)
 
 
-def _walk(rng: np.random.Generator, sources: list[_Source], prior: PosePrior, n: int) -> tuple[Float, Float, Bool]:
-    """A walk, the arms and the spine now and then free; fields as of _vary."""
-    turned, pelvis = _cut(rng, [s for s in sources if s.walks], n)
+def _walk_motion(
+    rng: np.random.Generator, sources: list[_Source], prior: PosePrior, n: int
+) -> tuple[Float, Float, Bool]:
+    """A walk, in 30 % of cases with random arms and spine; fields as of _varied_motion."""
+    turned, pelvis = _clip_excerpt(rng, [s for s in sources if s.walks], n)
     if rng.random() < 0.3:
         turned[:, UPPER_JOINTS] = _random_pose(rng, prior, n)[:, UPPER_JOINTS]
     return turned, pelvis, np.zeros(n, bool)
 
 
-def _turned_about(
+def _vary_heading(
     rng: np.random.Generator, prior: PosePrior, turned: Float, pelvis: Float, seated: Bool
 ) -> tuple[Float, Float, Bool]:
-    """The same motion with small errors in every joint, walked in another direction on a slight bend."""
+    """The same motion with small changes of every joint, in another direction and along a slight curve."""
     n = len(turned)
     sigma = np.minimum(prior.sigma, 0.5)
     sigma[0] = [0.12, 0.12, 0.08]
-    sigma[[7, 8]] *= 0.5  # feet lie flat more often than not
+    sigma[[7, 8]] *= 0.5  # ankles less, since feet are mostly flat on the ground
     wobble = sigma * rng.uniform(0, 0.4) * (rng.normal(size=(24, 3)) + 0.5 * smooth_noise(rng, n, (24, 3), 12))
     turned = turned @ rotvec_to_rotmat(wobble)
     heading = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, 0.008) + 0.008 * smooth_noise(rng, n, (), 20))
@@ -176,8 +185,8 @@ def _turned_about(
     return turned, np.c_[way[:, 0], pelvis[:, 1], way[:, 2]], seated
 
 
-def _ground(body: BodyModel, betas: Float, turned: Float, pelvis: Float, seated: Bool) -> tuple[Float, ...]:
-    """The fields of Pool for one motion: the lowest point on the floor unless it flies, touching feet held still."""
+def _set_on_floor(body: BodyModel, betas: Float, turned: Float, pelvis: Float, seated: Bool) -> tuple[Float, ...]:
+    """The fields of Pool for one motion: lowest point on the floor except in flight, feet in contact held still."""
     n = len(turned)
     with torch.no_grad():
         posed = body.points(
@@ -193,7 +202,7 @@ def _ground(body: BodyModel, betas: Float, turned: Float, pelvis: Float, seated:
     carried = carried - np.percentile(carried + low, 15)
     flies = carried + low > 0.1
     height = gaussian_filter1d(np.where(flies, carried, -low), 1.0)
-    path = _held(feet, pelvis[:, [0, 2]] * leg - joints[:, 0, [0, 2]], low, flies)
+    path = _hold_feet(feet, pelvis[:, [0, 2]] * leg - joints[:, 0, [0, 2]], low, flies)
     transl = np.c_[path[:, 0], height, path[:, 1]]
     world = np.stack([contacts[:, c].mean(1) for c in part_columns(body)], 1) + transl[:, None]
     lowest = np.stack([contacts[:, c, 1].min(1) for c in part_columns(body)], 1) + height[:, None]
@@ -203,8 +212,8 @@ def _ground(body: BodyModel, betas: Float, turned: Float, pelvis: Float, seated:
     return turned, transl, betas, joints + transl[:, None], landmarks + transl[:, None], touch
 
 
-def _reset(rng: np.random.Generator, body: BodyModel, *made: Float) -> tuple[Float, ...]:
-    """The fields of Pool of a walk that is set on other ground; made: those of the walk on the floor."""
+def _move_to_terrain(rng: np.random.Generator, body: BodyModel, *made: Float) -> tuple[Float, ...]:
+    """The fields of Pool for a walk moved to other ground (terrain.py); made: the fields for the walk on the floor."""
     turned, _, betas, joints, _, touch = made
     world = turned.copy()
     for joint, parent in enumerate(PARENTS[1:], 1):
@@ -212,19 +221,19 @@ def _reset(rng: np.random.Generator, body: BodyModel, *made: Float) -> tuple[Flo
     stands = np.stack([touch[:, rows].any(1) for rows in FOOT_ROWS], 1)
     shape = torch.as_tensor(betas, dtype=torch.float32)
     rest = body.rest_joints(shape[None])[0].double().numpy()
-    turned, pelvis = reset(rng, Walk(turned, world, joints, stands), rest, FPS)
+    turned, pelvis = move_to_terrain(rng, Walk(turned, world, joints, stands), rest, FPS)
     transl = pelvis - rest[0]
     with torch.no_grad():
         rotations, move = (torch.as_tensor(x, dtype=torch.float32) for x in (turned, transl))
         posed = body.points(shape.expand(len(turned), -1), rotations, move)
-    own = slice(BEYOND, -BEYOND)
+    own = slice(MARGIN_FRAMES, -MARGIN_FRAMES)
     return turned[own], transl[own], betas, posed.joints[own].numpy(), posed.landmarks[own].numpy(), touch[own]
 
 
-def _held(feet: Float, free: Float, low: Float, flies: Bool) -> Float:
-    """Horizontal translation [n,2] m that keeps the lowest foot parts still; `free` [n,2] where nothing touches.
+def _hold_feet(feet: Float, free: Float, low: Float, flies: Bool) -> Float:
+    """Horizontal translation [n,2] m that keeps the lowest foot parts still, and follows `free` [n,2] without contact.
 
-    feet: [n,6,3] m of the body at translation zero; low: [n] m, its lowest point.
+    feet: [n,6,3] m of the body at translation zero; low: [n] m, its lowest point; flies: [n].
     """
     above = feet[..., 1] - low[:, None]
     hold = np.exp(-above / 0.012) * (above < 0.05) * ~flies[:, None]

@@ -1,4 +1,4 @@
-"""The body parts whose contact the student judges, and the body's contact points that make them up."""
+"""The body parts whose contact the student predicts, and which of the body's contact points belong to them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def part_columns(body: BodyModel, feet_only: bool = False) -> list[list[int]]:
     return [[i for i, name in enumerate(body.contact_names) if _belongs(name, part)] for part in chosen]
 
 
-def part_of(contact: str) -> list[int]:
-    """Rows of PARTS that speak for a contact point: one, two for a sole (heel and ball), none for a back."""
+def part_rows(contact: str) -> list[int]:
+    """Rows of PARTS that apply to a contact point: one, two for a sole (heel and ball), none for e.g. the back."""
     rows = [i for i, part in enumerate(PARTS) if _belongs(contact, part)]
     if contact.endswith("_sole"):
         side = contact.split("_", maxsplit=1)[0]

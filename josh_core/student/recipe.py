@@ -28,7 +28,7 @@ class Recipe:
 
 
 def read_recipe(path: Path = SHIPPED, **changes: float) -> Recipe:
-    """The recipe of a file, with some options changed. Raises SettingsError for what it does not know."""
+    """The recipe of a file, with some options changed. Raises SettingsError for unknown or missing options."""
     values: dict[str, str] = {}
     for line in path.read_text().splitlines():
         text = line.partition("#")[0].strip()

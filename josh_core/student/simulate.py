@@ -1,11 +1,11 @@
-"""From a pool of motions to what the student would see: random cameras, and errors like a landmark network's.
+"""From a pool of motions to training inputs: random cameras, and observations with the errors of a landmark network.
 
-Cameras stand, turn or travel, at any height, focal and roll; people are seen from all sides, cut off by the picture's
-edge and hidden in part.
+Cameras are static, rotating or moving, of any height, focal and roll; people are seen from all sides, cut off by the
+edge of the picture and partly occluded.
 
-Their errors are those set by hand (noise.py) and, besides, a share between none and all of those measured on rendered
-people (measured.py). Windows with errors as measured alone, or mixtures in which both kinds are smaller, taught the
-student what is peculiar to rendered people: it got worse on a real one.
+The errors are the assumed ones (assumed_noise.py) plus a random share, 0 to 1, of those measured on rendered people
+(measured_noise.py). With measured errors alone, or mixtures in which both are smaller, the student adapted to what is
+particular to rendered people: it got worse on a real person.
 """
 
 from __future__ import annotations
@@ -17,38 +17,42 @@ import roma
 import torch
 from torch import Tensor
 
-from josh_core.student.features import Inputs, StudentInput, inputs, lines_of_sight
-from josh_core.student.measured import MeasuredNoise, crop, facing, features, measured_noise, mirror, unpack
+from josh_core.student.assumed_noise import ASSUMED_NOISE, LIMB_CHAINS, landmark_sigma
+from josh_core.student.features import StudentFeatures, StudentInput, lines_of_sight, student_features
+from josh_core.student.measured_noise import MeasuredNoise, crop, facing, features, measured_noise, mirror, unpack
 from josh_core.student.motions import FPS, Pool
-from josh_core.student.noise import CHAINS, NOISE, landmark_sigma
 
-KIND_SHARES = (0.3, 0.2, 0.5)  # static, rotating, moving
-EXCHANGED = 0.08  # share of windows in half of whose frames the legs bear each other's names: measured from the side
-OTHER_LEG = [*range(25), *(k + 1 - 2 * (k % 2 == 0) for k in range(25, 33))]  # knees, ankles, heels and toes
-ALIKE = 0.5  # rad, recorded errors are drawn from people who faced about this near to the same direction
-LEVEL, SIZE_ERROR = 0.2, 0.03  # log deviations, from one window to the next, of recorded errors and of the guess' size
+# Numbers inside the functions below are ranges chosen by hand, not measured.
+KIND_SHARES = (0.3, 0.2, 0.5)  # of static, rotating and moving cameras; chosen by hand
+# Share of windows in half of whose frames the legs are exchanged: of people seen from the side it was 3.7 % of frames
+# (docs/STUDENT.md, "How the landmark network errs").
+LEG_SWAP_SHARE = 0.08
+SWAPPED_LEGS = [*range(25), *(k + 1 - 2 * (k % 2 == 0) for k in range(25, 33))]  # knees, ankles, heels and toes
+FACING_BANDWIDTH = 0.5  # rad, width of the kernel on the direction faced by which recorded errors are drawn; by hand
+# Standard deviations over windows, chosen by hand: of the log of the size of recorded errors, and of the guess's size.
+RECORDED_SPREAD, SIZE_ERROR = 0.2, 0.03
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What the network should answer for B windows of T frames, in the axes of sight."""
+    """The network's targets for B windows of T frames, in the axes of sight."""
 
-    rotations: Tensor  # [B,T,24,3,3] 0 is the root in sight
+    rotations: Tensor  # [B,T,24,3,3] local, 0 is the root in the axes of sight
     betas: Tensor  # [B,10]
-    log_depth: Tensor  # [B,T] log of the pelvis' depth times the landmarks' spread
-    offset: Tensor  # [B,T,2] pelvis beside the landmarks' middle, in spreads
+    log_depth: Tensor  # [B,T] log of the pelvis' depth in m times the landmarks' spread (StudentFeatures.size)
+    offset: Tensor  # [B,T,2] pelvis relative to the landmarks' mean, over their spread
     up: Tensor  # [B,T,3] unit
     velocity: Tensor  # [B,T,3] m/s of the pelvis in the world, in the axes of the root
     touch: Tensor  # [B,T,P] 0 or 1
     world_from_sight: Tensor  # [B,T,3,3]
-    mask: Tensor  # [B,MASKS] how far each kind of answer is believed (labels), 1 for simulated ones
+    mask: Tensor  # [B,MASKS] how far each kind of target is trusted: 1 for simulated windows
 
 
 MASKS = ("pose", "betas", "place", "up", "velocity", "touch")
 
 
-def simulate(pool: Pool, batch: int, frames: int, generator: torch.Generator) -> tuple[Inputs, Truth]:
-    """`batch` random windows of the pool through random cameras."""
+def simulate(pool: Pool, batch: int, frames: int, generator: torch.Generator) -> tuple[StudentFeatures, Truth]:
+    """`batch` random windows of `frames` frames of the pool, seen by random cameras: features and targets."""
     rand = _Random(generator)
     motion = rand.integers(len(pool.rotations), (batch,))
     start = rand.integers(pool.rotations.shape[1] - frames + 1, (batch,))
@@ -65,7 +69,7 @@ def simulate(pool: Pool, batch: int, frames: int, generator: torch.Generator) ->
     rays, visibility, guess = _observe(rand, in_cam)
     turn, travel = _camera_motion(rand, world_from_cam, centre, kind)
     one_hot = torch.nn.functional.one_hot(kind, 3).float()[:, None].expand(batch, frames, 3)
-    given = inputs(StudentInput(rays * focal_error, visibility, guess, turn, travel, one_hot))
+    given = student_features(StudentInput(rays * focal_error, visibility, guess, turn, travel, one_hot))
     sight_from_world = given.sight.mT @ world_from_cam.mT
     pelvis = ((joints[:, :, 0] - centre)[..., None, :] @ world_from_cam)[..., 0, :]
     pelvis = torch.cat([pelvis[..., :2], pelvis[..., 2:] / focal_error[..., 0]], -1)
@@ -87,7 +91,7 @@ def simulate(pool: Pool, batch: int, frames: int, generator: torch.Generator) ->
 
 
 class _Random:
-    """Draws from one generator, so that a run can be stopped and continued."""
+    """Random tensors from one generator, so that a training can be stopped and continued."""
 
     def __init__(self, generator: torch.Generator) -> None:
         self.generator = generator
@@ -102,7 +106,7 @@ class _Random:
         return torch.randint(high, shape, generator=self.generator)
 
     def slow(self, batch: int, frames: int, shape: tuple[int, ...], knots: float) -> Tensor:
-        """Smooth noise [batch,frames,*shape] of deviation about 1 with knots every `knots` frames."""
+        """Smooth noise [batch,frames,*shape] of standard deviation about 1 with knots every `knots` frames."""
         many, channels = int(frames / knots) + 3, max(1, math.prod(shape))
         values = self.normal(batch, channels, many)
         at = torch.arange(frames) / knots + self.uniform(batch, 1)
@@ -114,7 +118,7 @@ class _Random:
 
 
 def _cameras(rand: _Random, landmarks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """world_from_cam rotations [B,T,3,3], centres [B,T,3] m and kinds [B] of cameras that look at [B,T,33,3]."""
+    """world_from_cam rotations [B,T,3,3], centres [B,T,3] m and kinds [B] of cameras; landmarks: [B,T,33,3] m."""
     b, t = landmarks.shape[:2]
     kind = torch.multinomial(torch.tensor(KIND_SHARES), b, True, generator=rand.generator)
     turns, travels = (kind > 0).float()[:, None, None], (kind == 2).float()[:, None, None]
@@ -137,14 +141,14 @@ def _cameras(rand: _Random, landmarks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     ahead = torch.nn.functional.normalize(aim - centre, dim=-1)
     right = torch.nn.functional.normalize(torch.linalg.cross(ahead, torch.tensor([0.0, 1, 0]).expand_as(ahead)), dim=-1)
     axes = torch.stack([right, torch.linalg.cross(ahead, right), ahead], -1)
-    wide = torch.where(rand.uniform(b, 1) < 0.65, 0.05, 0.35)  # a third of all cameras is held askew
+    wide = torch.where(rand.uniform(b, 1) < 0.65, 0.05, 0.35)  # a third of all cameras is clearly rolled
     roll = rand.normal(b, 1) * wide + 0.01 * rand.slow(b, t, (), 8.0) * turns[..., 0]
     about = torch.stack([0 * roll, 0 * roll, roll], -1)
     return axes @ roma.rotvec_to_rotmat(about), centre, kind
 
 
 def _camera_motion(rand: _Random, world_from_cam: Tensor, centre: Tensor, kind: Tensor) -> tuple[Tensor, Tensor]:
-    """Turn [B,T,3] rad/s and direction of travel [B,T,3], as well as a sparse solve of the background knows them."""
+    """Angular velocity [B,T,3] rad/s and direction of travel [B,T,3], with about the errors of a solved camera path."""
     step = roma.rotmat_to_rotvec(world_from_cam[:, :-1].mT @ world_from_cam[:, 1:])
     turn = torch.cat([step, step[:, -1:]], 1) * FPS
     error = 0.03 * rand.normal(*turn.shape) + 0.05 * turn * rand.normal(len(kind), 1, 1)
@@ -163,8 +167,8 @@ def _observe(rand: _Random, in_cam: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     relative = relative - relative[..., [23, 24], :].mean(-2, keepdim=True)
     share = rand.uniform(b)
     (shift0, seen0, guess0), (shift, seen, guess) = (
-        _as_measured(rand, relative, measured_noise()),
-        _by_hand(rand, relative),
+        _measured_observations(rand, relative, measured_noise()),
+        _assumed_observations(rand, relative),
     )
     part = share.view(b, 1, 1, 1)
     shift = shift + part * shift0
@@ -173,19 +177,24 @@ def _observe(rand: _Random, in_cam: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     shift = torch.cat([shift, torch.zeros_like(shift[..., :1])], -1) @ sight.mT
     rays = (in_cam[..., :2] + shift[..., :2]) / in_cam[..., 2:]
     guess = guess - guess[..., [23, 24], :].mean(-2, keepdim=True)
-    wrong = (rand.uniform(b, 1) < EXCHANGED) & (rand.slow(b, t, (), 8.0) > 0)
+    wrong = (rand.uniform(b, 1) < LEG_SWAP_SHARE) & (rand.slow(b, t, (), 8.0) > 0)
     return (
-        torch.where(wrong[..., None, None], rays[..., OTHER_LEG, :], rays),
-        torch.where(wrong[..., None], visibility[..., OTHER_LEG], visibility),
-        torch.where(wrong[..., None, None], guess[..., OTHER_LEG, :], guess),
+        torch.where(wrong[..., None, None], rays[..., SWAPPED_LEGS, :], rays),
+        torch.where(wrong[..., None], visibility[..., SWAPPED_LEGS], visibility),
+        torch.where(wrong[..., None, None], guess[..., SWAPPED_LEGS, :], guess),
     )
 
 
-def _as_measured(rand: _Random, relative: Tensor, noise: MeasuredNoise) -> tuple[Tensor, Tensor, Tensor]:
-    """Shift across the line of sight [B,T,33,2] m, visibility and 3D guess of landmarks [B,T,33,3] in axes of sight."""
+def _measured_observations(rand: _Random, relative: Tensor, noise: MeasuredNoise) -> tuple[Tensor, Tensor, Tensor]:
+    """Measured errors: shift across the line of sight [B,T,33,2] m, visibility [B,T,33], 3D guess [B,T,33,3] m.
+
+    relative: true landmarks [B,T,33,3] m about the hips; all in the axes of sight.
+    """
     b = len(relative)
     here = crop(relative)
-    errors = features(here.points, noise.least, noise.most) @ noise.expected + _recorded(rand, here.points, noise)
+    errors = features(here.points, noise.least, noise.most) @ noise.expected + _recorded_residuals(
+        rand, here.points, noise
+    )
     guess, across, odds = unpack(errors)
     shift = torch.cat([across, torch.zeros_like(across[..., :1])], -1) @ here.axes.mT
     scale = torch.exp(SIZE_ERROR * rand.normal(b, 1, 1, 1))
@@ -193,44 +202,47 @@ def _as_measured(rand: _Random, relative: Tensor, noise: MeasuredNoise) -> tuple
     return shift[..., :2] * here.size[..., None, None], torch.sigmoid(odds), turned
 
 
-def _recorded(rand: _Random, points: Tensor, noise: MeasuredNoise) -> Tensor:
-    """What nobody can foretell [B,T,ERRORS]: recorded stretches, forward or backward, of people seen alike."""
+def _recorded_residuals(rand: _Random, points: Tensor, noise: MeasuredNoise) -> Tensor:
+    """Residuals [B,T,ERROR_COUNT] that pose and view do not predict, recorded from people seen from a similar side.
+
+    They are played forward or backward, and mirrored in half of cases.
+    """
     b, t = points.shape[:2]
     length = noise.scores.shape[1]
     look = facing(points[:, t // 2])
     flipped = noise.facing * noise.facing.new_tensor([1.0, -1.0])
     cosine = look @ torch.cat([noise.facing, flipped]).T
-    drawn = torch.multinomial(torch.exp((cosine - 1) / ALIKE**2) + 1e-6, 1, generator=rand.generator)[:, 0]
+    drawn = torch.multinomial(torch.exp((cosine - 1) / FACING_BANDWIDTH**2) + 1e-6, 1, generator=rand.generator)[:, 0]
     way = 1 - 2 * rand.integers(2, (b,))
     at = rand.integers(2 * length, (b,))[:, None] + way[:, None] * torch.arange(t)
-    at = length - 1 - (length - 1 - at % (2 * length - 2)).abs()  # there and back where the stretch ends
+    at = length - 1 - (length - 1 - at % (2 * length - 2)).abs()  # reversed where the sequence ends
     number = len(noise.scores)
     errors = noise.scores[drawn % number][torch.arange(b)[:, None], at] @ noise.modes
     errors = torch.where((drawn >= number)[:, None, None], mirror(errors), errors)
     white = noise.rest_white
     rest = white.sqrt() * rand.normal(*errors.shape) + (1 - white).sqrt() * rand.slow(b, t, errors.shape[2:], 5.0)
-    return (errors + noise.rest * rest) * torch.exp(LEVEL * rand.normal(b, 1, 1))
+    return (errors + noise.rest * rest) * torch.exp(RECORDED_SPREAD * rand.normal(b, 1, 1))
 
 
-def _by_hand(rand: _Random, relative: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """As _as_measured, by the numbers of noise.py."""
+def _assumed_observations(rand: _Random, relative: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """As _measured_observations, with the errors of assumed_noise.py."""
     b, t = relative.shape[:2]
-    hidden = _hidden(rand, relative)
+    hidden = _occlusion(rand, relative)
     visibility = 0.85 + 0.15 * rand.uniform(b, t, 33)
     visibility = (visibility * (1 - hidden) + 0.04 * rand.normal(b, t, 33)).clamp(0.01, 1)
-    level = torch.exp(NOISE.level * rand.normal(b, 1, 1))
-    sigma = (landmark_sigma() * (1 + NOISE.worst * hidden) * level)[..., None]
-    across = sigma * _mixture(rand, (b, t), 2, NOISE.across)
-    own = sigma * _mixture(rand, (b, t), 2, NOISE.across)
-    along = sigma * _mixture(rand, (b, t), 1, NOISE.along)
-    guess = _flattened(rand, relative) + torch.cat([0.6 * across + 0.6 * own, along], -1)
-    guess = guess @ roma.rotvec_to_rotmat(_misturned(rand, b, t)).mT
-    scale = (NOISE.scale + 0.06 * rand.normal(b, 1, 1, 1)) * (1 + 0.04 * rand.slow(b, t, (1, 1), 8.0))
+    level = torch.exp(ASSUMED_NOISE.level * rand.normal(b, 1, 1))
+    sigma = (landmark_sigma() * (1 + ASSUMED_NOISE.occluded_factor * hidden) * level)[..., None]
+    across = sigma * _mixture(rand, (b, t), 2, ASSUMED_NOISE.across)
+    own = sigma * _mixture(rand, (b, t), 2, ASSUMED_NOISE.across)
+    along = sigma * _mixture(rand, (b, t), 1, ASSUMED_NOISE.along)
+    guess = _depth_error(rand, relative) + torch.cat([0.6 * across + 0.6 * own, along], -1)
+    guess = guess @ roma.rotvec_to_rotmat(_orientation_error(rand, b, t)).mT
+    scale = (ASSUMED_NOISE.scale + 0.06 * rand.normal(b, 1, 1, 1)) * (1 + 0.04 * rand.slow(b, t, (1, 1), 8.0))
     return across, visibility, guess * scale
 
 
 def _mixture(rand: _Random, shape: tuple[int, int], axes: int, mix: tuple[float, float, float]) -> Tensor:
-    """Noise [B,T,33,axes] of a white, a slow and a constant part."""
+    """Noise [B,T,33,axes] with a white, a slow and a constant part."""
     b, t = shape
     white, slow, constant = mix
     return (
@@ -240,11 +252,11 @@ def _mixture(rand: _Random, shape: tuple[int, int], axes: int, mix: tuple[float,
     )
 
 
-def _hidden(rand: _Random, relative: Tensor) -> Tensor:
-    """How much [B,T,33] each landmark is hidden: the farther limbs for a while, or half of the body cut off."""
+def _occlusion(rand: _Random, relative: Tensor) -> Tensor:
+    """How much [B,T,33] in [0, 1] each landmark is hidden: far limbs for some time, or a part of the body cut off."""
     b, t = relative.shape[:2]
     hidden = torch.zeros(b, t, 33)
-    for joint, (_, members) in CHAINS.items():
+    for joint, (_, members) in LIMB_CHAINS.items():
         chance = torch.sigmoid((relative[:, :, joint, 2].mean(1) - 0.12) * 12) * 0.55 + 0.03
         on = (rand.uniform(b) < chance).float()[:, None] * torch.sigmoid(4 * rand.slow(b, t, (), 10.0) + 2)
         amount = (on * rand.uniform(b, 1))[..., None]
@@ -255,21 +267,23 @@ def _hidden(rand: _Random, relative: Tensor) -> Tensor:
     return hidden
 
 
-def _flattened(rand: _Random, relative: Tensor) -> Tensor:
-    """The 3D shape as a landmark network guesses it: own proportions, limbs bent wrongly in depth, too flat."""
+def _depth_error(rand: _Random, relative: Tensor) -> Tensor:
+    """A landmark network's 3D guess [B,T,33,3] m: wrong proportions, limbs bent wrongly in depth, depth too flat."""
     b, t = relative.shape[:2]
     guess = relative * (1 + 0.06 * rand.normal(b, 1, 33, 3) * torch.tensor([0.4, 0.4, 1.0]))
     depth = guess[..., 2].clone()
-    for joint, (base, members) in CHAINS.items():
-        on = (rand.uniform(b) < NOISE.misbent).float()[:, None] * torch.sigmoid(3 * rand.slow(b, t, (), 10.0) + 1)
+    for joint, (base, members) in LIMB_CHAINS.items():
+        on = (rand.uniform(b) < ASSUMED_NOISE.wrong_bend).float()[:, None] * torch.sigmoid(
+            3 * rand.slow(b, t, (), 10.0) + 1
+        )
         bend = relative[:, :, joint, 2] - relative[:, :, base, 2]
         depth[..., members] = depth[..., members] - (on * (1.4 * rand.uniform(b, 1) - 0.1) * bend)[..., None]
     flat = 0.95 + 0.15 * rand.normal(b, 1, 1) + 0.1 * rand.slow(b, t, (1,), 10.0)
     return torch.cat([guess[..., :2], (depth * flat)[..., None]], -1)
 
 
-def _misturned(rand: _Random, b: int, t: int) -> Tensor:
-    """Rotation vectors [B,T,3] by which the whole guess is turned: about the vertical most."""
-    constant, slow = torch.tensor(NOISE.turned_constant), torch.tensor(NOISE.turned_slow)
+def _orientation_error(rand: _Random, b: int, t: int) -> Tensor:
+    """Rotation vectors [B,T,3] of the error in orientation of the whole guess: largest about the vertical."""
+    constant, slow = torch.tensor(ASSUMED_NOISE.rotation_constant), torch.tensor(ASSUMED_NOISE.rotation_slow)
     turned = constant * rand.normal(b, 1, 3) + slow * rand.slow(b, t, (3,), 9.0)
     return turned[:, :, None].expand(b, t, 1, 3)[:, :, 0]

@@ -1,6 +1,6 @@
-"""Teaching the student: batches made on the fly, checkpoints that continue bit for bit, curves as CSV and picture.
+"""Training of the student: batches simulated on the fly, exactly resumable checkpoints, loss curves as CSV and picture.
 
-Accelerate puts the network on the device there is and shares each batch among processes (`torchrun`).
+Accelerate moves the network to the available device and splits each batch among processes (`torchrun`).
 """
 
 from __future__ import annotations
@@ -19,29 +19,30 @@ from torch import Tensor
 
 from josh_core.body import BodyModel, load_body
 from josh_core.errors import SettingsError
-from josh_core.student.features import Inputs
+from josh_core.student.features import StudentFeatures
 from josh_core.student.losses import losses, total
 from josh_core.student.motions import Pool, make_pool
 from josh_core.student.network import Student, load_student, save_student
 from josh_core.student.recipe import Recipe
 from josh_core.student.simulate import Truth, simulate
 
-WARM_UP = 100  # steps until the full learning rate
-MOST_GRADIENT = 1.0  # longest gradient
-SAMPLE = 256  # windows whose mean and deviation the features are measured by
+# Chosen by hand, not tuned.
+WARM_UP_STEPS = 100  # until the full learning rate
+MAX_GRADIENT_NORM = 1.0  # gradients are clipped to this
+NORMALISATION_WINDOWS = 256  # windows from which mean and standard deviation of the features are computed
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Labelled windows, N of T frames, as label_windows.py cuts them from label files."""
+    """N labelled windows of T frames, made from label files by label_file.windows."""
 
-    features: Tensor  # [N,T,SIZE]
+    features: Tensor  # [N,T,FEATURE_COUNT]
     truth: Truth  # fields [N,T,...]
 
 
 @dataclass
 class _TrainingState:
-    """`shared` is `net` as every process has it: its gradients are means over all of them."""
+    """`shared` wraps `net` for distributed training: its gradients are means over all processes."""
 
     accelerator: Accelerator
     net: Student
@@ -58,19 +59,19 @@ def train(
     report: Callable[[int, float], None] | None = None,
     start: Path | None = None,
 ) -> Student:
-    """Train by the recipe and write the weights to `out`; a run that was stopped continues from OUT.checkpoint.
+    """Train by the recipe and write the weights to `out`; an interrupted training continues from OUT.checkpoint.
 
-    Labels replace `label_share` of each batch, or the whole of it where the recipe has no motions. Several processes
-    (torchrun, accelerate launch) share each batch; the first one writes and calls `report` with the step and its loss.
-    start: weights to go on from; without them the network begins with random ones.
-    Raises SettingsError when there is nothing to learn from, or the checkpoint is of another number of processes.
+    Labels replace `label_share` of each batch, or all of it if the recipe has no motions. Several processes (torchrun,
+    accelerate launch) share each batch; the first one writes files and calls `report` with the step and its loss.
+    start: weights to continue from; else the network is initialised at random.
+    Raises SettingsError if there is neither a label nor a motion, or the checkpoint is of another number of processes.
     """
     if recipe.motions == 0 and labels is None:
         raise SettingsError("There is nothing to learn from: give labels, or a recipe with motions.")
     body = load_body()
     pool = make_pool(body, recipe.motions, recipe.pool_frames, recipe.seed) if recipe.motions else None
     checkpoint, curve = out.with_suffix(".checkpoint"), out.with_suffix(".csv")
-    state = _begin(recipe, pool, labels, start)
+    state = _start_state(recipe, pool, labels, start)
     if checkpoint.exists():
         _restore(state, checkpoint)
     first = state.accelerator.is_main_process
@@ -78,7 +79,7 @@ def train(
     while state.step < recipe.steps:
         terms = _step(state, recipe, body, pool, labels)
         if first and (state.step % 20 == 0 or state.step == recipe.steps):
-            _note(curve, state.step, terms)
+            _append_curve(curve, state.step, terms)
             if report:
                 report(state.step, terms["total"])
         if state.step % recipe.checkpoint_every == 0 and state.step < recipe.steps:
@@ -91,13 +92,15 @@ def train(
     return state.net
 
 
-def _begin(recipe: Recipe, pool: Pool | None, labels: Windows | None, start: Path | None = None) -> _TrainingState:
-    accelerator = Accelerator(cpu=not torch.accelerator.is_available())  # said, or CPU processes would not join
+def _start_state(
+    recipe: Recipe, pool: Pool | None, labels: Windows | None, start: Path | None = None
+) -> _TrainingState:
+    accelerator = Accelerator(cpu=not torch.accelerator.is_available())  # explicit, else CPU processes do not join
     torch.manual_seed(recipe.seed)
     net = Student() if start is None else load_student(start).train()
     generator = torch.Generator().manual_seed(recipe.seed + accelerator.process_index)
     if start is None:
-        sample = _batch(recipe, SAMPLE, pool, labels, generator)[0]
+        sample = _batch(recipe, NORMALISATION_WINDOWS, pool, labels, generator)[0]
         net.mean, net.std = sample.mean((0, 1)), sample.std((0, 1)).clamp_min(0.02)
     optimiser = torch.optim.AdamW(net.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
     shared, prepared = accelerator.prepare(net, optimiser)
@@ -114,10 +117,10 @@ def _step(
     loss = total(terms)
     cosine = 0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * state.step / recipe.steps))
     for group in state.optimiser.param_groups:
-        group["lr"] = recipe.learning_rate * min(1.0, (state.step + 1) / WARM_UP) * cosine
+        group["lr"] = recipe.learning_rate * min(1.0, (state.step + 1) / WARM_UP_STEPS) * cosine
     state.optimiser.zero_grad()
     state.accelerator.backward(loss)
-    state.accelerator.clip_grad_norm_(state.shared.parameters(), MOST_GRADIENT)
+    state.accelerator.clip_grad_norm_(state.shared.parameters(), MAX_GRADIENT_NORM)
     state.optimiser.step()
     state.step += 1
     return {"total": float(loss.detach()), **{name: float(value.detach()) for name, value in terms.items()}}
@@ -126,11 +129,11 @@ def _step(
 def _batch(
     recipe: Recipe, size: int, pool: Pool | None, labels: Windows | None, generator: torch.Generator
 ) -> tuple[Tensor, Truth]:
-    """Features and truth of `size` windows, the labelled ones last."""
+    """Features and targets of `size` windows, the labelled ones last."""
     taught = 0 if labels is None else round(size * (recipe.label_share if pool is not None else 1.0))
     parts: list[tuple[Tensor, Truth]] = []
     if pool is not None and taught < size:
-        given: Inputs
+        given: StudentFeatures
         given, truth = simulate(pool, size - taught, recipe.frames, generator)
         parts.append((given.features, truth))
     if labels is not None and taught:
@@ -141,7 +144,7 @@ def _batch(
 
 
 def _store(state: _TrainingState, path: Path) -> None:
-    """Weights, moments, step and every process's random state in one file without pickle."""
+    """Write weights, optimiser moments, step and every process's random state to one safetensors file."""
     generators = gather_object([state.generator.get_state()])
     if not state.accelerator.is_main_process:
         return
@@ -172,8 +175,8 @@ def _restore(state: _TrainingState, path: Path) -> None:
     state.step = int(stored["step"])
 
 
-def _note(path: Path, step: int, terms: dict[str, float]) -> None:
-    """One line of the curves; lines of steps that a continued run repeats are replaced."""
+def _append_curve(path: Path, step: int, terms: dict[str, float]) -> None:
+    """Append one row to the curves; rows of steps that a resumed training repeats are replaced."""
     rows = []
     if path.exists():
         with path.open(newline="") as file:
@@ -184,7 +187,7 @@ def _note(path: Path, step: int, terms: dict[str, float]) -> None:
 
 
 def draw_curves(table: Path, picture: Path) -> None:
-    """The curves of a CSV as a picture, each over its own range."""
+    """Draw the curves of a CSV as a picture, each over its own range."""
     import cv2
 
     with table.open(newline="") as file:
@@ -206,5 +209,5 @@ def draw_curves(table: Path, picture: Path) -> None:
 
 
 def recipe_text(recipe: Recipe) -> str:
-    """One line for logs."""
+    """The recipe's options on one line."""
     return ", ".join(f"{k} {v}" for k, v in asdict(recipe).items())

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from josh_core.body.names import MIRRORED_LANDMARKS
 from josh_core.types import Float, UInt8
 
 # BlazePose's landmarks, by index.
 SHOULDERS, HIPS = (11, 12), (23, 24)
 LIMB_LANDMARKS = (11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)  # shoulders to wrists, hips to ankles
-MIRRORED_LANDMARKS = (0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, *(i + 1 if i % 2 else i - 1 for i in range(11, 33)))
 BINS = (6, 6, 6)  # of a Lab colour histogram
 
 

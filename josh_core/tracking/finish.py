@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from josh_core.body.names import FOOT_LANDMARKS
+from josh_core.body.names import FOOT_LANDMARKS, MIRRORED_LANDMARKS
 from josh_core.settings import Settings
 from josh_core.tracking.detection import (
     HIPS,
     LIMB_LANDMARKS,
-    MIRRORED_LANDMARKS,
     SHOULDERS,
     Mask,
     same_body,

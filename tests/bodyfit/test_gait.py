@@ -8,7 +8,7 @@ from josh_core.bodyfit.fit_body import FitBody, Pose
 from josh_core.bodyfit.gait import gait_prior, walk_phase
 from josh_core.bodyfit.pose_prior import POSE_PRIOR, PosePrior
 from josh_core.geometry import rotvec_to_rotmat
-from josh_core.student.motions import ASSET
+from josh_core.student.motions import MOCAP_FILE
 
 FPS = 30.0
 LIMBS = [1, 2, 4, 5, 16, 17, 18, 19]
@@ -17,7 +17,7 @@ LEFT_SHOULDER, RIGHT_SHOULDER = 16, 17
 
 def captured(name: str) -> np.ndarray:
     """Local rotation vectors [T,24,3] of three seconds of a captured motion."""
-    with np.load(ASSET) as stored:
+    with np.load(MOCAP_FILE) as stored:
         return stored[f"{name}_rotvec"][:90].astype(np.float64)
 
 

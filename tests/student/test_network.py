@@ -11,11 +11,11 @@ import torch
 
 from josh_core.body import load_body
 from josh_core.errors import WeightsError
-from josh_core.student.features import SIZE, StudentInput, inputs
+from josh_core.student.features import FEATURE_COUNT, StudentInput, student_features
 from josh_core.student.losses import losses, total
 from josh_core.student.motions import FPS, make_pool
 from josh_core.student.network import Student, load_student, save_student
-from josh_core.student.parts import PARTS, part_columns, part_of
+from josh_core.student.parts import PARTS, part_columns, part_rows
 from josh_core.student.simulate import MASKS, Truth, simulate
 
 
@@ -35,7 +35,7 @@ def test_pool_touches_the_floor_and_holds_still_where_it_touches(pool) -> None:
 
 def test_simulated_truth_lies_where_its_landmarks_are(pool) -> None:
     given, true = simulate(pool, 4, 8, torch.Generator().manual_seed(0))
-    assert given.features.shape == (4, 8, SIZE) and given.features.isfinite().all()
+    assert given.features.shape == (4, 8, FEATURE_COUNT) and given.features.isfinite().all()
     torch.testing.assert_close(true.up.norm(dim=-1), torch.ones(4, 8))
     # The pelvis stays within two spreads of the middle of the landmarks.
     assert true.offset.abs().max() < 2.0
@@ -46,9 +46,9 @@ def test_simulated_truth_lies_where_its_landmarks_are(pool) -> None:
 
 def test_losses_are_zero_for_the_truth_and_grow_with_errors(pool) -> None:
     _, true = simulate(pool, 4, 8, torch.Generator().manual_seed(0))
-    said = Student()(torch.zeros(4, 8, SIZE))
+    prediction = Student()(torch.zeros(4, 8, FEATURE_COUNT))
     exact = replace(
-        said,
+        prediction,
         rotations=true.rotations,
         betas=true.betas[:, None].expand(4, 8, 10),
         log_depth=true.log_depth,
@@ -60,7 +60,7 @@ def test_losses_are_zero_for_the_truth_and_grow_with_errors(pool) -> None:
     terms = losses(exact, true, load_body())
     for name in ("joints", "joint_motion", "rotations", "betas", "log_depth", "offset", "up", "velocity", "touch"):
         assert terms[name] < 2e-3, name
-    assert losses(said, true, load_body())["joints"] > 0.05
+    assert losses(prediction, true, load_body())["joints"] > 0.05
 
 
 @pytest.mark.parametrize("case", ["one frame", "unseen", "nothing believed", "at the origin"])
@@ -75,7 +75,7 @@ def test_gradients_are_finite_at_singular_points(pool, case: str) -> None:
         travel=torch.zeros(2, frames, 3),
         kind=torch.zeros(2, frames, 3),
     )
-    given = inputs(seen)
+    given = student_features(seen)
     assert given.features.isfinite().all()
     eye = torch.eye(3).expand(2, frames, 24, 3, 3).clone()
     zeros = torch.zeros(2, frames)
@@ -100,14 +100,14 @@ def test_gradients_are_finite_at_singular_points(pool, case: str) -> None:
 
 
 def test_nobody_is_an_empty_answer() -> None:
-    said = Student()(torch.zeros(0, 5, SIZE))
-    assert said.rotations.shape == (0, 5, 24, 3, 3)
+    prediction = Student()(torch.zeros(0, 5, FEATURE_COUNT))
+    assert prediction.rotations.shape == (0, 5, 24, 3, 3)
 
 
 def test_weights_round_trip_in_half_precision_and_refuse_others(tmp_path: Path) -> None:
     net, path = Student().eval(), tmp_path / "net.safetensors"
     save_student(net, path)
-    features = torch.randn(1, 4, SIZE, generator=torch.Generator().manual_seed(0))
+    features = torch.randn(1, 4, FEATURE_COUNT, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         torch.testing.assert_close(load_student(path)(features).up, net(features).up, atol=5e-3, rtol=0)
     path.write_bytes(b"something else")
@@ -119,6 +119,6 @@ def test_every_foot_point_of_the_body_is_judged() -> None:
     body = load_body()
     for name in body.contact_names:
         foot = any(part in name.split("_") for part in ("heel", "sole", "ball", "toe"))
-        assert not foot or part_of(name), name
+        assert not foot or part_rows(name), name
     assert all(part_columns(body))
     assert FPS == 30.0

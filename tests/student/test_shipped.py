@@ -8,8 +8,8 @@ import torch
 
 from josh_core.body import load_body
 from josh_core.student.estimate import shipped
-from josh_core.student.features import StudentInput, inputs
-from josh_core.student.network import Answer
+from josh_core.student.features import StudentInput, student_features
+from josh_core.student.network import Prediction
 from josh_core.student.parts import PARTS
 
 FRAMES, DEPTH = 48, 3.5  # m from the camera
@@ -18,7 +18,7 @@ ARMS_DOWN = {16: -1.2, 17: 1.2}  # rad about z, shoulders
 
 
 @pytest.fixture(scope="module")
-def standing() -> tuple[StudentInput, Answer, torch.Tensor]:
+def standing() -> tuple[StudentInput, Prediction, torch.Tensor]:
     """Somebody average who stands still and faces a level camera that stands; landmarks without error."""
     body = load_body()
     rotations = torch.eye(3).repeat(1, 24, 1, 1)
@@ -34,40 +34,42 @@ def standing() -> tuple[StudentInput, Answer, torch.Tensor]:
     kind = torch.tensor([1.0, 0, 0]).expand(FRAMES, 3)
     rays, visibility = landmarks[..., :2] / landmarks[..., 2:], torch.full((FRAMES, 33), 0.95)
     seen = StudentInput(rays, visibility, landmarks - hips, still, still, kind)
-    given = inputs(seen)
+    given = student_features(seen)
     with torch.no_grad():
         return seen, shipped()(given.features[None]), given.size
 
 
 def test_who_stands_before_a_level_camera_is_said_to(standing) -> None:
-    _, said, size = standing
+    _, prediction, size = standing
     body = load_body()
     middle = slice(8, FRAMES - 8)
-    up = said.up[0, middle] @ torch.tensor([0.0, -1.0, 0.0])
+    up = prediction.up[0, middle] @ torch.tensor([0.0, -1.0, 0.0])
     assert torch.rad2deg(torch.acos(up.clamp(-1, 1))).max() < 8
-    depth = said.log_depth[0, middle].exp() / size[middle]
+    depth = prediction.log_depth[0, middle].exp() / size[middle]
     assert (depth / DEPTH - 1).abs().max() < 0.1
-    assert said.velocity[0, middle].norm(dim=-1).max() < 0.2
-    facing = said.rotations[0, middle, 0, :, 2]  # the pelvis' front looks back along the line of sight
+    assert prediction.velocity[0, middle].norm(dim=-1).max() < 0.2
+    facing = prediction.rotations[0, middle, 0, :, 2]  # the pelvis' front looks back along the line of sight
     assert (facing @ torch.tensor([0.0, 0.0, -1.0])).min() > np.cos(np.radians(15))
     with torch.no_grad():
-        joints = body.joints(said.betas[0, middle], said.rotations[0, middle])
+        joints = body.joints(prediction.betas[0, middle], prediction.rotations[0, middle])
     assert (joints[:, 7:9, 1] - joints[:, :1, 1]).min() > 0.6  # ankles far below the pelvis: y is down in the camera
 
 
 def test_feet_of_who_stands_touch_and_the_seat_does_not(standing) -> None:
-    said = torch.sigmoid(standing[1].touch[0, 8:-8])
+    prediction = torch.sigmoid(standing[1].touch[0, 8:-8])
     feet = [PARTS.index(f"{side}_ball") for side in ("left", "right")]
-    assert said[:, feet].min() > 0.5
-    assert said[:, PARTS.index("seat")].max() < 0.5
+    assert prediction[:, feet].min() > 0.5
+    assert prediction[:, PARTS.index("seat")].max() < 0.5
 
 
 def test_it_says_the_same_on_every_machine(standing) -> None:
     """Golden numbers of the middle frame; half a percent of their size leaves room for other processors."""
-    said = standing[1]
+    prediction = standing[1]
     middle = FRAMES // 2
-    numbers = torch.stack([said.log_depth[0, middle], said.up[0, middle, 1], said.rotations[0, middle, 4, 1, 1],
-                           said.sigma["joints"][0, middle, 7], said.sigma["log_depth"][0, middle, 0]])  # fmt: skip
+    numbers = torch.stack([prediction.log_depth[0, middle], prediction.up[0, middle, 1],
+                           prediction.rotations[0, middle, 4, 1, 1],
+                           prediction.sigma["joints"][0, middle, 7],
+                           prediction.sigma["log_depth"][0, middle, 0]])  # fmt: skip
     torch.testing.assert_close(numbers, torch.tensor(GOLDEN), rtol=5e-3, atol=1e-4)
 
 
@@ -75,7 +77,8 @@ def test_it_says_the_same_on_every_machine(standing) -> None:
 def test_nothing_seen_gives_numbers_all_the_same(frames: int) -> None:
     nothing = StudentInput(*(torch.zeros(frames, *shape) for shape in ((33, 2), (33,), (33, 3), (3,), (3,), (3,))))
     with torch.no_grad():
-        said = shipped()(inputs(nothing).features[None])
+        prediction = shipped()(student_features(nothing).features[None])
     assert all(
-        bool(value.isfinite().all()) for value in (said.rotations, said.log_depth, said.up, *said.sigma.values())
+        bool(value.isfinite().all())
+        for value in (prediction.rotations, prediction.log_depth, prediction.up, *prediction.sigma.values())
     )

@@ -143,9 +143,9 @@ def test_label_train_use(tmp_path: Path) -> None:
     assert all(value.isfinite().all() for value in believed.values())
     recipe = replace(read_recipe(**TINY), motions=0)
     train(recipe, tmp_path / "net.safetensors", taught)
-    said = load_student(tmp_path / "net.safetensors")(taught.features[:1])
-    assert said.up.isfinite().all()
+    prediction = load_student(tmp_path / "net.safetensors")(taught.features[:1])
+    assert prediction.up.isfinite().all()
     (out / "broken.npz").write_bytes(b"no")
     with pytest.raises(ResultError, match="not a label file"):
         read_label(out / "broken.npz")
-    assert torch.is_tensor(said.velocity) and np.isfinite(said.betas.detach().numpy()).all()
+    assert torch.is_tensor(prediction.velocity) and np.isfinite(prediction.betas.detach().numpy()).all()

@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
+from josh_core.body.names import MIRRORED_LANDMARKS
 from josh_core.errors import Cancelled, ClipError
 from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.tracking import tracker
 from josh_core.tracking.detect_frame import Frame, clarity, search
-from josh_core.tracking.detection import MIRRORED_LANDMARKS, Detection, Mask, colours_of, landmark_distance, score_of
+from josh_core.tracking.detection import Detection, Mask, colours_of, landmark_distance, score_of
 from josh_core.tracking.finish import _cast_by, finish
 from josh_core.tracking.landmarker import Square
 from josh_core.tracking.masks import Claim, divide

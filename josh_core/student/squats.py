@@ -1,6 +1,6 @@
-"""Made-up motions over feet that stay: squats, and sitting down on something and standing up again.
+"""Synthetic motions with both feet fixed: squats, and sitting down on something and standing up again.
 
-Motion capture of a free licence has neither, and in both the hips are where walking never brings them.
+The freely licensed motion capture (assets/mocap.npz) contains neither, and in both the hips are lower than in any walk.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from josh_core.geometry import rotvec_to_rotmat
 from josh_core.types import Bool, Float
 
 LEG_JOINTS = ((1, 4, 7), (2, 5, 8))  # hip, knee, ankle of the left and the right leg
-STANDING = 0.985  # leg lengths, hips over the ankles of somebody who stands
-SEATED = 0.97  # of the way down, from which the seat carries
-# Ranges of human habit, chosen by hand: heights as shares of the leg, times in frames at 30 a second.
-SEAT_HEIGHTS, SQUAT_HEIGHTS = (0.42, 0.72), (0.25, 0.8)  # of the hips over the ankles, when down
-SEAT_BACK, SQUAT_BACK = (0.3, 0.6), (0.05, 0.3)  # how far the hips go behind the ankles, legs
-WAY_FRAMES, REST_FRAMES = (18, 45), (5, 90)
+# All numbers here are chosen by hand, not measured. Lengths are shares of the leg's length.
+STANDING = 0.985  # height of the hips over the ankles while standing
+SEATED = 0.97  # share of the way down from which the seat bears weight
+SEAT_HEIGHTS, SQUAT_HEIGHTS = (0.42, 0.72), (0.25, 0.8)  # range of the hips' height over the ankles at the lowest point
+SEAT_BACK, SQUAT_BACK = (0.3, 0.6), (0.05, 0.3)  # range of how far the hips move behind the ankles
+WAY_FRAMES, REST_FRAMES = (18, 45), (5, 90)  # range of durations, frames at 30 a second, of a movement and of a rest
 
 
 @dataclass(frozen=True)
-class Bend:
+class SquatMotion:
     """n frames, facing +z, the ankles at y = 0."""
 
-    turned: Float  # [n,24,3,3] local rotations; legs, feet and root are set, the rest is at the rest pose
+    turned: Float  # [n,24,3,3] local rotations; only legs, feet and root differ from the rest pose
     pelvis: Float  # [n,3] leg lengths
-    seated: Bool  # [n]
+    seated: Bool  # [n] whether the seat bears weight
 
 
 def rest_legs(body: BodyModel) -> Float:
@@ -41,8 +41,8 @@ def rest_legs(body: BodyModel) -> Float:
     return joints / leg
 
 
-def bend(rng: np.random.Generator, rest: Float, n: int) -> Bend:
-    """n frames of somebody who squats or sits; rest: see rest_legs."""
+def squat_or_sit(rng: np.random.Generator, rest: Float, n: int) -> SquatMotion:
+    """n frames of squatting or of sitting down and standing up; rest: [24,3] of rest_legs."""
     sits = rng.random() < 0.6
     down = _down(rng, n)
     low = rng.uniform(*(SEAT_HEIGHTS if sits else SQUAT_HEIGHTS))
@@ -60,16 +60,16 @@ def bend(rng: np.random.Generator, rest: Float, n: int) -> Bend:
         start = pelvis + turned[:, 0] @ (rest[hip] - rest[0])
         yaw = side * spread
         front = np.tile([np.sin(yaw), 0.0, np.cos(yaw)], (n, 1)) + turned[:, 0, :, 2]
-        end = start + _reached(at - start)
+        end = start + _within_reach(at - start)
         thigh, shin = two_bones(rest[[hip, knee, ankle]], start, end, front)
         turned[:, hip] = turned[:, 0].swapaxes(1, 2) @ thigh
         turned[:, knee] = thigh.swapaxes(1, 2) @ shin
         turned[:, ankle] = shin.swapaxes(1, 2) @ rotvec_to_rotmat(np.array([0, yaw, 0.0]))
-    return Bend(turned, pelvis, sits & (down > SEATED))
+    return SquatMotion(turned, pelvis, sits & (down > SEATED))
 
 
 def _down(rng: np.random.Generator, n: int) -> Float:
-    """How far down [n]: up and down in turns, resting between, from a random moment on."""
+    """How far down [n] in [0, 1]: up and down in turns with rests between, starting at a random moment."""
     value = float(rng.random() < 0.5)
     moments, values = [0.0], [value]
     while moments[-1] < 3 * n + 200:
@@ -84,12 +84,12 @@ def _down(rng: np.random.Generator, n: int) -> Float:
 
 
 def _ankles(rng: np.random.Generator) -> Float:
-    """Places [2,3] of the ankles, one foot perhaps a little ahead."""
+    """Positions [2,3] of the left and the right ankle in leg lengths, one of them slightly ahead."""
     wide, ahead = rng.uniform(0.06, 0.25), 0.08 * rng.normal()
     return np.array([[wide, 0.0, ahead], [-wide, 0.0, -ahead]])
 
 
-def _reached(way: Float) -> Float:
-    """Ways [n,3] from hip to ankle, in leg lengths, no longer than the leg."""
+def _within_reach(way: Float) -> Float:
+    """Vectors [n,3] from hip to ankle, in leg lengths, shortened to the length of the leg."""
     length = np.linalg.norm(way, axis=-1, keepdims=True)
     return way * np.minimum(1.0, 0.998 / length)

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from josh_core.body import load_body
-from josh_core.student.bends import LEG_JOINTS, SEAT_HEIGHTS, SEATED, bend, rest_legs
 from josh_core.student.motions import make_pool
 from josh_core.student.parts import PARTS
+from josh_core.student.squats import LEG_JOINTS, SEAT_HEIGHTS, SEATED, rest_legs, squat_or_sit
 
 
 def test_feet_stay_and_knees_bend_forward() -> None:
@@ -20,7 +20,7 @@ def test_feet_stay_and_knees_bend_forward() -> None:
     metres = np.linalg.norm(average[4] - average[1]) / np.linalg.norm(rest[4] - rest[1])
     deep = 0.0
     for _ in range(12):
-        made = bend(rng, rest, 60)
+        made = squat_or_sit(rng, rest, 60)
         with torch.no_grad():
             joints = (
                 body.joints(torch.zeros(60, 10), torch.as_tensor(made.turned, dtype=torch.float32)).numpy() / metres
@@ -37,7 +37,7 @@ def test_feet_stay_and_knees_bend_forward() -> None:
     assert deep > 0.3  # somebody goes down within two seconds
 
 
-def test_some_motions_sit_and_the_seat_is_said_to_carry() -> None:
+def test_some_motions_sit_with_the_seat_in_contact() -> None:
     body = load_body()
     pool = make_pool(body, 40, 32, seed=0)
     seat = pool.touch[..., PARTS.index("seat")]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from josh_core.body import load_body
-from josh_core.student import footing, motions
-from josh_core.student.motions import BEYOND, FPS, Pool, make_pool
+from josh_core.student import motions, terrain
+from josh_core.student.motions import FPS, MARGIN_FRAMES, Pool, make_pool
 from josh_core.student.parts import FOOT_ROWS, PARTS
 
 FRAMES = 60
@@ -15,8 +15,8 @@ BALLS = {10: PARTS.index("left_ball"), 11: PARTS.index("right_ball")}
 
 
 def walks(monkeypatch, kind: str) -> Pool:
-    monkeypatch.setattr(motions, "OTHER_GROUND_SHARE", 1.0)
-    monkeypatch.setattr(footing, "GROUNDS", {kind: 1.0})
+    monkeypatch.setattr(motions, "TERRAIN_SHARE", 1.0)
+    monkeypatch.setattr(terrain, "TERRAIN_SHARES", {kind: 1.0})
     return make_pool(load_body(), 6, FRAMES, 3)
 
 
@@ -31,13 +31,13 @@ def test_feet_that_touch_stay_where_they_are(monkeypatch, kind: str) -> None:
 
 
 def test_on_stairs_every_stance_is_a_step_higher_or_lower(monkeypatch) -> None:
-    pool, least, most = walks(monkeypatch, "stairs"), *footing.RISE["stairs"]
+    pool, least, most = walks(monkeypatch, "stairs"), *terrain.RISE["stairs"]
     steps = []
     for joints, touch in zip(pool.joints, pool.touch, strict=True):
         stands = {
             (a + b) // 2: joints[a:b, 10 + side, 1].min()
             for side in (0, 1)
-            for a, b in footing._runs(touch[:, FOOT_ROWS[side]].any(1))
+            for a, b in terrain._runs(touch[:, FOOT_ROWS[side]].any(1))
             if b - a > 6 and a > 0 and b < FRAMES
         }
         steps += list(np.diff([stands[m] for m in sorted(stands)]))
@@ -50,14 +50,14 @@ def test_on_the_spot_the_body_turns_and_hardly_travels(monkeypatch) -> None:
     pool = walks(monkeypatch, "turn")
     ahead = pool.rotations[:, :, 0, :, 2]
     turned = np.degrees(np.arccos((ahead[:, 0] * ahead[:, -1])[:, [0, 2]].sum(1).clip(-1, 1)))
-    least, _ = footing.TURNS["turn"]
+    least, _ = terrain.TURNS["turn"]
     assert turned.min() > 0.5 * np.degrees(least) * FRAMES / FPS
     way = np.linalg.norm(np.ptp(pool.joints[:, :, 0], axis=1)[:, [0, 2]], axis=1)
     assert way.max() < 1.0  # the same walk goes 2.5 m straight ahead
 
 
 def test_a_motion_has_the_frames_that_were_asked_for(monkeypatch) -> None:
-    assert walks(monkeypatch, "kerb").joints.shape[1] == FRAMES > BEYOND
+    assert walks(monkeypatch, "kerb").joints.shape[1] == FRAMES > MARGIN_FRAMES
 
 
 def test_on_a_line_the_feet_are_set_before_each_other(monkeypatch) -> None:

@@ -10,10 +10,11 @@ import roma
 import torch
 
 from josh_core.body import BodyModel, load_body
-from josh_core.student import measure_noise, measured
+from josh_core.student import build_noise
+from josh_core.student import measured_noise as model
+from josh_core.student.build_noise import fit, measure
 from josh_core.student.features import lines_of_sight
-from josh_core.student.measure_noise import fit, measure
-from josh_core.student.measured import crop, facing, measured_noise, mirror, pack, unpack
+from josh_core.student.measured_noise import crop, facing, measured_noise, mirror, pack, unpack
 from josh_core.student.motions import make_pool
 from josh_core.student.simulate import simulate
 from josh_core.types import Float
@@ -63,31 +64,30 @@ def test_the_crop_stands_upright_however_the_camera_is_rolled(body) -> None:
     torch.testing.assert_close(bigger.points, one.points, atol=1e-4, rtol=1e-4)
 
 
-def test_who_looks_at_the_camera_faces_it() -> None:
+def test_facing_of_a_person_turned_to_the_camera() -> None:
     points = torch.zeros(33, 3)
     points[[11, 23], 0], points[[12, 24], 0] = 0.2, -0.2  # their left is on the picture's right
     torch.testing.assert_close(facing(points), torch.tensor([1.0, 0.0]))
 
 
-def test_a_mirror_image_of_a_mirror_image_is_the_thing_itself() -> None:
-    errors = torch.randn(4, measured.ERRORS, generator=torch.Generator().manual_seed(0))
+def test_mirroring_twice_is_the_identity() -> None:
+    errors = torch.randn(4, model.ERROR_COUNT, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(mirror(mirror(errors)), errors)
     torch.testing.assert_close(pack(*unpack(errors)), errors)
-    assert measured.MIRRORED[11] == 12 and measured.MIRRORED[0] == 0
 
 
-def test_errors_that_follow_from_the_pose_are_foretold(people, body, monkeypatch) -> None:
-    monkeypatch.setattr(measure_noise, "RIDGE", 10.0)  # these errors are exact, and few people show them
+def test_errors_that_depend_on_the_pose_are_predicted(people, body, monkeypatch) -> None:
+    monkeypatch.setattr(build_noise, "RIDGE", 10.0)  # these errors are exact, and few people show them
     found = [measure(person, body) for person in people]
-    arrays, foretold = fit(found)
+    arrays, predicted = fit(found)
     assert all(unpack(one.errors)[0][..., :2].abs().max() < 1e-3 for one in found)  # across, nothing is wrong
-    odds = [float(unpack(said)[2].mean()) for said in foretold]
+    odds = [float(unpack(errors)[2].mean()) for errors in predicted]
     assert np.median(odds) == pytest.approx(np.log(SEEN / (1 - SEEN)), abs=0.1)
-    nose, other = (np.median([float(unpack(said)[1][:, k, 1].mean()) for said in foretold]) for k in (0, 25))
+    nose, other = (np.median([float(unpack(errors)[1][:, k, 1].mean()) for errors in predicted]) for k in (0, 25))
     assert nose == pytest.approx(SHIFTED, abs=0.01) and other == pytest.approx(0.0, abs=0.01)
     gains = [
         float((o.points[:, 25:, 2] * unpack(s)[0][:, 25:, 2]).sum() / o.points[:, 25:, 2].square().sum())
-        for o, s in zip(found, foretold, strict=True)
+        for o, s in zip(found, predicted, strict=True)
     ]
     assert np.median(gains) == pytest.approx(FLAT - 1, abs=0.15)
     assert arrays["scores"].dtype == np.int8 and len(arrays["facing"]) == len(arrays["scores"])
@@ -95,8 +95,8 @@ def test_errors_that_follow_from_the_pose_are_foretold(people, body, monkeypatch
 
 def test_the_shipped_model_has_errors_of_the_size_that_was_measured() -> None:
     noise = measured_noise()
-    assert noise.expected.shape == (measured.HARMONICS * (measured.POSE + 1), measured.ERRORS)
-    assert Path(measured.ASSET).stat().st_size < 200_000
+    assert noise.expected.shape == (model.HARMONICS * (model.POSE_COUNT + 1), model.ERROR_COUNT)
+    assert Path(model.NOISE_FILE).stat().st_size < 200_000
     left = (noise.scores @ noise.modes).flatten(0, 1)
     guess, across, _ = unpack(left)
     assert 0.03 < float(guess.norm(dim=-1).mean()) < 0.12  # m
