@@ -103,6 +103,15 @@ COLOURS = (
         "animated WebP", "film.webp", filtered("fps=12,scale=320:-2", "-c:v", "libwebp_anim"), (shape(16 / 9), same())
     ),
     FootageRow(
+        "animated PNG", "film.png", filtered("fps=12,scale=320:-2", "-f", "apng"), (shape(16 / 9), lasts(2.9), same())
+    ),
+    FootageRow(
+        "animated AVIF",
+        "film.avif",
+        filtered("fps=12,scale=320:180", "-c:v", "libsvtav1", "-preset", "12"),
+        (shape(16 / 9), lasts(2.9), same()),
+    ),
+    FootageRow(
         "H.264 without a container", "film.h264", coded("-c:v", "libx264", "-f", "h264"), (shape(16 / 9), same())
     ),
     FootageRow(

@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from josh_core.body import load_body
 from josh_core.body.unpickle import read_arrays
@@ -96,6 +97,23 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("run")
     save_bundle(made_up_result(load_body(), frames=12, points=20), run / "fast", files={"result.glb": b"glTF"})
     return run
+
+
+def animation(kind: str) -> bytes:
+    """A small animated picture."""
+    file = io.BytesIO()
+    first, *more = (Image.new("RGB", (64, 64), (25 * i, 0, 0)) for i in range(10))
+    first.save(file, kind, save_all=True, append_images=more, duration=40)
+    return file.getvalue()
+
+
+@fuzz
+@given(data=st.sampled_from(["WEBP", "PNG", "AVIF"]).map(animation).flatmap(damaged))
+def test_animations(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "fuzzed_animation"
+    path.write_bytes(data)
+    with only(ClipError):
+        look_at(path, lambda look: None)
 
 
 @fuzz

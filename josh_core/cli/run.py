@@ -15,7 +15,9 @@ from typing import Any
 from josh_core.errors import Cancelled, ClipError, JoshError, ResultError
 from josh_core.settings import MODES, Settings
 
-VIDEOS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif", ".webp", ".mpg", ".mpeg", ".ts", ".3gp", ".flv")
+VIDEOS = tuple(
+    ".mp4 .mov .m4v .mkv .webm .avi .gif .webp .avif .mpg .mpeg .ts .mts .m2ts .mxf .ogv .wmv .3gp .flv".split()
+)
 # What stands at the top of a run's folder, whatever its options.
 _RUNS = ("manifest.json", "arrays.npz", "result.glb", "clip.mp4", "overlay.mp4", "files", "export", *MODES)
 OPTIONS = {  # of the command line -> of Settings

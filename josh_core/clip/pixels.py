@@ -74,6 +74,9 @@ class DisplayTransform:
         return np.ascontiguousarray(image[:, ::-1]) if self.mirrored else image
 
 
+SQUARE_UPRIGHT = DisplayTransform(aspect=1.0, turns=0, mirrored=False, transfer=0)
+
+
 def _one_field(frame: Any, size: tuple[int, int], matrix: int) -> UInt8:
     """BGR [h,w,3] of `size` (width, height) from every second line: the others were filmed a moment later."""
     whole = frame.reformat(format="bgr24", src_colorspace=matrix).to_ndarray()

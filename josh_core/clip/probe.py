@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from josh_core.clip.animation import read_animation
 from josh_core.clip.video import Film, Video, film_of
 from josh_core.errors import ClipError
 
@@ -31,14 +32,17 @@ _SIGNATURES = (
 )
 # Transport streams begin every packet with "G": packets of 188 bytes, or 192 with a time stamp of 4 before (AVCHD).
 _PACKETS = ((0, 188), (4, 192), (0, 204))
-# What people take for videos; FFmpeg knows no more of it than that.
-_NO_FILMS = {
-    b".RMF": "RealMedia",
-    b"\x89PNG": "a picture (PNG)",
-    b"\xff\xd8\xff": "a picture (JPEG)",
-    b"%PDF": "a PDF document",
-    b"PK\x03\x04": "a ZIP archive",
-}
+# What people take for videos, unless it is an animation.
+_NO_FILMS = (
+    (0, b".RMF", "RealMedia"),
+    (0, b"\x89PNG", "a picture (PNG)"),
+    (0, b"\xff\xd8\xff", "a picture (JPEG)"),
+    (8, b"WEBP", "a picture (WebP)"),
+    (4, b"ftypheic", "a picture (HEIC)"),
+    (4, b"ftypavif", "a picture (AVIF)"),
+    (0, b"%PDF", "a PDF document"),
+    (0, b"PK\x03\x04", "a ZIP archive"),
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,9 @@ class ClipInfo:
 def probe(path: str | os.PathLike[str]) -> ClipInfo:
     """Size, rate and length of a video file. Raises ClipError when it cannot be used at all."""
     size = _check_file(Path(path))
+    animation = read_animation(Path(path))
+    if animation is not None:  # before Pillow makes room for it
+        _check_size(animation.width, animation.height)
     film = film_of(Path(path))
     with Video(Path(path), film) as video:
         width, height = video.width, video.height
@@ -79,8 +86,11 @@ def _check_file(path: Path) -> int:
     require(size <= MAX_BYTES, f"The file is larger than {MAX_BYTES / 2**30:.0f} GB: please cut or compress it first.")
     known = any(head[at : at + len(mark)] == mark for at, mark in _SIGNATURES)
     known = known or any(head[at : at + 1] == head[at + step : at + step + 1] == b"G" for at, step in _PACKETS)
-    kind = next((f", it is {name}" for mark, name in _NO_FILMS.items() if head.startswith(mark)), "")
-    require(known, f"This file is not a video{kind}: please use an MP4, MOV, WebM or AVI file.")
+    kind = next((f", it is {name}" for at, mark, name in _NO_FILMS if head[at : at + len(mark)] == mark), "")
+    require(
+        (known and not kind) or read_animation(path) is not None,
+        f"This file is not a video{kind}: please use an MP4, MOV, WebM or AVI file.",
+    )
     return size
 
 

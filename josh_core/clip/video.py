@@ -1,5 +1,7 @@
 """The one reader of video files: which stream, from when to when, and its frames as a player shows them (PyAV).
 
+Animated pictures, which FFmpeg does not know, are read by animation.py and look the same from here on.
+
 Times are seconds from the first frame that is shown, whatever the file's own time stamps begin with. Edit lists hold:
 what they leave out is not read.
 """
@@ -18,7 +20,8 @@ from typing import Any
 import av
 import numpy as np
 
-from josh_core.clip.pixels import DisplayTransform, shown_by
+from josh_core.clip.animation import Animation, pictures, read_animation
+from josh_core.clip.pixels import SQUARE_UPRIGHT, DisplayTransform, shown_by
 from josh_core.errors import ClipError
 from josh_core.types import UInt8
 
@@ -43,6 +46,7 @@ class Film:
     fps: float = 0.0  # mean; 0 when not known
     whole: bool = True  # False when the file ends before its container says
     focal_35mm: float | None = None  # mm, focal length of the same view on 35 mm film, where the phone wrote it
+    animated: bool = False  # an animated picture, not a stream of a container
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,8 @@ class Video:
             first = next(self._decoded(), None)
             if first is None:
                 raise ClipError("No frame of this file can be decoded: please export it again as MP4 (H.264).")
-            self._shown = shown_by(self._stream, first).turned(turn)
+            shown = SQUARE_UPRIGHT if self._container is None else shown_by(self._stream, first)
+            self._shown = shown.turned(turn)
             self.width, self.height = self._shown.size(first.width, first.height)  # px, upright, square
         except BaseException:
             self.close()
@@ -87,7 +92,8 @@ class Video:
 
     def close(self) -> None:
         """Let go of the file."""
-        self._container.close()
+        if self._container is not None:
+            self._container.close()
 
     def reduced(self, longest: int) -> tuple[int, int]:
         """Size (width, height) with the longest side at most `longest` px."""
@@ -130,13 +136,15 @@ class Video:
         return float(frame.pts * frame.time_base) - self._film.begin if frame.pts is not None else 0.0
 
     def _open(self) -> None:
-        self._container = open_container(self._path)
+        self._container = None if self._film.animated else open_container(self._path)
+        if self._container is None:
+            return
         self._stream = self._container.streams[self._film.stream]
         self._stream.thread_type = "AUTO"
 
     def _from(self, start: float) -> Iterator[Any]:
         """Decoded frames from the last key frame before `start`; from the beginning where seeking fails."""
-        if start > 0:
+        if start > 0 and self._container is not None:
             try:
                 ticks = int((self._film.begin + start) / self._stream.time_base)
                 self._container.seek(ticks, stream=self._stream, backward=True)
@@ -151,6 +159,10 @@ class Video:
         return self._decoded()
 
     def _decoded(self) -> Iterator[Any]:
+        if self._container is None:
+            animation = read_animation(self._path)
+            yield from pictures(self._path, animation) if animation else ()
+            return
         packets = self._container.demux(self._stream)
         time = 0.0
         while True:
@@ -186,6 +198,9 @@ def film_of(path: Path) -> Film:
 
     Raises ClipError when nothing in the file is a film.
     """
+    animation = read_animation(path)
+    if animation is not None:
+        return _animated(animation)
     with open_container(path) as container:
         if not container.streams.video:
             sound = bool(container.streams.audio)
@@ -200,6 +215,11 @@ def film_of(path: Path) -> Film:
         counted = _count(container)
         stream = max(known, key=lambda s: _worth(s, counted.stamps.get(s.index, [])))
         return replace(_film(container, stream, counted), focal_35mm=_focal_35mm(container, stream))
+
+
+def _animated(animation: Animation) -> Film:
+    frames, seconds = len(animation.milliseconds), sum(animation.milliseconds) / 1000
+    return Film(frames=frames, seconds=seconds, fps=frames / seconds, animated=True)
 
 
 @dataclass
