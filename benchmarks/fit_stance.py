@@ -28,7 +28,7 @@ from josh_core import modes, pipeline
 from josh_core.bodyfit.fit import observe_people
 from josh_core.clip.load import load_clip
 from josh_core.contact.detect import FilmedScene, foot_motions, pair_speeds
-from josh_core.contact.stance_phases import FILES, FootMotion, StanceModel, features, moments
+from josh_core.contact.stance_phases import MODEL_FILES, FootMotion, StanceModel, foot_features, grid_times
 from josh_core.evidence import Evidence
 from josh_core.geometry import interpolate_linear
 from josh_core.metrics.contact_labels import labelled_people
@@ -38,15 +38,16 @@ from josh_core.settings import Settings
 from josh_core.student.estimate import StudentEstimate, estimate_people
 from josh_core.types import Float, Int
 
-WEIGHT_DECAY = 0.01  # of squared weights per moment
-CHANGE_DECAY = 0.001  # of squared scores of changes
-STEPS = 120  # of L-BFGS; it has converged before
+# Regularisation, chosen by hand:
+WEIGHT_DECAY = 0.01  # of squared weights, per time step
+TRANSITION_DECAY = 0.001  # of squared transition scores
+STEPS = 120  # of L-BFGS; it converges earlier
 PHASE = np.array([[0, 3], [1, 2]])  # by heel and toe
 
 
 @dataclass(frozen=True)
 class Example:
-    """One foot of one clip at the field's moments."""
+    """One foot of one clip at the time steps of the field."""
 
     features: Float  # [m,F]
     phases: Int  # [m]
@@ -56,15 +57,15 @@ def main() -> None:
     """Parse, gather, fit with and without the student's odds, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", nargs="+", type=Path)
-    parser.add_argument("--out", type=Path, default=FILES["student"].parent)
+    parser.add_argument("--out", type=Path, default=MODEL_FILES["student"].parent)
     args = parser.parse_args()
     clips = [clip for clip in clip_files(args.clips) if true_path(clip).exists()]
     seen = [(load_truth(true_path(clip)), *gather(clip)) for clip in clips]
-    fit_all([watched(*clip) for clip in seen], args.out)
+    fit_all([labelled_motions(*clip) for clip in seen], args.out)
 
 
 def gather(clip: Path) -> tuple[Evidence, tuple[StudentEstimate, ...]]:
-    """What `fast` knows of a clip, and what the student says of it."""
+    """The evidence of `fast` on a clip, and the student's estimates."""
     settings, progress = Settings().with_options(mode="fast"), Progress()
     e = pipeline.gather(load_clip(clip, settings, progress), settings, progress)
     observed = observe_people(e.people, e.scene.cameras, e.clip, None)
@@ -72,53 +73,53 @@ def gather(clip: Path) -> tuple[Evidence, tuple[StudentEstimate, ...]]:
 
 
 @dataclass(frozen=True)
-class Watched:
-    """One labelled person of one clip."""
+class LabelledMotion:
+    """Observations and true contacts of one person of one clip."""
 
     motion: FootMotion
     names: tuple[str, ...]  # of the contact points
     rows: Int  # [r] frames of `motion` that have labels
-    touches: Float  # [r,2,2] left and right; heel and toe
+    touches: Float  # [r,2,2] true contact of left and right, heel and toe
 
 
-def watched(truth: GroundTruth, e: Evidence, said: tuple[StudentEstimate, ...]) -> list[Watched]:
-    """Everybody in a clip whose labels are known."""
+def labelled_motions(truth: GroundTruth, e: Evidence, estimates: tuple[StudentEstimate, ...]) -> list[LabelledMotion]:
+    """All people of a clip who have labels."""
     names = tuple(e.body.contact_names)
     view = FilmedScene(e.clip, e.people, e.scene.cameras, e.gravity.up)
     speeds = pair_speeds(view, e.bodies, e.points, Progress())
-    motions = foot_motions(view, e.bodies, e.points, speeds, tuple(s.contact for s in said))
+    motions = foot_motions(view, e.bodies, e.points, speeds, tuple(s.contact for s in estimates))
     columns = [[truth.contact_names.index(f"{side}_{part}") for part in ("heel", "toe")] for side in ("left", "right")]
     out = []
     for true, person, both in labelled_people(modes.baseline(e), truth):
         if true.contact is not None and person is not None and both is not None:
-            out.append(Watched(motions[person], names, both[0], true.contact[both[1]][:, columns]))
+            out.append(LabelledMotion(motions[person], names, both[0], true.contact[both[1]][:, columns]))
     return out
 
 
-def fit_all(clips: list[list[Watched]], out: Path) -> None:
+def fit_all(clips: list[list[LabelledMotion]], out: Path) -> None:
     """Fit with the student's odds and without, and write both."""
     people = [person for clip in clips for person in clip]
     out.mkdir(parents=True, exist_ok=True)
-    for asked in FILES:
-        given = people if asked == "student" else [replace(p, motion=replace(p.motion, odds=None)) for p in people]
+    for kind in MODEL_FILES:
+        given = people if kind == "student" else [replace(p, motion=replace(p.motion, odds=None)) for p in people]
         examples = [example for p in given for example in examples_of(p)]
         model, loss = fit(examples)
-        np.savez_compressed(out / FILES[asked].name, **asdict(model))
-        print(f"{asked}: {len(examples)} feet, {sum(len(e.phases) for e in examples)} moments, loss {loss:.3f}")
+        np.savez_compressed(out / MODEL_FILES[kind].name, **asdict(model))
+        print(f"{kind}: {len(examples)} feet, {sum(len(e.phases) for e in examples)} time steps, loss {loss:.3f}")
 
 
-def examples_of(person: Watched) -> Iterator[Example]:
+def examples_of(person: LabelledMotion) -> Iterator[Example]:
     """Both feet of a person."""
     times = person.motion.times
-    at, _ = moments(times[person.rows])
+    at, _ = grid_times(times[person.rows])
     nearest = np.abs(at[:, None] - times[person.rows][None]).argmin(1)
-    for side, seen in enumerate(features(person.motion, person.names)):
+    for side, seen in enumerate(foot_features(person.motion, person.names)):
         heel, toe = person.touches[nearest, side].astype(int).T
         yield Example(interpolate_linear(seen, times, at), PHASE[heel, toe])
 
 
 def fit(examples: list[Example]) -> tuple[StanceModel, float]:
-    """The field that makes the true phases likeliest, and its loss a moment."""
+    """The maximum-likelihood field for the true phases, and its loss per time step."""
     every = np.concatenate([e.features for e in examples])
     mean, std = every.mean(0), every.std(0) + 1e-3
     x, y, known = _padded([replace(e, features=(e.features - mean) / std) for e in examples])
@@ -129,8 +130,8 @@ def fit(examples: list[Example]) -> tuple[StanceModel, float]:
 
     def objective() -> Tensor:
         search.zero_grad()
-        loss = _surprise(x @ weight.mT + bias, change, y, known) / known.sum()
-        loss = loss + WEIGHT_DECAY * (weight**2).sum() + CHANGE_DECAY * (change**2).sum()
+        loss = _negative_log_likelihood(x @ weight.mT + bias, change, y, known) / known.sum()
+        loss = loss + WEIGHT_DECAY * (weight**2).sum() + TRANSITION_DECAY * (change**2).sum()
         loss.backward()
         return loss.detach()
 
@@ -140,7 +141,7 @@ def fit(examples: list[Example]) -> tuple[StanceModel, float]:
     return StanceModel(mean, std, *fitted), loss
 
 
-def _surprise(score: Tensor, change: Tensor, y: Tensor, known: Tensor) -> Tensor:
+def _negative_log_likelihood(score: Tensor, change: Tensor, y: Tensor, known: Tensor) -> Tensor:
     """Negative log likelihood of the phases y [E,m] where known, for scores [E,m,4]."""
     of_path = score.gather(2, y[..., None])[..., 0]
     of_all, path = score[:, 0], of_path[:, 0]

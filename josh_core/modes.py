@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from josh_core import world
-from josh_core.contact.foot_lock import set_down
+from josh_core.contact.foot_lock import lock_feet
 from josh_core.evidence import Evidence
 from josh_core.geometry import intrinsics, rotation_between, transform
 from josh_core.gravity import Gravity
@@ -63,7 +63,7 @@ def baseline(e: Evidence) -> Reconstruction:
 def fast(e: Evidence) -> Reconstruction:
     """The same start values with contact: it fixes the scale or the floor, and feet rest where they touch."""
     placed = _place_by_contact(e)
-    people = tuple(_set_down(e, placed, i, person) for i, person in enumerate(_people(e, placed)))
+    people = tuple(_lock_feet(e, placed, i, person) for i, person in enumerate(_people(e, placed)))
     return _reconstruction(e, placed, "fast", people)
 
 
@@ -148,7 +148,7 @@ def _people(e: Evidence, placed: Placed) -> tuple[PersonMotion, ...]:
     )
 
 
-def _set_down(e: Evidence, placed: Placed, index: int, person: PersonMotion) -> PersonMotion:
+def _lock_feet(e: Evidence, placed: Placed, index: int, person: PersonMotion) -> PersonMotion:
     """A person moved so that touching feet rest on the floor; pose, cameras and scene stay."""
     cameras = placed.frame.cameras(placed.scene.cameras.world_from_cam)[person.frames]
     contacts = transform(cameras, e.points[index].contacts)
@@ -160,7 +160,7 @@ def _set_down(e: Evidence, placed: Placed, index: int, person: PersonMotion) -> 
         low = placed.frame.scale * placed.floor.offset - float(normal @ placed.frame.translation)
     over = contacts @ turn.T + [0.0, low, 0.0]
     names, probability = e.contacts[index].names, e.contacts[index].probability
-    moved = (set_down(over, probability, names, rays @ turn.T, person.frames) @ turn).astype(np.float32)
+    moved = (lock_feet(over, probability, names, rays @ turn.T, person.frames) @ turn).astype(np.float32)
     return replace(person, transl=person.transl + moved, joints=person.joints + moved[:, None])
 
 

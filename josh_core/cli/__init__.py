@@ -1,4 +1,4 @@
-"""The command line: one module a command, each with `add` (its options) and a function that does it.
+"""The command line: one module per command, each with `add` (its options) and a function that runs it.
 
 Arguments are read before anything heavy is imported. Bad input is one sentence on stderr and exit status 2.
 """
@@ -16,7 +16,7 @@ COMMANDS = (run, export, app, doctor, import_smpl, label, train, deploy)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Do what the arguments say. Returns the exit status: 0, 2 for bad input, 130 when interrupted."""
+    """Run the command given by the arguments. Returns the exit status: 0, 2 for bad input, 130 when interrupted."""
     args = _parser().parse_args(argv)
     try:
         return int(args.action(args))

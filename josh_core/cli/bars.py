@@ -11,7 +11,7 @@ from josh_core.progress import Progress, Report
 
 @contextmanager
 def bars() -> Iterator[Progress]:
-    """A Progress that is shown while the block runs."""
+    """A Progress that is displayed while the `with` block runs."""
     if not sys.stderr.isatty():
         yield Progress(report=_lines())
         return
@@ -39,7 +39,7 @@ def bars() -> Iterator[Progress]:
 
 
 def _lines() -> Report:
-    """Prints the name of a stage when it begins."""
+    """A report that prints the name of each stage when it begins."""
     seen: set[str] = set()
 
     def say(stage: str, _fraction: float) -> None:

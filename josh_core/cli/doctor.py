@@ -1,4 +1,4 @@
-"""`josh doctor`: which weights are here, and what this machine can run."""
+"""`josh doctor`: list the weights found, and what this machine can run."""
 
 from __future__ import annotations
 

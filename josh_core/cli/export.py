@@ -1,4 +1,4 @@
-"""`josh export`: a stored result becomes files for other programs."""
+"""`josh export`: write a stored result in the formats of other programs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from josh_core.serving.jobs import Job
 from josh_core.serving.tasks import ARCHIVE, CLIP_FILE, DATASET, OVERLAY, PAIR, make_file
 from josh_core.settings import MODES, Settings
 
-MADE = {"overlay": OVERLAY, "side-by-side": PAIR, "dataset": DATASET, "zip": ARCHIVE}  # what needs the clip too
+CLIP_FORMATS = {"overlay": OVERLAY, "side-by-side": PAIR, "dataset": DATASET, "zip": ARCHIVE}  # these need the clip too
 
 
 def add(commands: Any) -> None:
@@ -33,7 +33,7 @@ def _export(args: argparse.Namespace) -> int:
         from josh_core.export.formats import FORMATS
 
         rows = [(form.name, form.files, form.what) for form in FORMATS]
-        rows += [(name, file, f"needs the run's {CLIP_FILE}") for name, file in MADE.items()]
+        rows += [(name, file, f"needs the run's {CLIP_FILE}") for name, file in CLIP_FORMATS.items()]
         print("\n".join(f"{name:<14s} {files:<26s} {what}" for name, files, what in rows))
         return 0
     _write(args, bundle_of(args.result, args.mode))
@@ -58,8 +58,8 @@ def _write(args: argparse.Namespace, bundle: Path) -> None:
     from josh_core.export.bundle import load_bundle
     from josh_core.export.formats import check_body, chosen
 
-    forms = chosen([name for name in args.formats if name not in MADE])
-    made = [name for name in MADE if name in args.formats]
+    forms = chosen([name for name in args.formats if name not in CLIP_FORMATS])
+    made = [name for name in CLIP_FORMATS if name in args.formats]
     clip = _clip(args, bundle) if made else bundle
     result, body = load_bundle(bundle), load_body()
     check_body(result, body)
@@ -70,8 +70,8 @@ def _write(args: argparse.Namespace, bundle: Path) -> None:
         print(f"wrote {out / form.files}")
     with bars() as progress:
         for name in made:
-            _make(MADE[name], bundle, clip, out, progress)
-            print(f"wrote {out / MADE[name]}")
+            _make(CLIP_FORMATS[name], bundle, clip, out, progress)
+            print(f"wrote {out / CLIP_FORMATS[name]}")
 
 
 def _clip(args: argparse.Namespace, bundle: Path) -> Path:
@@ -84,7 +84,7 @@ def _clip(args: argparse.Namespace, bundle: Path) -> Path:
 
 
 def _make(file: str, bundle: Path, clip: Path, out: Path, progress: Progress) -> None:
-    """Make a file that needs the clip as the page makes it: from a folder that holds both."""
+    """Make a file that needs the clip, from a temporary folder that holds bundle and clip, as the page does."""
     from josh_core.serving.disk import link_or_copy
 
     with tempfile.TemporaryDirectory(dir=out) as temporary:
@@ -94,5 +94,5 @@ def _make(file: str, bundle: Path, clip: Path, out: Path, progress: Progress) ->
         for place in (clip, *(f for f in bundle.iterdir() if f.is_file() and f.name != CLIP_FILE)):
             link_or_copy(place, source / (CLIP_FILE if place == clip else place.name))
         make_file(Job(source / CLIP_FILE, Settings(), made, kind="file", name=file), progress)
-        ready = made / file if (made / file).exists() else source / file  # it may have lain beside the bundle
+        ready = made / file if (made / file).exists() else source / file  # else it was already stored with the bundle
         shutil.copyfile(ready, out / file)

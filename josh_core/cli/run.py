@@ -1,4 +1,4 @@
-"""`josh run`: one clip, or many, become result folders with everything that a run writes."""
+"""`josh run`: reconstruct one clip or many, each into a result folder."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from typing import Any
 from josh_core.errors import Cancelled, ClipError, JoshError, ResultError
 from josh_core.settings import MODES, Settings
 
-VIDEOS = tuple(
+VIDEO_SUFFIXES = tuple(
     ".mp4 .mov .m4v .mkv .webm .avi .gif .webp .avif .mpg .mpeg .ts .mts .m2ts .mxf .ogv .wmv .3gp .flv".split()
 )
-# What stands at the top of a run's folder, whatever its options.
-_RUNS = ("manifest.json", "arrays.npz", "result.glb", "clip.mp4", "overlay.mp4", "files", "export", *MODES)
-OPTIONS = {  # of the command line -> of Settings
+# What a run writes into its folder, whatever its options.
+_RUN_ENTRIES = ("manifest.json", "arrays.npz", "result.glb", "clip.mp4", "overlay.mp4", "files", "export", *MODES)
+OPTIONS = {  # option of the command line -> field of Settings
     "mode": "mode", "tier": "tier", "start": "start", "seconds": "seconds", "height": "height_m", "focal": "focal_px",
     "people": "people", "turn": "turn", "static_camera": "static_camera",
 }  # fmt: skip
@@ -28,7 +28,7 @@ OPTIONS = {  # of the command line -> of Settings
 
 def add(commands: Any) -> None:
     """Its options."""
-    usual = Settings()
+    defaults = Settings()
     run = commands.add_parser("run", help="reconstruct clips into folders")
     run.add_argument("clips", type=Path, nargs="+", metavar="CLIP", help="video files, or folders of them")
     run.add_argument(
@@ -39,15 +39,15 @@ def add(commands: Any) -> None:
         help="folder for the result, or for one a clip",
     )
     run.add_argument("--force", action="store_true", help="replace a result that is there already")
-    run.add_argument("--mode", default=usual.mode, help=f"baseline, fast or refine (default {usual.mode})")
-    run.add_argument("--tier", default=usual.tier, help="auto, embedded or hub (default auto)")
-    run.add_argument("--start", type=float, default=usual.start, metavar="S", help="seconds into the clip")
+    run.add_argument("--mode", default=defaults.mode, help=f"baseline, fast or refine (default {defaults.mode})")
+    run.add_argument("--tier", default=defaults.tier, help="auto, embedded or hub (default auto)")
+    run.add_argument("--start", type=float, default=defaults.start, metavar="S", help="seconds into the clip")
     run.add_argument("--seconds", type=float, metavar="S", help="how much to take (default all)")
     run.add_argument("--height", type=float, metavar="M", help="height of the best-tracked person in metres")
     run.add_argument("--focal", type=float, metavar="PX", help="focal length in pixels of the decoded frame")
     run.add_argument("--people", type=int, metavar="N", help="most people to follow")
-    run.add_argument("--turn", type=int, default=usual.turn, metavar="DEG", help="turn the picture: 90, 180 or 270")
-    run.add_argument("--static-camera", default=usual.static_camera, help="auto, on or off (default auto)")
+    run.add_argument("--turn", type=int, default=defaults.turn, metavar="DEG", help="turn the picture: 90, 180 or 270")
+    run.add_argument("--static-camera", default=defaults.static_camera, help="auto, on or off (default auto)")
     run.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="any other setting")
     run.add_argument("--all-modes", action="store_true", help="keep every mode up to --mode, one folder each")
     run.set_defaults(action=_run)
@@ -75,17 +75,22 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _clips(given: Sequence[Path]) -> list[Path]:
-    """The video files that were named, and those in folders that were named. Raises ClipError."""
+    """The video files named, and those in the folders named.
+
+    Raises ClipError for a folder without videos and for two clips of the same name.
+    """
     clips: list[Path] = []
     for place in given:
-        inside = [f for f in sorted(place.iterdir()) if f.suffix.lower() in VIDEOS] if place.is_dir() else [place]
+        inside = (
+            [f for f in sorted(place.iterdir()) if f.suffix.lower() in VIDEO_SUFFIXES] if place.is_dir() else [place]
+        )
         if not inside:
             raise ClipError(f"There is no video in the folder {place.name!r}; name another one.")
         clips += inside
     stems = [clip.stem for clip in clips]
-    double = next((clip for clip in clips if stems.count(clip.stem) > 1), None)
-    if double is not None:
-        raise ClipError(f"Two of the clips are called {double.stem!r} and would share a folder; rename one of them.")
+    duplicate = next((clip for clip in clips if stems.count(clip.stem) > 1), None)
+    if duplicate is not None:
+        raise ClipError(f"Two of the clips are called {duplicate.stem!r} and would share a folder; rename one of them.")
     return clips
 
 
@@ -99,7 +104,7 @@ def _option(text: str) -> tuple[str, object]:
 
 
 def _one(clip: Path, out: Path, settings: Settings, args: argparse.Namespace) -> None:
-    """Run one clip into a folder beside `out`, which then takes its place: a result is whole or absent."""
+    """Run one clip into a temporary folder beside `out` and rename it: a result is complete or absent."""
     out = out.resolve()
     check_place(out, args.force)
     from josh_core.cli.bars import bars
@@ -114,14 +119,14 @@ def _one(clip: Path, out: Path, settings: Settings, args: argparse.Namespace) ->
         _report(best)
         if not args.all_modes:
             _flatten(fresh, best)
-        put(fresh, out)
+        replace_folder(fresh, out)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     print(f"wrote {out}")
 
 
 def check_place(out: Path, force: bool) -> None:
-    """Raises ResultError, before the run, where `out` cannot become the result's folder."""
+    """Raises ResultError, before the run, if `out` cannot become the result's folder."""
     from josh_core.export.bundle import MANIFEST, check_writable
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -133,7 +138,7 @@ def check_place(out: Path, force: bool) -> None:
 
 
 def _report(bundle: Path) -> None:
-    """Say on stdout what came out."""
+    """Print notes, quality table and times on stdout."""
     from josh_core.export.bundle import load_manifest
     from josh_core.metrics.verdicts import format_table
 
@@ -146,7 +151,7 @@ def _report(bundle: Path) -> None:
 
 
 def _flatten(run: Path, best: Path) -> None:
-    """Leave of all modes the one that was asked for, its files beside those of the run."""
+    """Keep only the mode asked for and move its files up into the run's folder."""
     for mode in set(MODES) - {best.name}:
         shutil.rmtree(run / mode, ignore_errors=True)
     for entry in best.iterdir():
@@ -154,16 +159,16 @@ def _flatten(run: Path, best: Path) -> None:
     best.rmdir()
 
 
-def put(fresh: Path, out: Path) -> None:
-    """Rename a finished folder to `out`. What was there goes, except files that no run writes."""
+def replace_folder(fresh: Path, out: Path) -> None:
+    """Rename a finished folder to `out`. An older result there is removed, files that no run writes are kept."""
     if not out.exists():
         os.rename(fresh, out)
         return
     old = out.with_name(f".{out.name}.{secrets.token_hex(4)}.old")
     os.rename(out, old)
     os.rename(fresh, out)
-    ours = {entry.name for entry in out.iterdir()} | set(_RUNS)
+    written = {entry.name for entry in out.iterdir()} | set(_RUN_ENTRIES)
     for entry in list(old.iterdir()):
-        if entry.name not in ours:
+        if entry.name not in written:
             os.rename(entry, out / entry.name)
     shutil.rmtree(old, ignore_errors=True)

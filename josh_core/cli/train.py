@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--out", type=Path, required=True, help="weights to write (.safetensors)")
     parser.add_argument("--recipe", type=Path, help="options (default: those of the shipped weights)")
     parser.add_argument("--labels-only", action="store_true", help="no simulated motion")
-    parser.add_argument("--start", type=Path, help="weights to go on from (default: random ones)")
+    parser.add_argument("--start", type=Path, help="weights to continue from (default: random ones)")
     parser.add_argument("--steps", type=int, help="another number of steps than the recipe's")
     parser.set_defaults(action=_train)
 
@@ -35,7 +35,7 @@ def _train(args: argparse.Namespace) -> int:
     files = [f for path in args.labels for f in (sorted(path.glob("*.npz")) if path.is_dir() else [path])]
     taught = windows([read_label(f) for f in files], recipe.frames)
     if files and taught is None:
-        raise SettingsError(f"The labels hold no stretch of {recipe.frames} frames that is believed.")
+        raise SettingsError(f"The labels hold no window of {recipe.frames} frames with a trusted target.")
     _say(f"{recipe_text(recipe)}; {0 if taught is None else len(taught.features)} labelled windows")
     train(
         recipe, args.out, taught, lambda step, loss: _say(f"step {step} of {recipe.steps}: loss {loss:.3f}"), args.start
@@ -45,5 +45,5 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _say(text: str) -> None:
-    if os.environ.get("RANK", "0") == "0":  # of several processes the first one speaks
+    if os.environ.get("RANK", "0") == "0":  # of several processes only the first one prints
         print(text, file=sys.stderr, flush=True)

@@ -1,9 +1,8 @@
-"""Who touches what, and when: the probability that a body point is in contact, per frame.
+"""Contact detection: the probability that a body point is in contact with the scene, for every frame.
 
-A point is in contact when it does not move against the background right beside it in the image (which needs no
-depth), and it is low on the body (hands, knees) or bears the body's weight (seat, back). Hysteresis and a shortest
-duration keep labels from flickering. Feet are decided as whole stance phases (`stance_phases`). DESIGN section 6
-step 7.
+A point is in contact if it does not move relative to the background beside it in the image (no depth is needed), and
+it is low on the body (hands, knees) or bears the body's weight (seat, back). Hysteresis and a shortest duration remove
+flicker. Feet are decided as whole stance phases (`stance_phases`). DESIGN section 6 step 7.
 """
 
 from __future__ import annotations
@@ -21,19 +20,20 @@ from josh_core.geometry import intrinsics, project
 from josh_core.progress import Progress
 from josh_core.types import MAY_TOUCH, SURE_CONTACT, BodyTrack, Bool, CameraPath, Clip, Contacts, Float, Int, People
 
-FASTEST = 1e3  # m/s or px, stands for "unknown, so not in contact"
-FLOW_SIDE = 640  # px, longest side of the images between which the flow is measured
-STILL_SPEED = 0.45  # m/s, a point slower than this against its background is judged still
-STILL_WIDTH = 0.12  # m/s, softness of that judgement
-LOW_HEIGHT = 0.09  # m over the lowest point of the body: a toe of a stance foot is this low even at heel lift
-LOW_WIDTH = 0.02  # m
-SEAT_SECONDS = 2.5  # s, shortest rest of a seat: a squat is held for less
-SHORTEST = 0.1  # s, contacts and gaps shorter than this are noise
+UNKNOWN_SPEED = 1e3  # m/s, used where no speed is known: too fast for a contact
+FLOW_SIDE = 640  # px, longest side of the images for optical flow
+# The following were chosen by hand; no measurement is recorded.
+STILL_SPEED = 0.45  # m/s, speed against the background at which a point is still with probability one half
+STILL_WIDTH = 0.12  # m/s, width of that sigmoid
+LOW_HEIGHT = 0.09  # m over the body's lowest point, as STILL_SPEED: a stance foot's toe is this low even at heel lift
+LOW_WIDTH = 0.02  # m, width of that sigmoid
+SEAT_SECONDS = 2.5  # s, shortest contact of a seat: a squat is held for less
+SHORTEST_SECONDS = 0.1  # s, shortest contact of other points; shorter gaps are closed
 
 
 @dataclass(frozen=True)
 class FilmedScene:
-    """What the image motion is read from."""
+    """The clip and what is known of it before contacts: people, cameras, gravity."""
 
     clip: Clip
     people: People
@@ -56,11 +56,12 @@ def find_contacts(
 ) -> tuple[Contacts, ...]:
     """Contact probabilities of every person, in the order of `bodies`; needs no floor and no scene depth.
 
-    points: those of each body, as pose_points gives them; names: [C] of the contact points.
-    student: its contact probability [n,C] of each body; empty where no student was asked.
+    points: of each body in the camera, from pose_points; names: [C] of the contact points.
+    student: the student's contact probability [n,C] for each body; empty without a student.
+    Raises ValueError if the lists differ in length.
     """
     speeds = pair_speeds(view, bodies, points, progress)
-    found = tuple(_rested(view, b, p, speed, names) for b, p, speed in zip(bodies, points, speeds, strict=True))
+    found = tuple(_resting(view, b, p, speed, names) for b, p, speed in zip(bodies, points, speeds, strict=True))
     motions = foot_motions(view, bodies, points, speeds, student)
     return tuple(map(stance_phases.with_stances, found, motions))
 
@@ -72,7 +73,7 @@ def foot_motions(
     speeds: list[Float],
     student: tuple[Float, ...],
 ) -> list[FootMotion]:
-    """What everybody's feet are judged by; speeds: of pair_speeds, the rest as in find_contacts."""
+    """The observations from which stance phases are decided; speeds: of pair_speeds, the rest as in find_contacts."""
     out = []
     for i, (body, p, speed) in enumerate(zip(bodies, points, speeds, strict=True)):
         seconds = np.asarray(view.clip.times, np.float64)[body.frames]
@@ -82,17 +83,17 @@ def foot_motions(
     return out
 
 
-def _rested(view: FilmedScene, body: BodyTrack, p: PosedPoints, speed: Float, names: tuple[str, ...]) -> Contacts:
-    """Contacts by rest against the background; speed: [n,C] m/s of each pair of frames."""
+def _resting(view: FilmedScene, body: BodyTrack, p: PosedPoints, speed: Float, names: tuple[str, ...]) -> Contacts:
+    """Contacts of points that rest relative to the background; speed: [n,C] m/s of each pair of frames."""
     dt = float(np.median(np.diff(view.clip.times)))
-    probability = _probability(p, _up_in_camera(view, body), _both_sides(speed), names, dt)
+    probability = _probability(p, _up_in_camera(view, body), _slower_of_pairs(speed), names, dt)
     resting = [not is_part(name, FEET + LIMBS) for name in names]
-    shortest = np.where(resting, SEAT_SECONDS, SHORTEST) / dt
-    return Contacts(_split_runs(probability, body.frames, shortest), names)
+    shortest = np.where(resting, SEAT_SECONDS, SHORTEST_SECONDS) / dt
+    return Contacts(_hysteresis_by_run(probability, body.frames, shortest), names)
 
 
 def _up_in_camera(view: FilmedScene, body: BodyTrack) -> Float:
-    """[n,3] unit."""
+    """[n,3] unit, up in the camera at the body's frames."""
     return view.cameras.world_from_cam[body.frames, :3, :3].swapaxes(1, 2) @ view.up
 
 
@@ -105,9 +106,9 @@ def _heights(p: PosedPoints, up_cam: Float) -> Float:
 def pair_speeds(
     view: FilmedScene, bodies: tuple[BodyTrack, ...], points: list[PosedPoints], progress: Progress
 ) -> list[Float]:
-    """Speed [n,C] of each contact point against the background beside it, from a frame to the next.
+    """Speed [n,C] of each contact point relative to the background beside it, from each frame to the next.
 
-    In m/s across the line of sight; NaN where it was not seen.
+    In m/s across the line of sight; NaN where the point is outside the picture.
     """
     clip, people, cameras = view.clip, view.people, view.cameras
     row = [{int(f): i for i, f in enumerate(b.frames)} for b in bodies]
@@ -136,11 +137,10 @@ def pair_speeds(
 
 
 def _relative_motion(flow: Float, own: Bool, behind: BackgroundMotion, steps: tuple[Float, Float]) -> Float:
-    """Motion [C] of body points against the background, px of the flow image: the mean of flow and fitted body.
+    """Motion [C] of body points relative to the background, px of the flow image: mean of flow and fitted body.
 
-    NaN outside the picture.
-
-    own: [h,w] mask of this person; steps: [C,2] px of the decoded frame at this and the next frame.
+    NaN outside the picture. own: [h,w] mask of this person; behind: of the background; steps: positions [C,2] px of the
+    decoded frame, in this frame and the next.
     """
     here, there = steps
     h, w = flow.shape[:2]
@@ -152,24 +152,24 @@ def _relative_motion(flow: Float, own: Bool, behind: BackgroundMotion, steps: tu
     on_body = _masked_mean(flow, own, max(3, round(size * 0.03)), at)
     by_flow = np.linalg.norm(on_body - background, axis=-1)
     by_flow = np.where(np.isfinite(by_flow), by_flow, by_fit)
-    inside = ((here * scale >= 0) & (here * scale < [w, h])).all(-1)  # what is not in the picture is not seen to rest
+    inside = ((here * scale >= 0) & (here * scale < [w, h])).all(-1)  # rest cannot be observed outside the picture
     return np.where(inside, (by_fit + by_flow) / 2, np.nan)
 
 
 @dataclass(frozen=True)
 class BackgroundMotion:
-    """Image motion of the background, px of the flow image: exact where the camera only turns, else measured."""
+    """Image motion of the background, px of the flow image: exact for a camera that only rotates, else from flow."""
 
     width: int  # px of the decoded frame
-    turn: Float | None  # [3,3] homography of a camera that does not travel
+    rotation_homography: Float | None  # [3,3] homography of a camera that does not travel
     flow: Float  # [h,w,2]
     mask: Bool  # [h,w] True on the background
 
     def at(self, px: Float, cell: Int, size: float) -> Float:
         """Motion [C,2] at px [C,2] (cell: the same as whole pixels); size: height of the person in px."""
-        if self.turn is None:
+        if self.rotation_homography is None:
             return _masked_mean(self.flow, self.mask, max(5, round(size * 0.10)), cell)
-        q = np.concatenate([px, np.ones((len(px), 1))], 1) @ self.turn.T
+        q = np.concatenate([px, np.ones((len(px), 1))], 1) @ self.rotation_homography.T
         return q[:, :2] / q[:, 2:] - px
 
 
@@ -201,16 +201,16 @@ def _probability(p: PosedPoints, up_cam: Float, speed: Float, names: tuple[str, 
 
 
 def _seated(joints: Float, up_cam: Float) -> Float:
-    """How much [n] the thighs lie level and the hips low while the torso is up: the posture of a weight on its seat."""
+    """Probability [n] of a sitting posture: thighs level and hips low relative to straight legs."""
     thigh = joints[:, [4, 5]] - joints[:, [1, 2]]
     shin = joints[:, [7, 8]] - joints[:, [4, 5]]
     length = np.linalg.norm(thigh, axis=-1) + np.linalg.norm(shin, axis=-1)
     drop = -np.einsum("nkd,nd->nk", thigh + shin, up_cam) / length  # 1 standing, about 0.5 on a chair
-    return _sigmoid((0.78 - drop.min(1)) / 0.05)
+    return _sigmoid((0.78 - drop.min(1)) / 0.05)  # chosen by hand
 
 
-def _split_runs(probability: Float, frames: Int, shortest: Float) -> Float:
-    """Hysteresis within each stretch of consecutive frames; shortest: [C] frames."""
+def _hysteresis_by_run(probability: Float, frames: Int, shortest: Float) -> Float:
+    """Hysteresis within each run of consecutive frames; shortest: [C] frames."""
     out = np.empty_like(probability)
     gap = max(1, round(float(shortest.min())))
     for run in np.split(np.arange(len(frames)), np.flatnonzero(np.diff(frames) != 1) + 1):
@@ -220,10 +220,10 @@ def _split_runs(probability: Float, frames: Int, shortest: Float) -> Float:
 
 
 def _hysteresis(probability: Float, shortest: int, gap: int) -> Float:
-    """Probability [n] held under one half in runs over MAY_TOUCH that never reach SURE_CONTACT, or are too short.
+    """Probability [n], lowered to at most 0.3 in runs over MAY_TOUCH that never reach SURE_CONTACT or are too short.
 
-    Too short are runs of `shortest` frames or less. Holes of `gap` frames or fewer inside a contact
-    are filled with the lower of their ends.
+    Too short are runs of `shortest` frames or less. Gaps of up to `gap` frames inside a contact are filled with the
+    lower of their ends.
     """
     p = probability.copy()
     on = p > MAY_TOUCH
@@ -238,27 +238,27 @@ def _hysteresis(probability: Float, shortest: int, gap: int) -> Float:
 
 
 def _runs(flag: Float) -> list[tuple[int, int]]:
-    """Half-open index ranges of the True stretches of flag [n]."""
+    """Half-open index ranges of the runs of True in flag [n]."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flag.astype(np.int8), [0]])))
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _both_sides(speed: Float) -> Float:
-    """Speed at a frame from the pair before and the pair after: the slower, since a touch begins or ends there."""
+def _slower_of_pairs(speed: Float) -> Float:
+    """Speed at each frame: the slower of the pairs before and after it, since a contact may begin or end there."""
     before = np.vstack([np.full((1, speed.shape[1]), np.nan), speed[:-1]])
     both = np.fmin(speed, before)
-    return _sliding_median(np.minimum(np.nan_to_num(both, nan=FASTEST), FASTEST), 3)
+    return _sliding_median(np.minimum(np.nan_to_num(both, nan=UNKNOWN_SPEED), UNKNOWN_SPEED), 3)
 
 
 def _sliding_median(values: Float, window: int) -> Float:
-    """Median over a centred window of frames, [n,C] -> [n,C]; the ends repeat."""
+    """Median over a centred window of frames, [n,C] -> [n,C]; padded with the first and last frame."""
     half = window // 2
     padded = np.pad(values, [(half, half), (0, 0)], mode="edge")
     return np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis=0), axis=-1)
 
 
 def _masked_mean(flow: Float, mask: Float, radius: int, at: Float) -> Float:
-    """Mean flow [C,2] over the masked pixels of a square around each position at [C,2] (x, y); NaN where none."""
+    """Mean flow [C,2] over the masked pixels in a square around each position `at` [C,2] (x, y); NaN without any."""
     m = mask.astype(np.float32)
     size = (2 * radius + 1, 2 * radius + 1)
     total = cv2.blur(flow * m[..., None], size)[at[:, 1], at[:, 0]]
@@ -278,10 +278,6 @@ def _flow(grey0: Float, grey1: Float) -> Float:
 
 def _dilate(mask: Float) -> Float:
     return cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-
-
-def _unit(v: Float) -> Float:
-    return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9)
 
 
 def _logit(p: Float) -> Float:

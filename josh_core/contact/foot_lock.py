@@ -1,7 +1,7 @@
-"""Sets people down: one small translation per frame so that touching feet lie on the floor and stay where they are.
+"""Foot locking: one small translation per frame so that feet in contact lie on the floor and stay where they are.
 
-This is what `fast` does with contacts beyond the scale: bodies keep their pose, cameras and scene are not touched.
-A weighted linear least-squares problem, sparse because each frame touches only its neighbours.
+This is how `fast` uses contacts beyond the scale: poses, cameras and scene do not change. It is a weighted linear
+least-squares problem, sparse because each frame is tied only to its neighbours.
 """
 
 from __future__ import annotations
@@ -11,24 +11,34 @@ from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
 from josh_core.body.names import FEET, is_part
+from josh_core.shapes import check_shapes
 from josh_core.types import IN_CONTACT, Float, Int
 
-FLOOR_SIGMA = 0.02  # m, how well a touching foot point lies on the floor plane
-STATIC_SIGMA = 0.004  # m between two frames of a touching point
-ACROSS_SIGMA = 0.03  # m, how well the fit places a body across the line of sight
-ALONG_SIGMA = 0.05  # share of the depth, along the line of sight
+# Standard deviations, chosen by hand; no measurement is recorded.
+FLOOR_SIGMA = 0.02  # m, height over the floor of a foot point in contact
+STATIC_SIGMA = 0.004  # m, displacement of a point in contact between two frames
+ACROSS_SIGMA = 0.03  # m, error of the fitted body's position across the line of sight
+ALONG_SIGMA = 0.05  # relative to the depth, along the line of sight
 SMOOTH_SIGMA = 0.02  # m per frame squared, second difference of the translation
-ROUNDS = 6  # of reweighting
+ROUNDS = 6  # of iterative reweighting
 
 
-def set_down(contacts: Float, probability: Float, names: tuple[str, ...], rays: Float, frames: Int) -> Float:
-    """Translations [n,3] in the world that put a person's touching feet on the floor and keep them there.
+def lock_feet(contacts: Float, probability: Float, names: tuple[str, ...], rays: Float, frames: Int) -> Float:
+    """Translations [n,3] m in the world that put a person's feet in contact on the floor and keep them there.
 
-    contacts: [n,C,3] m in the metric world (floor y = 0); probability: [n,C]; rays: [n,3] m from the camera to the
-    body, in the world; frames: [n] clip frames. Zero where nothing touches at all.
+    contacts: [n,C,3] m in the metric world (floor y = 0); probability: [n,C] of contact, columns by `names`; rays:
+    [n,3] m from the camera to the body, in the world; frames: [n] clip frames. Zeros if no foot is in contact.
+    Raises ValueError for arrays of other shapes.
     """
+    check_shapes(
+        "lock_feet",
+        contacts=(contacts, "n C 3"),
+        probability=(probability, "n C"),
+        rays=(rays, "n 3"),
+        frames=(frames, "n"),
+    )
     feet = np.array([is_part(name, FEET) for name in names])
-    # The points of one foot move alike: together they count as one.
+    # The points of one foot move together, so they count as one observation.
     points = max(feet.sum() / 2, 1)
     weight = np.where(feet, np.where(probability > IN_CONTACT, probability, 0.0), 0.0) / points  # [n,C]
     if not weight.any():
@@ -47,7 +57,7 @@ def set_down(contacts: Float, probability: Float, names: tuple[str, ...], rays: 
 
 
 def _solve(height: Float, step: Float, laid: Float, held: Float, about: tuple[Float, Float]) -> Float:
-    """Minimise over the translations [n,3].
+    """The least-squares translations [n,3] m.
 
     height: [n,C] m, laid: [n,C] weights; step: [n-1,C,3] m, held: [n-1,C] weights; about: rays [n,3] m and whether
     frame t + 1 follows frame t [n-1].

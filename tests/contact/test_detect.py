@@ -23,8 +23,8 @@ def test_a_hole_inside_a_contact_is_filled():
 def test_hysteresis_does_not_reach_across_missing_frames():
     p = np.full((6, 1), 0.9)
     frames = np.array([0, 1, 2, 9, 10, 11])
-    assert (detect._split_runs(p, frames, np.array([4.0])) < 0.5).all()
-    assert (detect._split_runs(p, np.arange(6), np.array([4.0])) > 0.5).all()
+    assert (detect._hysteresis_by_run(p, frames, np.array([4.0])) < 0.5).all()
+    assert (detect._hysteresis_by_run(p, np.arange(6), np.array([4.0])) > 0.5).all()
 
 
 def test_who_sits_has_level_thighs():
@@ -40,7 +40,7 @@ def test_who_sits_has_level_thighs():
 
 def test_the_slower_side_counts_and_unknown_is_no_contact():
     speed = np.array([[0.1], [0.1], [3.0], [3.0], [np.nan]])
-    out = detect._both_sides(speed)
+    out = detect._slower_of_pairs(speed)
     assert (out[:2] < 0.2).all() and out[3] > 2 and np.isfinite(out).all()
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from josh_core.contact.foot_lock import set_down
+from josh_core.contact.foot_lock import lock_feet
 
 NAMES = ("left_heel", "left_big_toe", "right_heel", "right_big_toe", "left_seat")
 
@@ -25,7 +25,7 @@ def test_depth_noise_along_the_ray_is_removed():
     n, rng = 60, np.random.default_rng(0)
     drift = np.cumsum(rng.normal(size=n) * 0.02)[:, None] * np.array([0, -0.12, -0.99])
     seen = standing_feet(n) + drift[:, None]
-    shift = set_down(seen, touching(n), NAMES, rays(n), np.arange(n))
+    shift = lock_feet(seen, touching(n), NAMES, rays(n), np.arange(n))
     put = seen + shift[:, None]
     assert np.linalg.norm(np.diff(seen, axis=0), axis=-1).max() > 0.03
     assert np.linalg.norm(np.diff(put, axis=0), axis=-1).max() < 0.005
@@ -38,22 +38,22 @@ def test_a_foot_that_steps_is_not_held():
     seen[15:, :2, 2] -= 0.6  # the left foot steps forward while the right one stands
     chance = np.array(touching(n))
     chance[12:18, :2] = 0.0
-    shift = set_down(seen, chance, NAMES, rays(n), np.arange(n))
+    shift = lock_feet(seen, chance, NAMES, rays(n), np.arange(n))
     assert np.abs(shift).max() < 0.005
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_nothing_touches_nothing_moves(n):
-    assert not set_down(standing_feet(n) + 0.3, np.zeros((n, 5)), NAMES, rays(n), np.arange(n)).any()
+    assert not lock_feet(standing_feet(n) + 0.3, np.zeros((n, 5)), NAMES, rays(n), np.arange(n)).any()
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_very_short_tracks_are_put_on_the_floor(n):
-    shift = set_down(standing_feet(n) + [0, 0.1, 0], touching(n), NAMES, rays(n), np.arange(n) * 7)
+    shift = lock_feet(standing_feet(n) + [0, 0.1, 0], touching(n), NAMES, rays(n), np.arange(n) * 7)
     assert np.isfinite(shift).all() and (shift[:, 1] < -0.02).all()
 
 
 def test_a_seat_does_not_pull_to_the_floor():
     chance = np.zeros((10, 5))
     chance[:, 4] = 1.0
-    assert not set_down(standing_feet(10), chance, NAMES, rays(10), np.arange(10)).any()
+    assert not lock_feet(standing_feet(10), chance, NAMES, rays(10), np.arange(10)).any()

@@ -27,7 +27,7 @@ def steps(fps: float = 30.0) -> tuple[FootMotion, np.ndarray]:
     return FootMotion(times, speed, height, np.where(height > 0, -3.0, 3.0)), left
 
 
-def said(motion: FootMotion) -> np.ndarray:
+def stance(motion: FootMotion) -> np.ndarray:
     before = Contacts(np.full((len(motion.times), len(NAMES)), 0.3), NAMES)
     return with_stances(before, motion).probability
 
@@ -37,35 +37,35 @@ def agreement(probability: np.ndarray, stands: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("fps", [15.0, 30.0, 60.0])
-@pytest.mark.parametrize("asked", [True, False])
-def test_feet_that_stand_by_turns_are_told_apart(fps: float, asked: bool) -> None:
+@pytest.mark.parametrize("kind", [True, False])
+def test_feet_that_stand_by_turns_are_told_apart(fps: float, kind: bool) -> None:
     motion, left = steps(fps)
-    probability = said(motion if asked else replace(motion, odds=None))
+    probability = stance(motion if kind else replace(motion, odds=None))
     assert agreement(probability[:, LEFT], left) > 0.9
     assert agreement(probability[:, RIGHT], ~left) > 0.9
 
 
 def test_only_feet_are_decided() -> None:
-    assert (said(steps()[0])[:, 4] == 0.3).all()
+    assert (stance(steps()[0])[:, 4] == 0.3).all()
 
 
 def test_a_foot_that_slides_along_the_ground_does_not_stand() -> None:
     motion, _ = steps()
     sliding = replace(motion, image_speed=np.full_like(motion.image_speed, 1.5), height=np.zeros_like(motion.height))
-    assert (said(replace(sliding, odds=None))[:, [0, 5]] < IN_CONTACT).mean() > 0.9
+    assert (stance(replace(sliding, odds=None))[:, [0, 5]] < IN_CONTACT).mean() > 0.9
 
 
 def test_a_foot_unseen_for_two_frames_goes_on_standing() -> None:
     motion, left = steps()
     speed = motion.image_speed.copy()
     speed[5:7] = np.nan
-    assert agreement(said(replace(motion, image_speed=speed))[:STEP, LEFT], left[:STEP]) > 0.9
+    assert agreement(stance(replace(motion, image_speed=speed))[:STEP, LEFT], left[:STEP]) > 0.9
 
 
 def test_a_single_frame_has_a_probability() -> None:
     motion, _ = steps()
     one = FootMotion(motion.times[:1], motion.image_speed[:1] * np.nan, motion.height[:1], None)
-    probability = said(one)
+    probability = stance(one)
     assert probability.shape == (1, len(NAMES)) and ((probability >= 0) & (probability <= 1)).all()
 
 
