@@ -24,8 +24,9 @@ from josh_core.export.bundle import save_bundle
 from josh_core.export.glb import glb_bytes
 from josh_core.export.own_look import with_own_looks
 from josh_core.lsq.threads import one_thread
+from josh_core.metrics.pace import pace_notes
 from josh_core.metrics.quality import measure
-from josh_core.metrics.seen import feet_seen_pct, match_cover_pct, pace_notes
+from josh_core.metrics.seen import feet_seen_pct, match_cover_pct
 from josh_core.networks.weights import LICENCES, choose_tier
 from josh_core.progress import Progress
 from josh_core.scene import solve_scene, with_dense_depth

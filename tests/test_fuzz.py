@@ -137,7 +137,10 @@ def everything_of(run: Path) -> None:
 @given(data=st.data())
 def test_manifests(bundle: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     whole = json.loads((bundle / "fast" / "manifest.json").read_text("utf-8"))
-    whole["quality"] = {"foot_slide_mm": 3.0, "people": [{"frames_share": 1.0, "speed_m_s": 1.0}]}
+    whole["quality"] = {
+        "foot_slide_mm": 3.0,
+        "people": [{"frames_share": 1.0, "speed_m_s": 1.0, "steps_hz": 2.0, "step_m": 0.6}],
+    }
     run = tmp_path_factory.mktemp("manifest")
     (run / "fast").mkdir()
     for name in ("result.glb", "arrays.npz"):

@@ -15,6 +15,7 @@ from josh_core.body.model import BodyModel
 from josh_core.body.names import FEET, is_part
 from josh_core.body.posing import posed_points
 from josh_core.geometry import invert, project
+from josh_core.metrics.pace import steps
 from josh_core.metrics.seen import feet_inside, inside
 from josh_core.types import IN_CONTACT, Bool, Float, People, PersonMotion, Reconstruction, Track
 
@@ -25,8 +26,9 @@ BODY_LANDMARKS = [11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]  # shoulders, 
 def measure(result: Reconstruction, body: BodyModel, people: People | None = None) -> dict[str, Any]:
     """Numbers of a result, as plain JSON values; None where something cannot be measured (nobody touches, one frame).
 
-    Keys: those of QUANTITIES over all people; scale_source; people: for each one id, frames_share, height_m, speed_m_s
-    and those of QUANTITIES that belong to a person. With `people` (the tracks in the image) reprojection is measured.
+    Keys: those of QUANTITIES over all people; scale_source; people: for each one id, frames_share, height_m, speed_m_s,
+    steps_hz and step_m (pace.py), and those of QUANTITIES that belong to a person. With `people` (the tracks in the
+    image) reprojection is measured.
     """
     tracks = {track.id: track for track in people.tracks} if people is not None else {}
     pools = [_measure_person(result, person, body, tracks.get(person.id)) for person in result.people]
@@ -36,6 +38,7 @@ def measure(result: Reconstruction, body: BodyModel, people: People | None = Non
             "frames_share": round(len(person.frames) / len(result.frame_times), 4),
             "height_m": round(float(person.height_m), 3),
             "speed_m_s": _rounded(_speed(result, person)),
+            **_steps(result, person),
             **_summary([pool]),
         }
         for person, pool in zip(result.people, pools, strict=True)
@@ -150,6 +153,11 @@ def _speed(result: Reconstruction, person: PersonMotion) -> float | None:
     if len(ground) < 2:
         return None
     return float(np.linalg.norm(np.diff(ground, axis=0), axis=-1).sum() / (seconds[-1] - seconds[0]))
+
+
+def _steps(result: Reconstruction, person: PersonMotion) -> dict[str, float | None]:
+    cadence, length = steps(person.joints, result.frame_times[person.frames])
+    return {"steps_hz": _rounded(cadence), "step_m": _rounded(length)}
 
 
 def _summary(pools: Sequence[_Pool]) -> dict[str, float | None]:

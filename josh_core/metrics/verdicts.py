@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from josh_core.metrics.pace import pace
+
 
 @dataclass(frozen=True)
 class QualityRow:
@@ -65,6 +67,7 @@ QUANTITIES = (
     Quantity("scale_sigma_pct", "Scale error", "%", "All lengths may be off together by {} % (standard error)", 5, 12),
 )
 ON_FEET = ("foot_slide_mm", "foot_slide_mm_s", "foot_height_cm", "floating_cm", "penetration_cm")
+ON_TIME = ("foot_slide_mm", "foot_slide_mm_s", "jitter", "scale_sigma_pct")  # mean little at another pace than life's
 NO_FEET = "the feet are hardly ever in the picture. Film people from head to foot."
 ADVICE = {  # what to film instead, where a number is poor
     "feet_seen_pct": "Film people from head to foot.",
@@ -95,10 +98,12 @@ def rows(numbers: dict[str, Any]) -> list[QualityRow]:
             table.append(QualityRow(quantity.key, quantity.name, None, quantity.unit, "", said))
             continue
         row = _row(quantity, value)
-        table.append(_doubted(row, numbers) if quantity.key == "scale_sigma_pct" else row)
+        row = _doubted(row, numbers) if quantity.key == "scale_sigma_pct" else row
+        table.append(_at_pace(row, numbers) if quantity.key in ON_TIME else row)
     if numbers.get("scale_source") in _SCALE_SENTENCE:
         verdict, sentence = _SCALE_SENTENCE[numbers["scale_source"]]
-        table.append(_doubted(QualityRow("scale", "Scale", numbers["scale_source"], "", verdict, sentence), numbers))
+        row = QualityRow("scale", "Scale", numbers["scale_source"], "", verdict, sentence)
+        table.append(_at_pace(_doubted(row, numbers), numbers))
     if numbers.get("focal_from") is not None:
         table.append(_lens_row(numbers))
     for k, person in enumerate(numbers.get("people", [])):
@@ -143,7 +148,17 @@ def _doubted(row: QualityRow, numbers: dict[str, Any]) -> QualityRow:
         "the lens that was found is an unusual one" if numbers.get("focal_unusual") else "",
         "the lens bends strongly" if (numbers.get("lens_bend_pct") or 0) > STRONG_BEND else "",
     ]
-    why = " and ".join(d for d in doubts if d)
+    return _fair(row, " and ".join(d for d in doubts if d))
+
+
+def _at_pace(row: QualityRow, numbers: dict[str, Any]) -> QualityRow:
+    """The row; fair at best, with the reason, where somebody is faster or slower than people are."""
+    paces = {pace(person) for person in numbers.get("people", [])} - {""}
+    return _fair(row, "people move at another pace than in life (sped up, slow motion?)" if paces else "")
+
+
+def _fair(row: QualityRow, why: str) -> QualityRow:
+    """A good row made fair by a doubt, which it says; the row itself without one."""
     if not why or row.verdict != "good":
         return row
     said = row.sentence.removesuffix(".").removesuffix(": good")

@@ -12,7 +12,7 @@ from josh_core.body.names import FEET, is_part
 from josh_core.body.posing import posed_points
 from josh_core.geometry import invert, project
 from josh_core.metrics.quality import foot_slide, jitter, measure
-from josh_core.metrics.seen import feet_seen_pct, match_cover_pct, pace_notes
+from josh_core.metrics.seen import feet_seen_pct, match_cover_pct
 from josh_core.metrics.verdicts import QUANTITIES, QualityRow, format_table, rows, short
 from josh_core.types import CameraPath, Clip, Matches, People, PersonMotion, Reconstruction, Track
 from tests.example_result import made_up_result
@@ -225,13 +225,3 @@ def test_matches_in_a_corner_cover_little() -> None:
         matches = Matches(np.array([[0, 1]]), np.array([0, 600]), px, np.ones(600))
         assert least <= (match_cover_pct(matches, cameras, nobody, clip) or 0) <= most
     assert match_cover_pct(matches, replace(cameras, kind="static"), nobody, clip) is None
-
-
-def test_who_is_faster_than_people_walk_is_said() -> None:
-    def said(*speeds: float | None, jitter: float = 8.0) -> tuple[str, ...]:
-        return pace_notes({"people": [{"speed_m_s": s, "jitter": jitter} for s in speeds]})
-
-    assert said() == said(None) == said(1.4, 2.0) == ()
-    (note,) = said(1.2, 4.7)
-    assert note.startswith("Person 2 moves at 4.7 m/s") and "sped up" in note
-    assert said(2.1, jitter=67.0) and not said(0.3, jitter=67.0)  # hasty steps; somebody badly seen who stands
