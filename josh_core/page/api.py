@@ -14,7 +14,7 @@ from josh_core.page.caller import Caller
 from josh_core.page.desk import Desk
 from josh_core.page.inputs import number
 from josh_core.page.shown import MODES
-from josh_core.serving.jobs import as_told
+from josh_core.serving.jobs import visitor_error
 from josh_core.settings import Settings
 
 FILES = ("result.glb", "arrays.npz", "manifest.json")
@@ -27,7 +27,7 @@ async def _where_it_is(path: str | Path | None) -> str | None:
 
 def refusal(error: Exception) -> gr.Error:
     """The error as the page and the API show it, always a sentence."""
-    return gr.Error(str(as_told(error)), title="That did not work", print_exception=False)
+    return gr.Error(str(visitor_error(error)), title="That did not work", print_exception=False)
 
 
 def caller_of(request: gr.Request, program: bool = False) -> Caller:

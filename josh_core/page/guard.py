@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from josh_core.page.calls import Rules, Scope, header, is_call, is_open, listener_of, problem, read_call
 from josh_core.page.crowd import Crowd, network_of
-from josh_core.serving.jobs import as_told
+from josh_core.serving.jobs import visitor_error
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -107,7 +107,7 @@ class Guard:
             with contextlib.suppress(Exception):
                 await answer({"type": "http.response.body", "body": b"", "more_body": False})
             return
-        await answer.refuse(500, str(as_told(error)))
+        await answer.refuse(500, str(visitor_error(error)))
 
     async def _http(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         path, method = scope["path"], scope["method"]

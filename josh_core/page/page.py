@@ -32,7 +32,7 @@ from josh_core.page.plots import plots
 from josh_core.page.preview import cost_card
 from josh_core.page.run_buttons import RunButtons
 from josh_core.page.shown import Shown, viewer_value
-from josh_core.serving.jobs import as_told
+from josh_core.serving.jobs import visitor_error
 from josh_core.serving.processes import open_files
 
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
@@ -100,7 +100,7 @@ class Page:
         try:
             return self.desk.ask(wish)
         except Exception as error:
-            return {"problem": str(as_told(error))}
+            return {"problem": str(visitor_error(error))}
 
     def nothing(self, message: str) -> Updates:
         """Updates that empty the result side and say why."""
@@ -128,7 +128,7 @@ class Page:
             else:
                 yield from self.present(shown, query)
         except Exception as error:
-            yield self.nothing(str(as_told(error)))
+            yield self.nothing(str(visitor_error(error)))
 
     def open_example(self, event: gr.EventData) -> Iterator[Updates]:
         """Show a stored example."""
@@ -151,7 +151,7 @@ class Page:
         except Cancelled:
             return
         except Exception as error:
-            told = as_told(error)
+            told = visitor_error(error)
             yield {ui.clip: {"problem": str(told)}, ui.upload: None, ui.go: gr.update(interactive=False)}
             return
         value = chosen_clip(upload, name)

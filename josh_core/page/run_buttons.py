@@ -19,7 +19,7 @@ from josh_core.page.layout import Layout
 from josh_core.page.owner import own_result
 from josh_core.page.runs import News, Order
 from josh_core.page.shown import MODES, Shown, glimpse_value
-from josh_core.serving.jobs import as_told
+from josh_core.serving.jobs import visitor_error
 
 HIDDEN: Any = "hidden"
 Updates = dict[Any, Any]
@@ -63,7 +63,7 @@ class RunButtons:
             error = order.ticket.error if order.ticket else None
             said = await asyncio.to_thread(self._at_the_end, order, error, query)
         except Exception as fault:
-            said = self._at_the_end(order, as_told(fault), query)
+            said = self._at_the_end(order, visitor_error(fault), query)
         yield self.running(False) | {self.ui.found: ""} | said
 
     def _told(self, order: Order, news: News) -> Updates:
@@ -97,7 +97,7 @@ class RunButtons:
         except ResultError:  # deleted by its owner, here or in another tab
             return {self.ui.progress: words.card(["The result was deleted."])}
         except Exception as fault:
-            error = as_told(fault)
+            error = visitor_error(fault)
         glimpsed = order is not None and order.ticket is not None and order.ticket.shown.get(PLACE) is not None
         said = self._as_before(query) if glimpsed else {}
         calm = words.card(["Cancelled; nothing was kept."])

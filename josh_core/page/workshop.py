@@ -19,7 +19,7 @@ from josh_core.page.rates import Rates
 from josh_core.page.shown import Shown, file_url
 from josh_core.page.words import duration
 from josh_core.serving.disk import link_or_copy, move
-from josh_core.serving.jobs import Job, Jobs, Runner, Ticket, as_told
+from josh_core.serving.jobs import Job, Jobs, Runner, Ticket, visitor_error
 from josh_core.serving.store import Store
 from josh_core.serving.tasks import ARCHIVE, CLIP_FILE, FORMATS, OVERLAY, PAIR, PREVIEW
 from josh_core.settings import Settings
@@ -102,7 +102,7 @@ class Workshop:
                 elif ticket.error is None:
                     self._store.add(shown.id, out, order[1])
             except Exception as error:  # gone meanwhile, or the disk is full
-                ticket.error = as_told(error)
+                ticket.error = visitor_error(error)
             if ticket.error is None:
                 del self._orders[order]
                 for part, seconds in ticket.seconds.items():

@@ -1,1 +1,1 @@
-"""Queue, processes, tasks and store behind the page; nothing of the method is here."""
+"""Job queue, worker processes, tasks and result store behind the page; nothing of the method is here."""

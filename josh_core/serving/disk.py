@@ -1,14 +1,15 @@
-"""Files and folders as the serving rooms handle them: links instead of copies, moves, sizes."""
+"""File operations for serving: hard links instead of copies, moves, sizes."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 
 def move(folder: Path, into: Path) -> None:
-    """Rename each thing in `folder` to one in `into` (made if missing), but for those that are there already."""
+    """Move everything in `folder` into `into`, which is made if missing; names that exist there are left out."""
     into.mkdir(parents=True, exist_ok=True)
     for item in folder.iterdir():
         if not (into / item.name).exists():
@@ -16,7 +17,7 @@ def move(folder: Path, into: Path) -> None:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """The same file at a second place, without a second copy where the disk allows it."""
+    """Make `source` available at `target`: a hard link where the disk allows it, else a copy."""
     try:
         os.link(source, target)
     except OSError:
@@ -24,7 +25,7 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def link_tree(source: Path, target: Path) -> None:
-    """All files of a folder at a second place."""
+    """`link_or_copy` for all files of a folder, without symbolic links."""
     for path in source.rglob("*"):
         if path.is_file() and not path.is_symlink():
             place = target / path.relative_to(source)
@@ -33,7 +34,7 @@ def link_tree(source: Path, target: Path) -> None:
 
 
 def size_of(*folders: Path) -> int:
-    """Bytes of all files in these folders; a file that stands at several places counts once, one that goes not."""
+    """Bytes of all files in these folders; a file with several hard links counts once, one that vanishes does not."""
     seen: dict[tuple[int, int], int] = {}
     for folder in folders:
         for root, _, names in os.walk(folder):
@@ -44,3 +45,12 @@ def size_of(*folders: Path) -> int:
                     continue
                 seen[(status.st_dev, status.st_ino)] = status.st_size
     return sum(seen.values())
+
+
+def discard_path(path: Path) -> None:
+    """Remove a file or folder; errors of the disk are ignored."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    with suppress(OSError):
+        path.unlink(missing_ok=True)

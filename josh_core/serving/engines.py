@@ -1,4 +1,4 @@
-"""Where many clips are worked on: in this process, or on Ray (one machine or a cluster), one task a clip."""
+"""Engines that process many clips: in this process, or on Ray (one machine or a cluster), one task per clip."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from urllib.parse import urlsplit
 from josh_core.errors import SettingsError
 from josh_core.types import Engine, Task
 
+# Chosen by hand:
 RETRIES = 2  # of a task whose worker died
-CONNECT_SECONDS = 5.0  # s that a cluster's door may take to open
-CPUS = 2.0  # of one clip: the solver and the landmark network share them
+CONNECT_SECONDS = 5.0  # s to wait for a connection to the cluster
+CPUS = 2.0  # for one clip: the machine on which all times in README.md were measured has two
 
 
 def here(task: Task, paths: list[Path]) -> Iterator[tuple[Path, str | None]]:
-    """One after the other in this process."""
+    """Process the clips one after the other in this process."""
     for path in paths:
         yield path, task(path)
 
@@ -75,7 +76,7 @@ def connect(address: str | None) -> Any:
 
 
 def _answers(address: str) -> bool:
-    """Whether somebody listens at HOST:PORT, since Ray itself tries for minutes; other addresses are Ray's to find."""
+    """Whether HOST:PORT accepts connections, since Ray itself tries for minutes; True for addresses without a port."""
     place = urlsplit(address if "://" in address else f"//{address}")
     if place.hostname is None or place.port is None:
         return True
@@ -87,7 +88,7 @@ def _answers(address: str) -> bool:
 
 
 def import_ray() -> Any:
-    """Ray, which is an extra. Raises SettingsError where it is not installed."""
+    """The ray module, an optional dependency. Raises SettingsError if it is not installed."""
     try:
         import ray
     except ImportError:

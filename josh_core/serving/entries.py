@@ -1,6 +1,6 @@
-"""What the store notes of each run, one small file a run, apart from the files that visitors may fetch.
+"""The store's metadata of each run, one small file per run, outside the folder that visitors may fetch from.
 
-Such a file may be broken, or come from a mirror that others write to: every value is checked by type before use.
+Such a file may be broken, or come from a mirror that others can write to: every value is checked by type before use.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Entry:
-    """What the store knows of one run."""
+    """The metadata of one run."""
 
     id: str
-    key: str  # bundle.content_key of the question this run answers; "" for none
+    key: str  # bundle.content_key of clip and settings, by which an equal run is found; "" for none
     created: float  # s since the epoch
     shared: bool
     delete_hash: str  # sha256 hex of the owner's delete key
@@ -50,40 +50,40 @@ class Entry:
 
 
 class Entries:
-    """The folder of entry files. The time of a file says when its run was last used."""
+    """The folder of entry files. A file's modification time is when its run was last used."""
 
     def __init__(self, folder: Path, broken: Path) -> None:
-        """`broken` takes what cannot be read."""
+        """folder: of the entries, made if missing; broken: to which unreadable files are moved."""
         self._folder, self._broken = folder, broken
         folder.mkdir(exist_ok=True)
 
     def path(self, run_id: str) -> Path:
-        """Where the entry of a run is."""
+        """Path of a run's entry."""
         return self._folder / f"{run_id}.json"
 
     def write(self, entry: Entry, now: float) -> None:
-        """Write an entry whole, used `now`. Raises OSError."""
+        """Write an entry atomically; `now` is its time of last use, s since the epoch. Raises OSError."""
         write_json(self.path(entry.id), asdict(entry))
         self.note_use(entry.id, now)
 
     def remove(self, run_id: str) -> None:
-        """Forget a run."""
+        """Delete a run's entry."""
         self.path(run_id).unlink(missing_ok=True)
 
     def used(self, run_id: str) -> float:
-        """When the run was last used, s since the epoch; 0 when that is not known."""
+        """When the run was last used, s since the epoch; 0 if unknown."""
         try:
             return self.path(run_id).stat().st_mtime
         except OSError:
             return 0.0
 
     def note_use(self, run_id: str, now: float) -> None:
-        """The run was used; a disk that cannot be written does not matter."""
+        """Record a use of the run; errors of the disk are ignored."""
         with contextlib.suppress(OSError):
             os.utime(self.path(run_id), (now, now))
 
     def read_all(self) -> Iterator[Entry]:
-        """Every entry that can be read. The others are set aside, with a line in the log."""
+        """Every readable entry. Unreadable files are quarantined, with a line in the log."""
         for path in sorted(self._folder.iterdir()):
             try:
                 if path.suffix != ".json" or path.is_symlink():
@@ -92,13 +92,13 @@ class Entries:
                 if entry.id != path.stem:
                     raise ValueError("another id than its name")
             except ValueError as reason:
-                set_aside(path, self._broken, str(reason))
+                quarantine(path, self._broken, str(reason))
             else:
                 yield entry
 
 
-def set_aside(path: Path, broken: Path, reason: str) -> None:
-    """Move a file or folder that cannot be used to `broken`, where whoever runs the service can look at it."""
+def quarantine(path: Path, broken: Path, reason: str) -> None:
+    """Move an unusable file or folder to `broken`, where the operator can look at it."""
     _log.warning("a stored file cannot be used (%s) and is set aside: %s", reason, path.name)
     broken.mkdir(exist_ok=True)
     place = broken / path.name

@@ -1,6 +1,7 @@
-"""The line of jobs in front of the devices: one heavy job at a time on each, a limit, a fair share, and tickets.
+"""The job queue: one heavy job at a time on each device, limits per queue, visitor and address, and tickets.
 
-Where a job runs is a runner's business (runners.py): in a process of its own, or in the page's.
+Runners (runners.py) decide where a job runs: in a process of its own, or in the page's. Messages to visitors call the
+queue "the line".
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from josh_core.progress import Progress
 from josh_core.serving.disk import move
 from josh_core.settings import Settings
 
-State = Literal["waiting", "running", "done", "failed", "cancelled"]
+JobState = Literal["waiting", "running", "done", "failed", "cancelled"]
 _log = logging.getLogger(__name__)
 
 
@@ -35,37 +36,37 @@ class Job:
     clip: Path
     settings: Settings
     out: Path
-    owner: str = ""  # the visitor whose job it is, to give everybody a fair share of the line
-    client: str = ""  # the address that the visitor came from; several visitors may share one
+    owner: str = ""  # the visitor who submitted it, for limits per visitor
+    client: str = ""  # network address of the visitor; several visitors may share one
     frames: int = 0  # expected, for estimates and the log
-    # A look at a clip and a count of its people come before a run; their `out` is a file. A file job makes `name` of
-    # the result beside `clip`.
+    # "look" and "count" inspect a clip before a run, and `out` is a file. "file" makes the file `name` from the result
+    # beside `clip`.
     kind: Literal["run", "look", "count", "file"] = "run"
     name: str = ""
 
 
-Work = Callable[[Job, Progress], None]
-HandOver = Callable[["Ticket", Path, str], None]
+JobFunction = Callable[[Job, Progress], None]
+OnPiece = Callable[["Ticket", Path, str], None]
 
 
 @dataclass
 class Ticket:
-    """The life of one job, written by its lane and read by the page."""
+    """The state of one job, written by the thread of its runner and read by the page."""
 
     job: Job
     id: str = field(default_factory=lambda: secrets.token_hex(8))
-    state: State = "waiting"
+    state: JobState = "waiting"
     stage: str = ""
-    fraction: float = 0.0  # of the stage, in [0, 1]
+    fraction: float = 0.0  # done of the stage, in [0, 1]
     error: JoshError | None = None  # why it failed
     begun: float = 0.0  # s, time.monotonic() at the start
-    took: float = 0.0  # s from start to end
+    took: float = 0.0  # s, duration
     seconds: dict[str, float] = field(default_factory=dict)  # wall time of each stage so far
     stop: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
-    hand_over: HandOver | None = None  # takes what the job has finished on the way; None leaves it in the job's `out`
-    shown: dict[str, Any] = field(default_factory=dict)  # what the job has shown on the way, by name
+    hand_over: OnPiece | None = None  # receives each finished piece of the result; None: pieces stay in the job's `out`
+    shown: dict[str, Any] = field(default_factory=dict)  # intermediate values from the job (Progress.show), by name
     _stage_begun: float = 0.0
 
     @property
@@ -74,9 +75,9 @@ class Ticket:
         return self.state in ("done", "failed", "cancelled")
 
     def report(self, stage: str, fraction: float) -> None:
-        """Note progress; the lane calls it."""
+        """Record progress; called by the runner."""
         if stage != self.stage and stage in self.seconds and fraction == 1.0:
-            return  # the end of a stage that held others
+            return  # the end of a stage that contains others
         now = time.monotonic()
         if self.stage:
             self.seconds[self.stage] = now - self._stage_begun
@@ -86,22 +87,22 @@ class Ticket:
         self.seconds[stage] = now - self._stage_begun
 
     def take(self, folder: Path, place: str) -> None:
-        """Take a folder that the job has finished, for `place` in its result; when that fails, the job has failed."""
+        """Receive a finished folder for `place` in the result; if that fails, the job fails."""
         try:
             if self.hand_over is None:
                 move(folder, self.job.out / place)
             else:
                 self.hand_over(self, folder, place)
         except Exception as error:
-            self.error = as_told(error)
+            self.error = visitor_error(error)
             self.stop.set()
 
     def show(self, name: str, value: Any) -> None:
-        """Note what the job shows; the lane calls it."""
+        """Record an intermediate value; called by the runner."""
         self.shown[name] = value
 
     def finish(self, error: JoshError | None) -> None:
-        """Note the end."""
+        """Record the end of the job; `error` is None if it succeeded."""
         self.error = error = self.error or error
         now = time.monotonic()
         self.took = now - self.begun if self.begun else 0.0
@@ -112,17 +113,17 @@ class Ticket:
 
 
 class Runner(Protocol):
-    """Where jobs of one device run. `run` returns when the job is done and raises JoshError when it is not."""
+    """Runs jobs on one device. `run` returns when the job is done and raises JoshError if it failed."""
 
     def run(self, ticket: Ticket) -> None:
-        """Do the ticket's job."""
+        """Run the ticket's job to its end."""
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release all resources."""
 
 
 class Jobs:
-    """The line in front of the devices. Everything here may be called from any thread."""
+    """The job queue, with one thread per runner. All methods may be called from any thread."""
 
     def __init__(
         self,
@@ -132,9 +133,9 @@ class Jobs:
         per_client: int = 0,
         on_end: Callable[[Ticket], None] | None = None,
     ) -> None:
-        """`limit` jobs may wait, `per_owner` and `per_client` (0: any number) of one may wait or run.
+        """limit: jobs that may wait. per_owner, per_client: jobs of one visitor, one address (0: no limit) in total.
 
-        on_end: told of each job that is over, from any thread.
+        on_end: called with the ticket of each job that is over, from any thread.
         """
         self._line: list[Ticket] = []
         self._running: list[Ticket] = []
@@ -144,12 +145,12 @@ class Jobs:
         self._on_end = on_end or (lambda ticket: None)
         self._runners = list(runners)
         for runner in self._runners:
-            threading.Thread(target=self._lane, args=(runner,), daemon=True, name="lane").start()
+            threading.Thread(target=self._serve, args=(runner,), daemon=True, name="runner").start()
 
-    def submit(self, job: Job, hand_over: HandOver | None = None) -> Ticket:
-        """Put a job in line. Raises JobError when the line is full or its owner has enough in it.
+    def submit(self, job: Job, hand_over: OnPiece | None = None) -> Ticket:
+        """Append a job to the queue. Raises JobError if the queue is full or a limit of its owner or client is reached.
 
-        hand_over: takes each folder that the job finishes on the way (Ticket.take), in the thread of its lane.
+        hand_over: receives each folder that the job finishes (Ticket.take), in the thread of its runner.
         """
         with self._change:
             mine = [t for t in (*self._line, *self._running) if job.owner and t.job.owner == job.owner]
@@ -174,7 +175,7 @@ class Jobs:
             return ticket
 
     def position(self, ticket: Ticket) -> int:
-        """How many jobs are before this one, those that run included; 0 once it runs or is over."""
+        """How many jobs are before this one, including running ones; 0 once it runs or is over."""
         with self._change:
             if ticket not in self._line:
                 return 0
@@ -189,12 +190,12 @@ class Jobs:
             return [*self._running, *line[: line.index(ticket)]]
 
     def tickets(self) -> list[Ticket]:
-        """All that run or wait, in order."""
+        """All running and waiting jobs, in order."""
         with self._change:
             return [*self._running, *self._in_turn()]
 
     def _in_turn(self) -> list[Ticket]:
-        """The line in the order in which it is served: first come, but everybody's first before anybody's second."""
+        """The queue in the order of service: first come first served, but one job of each address in turn."""
         count = Counter(t.job.client for t in self._running if t.job.client)
         turns: list[tuple[int, Ticket]] = []
         for ticket in self._line:
@@ -204,7 +205,7 @@ class Jobs:
         return [ticket for _, ticket in sorted(turns, key=lambda turn: turn[0])]
 
     def cancel(self, ticket: Ticket) -> None:
-        """Take a job out of the line, or ask it to stop where it is."""
+        """Remove a waiting job from the queue, or ask a running one to stop."""
         ticket.stop.set()
         with self._change:
             if ticket in self._line:
@@ -213,14 +214,14 @@ class Jobs:
                 self._on_end(ticket)
 
     def cancel_owner(self, owner: str) -> None:
-        """Cancel whatever this owner has in line or running."""
+        """Cancel all waiting and running jobs of this owner."""
         with self._change:
             mine = [t for t in (*self._line, *self._running) if t.job.owner == owner]
         for ticket in mine:
             self.cancel(ticket)
 
     def close(self) -> None:
-        """Stop everything and end the processes."""
+        """Cancel all jobs and end the processes."""
         with self._change:
             self._closed = True
             waiting, running = list(self._line), list(self._running)
@@ -230,7 +231,7 @@ class Jobs:
         for runner in self._runners:
             runner.close()
 
-    def _lane(self, runner: Runner) -> None:
+    def _serve(self, runner: Runner) -> None:
         while True:
             with self._change:
                 self._change.wait_for(lambda: self._line or self._closed)
@@ -252,15 +253,15 @@ def _outcome(runner: Runner, ticket: Ticket) -> JoshError | None:
     try:
         runner.run(ticket)
     except Exception as error:
-        return as_told(error)
+        return visitor_error(error)
     return None
 
 
-def as_told(error: BaseException) -> JoshError:
-    """Any error as a visitor is told of it: one sentence. What only its makers can mend goes to the log as well."""
+def visitor_error(error: BaseException) -> JoshError:
+    """The error to show to a visitor, one sentence. Faults of the program or the disk are written to the log too."""
     if isinstance(error, JoshError):
-        below = error.__cause__  # a folder that a command line's user may change, a visitor may not
-        return as_told(below) if isinstance(below, OSError) and below.errno in _DISK else error
+        below = error.__cause__  # advice about folders helps a user of the command line, not a visitor
+        return visitor_error(below) if isinstance(below, OSError) and below.errno in _DISK else error
     if isinstance(error, MemoryError):
         return JobError("There is not enough memory for this clip; try a shorter part of it or fewer people.")
     if isinstance(error, OSError) and error.errno in _DISK:
@@ -271,7 +272,7 @@ def as_told(error: BaseException) -> JoshError:
 
 
 def no_room(reason: str = "its disk is full") -> JobError:
-    """What is said when nothing can be stored."""
+    """The error when nothing can be stored."""
     return JobError(f"This service cannot store anything now ({reason}); please try again later.")
 
 

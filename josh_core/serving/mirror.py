@@ -1,7 +1,7 @@
-"""A second home for shared runs, so that links survive a restart: a Hub dataset, or a folder that is mounted.
+"""Remote copies of shared runs, so that links survive a restart: in a Hub dataset, or in a mounted folder.
 
-`push` and `remove` return at once and work in one background thread; a failure is logged and does not disturb the
-visitor, whose link already works from the local disk. `pull` waits for its answer.
+`push` and `remove` return at once and are done by a background thread; a failure is logged and does not affect the
+visitor, whose link works from the local disk. `pull` is synchronous.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Protocol
 
-# A run holds files that this program writes; nothing else is taken from a mirror, which others may write to.
+# Types of the files that a run consists of; no other file is taken from a mirror, which others may write to.
 SUFFIXES = set(".json .npz .glb .mp4 .bvh .trc .chan .usdz .ply .csv .txt .zip .py .jpg .md".split())
-ENTRY = "entry.json"  # the store's notes of a run, the last of its files to be written
-MAX_FILES, MAX_BYTES = 5_000, 2 << 30  # of one run; a minute with 30 people, all its files made, has some 500 and 1 GB
-_RETRY_AFTER = (5.0, 30.0)  # s
+ENTRY = "entry.json"  # the store's metadata of a run, written after all its other files
+MAX_FILES, MAX_BYTES = 5_000, 2 << 30  # of one run; a minute with 30 people, with all its files, has about 500 and 1 GB
+_RETRY_AFTER = (5.0, 30.0)  # s, chosen by hand
 _log = logging.getLogger(__name__)
 
-Done = Callable[[], None]  # called once an errand is done; never when it has failed
+Done = Callable[[], None]  # called once an operation has succeeded
 
 
 class Mirror(Protocol):
-    """Where shared runs are copied to and fetched from, by id."""
+    """A place to which shared runs are copied and from which they are fetched, by id."""
 
     def push(self, run_id: str, folder: Path, entry: Mapping[str, Any], done: Done) -> None:
-        """Copy a run's folder there, soon, with its entry; then call `done`."""
+        """Copy a run's folder and entry to the mirror in the background; then call `done`."""
 
     def pull(self, run_id: str, into: Path) -> bool:
-        """Copy a run's files and its entry (ENTRY) into an empty folder now.
+        """Copy a run's files and its entry (ENTRY) into an empty folder.
 
-        False when there is none. Raises ValueError for more than a run can be, OSError of the disks.
+        False if the mirror does not have the run. Raises ValueError if it is too large, OSError of the disks.
         """
 
     def remove(self, run_id: str, done: Done) -> None:
-        """Remove a run there, soon, if it is there; then call `done`."""
+        """Remove a run from the mirror in the background, if it is there; then call `done`."""
 
 
-class _Errands:
-    """One background thread that does things in order and logs what fails."""
+class _BackgroundTasks:
+    """One background thread that runs operations in order, retries them and logs failures."""
 
     def __init__(self) -> None:
         self._queue: SimpleQueue[tuple[str, Callable[[], object], Done]] = SimpleQueue()
@@ -55,7 +55,7 @@ class _Errands:
         self._queue.put((what, action, done))
 
     def wait(self) -> None:
-        """Until everything added so far is done."""
+        """Wait until everything added so far is done."""
         done = threading.Event()
         self.add("wait", done.set)
         done.wait()
@@ -79,10 +79,10 @@ class FolderMirror:
 
     def __init__(self, root: Path) -> None:
         self._runs = Path(root) / "runs"
-        self.errands = _Errands()
+        self.background = _BackgroundTasks()
 
     def push(self, run_id: str, folder: Path, entry: Mapping[str, Any], done: Done) -> None:
-        """Copy in the background; the entry goes last, so that a run with one is whole."""
+        """Copy in the background; the entry is written last, so that a run with an entry is complete."""
 
         def copy() -> None:
             if not folder.is_dir():  # deleted meanwhile
@@ -90,7 +90,7 @@ class FolderMirror:
             self._copy(folder, self._runs / run_id)
             (self._runs / run_id / ENTRY).write_text(json.dumps(entry), "utf-8")
 
-        self.errands.add("copying a shared run", copy, done)
+        self.background.add("copying a shared run", copy, done)
 
     def pull(self, run_id: str, into: Path) -> bool:
         """Copy the run's files into `into`."""
@@ -107,7 +107,7 @@ class FolderMirror:
             with suppress(FileNotFoundError):
                 shutil.rmtree(self._runs / run_id)
 
-        self.errands.add("removing a shared run", remove, done)
+        self.background.add("removing a shared run", remove, done)
 
     @staticmethod
     def _copy(source: Path, target: Path) -> None:
@@ -120,7 +120,7 @@ class FolderMirror:
 
 
 def _check_size(sizes: list[int]) -> None:
-    """Raises ValueError when files of these sizes are more than a run can be."""
+    """Raises ValueError if there are more files, or more bytes, than a run can have."""
     if len(sizes) > MAX_FILES or sum(sizes) > MAX_BYTES:
         raise ValueError("more files, or larger ones, than a run has")
 
@@ -131,7 +131,7 @@ class HubMirror:
     def __init__(self, repo_id: str, api: Any = None) -> None:
         self._repo = repo_id
         self._given_api = api
-        self.errands = _Errands()
+        self.background = _BackgroundTasks()
 
     @property
     def _api(self) -> Any:
@@ -143,8 +143,8 @@ class HubMirror:
 
     def push(self, run_id: str, folder: Path, entry: Mapping[str, Any], done: Done) -> None:
         """Upload in the background, the files as one commit and then the entry."""
-        said = json.dumps(entry).encode()
-        self.errands.add("uploading a shared run", lambda: self._upload(run_id, folder, said), done)
+        encoded = json.dumps(entry).encode()
+        self.background.add("uploading a shared run", lambda: self._upload(run_id, folder, encoded), done)
 
     def _upload(self, run_id: str, folder: Path, entry: bytes) -> None:
         if not folder.is_dir():  # deleted meanwhile
@@ -185,7 +185,7 @@ class HubMirror:
 
     def remove(self, run_id: str, done: Done) -> None:
         """Delete in the background."""
-        self.errands.add("deleting a shared run", lambda: self._delete(run_id), done)
+        self.background.add("deleting a shared run", lambda: self._delete(run_id), done)
 
     def _delete(self, run_id: str) -> None:
         from huggingface_hub.errors import EntryNotFoundError

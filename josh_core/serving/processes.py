@@ -1,6 +1,6 @@
-"""What the operating system lends to worker processes: a group that ends together, a lower priority, less memory.
+"""Process groups, priority and limits of worker processes, portable.
 
-POSIX has process groups; elsewhere (Windows) the tree of a process is looked up when it is ended.
+POSIX has process groups; elsewhere (Windows) the children of a process are looked up when it is killed.
 """
 
 from __future__ import annotations
@@ -10,28 +10,28 @@ import signal
 
 import psutil
 
-_MOST_FILES = 16_384  # more would only be more memory in the hands of whoever opens them all
+_MAX_FILES = 16_384  # chosen by hand: more would only let a flood of connections take more memory
 
 
-def lead_group() -> None:
-    """Called in a new process: whatever it starts from now on ends with it."""
+def start_group() -> None:
+    """Make the calling process the leader of a new group, which its children join."""
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)
 
 
-def stand_back(niceness: int) -> None:
-    """Let other processes go first, as far as the system knows how."""
+def lower_priority(niceness: int) -> None:
+    """Lower the priority of this process by `niceness`, where the system can."""
     if niceness and hasattr(os, "nice"):
         os.nice(niceness)
 
 
-def end_group(pid: int) -> None:
-    """End a process at once with everything that it has started."""
+def kill_group(pid: int) -> None:
+    """Kill a process and all its children."""
     if hasattr(os, "killpg"):
         try:
             os.killpg(pid, signal.SIGKILL)
             return
-        except (ProcessLookupError, PermissionError):  # it has not led a group yet, or is gone
+        except (ProcessLookupError, PermissionError):  # it does not lead a group yet, or has ended
             pass
     try:
         process = psutil.Process(pid)
@@ -46,26 +46,26 @@ def end_group(pid: int) -> None:
 
 
 def open_files() -> int:
-    """How many files and connections this process may have open, after asking for as many as the system gives."""
+    """How many files and connections this process may open, after raising the limit as far as the system allows."""
     try:
         import resource
-    except ImportError:  # Windows counts them in another way
+    except ImportError:  # Windows has no such limit
         return 8192
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    wanted = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return _MOST_FILES if soft == resource.RLIM_INFINITY else soft
+        return _MAX_FILES if soft == resource.RLIM_INFINITY else soft
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    except (ValueError, OSError):  # macOS says that there is no limit, and has one
+    except (ValueError, OSError):  # macOS reports no limit but has one
         return soft
     return wanted
 
 
 def limit_memory(more: int) -> None:
-    """This process may take `more` bytes of address space from now on; MemoryError beyond. Nothing on Windows, macOS.
+    """Limit this process to `more` bytes of further address space; MemoryError beyond. No effect on Windows and macOS.
 
-    macOS has the call but does not keep to it.
+    macOS has the call but does not enforce it.
     """
     try:
         import resource

@@ -1,8 +1,8 @@
-"""A runner whose jobs run on a Ray cluster, so that a page that outgrows its machine spreads over others.
+"""A runner whose jobs run on a Ray cluster, for pages that need more than one machine.
 
-An actor per lane keeps its models warm, as the process of runners.ProcessRunner does; it reads clips from and writes
-results to the store, which must lie on a disk that all machines share. Its end by force, its crash and its machine's
-are sentences for the visitor, and the next job gets a new actor.
+One actor per runner keeps its models loaded, like the process of runners.ProcessRunner; it reads clips from and writes
+results to the store, which must be on a disk shared by all machines. If the actor is killed or crashes, the visitor
+gets a sentence and the next job a new actor.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from typing import Any
 from josh_core.errors import JobError, SettingsError
 from josh_core.progress import Progress
 from josh_core.serving.engines import CPUS, connect
-from josh_core.serving.jobs import Job, Ticket, Work, as_told
-from josh_core.serving.runners import Overseer, deliver, lost
+from josh_core.serving.jobs import Job, JobFunction, Ticket, visitor_error
+from josh_core.serving.runners import Watchdog, apply_message, worker_lost
 
-_POLL = 0.25  # s between two looks at a job
-_READY = 120.0  # s in which an actor must have begun: the first one loads torch
+# Chosen by hand:
+_POLL = 0.25  # s between two checks of a job
+_READY = 120.0  # s within which an actor must start: the first one loads torch
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where the actors live."""
+    """Where the actors run."""
 
     address: str | None  # as in engines.connect
     store: Path  # folder on a disk that all machines share
@@ -33,20 +34,20 @@ class Cluster:
 
 
 class RayRunner:
-    """Runs jobs in one actor, begun at the first job (or by `warm`) and kept; begun again when lost."""
+    """Runs jobs in one actor, started at the first job (or by `warm`), kept, and restarted when lost."""
 
     def __init__(
         self,
-        work: Work,
+        work: JobFunction,
         cluster: Cluster,
         prepare: Callable[[], None] | None = None,
         grace: float = 8.0,
         longest: float = 3600.0,
     ) -> None:
-        """What to do, and where.
+        """work: runs one job. cluster: where.
 
-        prepare: called once in each actor. grace: s until a job that ignores a cancel is ended by force. longest: s
-        that a job may take. Raises SettingsError without Ray or its cluster.
+        prepare: called once in each actor. grace: s after which a job that ignores a cancel is killed. longest: s that
+        a job may take. Raises SettingsError without Ray or its cluster.
         """
         self._ray = connect(cluster.address)
         self._work, self._cluster, self._prepare = work, cluster, prepare
@@ -54,7 +55,7 @@ class RayRunner:
         self._actor: Any = None
 
     def warm(self) -> None:
-        """Begin the actor now. Raises SettingsError when it does not see the store."""
+        """Start the actor now. Raises SettingsError if it does not start or cannot see the store."""
         if self._actor is not None:
             return
         remote = self._ray.remote(num_cpus=CPUS, num_gpus=self._cluster.gpus, max_concurrency=2)(_Actor)
@@ -79,32 +80,32 @@ class RayRunner:
         self._actor = actor
 
     def run(self, ticket: Ticket) -> None:
-        """Send the job over and pass on its reports. Raises what the job raised, or JobError when it was lost."""
+        """Send the job to the actor and pass its messages on. Raises the job's error, or JobError if it is lost."""
         try:
             self.warm()
-            overseer = Overseer(ticket, self._grace, self._longest, self._actor.stop.remote, self.close)
+            watchdog = Watchdog(ticket, self._grace, self._longest, self._actor.stop.remote, self.close)
             done, heard = self._actor.run.remote(ticket.job), 0
             while not self._ray.wait([done], timeout=_POLL)[0]:
                 heard = self._hear(ticket, heard)
-                overseer.look()
+                watchdog.check()
             error = self._ray.get(done)
             self._hear(ticket, heard, patience=_READY)
         except SettingsError as error_of_cluster:
             raise JobError(str(error_of_cluster)) from None
         except self._ray.exceptions.RayError:
             self.close()
-            raise lost() from None
+            raise worker_lost() from None
         if error is not None:
             raise error
 
     def _hear(self, ticket: Ticket, heard: int, patience: float = _POLL) -> int:
-        """Pass on what the job has said after its first `heard` messages, unless it is too busy to answer."""
+        """Pass on the job's messages after the first `heard` ones, unless the actor is too busy to answer."""
         try:
-            stage, messages = self._ray.get(self._actor.said.remote(heard), timeout=patience)
+            stage, messages = self._ray.get(self._actor.messages_after.remote(heard), timeout=patience)
         except self._ray.exceptions.GetTimeoutError:
             return heard
         for message in (*messages, *([("report", *stage)] if stage else [])):
-            deliver(ticket, message)
+            apply_message(ticket, message)
         return heard + len(messages)
 
     def close(self) -> None:
@@ -114,19 +115,19 @@ class RayRunner:
             self._actor = None
 
 
-def ray_runners(work: Work, address: str | None, store: Path, lanes: int, **options: Any) -> list[RayRunner]:
-    """As many runners as `lanes` says; 0: as many as the cluster has room for, a GPU each where it has any."""
+def ray_runners(work: JobFunction, address: str | None, store: Path, count: int, **options: Any) -> list[RayRunner]:
+    """`count` runners; 0: as many as the cluster has room for, with one GPU each if it has any."""
     have = connect(address).cluster_resources()
     gpus = have.get("GPU", 0.0)
     cluster = Cluster(address, store, 1.0 if gpus else 0.0)
     room = int(gpus or have.get("CPU", 0.0) // CPUS)
-    return [RayRunner(work, cluster, **options) for _ in range(lanes or max(1, room))]
+    return [RayRunner(work, cluster, **options) for _ in range(count or max(1, room))]
 
 
 class _Actor:
-    """Lives on some machine of the cluster: does one job and meanwhile answers what it says and takes a stop."""
+    """A Ray actor: runs one job at a time, and meanwhile returns its messages and accepts a stop."""
 
-    def __init__(self, work: Work, prepare: Callable[[], None] | None) -> None:
+    def __init__(self, work: JobFunction, prepare: Callable[[], None] | None) -> None:
         self._work = work
         self._stage: tuple[str, float] | None = None
         self._messages: list[tuple[Any, ...]] = []
@@ -135,16 +136,16 @@ class _Actor:
             prepare()
 
     def sees(self, path: Path) -> bool:
-        """Whether a file is there."""
+        """Whether a file exists on the actor's machine."""
         return path.exists()
 
     def run(self, job: Job) -> Exception | None:
-        """Do a job; what went wrong, as a visitor is told of it."""
+        """Run a job; returns the error to show to the visitor, or None."""
         self._stage, self._messages, self._stopped = None, [], False
         try:
             self._work(job, Progress(self._report, lambda: self._stopped, self._hand_over, self._show))
         except Exception as error:
-            told = as_told(error)
+            told = visitor_error(error)
             return type(told)(str(told))
         return None
 
@@ -157,7 +158,7 @@ class _Actor:
     def _show(self, name: str, value: Any) -> None:
         self._messages.append(("show", name, value))
 
-    def said(self, heard: int) -> tuple[tuple[str, float] | None, list[tuple[Any, ...]]]:
+    def messages_after(self, heard: int) -> tuple[tuple[str, float] | None, list[tuple[Any, ...]]]:
         """Stage and fraction of the running job, and its messages after the first `heard`."""
         return self._stage, self._messages[heard:]
 

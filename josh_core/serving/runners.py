@@ -1,7 +1,7 @@
-"""Where jobs run: in one spawned process per device that keeps its models warm, or in the page's own process.
+"""Runners of jobs: one spawned process per device that keeps its models loaded, or the page's own process.
 
-A job's process can be stopped, can crash and can run out of memory without the page noticing more than a sentence.
-Where a GPU is lent only to the process that asks for it (ZeroGPU), the same jobs run in threads of the page itself.
+If a job's process is killed, crashes or runs out of memory, the visitor gets a sentence and the page goes on.
+ZeroGPU assigns its GPU only to the process that asks for it; there the jobs run in threads of the page's process.
 """
 
 from __future__ import annotations
@@ -17,27 +17,28 @@ from typing import Any
 
 from josh_core.errors import Cancelled, JobError, JoshError
 from josh_core.progress import Progress
-from josh_core.serving.jobs import Job, Ticket, Work, as_told
-from josh_core.serving.processes import end_group, lead_group, stand_back
+from josh_core.serving.jobs import Job, JobFunction, Ticket, visitor_error
+from josh_core.serving.processes import kill_group, lower_priority, start_group
 
-_POLL = 0.1  # s between two looks at a process
+# Chosen by hand:
+_POLL = 0.1  # s between two checks of a process
 _REPORT_EVERY = 0.1  # s between two messages about the same stage
 _log = logging.getLogger(__name__)
 
 
-class Overseer:
-    """Watches one running job: passes a cancel on, and ends by force what does not listen or takes too long."""
+class Watchdog:
+    """Watches one running job: passes a cancel on, and kills a job that ignores it or takes too long."""
 
     def __init__(
         self, ticket: Ticket, grace: float, longest: float, stop: Callable[[], object], end: Callable[[], object]
     ) -> None:
-        """`stop` asks the job to stop, `end` ends it. grace: s between the two. longest: s that it may take."""
+        """stop: asks the job to stop. end: kills it. grace: s between the two. longest: s that the job may take."""
         self._ticket, self._grace, self._longest = ticket, grace, longest
         self._stop, self._end = stop, end
         self._asked: float | None = None  # when the cancel was passed on
 
-    def look(self) -> None:
-        """Called now and then. Raises Cancelled or JobError once it has ended the job by force."""
+    def check(self) -> None:
+        """To be called regularly. Raises Cancelled or JobError after killing the job."""
         now = time.monotonic()
         if self._ticket.stop.is_set() and self._asked is None:
             self._asked = now
@@ -53,51 +54,51 @@ class Overseer:
             )
 
 
-def lost() -> JobError:
-    """What is said when the process of a job has ended in the middle."""
+def worker_lost() -> JobError:
+    """The error when the process of a job has ended unexpectedly."""
     return JobError(
         "The computation ended unexpectedly, most likely for want of memory; "
         "try a shorter part of the clip or fewer people."
     )
 
 
-def deliver(ticket: Ticket, message: tuple[Any, ...]) -> None:
-    """Pass on what a job has said: ("report" | "piece" | "show", ...)."""
+def apply_message(ticket: Ticket, message: tuple[Any, ...]) -> None:
+    """Apply a job's message ("report" | "piece" | "show", ...) to its ticket."""
     receivers: dict[str, Callable[..., None]] = {"report": ticket.report, "piece": ticket.take, "show": ticket.show}
     receivers[message[0]](*message[1:])
 
 
 class LocalRunner:
-    """Runs jobs in the page's own process, in the submitter's context, which ZeroGPU needs to lend its GPU."""
+    """Runs jobs in the page's own process, in the submitter's context, which ZeroGPU needs to assign its GPU."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: JobFunction) -> None:
         self._work = work
 
     def run(self, ticket: Ticket) -> None:
-        """Do the ticket's job here."""
+        """Run the ticket's job in this thread."""
         progress = Progress(ticket.report, ticket.stop.is_set, ticket.take, ticket.show)
         ticket.context.run(self._work, ticket.job, progress)
 
     def close(self) -> None:
-        """Nothing to let go of: a running job notices its cancelled ticket."""
+        """Nothing to release: a running job sees that its ticket is cancelled."""
 
 
 class ProcessRunner:
-    """Runs jobs in one spawned process, started at the first job (or by `warm`) and kept; started again when lost."""
+    """Runs jobs in one spawned process, started at the first job (or by `warm`), kept, and restarted when lost."""
 
     def __init__(
         self,
-        work: Work,
+        work: JobFunction,
         device: str = "auto",
         grace: float = 8.0,
         longest: float = 3600.0,
         prepare: Callable[[], None] | None = None,
         niceness: int = 0,
     ) -> None:
-        """What to do, and where: `device` is "auto", "cpu" or a CUDA index.
+        """work: runs one job. device: "auto", "cpu" or a CUDA index.
 
-        grace: s until a job that ignores a cancel is ended by force. longest: s that a job may take. prepare: called
-        once in each new process, to load what every job needs. niceness: how far the process stands back (os.nice).
+        grace: s after which a job that ignores a cancel is killed. longest: s that a job may take. prepare: called once
+        in each new process, to load what every job needs. niceness: by which the priority is lowered (os.nice).
         """
         self._work, self._device, self._grace, self._longest = work, device, grace, longest
         self._prepare, self._niceness = prepare, niceness
@@ -123,15 +124,15 @@ class ProcessRunner:
         theirs.close()
 
     def run(self, ticket: Ticket) -> None:
-        """Send the job over and pass on its reports. Raises what the job raised, or JobError when it was lost."""
+        """Send the job to the process and pass its messages on. Raises the job's error, or JobError if it is lost."""
         self.warm()
         self._stop.clear()
         try:
             self._pipe.send(ticket.job)
-        except OSError:  # it ended in this very moment
+        except OSError:  # the process has ended meanwhile
             self._start()
             self._pipe.send(ticket.job)
-        overseer = Overseer(ticket, self._grace, self._longest, self._stop.set, self._end)
+        watchdog = Watchdog(ticket, self._grace, self._longest, self._stop.set, self._end)
         while True:
             message = self._receive()
             if message is not None and message[0] == "error":
@@ -141,22 +142,22 @@ class ProcessRunner:
             if message is not None and message[0] == "done":
                 return
             if message is not None:
-                deliver(ticket, message)
-            overseer.look()  # after each message too: a job may have something to say all the time
+                apply_message(ticket, message)
+            watchdog.check()  # after each message too: a job may send messages without pause
 
     def _receive(self) -> tuple[Any, ...] | None:
-        """The next message, or None when none came for a moment. Raises JobError when the process has ended."""
+        """The next message, or None if none came within _POLL. Raises JobError if the process has ended."""
         try:
             return self._pipe.recv() if self._pipe.poll(_POLL) else None
         except (EOFError, OSError):
             self._end()
-            raise lost() from None
+            raise worker_lost() from None
 
     def _end(self) -> None:
-        """End the process with everything that it started."""
+        """Kill the process and its children."""
         if self._process is None:
             return
-        end_group(self._process.pid)
+        kill_group(self._process.pid)
         self._process.join(5)
         self._pipe.close()
         self._process = None
@@ -166,11 +167,11 @@ class ProcessRunner:
         self._end()
 
 
-def _serve(pipe: Any, stop: Any, work: Work, prepare: Callable[[], None] | None, place: tuple[str, int]) -> None:
-    """The process of one device: jobs come through the pipe, reports and the outcome go back."""
+def _serve(pipe: Any, stop: Any, work: JobFunction, prepare: Callable[[], None] | None, place: tuple[str, int]) -> None:
+    """Main function of a device's process: jobs come through the pipe, messages and the outcome go back."""
     device, niceness = place
-    lead_group()
-    stand_back(niceness)
+    start_group()
+    lower_priority(niceness)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if device != "auto":
         os.environ["CUDA_VISIBLE_DEVICES"] = "" if device == "cpu" else device
@@ -184,24 +185,24 @@ def _serve(pipe: Any, stop: Any, work: Work, prepare: Callable[[], None] | None,
             return
 
 
-def _answer(pipe: Any, stop: Any, work: Work, job: Job) -> tuple[Any, ...]:
+def _answer(pipe: Any, stop: Any, work: JobFunction, job: Job) -> tuple[Any, ...]:
     try:
         work(job, Progress(_Reporter(pipe), stop.is_set, _sender(pipe, "piece"), _sender(pipe, "show")))
     except BrokenPipeError:  # the page has ended
         raise
     except Exception as error:
-        told = as_told(error)
-        unsound = not isinstance(error, JoshError)  # such as memory that is not given back: the next job starts anew
+        told = visitor_error(error)
+        unsound = not isinstance(error, JoshError)  # it may e.g. still hold memory: the next job gets a new process
         return ("error", type(told)(str(told)), unsound)
     return ("done",)
 
 
 def _sender(pipe: Any, kind: str) -> Callable[..., None]:
-    return lambda *said: pipe.send((kind, *said))
+    return lambda *values: pipe.send((kind, *values))
 
 
 class _Reporter:
-    """Sends reports, but not more than ten a second of one stage."""
+    """Sends reports, but at most ten a second for one stage."""
 
     def __init__(self, pipe: Any) -> None:
         self._pipe, self._stage, self._sent = pipe, "", 0.0

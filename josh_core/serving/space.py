@@ -1,6 +1,6 @@
-"""Puts the checkout up as a HuggingFace Space: what is uploaded, for which hardware, with which storage and secrets.
+"""Deploys the checkout as a HuggingFace Space: files, hardware, storage, variables and secrets.
 
-docs/DEPLOY.md says where the Hub's rules in here come from.
+docs/DEPLOY.md gives the sources of the Hub's rules that are used here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LONGEST_DESCRIPTION = 60  # characters of short_description; the Hub refuses mor
 
 @dataclass(frozen=True)
 class Plan:
-    """What to put up and how."""
+    """What to deploy and how."""
 
     space: str  # OWNER/SPACE
     hardware: str = "zero-a10g"
@@ -45,7 +45,7 @@ class Plan:
 
 
 def deploy(plan: Plan, api: Any = None) -> str:
-    """Make or update the Space; returns its address. Raises DeployError with what the Hub said and what to do.
+    """Make or update the Space; returns its address. Raises DeployError with the Hub's reason and what to do.
 
     api: a huggingface_hub.HfApi, by default one with the token that `hf auth login` or HF_TOKEN left.
     """
@@ -99,7 +99,7 @@ def _configure(api: Any, plan: Plan) -> None:
 
 
 def stage(folder: Path, hardware: str, root: Path = ROOT) -> None:
-    """Lay out in `folder` what the Space of this hardware holds. Raises DeployError outside a checkout."""
+    """Copy the files of the Space for this hardware into `folder`. Raises DeployError outside a checkout."""
     if not all((root / name).exists() for name in UPLOADED):
         raise DeployError("What is uploaded is a checkout of the project; run `python -m josh_core deploy` in one.")
     for name in UPLOADED:
@@ -114,14 +114,14 @@ def stage(folder: Path, hardware: str, root: Path = ROOT) -> None:
 
 
 def requirements(locked: list[str], hardware: str) -> list[str]:
-    """Requirement lines for a Space: on ZeroGPU torch is one that it offers, elsewhere all is as locked."""
+    """Requirement lines for a Space: with a torch that ZeroGPU offers on ZeroGPU, else exactly the locked ones."""
     if not hardware.startswith(ZERO_GPU):
         return locked
     return [ZERO_GPU_TORCH if re.match(r"torch\b(?!-)", line) else line for line in locked] + [ZERO_GPU_PACKAGE]
 
 
 def check_card(readme: str, locked: list[str]) -> None:
-    """Raises DeployError where README's head would be refused, or would bring another Gradio than the locked one."""
+    """Raises DeployError if the Hub would refuse README's front matter, or its Gradio is not the locked one."""
     head = dict(re.findall(r"^(\w+): *(.*?)\s*$", readme.split("---")[1], re.MULTILINE))
     description = head.get("short_description", "")
     if len(description) > LONGEST_DESCRIPTION:
@@ -133,7 +133,7 @@ def check_card(readme: str, locked: list[str]) -> None:
 
 
 def _refusal(plan: Plan, error: Any) -> str:
-    """What the Hub's answer means."""
+    """The Hub's answer as a sentence with advice."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status == 402:
         return (

@@ -1,9 +1,9 @@
-"""Results by id and by key: keep, find, share, expire, delete, and bring back after a restart.
+"""The store of results: keep, find by id or key, share, expire, delete.
 
-A run is a folder `runs/<id>/`: one bundle folder per mode and files beside them. Its address never changes; that it is
-shared is a mark in its entry (entries.py). `building/` holds what is not whole yet, `broken/` what cannot be read.
-Every step is a rename or the replacement of one small file, so a crash leaves nothing half done. Opening a store
-removes what was not shared. The id is the only protection of a run: it is random, and no path comes from a client.
+A run is a folder `runs/<id>/`: one bundle folder per mode and files beside them. Its address never changes; whether it
+is shared is recorded in its entry (entries.py). `building/` holds unfinished runs, `broken/` unreadable files. Every
+step is a rename or the replacement of one small file, so a crash leaves nothing half done. Opening a store removes runs
+that were not shared (recovery.py). A run is protected only by its random id, and no path comes from a client.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import hashlib
 import logging
 import os
 import secrets
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -24,24 +23,25 @@ import filelock
 
 from josh_core.errors import ResultError
 from josh_core.export.bundle import new_id
-from josh_core.serving.disk import link_tree, move, size_of
-from josh_core.serving.entries import ID, Entries, Entry, set_aside
+from josh_core.serving.disk import discard_path, link_tree, move, size_of
+from josh_core.serving.entries import ID, Entries, Entry
 from josh_core.serving.mirror import ENTRY, Mirror
-from josh_core.serving.second_home import SecondHome
+from josh_core.serving.mirror_journal import MirrorJournal
+from josh_core.serving.recovery import recovered
 from josh_core.settings import MODES
-from josh_core.stored_json import clear_unfinished, read_json
+from josh_core.stored_json import read_json
 
-_USED_STEP = 60.0  # s between two notes of "used now"
+_USE_INTERVAL = 60.0  # s, a use is recorded at most this often; chosen by hand
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Retention:
-    """How long and how much is kept. An unshared run also ends with the program."""
+    """How long and how much is kept. Unshared runs are also removed at the next start."""
 
     hours: float = 24.0  # h, an unshared run
     shared_days: float = 0.0  # days since a shared run was last opened; 0 keeps it as long as there is room
-    max_bytes: int = 5 * 2**30  # of all runs together; the least recently used go first, shared ones last
+    max_bytes: int = 5 * 2**30  # of all runs together; the least recently used are removed first, shared ones last
 
 
 class Store:
@@ -54,18 +54,18 @@ class Store:
         mirror: Mirror | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Open `root`, made if need be. Raises ResultError when it cannot be written or another process has it open."""
+        """Open `root`, made if missing. Raises ResultError if it cannot be written or another process has it open."""
         self.root = Path(root).resolve()
         self.limits = limits or Retention()
         self._clock = clock
         self._lock = threading.RLock()
-        self._index: dict[str, Entry] = {}
-        self._runs, self._broken = self.root / "runs", self.root / "broken"
+        self._runs = self.root / "runs"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            self._hold = self._take_hold()
-            self._recall()
-            self._mirror = SecondHome(mirror, self.root / "owed")
+            self._held = self._acquire()
+            self._entries = Entries(self.root / "entries", self.root / "broken")
+            self._index = recovered(self.root, self._entries)
+            self._mirror = MirrorJournal(mirror, self.root / "owed")
         except OSError as error:
             raise ResultError(
                 f"The results folder {self.root} cannot be used ({error.strerror}); make it writable or set "
@@ -73,7 +73,8 @@ class Store:
             ) from None
         self._mirror.resume((entry, self._runs / entry.id) for entry in self._index.values())
 
-    def _take_hold(self) -> filelock.BaseFileLock:
+    def _acquire(self) -> filelock.BaseFileLock:
+        """The lock of the root. Raises ResultError if another process has it."""
         hold = filelock.FileLock(self.root / "lock", mode=0o600)
         try:
             hold.acquire(blocking=False)
@@ -83,50 +84,9 @@ class Store:
             ) from None
         return hold
 
-    def _recall(self) -> None:
-        """Take up what an earlier program left: shared runs stay, everything else goes."""
-        for name in ("building", "temporary"):
-            shutil.rmtree(self.root / name, ignore_errors=True)
-        for name in ("building", "runs"):
-            (self.root / name).mkdir(exist_ok=True)
-        self._entries = Entries(self.root / "entries", self._broken)
-        for folder in (self.root, self.root / "entries"):
-            clear_unfinished(folder)
-        self._take_over()
-        kept = {entry.id: entry for entry in self._entries.read_all() if entry.shared}
-        for folder in self._runs.iterdir():
-            if folder.name in kept and not folder.is_symlink():
-                self._index[folder.name] = kept[folder.name]
-                (folder / ENTRY).unlink(missing_ok=True)  # of a take-over that was cut off
-            elif (self._broken / f"{folder.name}.json").exists():
-                set_aside(folder, self._broken, "its entry cannot be read")
-            else:
-                _discard(folder)
-        for entry in list(self._entries.read_all()):
-            if entry.id not in self._index:
-                self._entries.remove(entry.id)
-
-    def _take_over(self) -> None:
-        """Runs of earlier versions, which stood in shared/ with their entry among their files."""
-        shared = self.root / "shared"
-        for folder in shared.iterdir() if shared.is_dir() else ():
-            try:
-                entry = Entry.of(read_json(folder / ENTRY))
-                if entry.id != folder.name or folder.is_symlink() or (self._runs / entry.id).exists():
-                    raise ValueError("not a run of that name")
-            except ValueError as reason:
-                set_aside(folder, self._broken, str(reason))
-                continue
-            used = (folder / ENTRY).stat().st_mtime
-            self._entries.write(replace(entry, shared=True), used)
-            os.rename(folder, self._runs / entry.id)
-            (self._runs / entry.id / ENTRY).unlink()
-        if shared.is_dir():
-            _discard(shared)
-
     def close(self) -> None:
-        """Let another process open this root."""
-        self._hold.release()
+        """Release the root for another process."""
+        self._held.release()
 
     # ---- a new run -----------------------------------------------------------------------------------------------
 
@@ -139,12 +99,12 @@ class Store:
     def discard(self, workspace: Path) -> None:
         """Remove a folder of `workspace`."""
         if workspace.parent == self.root / "building":
-            _discard(workspace)
+            discard_path(workspace)
 
     def keep(self, workspace: Path, key: str = "") -> tuple[Entry, str]:
-        """Make a finished workspace a run. Returns its entry and the delete key, which is told only here.
+        """Make a finished workspace a run. Returns its entry and the delete key, which is not stored.
 
-        Raises ResultError when it holds no result.
+        Raises ResultError if it holds no result.
         """
         if not _modes(workspace):
             raise ResultError("The run holds no result; run the clip again.")
@@ -153,12 +113,12 @@ class Store:
         with self._lock:
             os.rename(workspace, self._runs / entry.id)
             self._index[entry.id] = entry
-            self._note(entry)
+            self._write_entry(entry)
         self.prune()
         return entry, delete_key
 
     def copy(self, run_id: object) -> tuple[Entry, str]:
-        """The same result as a run of its own, with its own id and delete key, for somebody who did not make it."""
+        """A copy of a run with its own id and delete key, for a visitor who did not make it."""
         entry, folder = self.get(run_id)
         workspace = self.workspace()
         try:
@@ -170,16 +130,16 @@ class Store:
     # ---- finding -------------------------------------------------------------------------------------------------
 
     def get(self, run_id: object) -> tuple[Entry, Path]:
-        """Entry and folder of a run. Raises ResultError for a bad id and for what is not, or no longer, there."""
-        entry = self._index.get(_checked(run_id)) or self._bring_back(str(run_id))
+        """Entry and folder of a run. Raises ResultError for an invalid id, or if there is no such run any more."""
+        entry = self._index.get(_valid_id(run_id)) or self._fetch(str(run_id))
         if entry is None or self._expired(entry):
             raise ResultError("This result does not exist or has expired; run the clip again or open an example.")
-        if abs(self._clock() - self._entries.used(entry.id)) > _USED_STEP:
+        if abs(self._clock() - self._entries.used(entry.id)) > _USE_INTERVAL:
             self._entries.note_use(entry.id, self._clock())
         return entry, self._runs / entry.id
 
     def find(self, key: str, mode: str) -> Entry | None:
-        """A run that answers the question `key` and holds `mode`, the newest if several do."""
+        """The newest run with this content key that holds `mode`, or None."""
         with self._lock:
             hits = [e for e in self._index.values() if key and e.key == key and not self._expired(e)]
         hits = [e for e in hits if mode in self.modes(e)]
@@ -190,19 +150,19 @@ class Store:
         return _modes(self._runs / entry.id)
 
     def add(self, run_id: object, workspace: Path, place: str) -> None:
-        """Move what a workspace holds into the folder `place` of a run. Raises ResultError when the run has gone."""
+        """Move the content of a workspace into the folder `place` of a run. Raises ResultError if the run is gone."""
         with self._lock:
             entry, folder = self.get(run_id)
             entry = replace(entry, size=entry.size + size_of(workspace))
             move(workspace, folder / place)
             self._index[entry.id] = entry
-            self._note(entry)
+            self._write_entry(entry)
         self.prune()
 
     # ---- sharing, deleting, expiring -----------------------------------------------------------------------------
 
     def share(self, run_id: object) -> Entry:
-        """Keep a run beyond the program's end; the mirror gets a copy. Raises ResultError, or OSError of the disk."""
+        """Keep a run after the program ends, and copy it to the mirror. Raises ResultError, or OSError of the disk."""
         with self._lock:
             entry, folder = self.get(run_id)
             if entry.shared:
@@ -214,19 +174,19 @@ class Store:
         return entry
 
     def mirror_again(self, run_id: str) -> None:
-        """Copy a run to the mirror that was shared before it had grown to its end; one that is gone is no matter."""
+        """Copy a run to the mirror again that has grown since it was shared; does nothing if it is gone."""
         with self._lock:
             entry = self._index.get(run_id)
         if entry is not None and entry.shared:
             self._mirror.push(entry, self._runs / entry.id)
 
     def owns(self, run_id: object, delete_key: str) -> bool:
-        """Whether `delete_key` is that of the run's owner. Raises ResultError when there is no such run."""
+        """Whether `delete_key` is that of the run's owner. Raises ResultError if there is no such run."""
         entry, _ = self.get(run_id)
         return secrets.compare_digest(_digest(str(delete_key)), entry.delete_hash)
 
     def delete(self, run_id: object, delete_key: str) -> None:
-        """Remove a run everywhere. Raises ResultError unless `delete_key` is the owner's, OSError of the disk."""
+        """Remove a run here and from the mirror. Raises ResultError for another delete key, OSError of the disk."""
         entry, _ = self.get(run_id)
         if not self.owns(run_id, delete_key):
             raise ResultError("This delete key does not belong to this result; use the one shown when it was made.")
@@ -235,9 +195,9 @@ class Store:
         self._remove(entry)
 
     def prune(self, others: int = 0) -> list[str]:
-        """Remove what has expired, then what exceeds the room: least recently used first, shared last.
+        """Remove expired runs, then runs over `max_bytes`: least recently used first, shared last. Returns their ids.
 
-        others: bytes of the room that are taken by something else than runs.
+        others: bytes of `max_bytes` that are used by other things than runs.
         """
         with self._lock:
             gone = [e for e in self._index.values() if self._expired(e)]
@@ -251,7 +211,7 @@ class Store:
             for entry in gone:
                 try:
                     self._remove(entry)
-                except OSError as error:  # the next time may be better
+                except OSError as error:  # it is tried again next time
                     _log.warning("a run cannot be removed: %s", error.strerror)
         return [entry.id for entry in gone]
 
@@ -262,7 +222,7 @@ class Store:
         return days > 0 and self._clock() - self._entries.used(entry.id) > days * 86400
 
     def _remove(self, entry: Entry) -> None:
-        """Out of sight in one step; then the files. Raises OSError of the disk; then the run is still there."""
+        """Remove a run in one step, then its files. Raises OSError of the disk; then the run is still there."""
         with self._lock:
             if entry.id not in self._index:
                 return
@@ -271,12 +231,12 @@ class Store:
                 os.rename(self._runs / entry.id, trash)
             del self._index[entry.id]
             self._entries.remove(entry.id)
-        _discard(trash)
+        discard_path(trash)
 
     # ---- details -------------------------------------------------------------------------------------------------
 
-    def _note(self, entry: Entry) -> None:
-        """Write an entry. One of an unshared run need not outlive the program, so a full disk does not matter here."""
+    def _write_entry(self, entry: Entry) -> None:
+        """Write an entry. Raises OSError for a shared run only: others are not needed after the program ends."""
         try:
             self._entries.write(entry, self._clock())
         except OSError as error:
@@ -284,8 +244,8 @@ class Store:
                 raise
             _log.warning("the entry of a run cannot be written: %s", error.strerror)
 
-    def _bring_back(self, run_id: str) -> Entry | None:
-        """Fetch a shared run from the mirror; what is not a whole run of that id is not taken."""
+    def _fetch(self, run_id: str) -> Entry | None:
+        """Fetch a shared run from the mirror; None if the mirror has no complete run of that id."""
         if not self._mirror.may_have(run_id):
             return None
         workspace = self.root / "building" / secrets.token_hex(12)
@@ -312,16 +272,7 @@ class Store:
             self.discard(workspace)
 
 
-def _discard(path: Path) -> None:
-    """Remove a file or folder, as far as the disk lets it."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-        return
-    with suppress(OSError):
-        path.unlink(missing_ok=True)
-
-
-def _checked(run_id: object) -> str:
+def _valid_id(run_id: object) -> str:
     if not isinstance(run_id, str) or not ID.fullmatch(run_id):
         raise ResultError("This is not the id of a result; please check the link.")
     return run_id

@@ -1,6 +1,6 @@
-"""What jobs do: a clip becomes a run folder with a bundle per mode; a result becomes files; or just a first look.
+"""The work of jobs: reconstruct a clip into a run folder, make files from a result, or count the people of a clip.
 
-Heavy rooms are imported inside, so that the page's own process never loads them.
+Heavy modules are imported inside the functions, so that the page's own process never loads them.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from josh_core.progress import Progress
 from josh_core.serving.disk import move
 from josh_core.serving.jobs import Job
 
-# Made from a result:
+# Files made from a result:
 FORMATS, OVERLAY, PAIR, DATASET, ARCHIVE = "files", "overlay.mp4", "side_by_side.mp4", "dataset.zip", "everything.zip"
 USD, T_POSE = "result.usdz", "result_tpose.glb"
 CLIP_FILE = "clip.mp4"
-PREVIEW, PREVIEW_SIZE = "preview.jpg", (1200, 630)  # what a link to a result shows; px, as link previews want it
+PREVIEW, PREVIEW_SIZE = "preview.jpg", (1200, 630)  # picture for link previews; px, the size that they expect
 
 
 def prepare() -> None:
-    """Load what every run needs, before the first one."""
+    """Load the models that every run needs."""
     import cv2  # noqa: F401  before pycolmap, which the scene room loads: the other order breaks image writing
 
     from josh_core import pipeline
@@ -31,7 +31,7 @@ def prepare() -> None:
 
 
 def do(job: Job, progress: Progress) -> None:
-    """Do a job of any kind."""
+    """Run a job of any kind."""
     if job.kind == "count":
         from josh_core.tracking.count import guess_people
 
@@ -43,11 +43,11 @@ def do(job: Job, progress: Progress) -> None:
 
 
 def reconstruct(job: Job, progress: Progress) -> None:
-    """Run the pipeline and hand over its result piece by piece; without anybody who takes them they stay in `job.out`.
+    """Run the pipeline and hand its result over piece by piece; without a receiver the pieces stay in `job.out`.
 
-    First clip.mp4, whose frame k is frame k of the results, its lens distortion taken out as the results have it, and
-    the bundles, <mode>/ with result.glb, as soon as they are finished; then the best mode's files/ in other formats and
-    overlay.mp4. What else can be made from a result waits until somebody asks for it (make_file).
+    The first piece is clip.mp4, whose frame k is frame k of the results with lens distortion removed; then the bundles,
+    <mode>/ with result.glb, as soon as each is finished; then the best mode's files/ in other formats and overlay.mp4.
+    All other files are made on request (make_file). Raises JoshError.
     """
     prepare()
     from josh_core import pipeline
@@ -76,7 +76,7 @@ def reconstruct(job: Job, progress: Progress) -> None:
 
 @contextmanager
 def _piece(job: Job, progress: Progress, place: str = "") -> Iterator[Path]:
-    """A new folder in `job.out`; what the block has put into it is handed over for `place` in the result."""
+    """A new folder in `job.out`; after the `with` block its content is handed over for `place` in the result."""
     folder = job.out / f".{secrets.token_hex(4)}"
     folder.mkdir(parents=True)
     yield folder
@@ -88,9 +88,9 @@ def _piece(job: Job, progress: Progress, place: str = "") -> Iterator[Path]:
 
 
 def make_file(job: Job, progress: Progress) -> None:
-    """Make `job.name`, one of those named above, in `job.out` from the bundle beside the clip `job.clip`.
+    """Make the file `job.name`, one of the constants above, in `job.out` from the bundle beside the clip `job.clip`.
 
-    The archive takes what lies there already and makes the rest, which then is in `job.out` too. Raises ResultError.
+    The archive uses files that exist beside the bundle and makes the others in `job.out` too. Raises ResultError.
     """
     import cv2  # noqa: F401  first, as in `prepare`
 

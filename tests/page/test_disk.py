@@ -20,7 +20,7 @@ from josh_core.page.config import Config
 from josh_core.page.desk import Caller, Desk
 from josh_core.page.inputs import Upload
 from josh_core.page.room import Room
-from josh_core.serving.jobs import as_told
+from josh_core.serving.jobs import visitor_error
 from josh_core.settings import Settings
 from tests.example_result import made_up_result
 
@@ -62,7 +62,7 @@ def test_a_visitor_is_not_asked_for_another_folder(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(os, "rename", full)
     with pytest.raises(ResultError, match="choose another folder") as caught:
         save_bundle(made_up_result(load_body(), frames=12, points=20), tmp_path / "fast")
-    told = as_told(caught.value)
+    told = visitor_error(caught.value)
     assert isinstance(told, JobError) and "its disk is full" in str(told) and "folder" not in str(told)
 
 
@@ -78,7 +78,7 @@ def test_a_clip_for_which_there_is_no_room_is_told_so(tmp_path: Path, monkeypatc
     monkeypatch.setattr(Path, "mkdir", full)
     with ThreadPoolExecutor(1) as pool, pytest.raises(OSError) as caught:  # this thread may have a browser's loop
         pool.submit(asyncio.run, desk.take(Caller("x"), place)).result()
-    assert "its disk is full" in str(as_told(caught.value))
+    assert "its disk is full" in str(visitor_error(caught.value))
     monkeypatch.undo()
     desk.close()
 

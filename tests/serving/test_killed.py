@@ -77,7 +77,7 @@ def test_whatever_a_kill_cuts_off(tmp_path: Path) -> None:
                 deleted.add(run_id)
     mirror = FolderMirror(tmp_path / "bucket")
     store = Store(tmp_path / "store", mirror=mirror)
-    mirror.errands.wait()
+    mirror.background.wait()
     sure = shared - maybe - deleted
     assert len(sure) > KILLS
     for run_id in sure:

@@ -190,7 +190,7 @@ def test_a_mounted_folder_brings_shared_runs_back(tmp_path: Path) -> None:
     unshared, _ = keep(store)
     (store.root / "runs" / shared.id / "evil.html").write_text("<script>")
     store.share(shared.id)
-    mirror.errands.wait()
+    mirror.background.wait()
     shutil.rmtree(store.root / "runs")
     store = reopened(store, mirror=mirror)
     entry, folder = store.get(shared.id)
@@ -199,7 +199,7 @@ def test_a_mounted_folder_brings_shared_runs_back(tmp_path: Path) -> None:
     with pytest.raises(ResultError):
         store.get(unshared.id)
     store.delete(shared.id, delete_key)
-    mirror.errands.wait()
+    mirror.background.wait()
     with pytest.raises(ResultError):
         store.get(shared.id)
 
@@ -244,7 +244,7 @@ def test_a_hub_dataset_brings_shared_runs_back(tmp_path: Path) -> None:
     store = Store(tmp_path / "runs", mirror=mirror)
     entry, delete_key = keep(store)
     store.share(entry.id)
-    mirror.errands.wait()
+    mirror.background.wait()
     shutil.rmtree(store.root / "runs")
     store = reopened(store, mirror=mirror)
     hub.online = False
@@ -254,7 +254,7 @@ def test_a_hub_dataset_brings_shared_runs_back(tmp_path: Path) -> None:
     assert store.modes(store.get(entry.id)[0]) == ("baseline", "fast")
     assert not (store.root / "runs" / entry.id / "download").exists()
     store.delete(entry.id, delete_key)
-    mirror.errands.wait()
+    mirror.background.wait()
     assert not list((tmp_path / "hub" / "runs").iterdir())
 
 
@@ -268,7 +268,7 @@ def test_a_mirror_cannot_fill_the_disk(
     store = Store(tmp_path / "runs", mirror=mirror)
     entry, _ = keep(store)
     store.share(entry.id)
-    mirror.errands.wait()
+    mirror.background.wait()
     shutil.rmtree(store.root / "runs")
     store = reopened(store, mirror=mirror)
     with monkeypatch.context() as patch:
@@ -296,7 +296,7 @@ def test_a_failing_mirror_does_not_disturb_sharing(tmp_path: Path, monkeypatch: 
     store = Store(tmp_path, mirror=mirror)
     entry, _ = keep(store)
     store.share(entry.id)
-    mirror.errands.wait()
+    mirror.background.wait()
     assert store.get(entry.id)[0].shared
 
 
@@ -404,14 +404,14 @@ def test_what_is_deleted_does_not_come_back_from_the_mirror(tmp_path: Path, monk
     entry, delete_key = keep(store)
     store.share(entry.id)
     there = HubMirror("someone/results", api=hub)
-    store._mirror._mirror.errands.wait()  # type: ignore[union-attr]
+    store._mirror._mirror.background.wait()  # type: ignore[union-attr]
     store = reopened(store, mirror=(away := HubMirror("someone/results", api=Unreachable())))
     store.delete(entry.id, delete_key)
-    away.errands.wait()
+    away.background.wait()
     store = reopened(store, mirror=there)  # it can be reached again, and is told
     with pytest.raises(ResultError, match="does not exist"):
         store.get(entry.id)
-    there.errands.wait()
+    there.background.wait()
     assert not list((tmp_path / "hub" / "runs").iterdir())
     assert not list((store.root / "owed").iterdir())
     store.close()
@@ -426,10 +426,10 @@ def test_what_was_shared_while_the_mirror_was_away_gets_there(tmp_path: Path, mo
     store.share(entry.id)
     store.share(gone.id)
     store.delete(gone.id, key)
-    away.errands.wait()
+    away.background.wait()
     bucket = FolderMirror(tmp_path / "bucket")
     store = reopened(store, mirror=bucket)
-    bucket.errands.wait()
+    bucket.background.wait()
     assert [folder.name for folder in (tmp_path / "bucket" / "runs").iterdir()] == [entry.id]
     assert not list((store.root / "owed").iterdir())
     store.close()
