@@ -14,6 +14,8 @@ import torch
 from josh_core.types import Float, Int
 
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
+# Camera axes of OpenGL, glTF and USD (x right, y up, z backward) in those of OpenCV (x right, y down, z forward).
+OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
 def transform(b_from_a: Array, p_a: Array) -> Array:

@@ -14,7 +14,7 @@ from josh_core.export.cameras import polynomial
 from josh_core.export.formats import FORMATS
 from josh_core.types import Reconstruction
 
-_ALREADY_PACKED = {".npz", ".mp4"}  # compressing these again takes time and gains nothing
+_ALREADY_PACKED = {".npz", ".mp4"}  # compressed formats, stored as they are
 
 _README = """{name}: 4D reconstruction, mode {mode}
 
@@ -70,7 +70,7 @@ def write_formats(result: Reconstruction, body: BodyModel, folder: Path) -> None
 
 
 def pack(bundle: Path, formats: Path, videos: Mapping[str, Path], path: Path) -> None:
-    """Pack a bundle's files, a folder of `write_formats`, and videos by name as `path` (.zip), whole or not at all."""
+    """Pack a bundle's files, a folder of `write_formats`, and videos by name as `path` (.zip), complete or absent."""
     inside = {f.relative_to(formats).as_posix(): f for f in sorted(formats.rglob("*")) if f.is_file()}
     inside |= {"result.glb": bundle / "result.glb"} | {f"bundle/{name}": bundle / name for name in _BUNDLE}
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")

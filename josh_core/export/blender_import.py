@@ -14,7 +14,7 @@ import bpy
 
 
 def own_folder() -> Path:
-    """Where this script lies; Blender's text editor puts the open text's place into the text, not into __file__."""
+    """Folder of this script; in Blender's text editor it is known by the open text, not by __file__."""
     script = Path(__file__)
     if script.exists():
         return script.resolve().parent
@@ -23,7 +23,7 @@ def own_folder() -> Path:
 
 
 def facts(path: Path) -> dict[str, Any]:
-    """What the file says about itself: frame rate, frames, width and height."""
+    """Frame rate, number of frames, width and height from the .glb's extras."""
     with open(path, "rb") as file:
         file.seek(12)
         size = struct.unpack("<I", file.read(4))[0]
@@ -32,7 +32,7 @@ def facts(path: Path) -> dict[str, Any]:
 
 
 def set_up_scene(about: dict[str, Any]) -> Any:
-    """Frame rate first: the importer turns the file's seconds into frames with the rate it finds."""
+    """Set the frame rate before the import: the importer converts the file's seconds to frames with it."""
     scene = bpy.context.scene
     fps = about["fps"]
     scene.render.fps = max(1, round(fps))
@@ -43,7 +43,7 @@ def set_up_scene(about: dict[str, Any]) -> Any:
 
 
 def add_background(camera: Any, clip: Path) -> None:
-    """The clip's frames behind whatever the camera sees."""
+    """Show the clip's frames as the background of the camera."""
     data = camera.data
     data.show_background_images = True
     background = data.background_images.new()
@@ -54,7 +54,7 @@ def add_background(camera: Any, clip: Path) -> None:
 
 
 def main() -> None:
-    """Import result.glb, look through its camera, put clip.mp4 behind it."""
+    """Import result.glb, switch to its camera, and set clip.mp4 as its background."""
     folder = own_folder()
     path = folder / "result.glb"
     scene = set_up_scene(facts(path))

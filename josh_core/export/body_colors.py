@@ -1,4 +1,4 @@
-"""What a person's body looks like in everything that is written: the one place that decides its colours."""
+"""The colours of a person's body in every exported file and picture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SEEN_ENOUGH = 0.12  # share of the body's surface that the clip has to show for 
 
 
 def own_colors(person: PersonMotion, body: BodyModel) -> UInt8 | None:
-    """The person's own look, sRGB [V,3], or None where the clip showed too little of it or another body was meant."""
+    """The person's own look, sRGB [V,3], or None if too little was seen or the colours are of another body."""
     if person.colors is None or len(person.colors) != len(body.skin_weights) or person.colors_seen < SEEN_ENOUGH:
         return None
     return person.colors

@@ -1,4 +1,4 @@
-"""A result on disk, version 1 (DESIGN section 10): manifest.json and arrays.npz, no pickle, whole or absent."""
+"""A result on disk, version 1 (DESIGN section 10): manifest.json and arrays.npz, no pickle, complete or absent."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ __all__ = ["ARRAYS", "MANIFEST", "content_key", "load_bundle", "load_manifest", 
 
 
 def content_key(clip_sha256: str, settings: dict[str, Any], code_version: str) -> str:
-    """Hash (hex) of clip, settings and code version: the same question finds its stored answer."""
+    """Hash (hex) of clip, settings and code version, by which an equal run is found in the store."""
     question = json.dumps([clip_sha256, settings, code_version], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(question.encode()).hexdigest()
 
 
 def new_id() -> str:
-    """A random, unguessable id of a result: its share link."""
+    """A random id of a result that cannot be guessed, used in its share link."""
     return secrets.token_urlsafe(16)
 
 
@@ -42,8 +42,8 @@ def save_bundle(
 ) -> dict[str, Any]:
     """Write manifest.json, arrays.npz and `files` (such as result.glb) as `folder`; returns the manifest.
 
-    All is written into a temporary folder beside it, which is then renamed, so nobody sees half a bundle. A bundle
-    already there is replaced. Raises ResultError when the folder holds anything else or cannot be written.
+    The files are written into a temporary folder beside it, which is then renamed, so a bundle is never incomplete. An
+    existing bundle is replaced. Raises ResultError if the folder holds anything else or cannot be written.
     """
     folder = Path(folder).resolve()
     files = files or {}
@@ -68,7 +68,7 @@ def save_bundle(
 
 
 def check_writable(folder: Path) -> None:
-    """Raises ResultError when `folder` could not be made: asked before a long run, not after it."""
+    """Raises ResultError if `folder` cannot be made; called before a long run."""
     folder = Path(folder).resolve()
     there = next(place for place in (folder.parent, *folder.parents) if place.exists())
     if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
@@ -76,7 +76,7 @@ def check_writable(folder: Path) -> None:
 
 
 def _refuse_foreign(folder: Path, own: set[str]) -> None:
-    """A folder is replaced as a whole, so it must hold nothing but a bundle."""
+    """Raises ResultError if the folder holds anything but a bundle, since it will be replaced."""
     if not folder.exists():
         return
     if not folder.is_dir() or {entry.name for entry in folder.iterdir()} - own:
@@ -84,7 +84,7 @@ def _refuse_foreign(folder: Path, own: set[str]) -> None:
 
 
 def _swap(fresh: Path, folder: Path) -> None:
-    """Put `fresh` in the place of `folder`: a rename cannot replace a folder that is not empty."""
+    """Replace `folder` by `fresh` in two renames, since a rename cannot replace a folder that is not empty."""
     if not folder.exists():
         os.rename(fresh, folder)
         return
@@ -231,7 +231,7 @@ def _person(take: Arrays, manifest: dict[str, Any], k: int) -> PersonMotion:
     if n == 0 or frames[0] < 0 or frames[-1] >= manifest["num_frames"] or (frames[1:] <= frames[:-1]).any():
         raise ResultError(f"Person {k} of the result has frames that are not in the clip; run the clip again.")
     about = manifest["people"][k]
-    has_colors = "colors_seen" in about  # bundles before people had an own look have none
+    has_colors = "colors_seen" in about  # absent in old bundles
     return PersonMotion(
         id=about["id"],
         frames=frames,
@@ -247,5 +247,5 @@ def _person(take: Arrays, manifest: dict[str, Any], k: int) -> PersonMotion:
 
 
 def _distortion(lens: dict[str, Any]) -> float:
-    """The lens of a manifest; old bundles have k1 of OpenCV's model, to first order the same, or none at all."""
+    """Distortion of the division model; old manifests have k1 of OpenCV's model, equal to first order, or none."""
     return float(lens.get("division", lens.get("k1", 0.0)))

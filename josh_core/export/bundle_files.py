@@ -1,4 +1,4 @@
-"""The two files of a bundle as they are read: a crash, another version or a stranger with a mirror may have made them.
+"""Safe reading of a bundle's two files, which may be damaged, of another version, or made by an attacker.
 
 Everything is checked before use: the manifest's size and the type of every value that is used, and of each
 array its type and shape before its numbers are unpacked, so that a small file cannot ask for much memory.
@@ -59,7 +59,7 @@ def _list_of(check: Check, most: int = MAX_FRAMES) -> Check:
 
 
 def _with(**fields: Check) -> Check:
-    """An object that has these fields, and maybe others."""
+    """A check for an object that has these fields, and maybe others."""
     return lambda value: isinstance(value, dict) and all(check(value.get(name)) for name, check in fields.items())
 
 
@@ -126,7 +126,7 @@ def load_manifest(folder: Path) -> dict[str, Any]:
 
 
 class Arrays:
-    """The arrays of a bundle, each read when it is taken. Raises ResultError for what is missing, damaged or odd."""
+    """The arrays of a bundle, each read on request. Raises ResultError for a missing, damaged or unexpected array."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -168,14 +168,14 @@ class Arrays:
             raise _unreadable() from None
 
     def _header(self, member: zipfile.ZipInfo) -> tuple[tuple[int, ...], np.dtype, int]:
-        """Shape, type and the bytes before the numbers."""
+        """Shape, type and length in bytes of the header of a stored array."""
         readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
         with self._zip.open(member) as file:
             shape, _, dtype = readers[np.lib.format.read_magic(file)](file)
             return shape, dtype, file.tell()
 
     def floating(self, name: str, *shape: int | None) -> Float:
-        """A floating-point array without NaN or infinity, and of no size that nothing real has."""
+        """A floating-point array; raises ResultError for NaN, infinity and values over MAX_NUMBER."""
         array: Float = self(name, "f", *shape)
         if not (np.abs(array) <= MAX_NUMBER).all():
             raise ResultError(f"The result's {name!r} holds numbers that are not finite; run the clip again.")
@@ -183,7 +183,7 @@ class Arrays:
 
 
 def check_texture(data: bytes) -> bytes:
-    """A JPEG of a size that can be unpacked, judged by its header alone. Raises ResultError."""
+    """Raises ResultError unless `data` is a JPEG of at most MAX_TEXTURE px a side, by its header."""
     try:
         with Image.open(io.BytesIO(data), formats=["JPEG"]) as picture:
             fits = max(picture.size) <= MAX_TEXTURE

@@ -47,17 +47,17 @@ def save_bvh(
 ) -> None:
     """Write one person's skeleton and motion as `path` (.bvh).
 
-    There is one pose for every frame of the clip, so all people and the camera stay together; where the person was
-    not seen the motion is interpolated, or held before the first and after the last frame. Offsets and positions are
-    metres in the result's world, angles are degrees.
+    There is one pose for every frame of the clip, so all people and the camera stay synchronous; where the person
+    was not seen the motion is interpolated, or constant before the first and after the last frame. Offsets and
+    positions are metres in the result's world, angles are degrees.
 
-    names: of the 24 joints in SMPL's order: JOINTS, MIXAMO or UNREAL. t_pose: a T-pose comes first, by which tools
-    retarget, and frame k of the clip is frame k + 1 of the file.
+    names: of the 24 joints in SMPL's order: JOINTS, MIXAMO or UNREAL. t_pose: the file begins with a T-pose, which
+    tools use for retargeting, and frame k of the clip is frame k + 1 of the file.
     """
     rig = rig_of(body, person.betas)
     rest = rig.joints
     rotations, root = _every_frame(person, rest[0], len(result.frame_times))
-    if t_pose:  # all turns zero: SMPL's rest pose is one
+    if t_pose:  # all rotations zero: SMPL's rest pose is a T-pose
         rotations = np.concatenate([np.tile(np.eye(3), (1, len(JOINTS), 1, 1)), rotations])
         root = np.concatenate([t_pose_root(rig, person)[None], root])
     angles = roma.rotmat_to_euler(_ORDER, torch.from_numpy(rotations), degrees=True, as_tuple=False).numpy()

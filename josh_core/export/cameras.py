@@ -1,7 +1,7 @@
 """The camera's path for other tools: nerfstudio-style transforms.json, OpenCV's numbers, COLMAP text, Nuke's .chan.
 
-The clip that goes with a result has no lens distortion. For whoever puts these cameras behind the frames as they were
-filmed, the same files can be written with the lens (`lens=True`): k1 to k3 of OpenCV's model, COLMAP's FULL_OPENCV.
+The clip that goes with a result has no lens distortion. For use with the original frames the same
+files can be written with distortion (`lens=True`): k1 to k3 of OpenCV's model, COLMAP's FULL_OPENCV.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ import roma
 import torch
 
 from josh_core.export.points import thin
-from josh_core.geometry import invert
+from josh_core.geometry import OPENCV_FROM_OPENGL, invert
 from josh_core.types import Reconstruction
 
-_OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 _COLMAP_POINTS = 60_000  # text takes about 60 bytes a point
 
 
@@ -29,10 +28,10 @@ def image_name(frame: int) -> str:
 
 
 def polynomial(result: Reconstruction) -> tuple[float, float, float]:
-    """k1, k2, k3 of OpenCV's model, which come closest to the lens out to the corners: a pixel for a wide fisheye.
+    """k1, k2, k3 of OpenCV's model, fitted to the lens out to the corners; the error is one pixel for a wide fisheye.
 
-    The lens is one of the division model (scene/lens.py): what is seen at radius r, in focal lengths, lies at
-    r / (1 + d r^2).
+    The lens follows the division model (scene/lens.py): the undistorted radius is r / (1 + d r^2) for the distorted
+    radius r, in focal lengths.
     """
     if result.distortion == 0:
         return 0.0, 0.0, 0.0
@@ -77,7 +76,7 @@ def transforms_of(result: Reconstruction, lens: bool = False) -> dict[str, Any]:
                 "file_path": f"images/{image_name(frame)}",
                 "frame": frame,
                 "time": float(result.frame_times[frame]),
-                "transform_matrix": (pose @ _OPENCV_FROM_OPENGL).tolist(),
+                "transform_matrix": (pose @ OPENCV_FROM_OPENGL).tolist(),
                 "world_from_cam_opencv": pose.tolist(),
             }
             for frame, pose in enumerate(world_from_cam)
@@ -86,7 +85,7 @@ def transforms_of(result: Reconstruction, lens: bool = False) -> dict[str, Any]:
 
 
 def save_opencv(result: Reconstruction, path: Path) -> None:
-    """Write `path` (.json) in OpenCV's terms: camera matrix, pixel centres at integers, and what the lens did."""
+    """Write `path` (.json) in OpenCV's terms: camera matrix with pixel centres at integers, and distortion."""
     k = np.array(result.intrinsics, np.float64)
     k[:2, 2] -= 0.5
     k1, k2, k3 = polynomial(result)
@@ -107,7 +106,7 @@ def save_chan(result: Reconstruction, path: Path) -> None:
     A line a frame, counted from 1: frame tx ty tz (m) rx ry rz (degrees) and the vertical field of view (degrees). The
     camera looks along -z with +y up; rotation order ZXY, Nuke's usual one: first about z, then x, then y.
     """
-    world_from_gl = np.asarray(result.world_from_cam, np.float64) @ _OPENCV_FROM_OPENGL
+    world_from_gl = np.asarray(result.world_from_cam, np.float64) @ OPENCV_FROM_OPENGL
     rotations = torch.from_numpy(np.ascontiguousarray(world_from_gl[:, :3, :3]))
     yxz = roma.rotmat_to_euler("YXZ", rotations, degrees=True, as_tuple=False).numpy()  # rotation = Ry Rx Rz
     turns = np.unwrap(yxz, period=360, axis=0)[

@@ -1,4 +1,4 @@
-"""Images, person masks and cameras as one zip: a complete folder for nerfstudio, COLMAP and 3D Gaussian Splatting."""
+"""Images, person masks and cameras as one zip for nerfstudio, COLMAP and 3D Gaussian Splatting."""
 
 from __future__ import annotations
 
@@ -24,10 +24,9 @@ from josh_core.export.video import CLIP_SIDE
 from josh_core.progress import Progress
 from josh_core.types import Clip, Reconstruction, UInt8
 
-_WIDER = 0.015  # of the image's longest side: clothes and hair stand off the body, 8 cm on a person 300 of 960 px high
-_MOST_IMAGES = (
-    300  # images, evenly over the clip: what such a tool takes for a scene; a minute of frames would be 0.5 GB
-)
+# Dilation of the masks for clothes and hair, of the image's longest side: 8 cm on a person 300 of 960 px high.
+_DILATION = 0.015
+_MAX_IMAGES = 300  # evenly over the clip, usual for a scene in these tools; all frames of a minute would be 0.5 GB
 _POINTS = "scene.ply"
 _README = """Images, person masks and cameras of one clip, for nerfstudio, COLMAP and 3D Gaussian Splatting
 
@@ -51,13 +50,13 @@ def mask_name(frame: int) -> str:
 def save_dataset(
     result: Reconstruction, body: BodyModel, clip: Clip, path: Path, progress: Progress | None = None
 ) -> None:
-    """Write `path` (.zip), whole or not at all, from a result and the frames that it was solved on.
+    """Write `path` (.zip), completely or not at all, from a result and the frames that it was solved on.
 
     clip: T undistorted frames, of the result's size or reduced. Images are its JPEGs as they are; cameras are given for
     their size.
     """
     sized = _sized(result, clip)
-    frames = np.unique(np.linspace(0, len(clip) - 1, min(_MOST_IMAGES, len(clip))).round().astype(int)).tolist()
+    frames = np.unique(np.linspace(0, len(clip) - 1, min(_MAX_IMAGES, len(clip))).round().astype(int)).tolist()
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with zipfile.ZipFile(fresh, "w", zipfile.ZIP_STORED) as archive:
@@ -89,7 +88,7 @@ def _sized(result: Reconstruction, clip: Clip) -> Reconstruction:
 
 
 def _describe(result: Reconstruction, folder: Path, frames: list[int]) -> None:
-    """Write what stands beside images and masks."""
+    """Write cameras, points and README beside images and masks."""
     document = transforms_of(result)
     document["ply_file_path"] = _POINTS
     document["frames"] = [document["frames"][frame] for frame in frames]
@@ -110,11 +109,11 @@ def _describe(result: Reconstruction, folder: Path, frames: list[int]) -> None:
 
 
 def _widening(result: Reconstruction) -> int:
-    return max(1, round(_WIDER * max(result.width, result.height)))
+    return max(1, round(_DILATION * max(result.width, result.height)))
 
 
 def _masks(result: Reconstruction, body: BodyModel, frames: list[int]) -> Iterator[tuple[int, UInt8]]:
-    """Each of `frames` with its mask [h,w] u8: 0 where a person is or nearly is, 255 elsewhere."""
+    """Each of `frames` with its mask [h,w] u8: 0 on people and their dilated outline, 255 elsewhere."""
     reach = 2 * _widening(result) + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
     wanted = set(frames)

@@ -1,4 +1,4 @@
-"""Colours for what was never seen of a body: first its other side's, then what flows in from around."""
+"""Colours for unseen vertices of a body: first those of the mirror image, then interpolated on the mesh."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every format that a result can be written in: its name, where it goes, what it is. A new one is one more line.
+"""The list of all export formats. A new format is one more entry.
 
 The zip, the files of a run and `josh export` all read this list; videos, which need the clip's frames, are in video.py.
 """
@@ -31,13 +31,13 @@ _Write = Callable[[Reconstruction, BodyModel, Path], None]
 
 @dataclass(frozen=True)
 class Format:
-    """How a result becomes files in a folder."""
+    """One export format."""
 
     name: str  # for the command line
     files: str  # what is written, relative to the folder
     what: str  # for whom or what, in one line
     write: _Write  # into an existing folder
-    usual: bool = True  # whether a run writes it by itself
+    usual: bool = True  # whether every run writes it
 
 
 def _bvh(ending: str = "", names: Sequence[str] = JOINTS, t_pose: bool = False) -> _Write:
@@ -73,7 +73,7 @@ FORMATS = (
         "result.glb",
         "animated scene for glTF viewers and Blender",
         lambda result, body, folder: _write(folder / "result.glb", glb_bytes(result, body)),
-        usual=False,  # it lies beside every bundle
+        usual=False,  # already in every bundle
     ),
     Format(
         "glb-tpose",
@@ -177,7 +177,7 @@ FORMATS = (
 
 
 def chosen(names: Sequence[str]) -> list[Format]:
-    """Formats by name. Raises SettingsError for a name that is none."""
+    """Formats by name. Raises SettingsError for an unknown name."""
     known = {form.name: form for form in FORMATS}
     for name in names:
         if name not in known:
@@ -186,12 +186,12 @@ def chosen(names: Sequence[str]) -> list[Format]:
 
 
 def made_when_asked(file: str) -> Format | None:
-    """The format that a run does not write by itself and whose one file is called so."""
+    """The format with this file name that runs do not write, but make on request; None if there is none."""
     return next((form for form in FORMATS if form.files == file and not form.usual), None)
 
 
 def check_body(result: Reconstruction, body: BodyModel) -> None:
-    """Raises ResultError where a result was made with another body than the one at hand."""
+    """Raises ResultError if the result was made with another body model than the one loaded."""
     if result.body_model != body.name:
         raise ResultError(f"This result was made with another body ({result.body_model}); run the clip again.")
 

@@ -30,14 +30,13 @@ from josh_core.export.gltf import (
 from josh_core.export.outfit import cloth_normals, plain_colors
 from josh_core.export.points import thin
 from josh_core.export.rig import Rig, quaternions, rig_of, t_pose_root, top_weights
-from josh_core.geometry import rotmat_to_rotvec
+from josh_core.geometry import OPENCV_FROM_OPENGL, rotmat_to_rotvec
 from josh_core.types import Float, Int, PersonMotion, Reconstruction, UInt8
 
 _MAX_POINTS = 180_000  # 16 bytes each: about 3 MB
-_BESIDE_SURFACE = 100_000  # points where a surface shows the same place
+_BESIDE_SURFACE = 100_000  # most points if there is also a surface
 _FRUSTUM_DEPTH = 0.4  # m from the camera to the drawn image plane
 _FEET = [7, 8, 10, 11]  # ankles and toe bases
-_OPENCV_FROM_GL = np.diag([1.0, -1.0, -1.0, 1.0])  # glTF cameras look along -z with +y up
 
 
 def save_glb(result: Reconstruction, body: BodyModel, path: Path, max_points: int = _MAX_POINTS) -> None:
@@ -48,7 +47,7 @@ def save_glb(result: Reconstruction, body: BodyModel, path: Path, max_points: in
 def glb_bytes(result: Reconstruction, body: BodyModel, max_points: int = _MAX_POINTS, t_pose: bool = False) -> bytes:
     """The .glb file of a result, with its scene thinned to `max_points`.
 
-    t_pose: skeletons stand in a T-pose while nothing plays, by which tools retarget, instead of at their first frame.
+    t_pose: the nodes' static pose is a T-pose, which tools use for retargeting, instead of the first frame.
     """
     writer = GltfWriter("josh-space", _asset_extras(result))
     _add_camera(writer, result)
@@ -87,7 +86,7 @@ def _asset_extras(result: Reconstruction) -> dict[str, Any]:
 
 
 def _add_camera(writer: GltfWriter, result: Reconstruction) -> None:
-    world_from_gl = result.world_from_cam.astype(np.float64) @ _OPENCV_FROM_GL
+    world_from_gl = result.world_from_cam.astype(np.float64) @ OPENCV_FROM_OPENGL
     centres = world_from_gl[:, :3, 3].astype(np.float32)
     quats = quaternions(rotmat_to_rotvec(world_from_gl[:, :3, :3])).astype(np.float32)
     k = result.intrinsics
@@ -140,7 +139,7 @@ def _add_scene(writer: GltfWriter, result: Reconstruction, max_points: int) -> N
 
 
 def _add_surface(writer: GltfWriter, result: Reconstruction) -> None:
-    """The place as a textured mesh beside its points."""
+    """The scene's surface as a textured mesh."""
     place = result.surface
     if place is None:
         return
@@ -163,7 +162,7 @@ class _SharedSkin:
         joints, weights = top_weights(body.skin_weights.double().numpy())
         whole = np.iinfo(np.uint16).max
         fixed = np.round(weights * whole).astype(np.int64)
-        fixed[:, 0] += whole - fixed.sum(1)  # the strongest takes the rounding, so every sum is exact
+        fixed[:, 0] += whole - fixed.sum(1)  # the largest weight takes the rounding error, so every sum is exact
         joints = np.where(fixed > 0, joints, 0)
         faces = np.asarray(body.faces)
         index = np.uint16 if faces.max() < whole else np.uint32
@@ -204,7 +203,7 @@ def _add_person(
 
 
 def _light(colors: UInt8) -> Int:
-    """Linear light of sRGB colours [V,3] as glTF's COLOR_0 [V,4]; 16 bits, for 8 would show steps in dark cloth."""
+    """Linear light of sRGB colours [V,3] as glTF's COLOR_0 [V,4]; 16 bits, since 8 show steps in dark colours."""
     whole = np.iinfo(np.uint16).max
     light = np.round(whole * linear(colors)).astype(np.uint16)
     return np.concatenate([light, np.full((len(light), 1), whole, np.uint16)], 1)
@@ -229,7 +228,7 @@ def _person_extras(result: Reconstruction, person: PersonMotion, body: BodyModel
 def _add_skeleton(writer: GltfWriter, index: int, person: PersonMotion, rig: Rig, t_pose: bool) -> list[int]:
     """Joint nodes in SMPL's order, named person_{index}_{joint}, at the person's first pose or in a T-pose.
 
-    They hang under person_{index}_rig, from which Blender makes one armature for each person.
+    They are children of person_{index}_rig, so Blender makes one armature for each person.
     """
     rig_node = writer.node(f"person_{index}_rig")
     bones: list[int] = []
@@ -259,14 +258,14 @@ def _animate_person(
     quats = quaternions(person.pose)
     for joint, bone in enumerate(bones):
         if np.ptp(person.pose[:, joint], axis=0).max() < 1e-7 and not t_pose:
-            continue  # a joint that never turns keeps its node's rotation
+            continue  # a constant joint keeps its node's rotation
         fixed = np.round(quats[:, joint] * whole).astype(np.int16)  # 0.003 degrees a step, half the size of floats
         writer.animate(bone, "rotation", times, writer.accessor(fixed, normalized=True))
     _animate_presence(writer, result, person, bones[0])
 
 
 def _animate_presence(writer: GltfWriter, result: Reconstruction, person: PersonMotion, root: int) -> None:
-    """Scale 0 while the person is not there. It changes midway between two frames, safe from rounded key times."""
+    """Scale 0 while the person is absent; it changes midway between two frames, so rounded key times do no harm."""
     visible = np.zeros(len(result.frame_times), np.float32)
     visible[person.frames] = 1
     if visible.all():
@@ -279,7 +278,7 @@ def _animate_presence(writer: GltfWriter, result: Reconstruction, person: Person
 
 
 def _add_person_path(writer: GltfWriter, index: int, person: PersonMotion) -> None:
-    """The way of the person over the ground, as a line at the height of the lower foot."""
+    """The person's path as a line at the height of the lower foot."""
     first = np.flatnonzero(np.diff(person.frames) == 1)
     if len(first) == 0:
         return

@@ -1,7 +1,4 @@
-"""What a run shows before any result is there: the people who were found, then the cameras and points of the place.
-
-Small, quick, and for looking only: a glimpse is never stored.
-"""
+"""Previews of an unfinished run: the people found, then cameras and points of the scene. They are never stored."""
 
 from __future__ import annotations
 
@@ -21,8 +18,8 @@ PEOPLE, PLACE = "people", "place"  # names of the glimpses
 _PICTURES = 4  # of the clip, side by side
 _HEIGHT = 150  # px of them
 _MOST_POINTS = 30_000  # 16 bytes each: half a megabyte
-_MEDIAN_DISTANCE = 5.0  # m from the first camera to the points: nothing has told the scale yet
-_FARTHEST = 6.0  # median distances within which points are shown, since the view is fitted to them
+_MEDIAN_DISTANCE = 5.0  # m from the first camera to the points, assumed since the scale is not known yet
+_FARTHEST = 6.0  # times the median distance; farther points are left out, since the view is fitted to the points
 
 
 def people_found(clip: Clip, people: People) -> dict[str, Any]:
@@ -46,7 +43,7 @@ def _boxed(clip: Clip, people: People, frame: int) -> UInt8:
 
 
 def place_found(clip: Clip, cameras: CameraPath, cloud: tuple[Float, UInt8, Float], body: BodyModel) -> bytes | None:
-    """A travelling camera and the scene's points as a .glb, upright as far as the camera is, at a made-up scale.
+    """A moving camera and the scene's points as a .glb, with the first camera level and an assumed scale.
 
     cloud: points [P,3] in the CameraPath's world, colours [P,3] and confidence [P]. None without points.
     """

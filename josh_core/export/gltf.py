@@ -1,4 +1,4 @@
-"""A small glTF 2.0 binary writer: arrays in, one .glb out. Knows the container, nothing about people or scenes."""
+"""A small glTF 2.0 binary writer: arrays in, one .glb out. It knows nothing about people or scenes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class GltfWriter:
     def accessor(self, array: NDArray[Any], target: int | None = None, normalized: bool = False) -> int:
         """Store an array [N], [N,2..4] or [N,4,4] (matrices given row-major); returns the accessor's index."""
         if array.shape[1:] == (4, 4):
-            array = array.swapaxes(1, 2)  # glTF stores matrices by columns
+            array = array.swapaxes(1, 2)  # glTF stores matrices column-major
         array = np.ascontiguousarray(array)
         kind = array.dtype.str[1:]
         if len(array) == 0 or not np.isfinite(array).all():
@@ -64,7 +64,7 @@ class GltfWriter:
         return self.add("accessors", item)
 
     def texture(self, jpeg: bytes) -> int:
-        """Store a JPEG, which is not repeated beyond its edges; returns the texture's index."""
+        """Store a JPEG as a texture that is clamped at its edges; returns its index."""
         self._blob += b"\0" * (-len(self._blob) % 4)
         view = {"buffer": 0, "byteOffset": len(self._blob), "byteLength": len(jpeg)}
         self._blob += jpeg
@@ -73,7 +73,7 @@ class GltfWriter:
         return self.add("textures", {"source": image, "sampler": self.add("samplers", clamped)})
 
     def material(self, name: str, color: NDArray[Any], unlit: bool = False, texture: int | None = None) -> int:
-        """A material of linear colour [3]; `unlit` shows it as it is (points, lines); a texture has two sides."""
+        """A material of linear colour [3]; unlit: without shading; textured ones are double-sided."""
         pbr: dict[str, Any] = {"baseColorFactor": [*map(float, color), 1.0], "metallicFactor": 0.0}
         pbr["roughnessFactor"] = 0.7
         item: dict[str, Any] = {"name": name, "pbrMetallicRoughness": pbr}

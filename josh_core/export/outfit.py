@@ -1,7 +1,7 @@
-"""The plain look of a body: dressed in shades of its person's colour, smooth as cloth lies, without marks of sex.
+"""The plain look of a body: clothed in shades of its person's colour, with smoothed normals, without marks of sex.
 
-Regions come from the skinning weights and the rest pose, so any body in SMPL's layout can wear them. Nothing here moves
-a vertex: cloth is in colours and normals only, and the mesh stays the body that was solved.
+Regions come from the skinning weights and the rest pose, so this works for any body in SMPL's layout. No vertex moves:
+clothing is in colours and normals only.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from josh_core.export.rig import Rig, rig_of, vertex_normals
 from josh_core.types import Float, Int, UInt8
 
 TOP, TROUSERS, SHOES, SKIN, HAIR = range(5)
-# Shades of the person's colour: share of it, and the grey level that takes the rest. Chosen by eye.
+# Shades of the person's colour: its share, and the grey level it is mixed with. This and all below chosen by eye.
 _SHADES = ((1.0, 0), (0.5, 44), (0.14, 34), (0.36, 226), (0.22, 38))
 _SLEEVE = 0.62  # of the way from shoulder to elbow that a short sleeve covers
 _HAIRLINE = (0.80, -0.62)  # (up, ahead) of the plane over which hair grows, through the middle of the head
 _HAIRLINE_UP = 0.35  # of the head's half height that this plane lies over the middle
 _BELT = 0.06  # m, as long as the triangles there
 _PARTS = ("neck", "head", "ankle", "foot")
-_SMOOTHINGS = 24  # averagings of normals among neighbours: some 10 cm, as wide as what cloth spans
+_SMOOTHINGS = 24  # averagings of normals among neighbours: about 10 cm
 
 
 @lru_cache(maxsize=4)
@@ -45,7 +45,7 @@ def regions(body: BodyModel) -> Int:
 
 
 def _over_waist(rig: Rig) -> Float:
-    """0 below the belt, 1 above it, for each vertex [V]; in steps finer than triangles, whose edges show."""
+    """0 below the belt, 1 above it, for each vertex [V], with a soft transition that hides the triangles."""
     return np.clip((rig.vertices[:, 1] - rig.joints[JOINTS.index("spine1"), 1]) / _BELT + 0.5, 0, 1)
 
 

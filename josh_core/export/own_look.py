@@ -2,7 +2,7 @@
 
 A frame gives a vertex its colour where the vertex is the nearest surface (depth buffer of everybody's bodies), faces
 the camera, moves too little to be blurred, and lies well inside the person's mask. The weighted median over frames
-passes over what covers the body now and then; what no frame shows is filled in (fill.py).
+ignores what covers the body in a few of them; vertices that no frame shows are filled in (fill.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from josh_core.export.rig import vertex_normals
 from josh_core.progress import Progress
 from josh_core.types import Clip, Float, People, PersonMotion, Reconstruction, UInt8
 
-LOOK_FRAMES = 32  # frames that are looked at
+# All chosen by hand or by eye; no measurement is recorded.
+LOOK_FRAMES = 32  # frames from which colours are taken
 LOOK_SIDE = 720  # px, longest side of the pictures: a vertex then covers a few pixels of a person as tall as the frame
 BEHIND = 0.02  # m that a vertex may lie behind the nearest surface, for the slant of triangles
 FACING = 0.3  # cosine between normal and line of sight from which on a vertex counts
@@ -29,7 +30,7 @@ MASK_MARGIN = 0.012  # of the person's height in the picture: how far inside the
 BLUR = 4.0  # px that a vertex may move from frame to frame until it counts half
 ENOUGH = 0.5  # sum of weights (1: seen at rest from straight ahead in one frame) from which on a colour is used
 
-SOLVED = np.array([not name.endswith("_hand") for name in JOINTS])  # [24] fingers are not: they may point anywhere
+SOLVED = np.array([not name.endswith("_hand") for name in JOINTS])  # [24] rotation is estimated
 
 
 def with_own_looks(
@@ -64,7 +65,7 @@ def with_own_looks(
 
 
 def _colored(person: PersonMotion, looks: list[tuple[Float, Float]], body: BodyModel) -> PersonMotion:
-    """The person with the colours that its looks, (colours [V,3], weights [V]) a frame, agree on."""
+    """The person with the weighted median of its looks, (colours [V,3], weights [V]) for each frame."""
     if not looks:
         return person
     colors, weights = (np.stack(x) for x in zip(*looks, strict=True))
@@ -85,7 +86,7 @@ def weighted_median(values: Float, weights: Float) -> Float:
 
 
 def _weights(canvas: Canvas, vertices: Float, normals: Float, mask: np.ndarray) -> Float:
-    """How well each vertex [V] is seen in a picture whose bodies are drawn on `canvas`: 0 not at all, 1 from ahead."""
+    """How well each vertex [V] is seen in a picture whose bodies are drawn on `canvas`: 0 hidden, 1 seen frontally."""
     view = canvas.view
     px, z = view.project(vertices)
     sight = vertices - np.asarray(view.world_from_cam, np.float64)[:3, 3]

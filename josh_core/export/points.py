@@ -6,12 +6,12 @@ import numpy as np
 
 from josh_core.types import PointCloud
 
-_FINEST = 0.01  # m, no file needs scene points closer together than this
+_FINEST = 0.01  # m, smallest voxel; chosen by hand
 _COARSER = 1.25  # factor of the voxel size from one try to the next
 
 
 def thin(cloud: PointCloud, most: int) -> PointCloud:
-    """At most `most` points: the most confident one of each voxel, the voxel as small as that allows."""
+    """At most `most` points: the most confident one of each voxel, with the smallest voxel size that suffices."""
     voxel = _FINEST
     while len(cloud.points) > most:
         cloud = _one_per_voxel(cloud, voxel)

@@ -21,7 +21,7 @@ ViewName = Literal["top", "side", "front", "third", "camera"]
 
 DARK = np.array([20, 23, 28], np.uint8)
 _GRID = np.array([58, 64, 74], np.uint8)
-_FAR = 1000.0  # m: seen from here with a long lens, a picture is as good as orthographic
+_FAR = 1000.0  # m, distance of the camera of an orthographic picture, which is one with a very long lens
 _MARGIN = 1.5  # m of surroundings shown around people and camera
 
 
@@ -59,10 +59,10 @@ def save_preview(result: Reconstruction, body: BodyModel, path: Path, size: tupl
 
 
 def draw_place(canvas: Canvas, result: Reconstruction) -> None:
-    """The place: its surface where there is one, else its points."""
+    """The scene: its surface if there is one, else its points."""
     place = result.surface
     picture = None if place is None else cv2.imdecode(np.frombuffer(place.texture, np.uint8), cv2.IMREAD_COLOR)
-    if place is None or picture is None:  # a texture that is no picture, from a stranger
+    if place is None or picture is None:  # an invalid texture, in a result made by others
         canvas.points(result.scene.points, result.scene.colors)
     else:
         canvas.textured(place.vertices, place.faces, place.uv, np.ascontiguousarray(picture[..., ::-1]))
@@ -85,7 +85,7 @@ def meshes_at(result: Reconstruction, body: BodyModel, frame: int) -> Meshes:
 
 
 def named_view(result: Reconstruction, name: ViewName, size: tuple[int, int], frame: int = 0) -> View:
-    """The View of that name, framed on everybody's way and the camera's."""
+    """The View of that name, which shows the paths of all people and of the camera."""
     width, height = size
     if name == "camera":
         return camera_view(result, frame, size)
@@ -142,7 +142,7 @@ def _bounds(result: Reconstruction) -> tuple[Float, Float]:
 
 
 def _over_the_shoulder(result: Reconstruction, size: tuple[int, int]) -> View:
-    """From behind, above and beside the camera's first position, just far enough to see everybody's way."""
+    """From behind, above and beside the camera's first position, just far enough to see all paths."""
     ahead = np.asarray(result.world_from_cam[0, :3, 2], np.float64) * [1, 0, 1]
     ahead /= max(float(np.linalg.norm(ahead)), 1e-9)
     side = np.cross(ahead, [0.0, 1.0, 0.0])
@@ -169,7 +169,7 @@ def _draw_grid(canvas: Canvas, result: Reconstruction) -> None:
 
 
 def draw_paths(canvas: Canvas, result: Reconstruction, frame: int) -> None:
-    """The camera's path and its pyramid at `frame`, and everybody's way over the floor."""
+    """The camera's path and its pyramid at `frame`, and everybody's path over the floor."""
     centres = np.asarray(result.world_from_cam[:, :3, 3], np.float64)
     if len(centres) > 1:
         canvas.line(centres, rgb(CAMERA_COLOR))

@@ -16,7 +16,7 @@ _LARGEST_TRIANGLE = 512  # px, a triangle with a longer side is left out: the bo
 
 @dataclass(frozen=True)
 class View:
-    """Where a picture is taken from: an OpenCV camera in the world."""
+    """An OpenCV camera in the world that a picture is rendered for."""
 
     world_from_cam: Float  # [4,4]
     intrinsics: Float  # [3,3] px
@@ -108,7 +108,7 @@ def _faces_camera(corners: Float) -> Bool:
 
 
 def _shade(view: View, normals: Float) -> Float:
-    """Brightness [V] of a matt surface with normals [V,3]: a lamp up and left of the camera, and light all around."""
+    """Brightness [V] of a matt surface with normals [V,3]: a light up and left of the camera, and ambient light."""
     lamp = np.array([-0.35, -0.55, -0.76])  # camera axes
     return 0.45 + 0.65 * np.clip(normals @ view.world_from_cam[:3, :3] @ lamp, 0, 1)
 
@@ -116,7 +116,7 @@ def _shade(view: View, normals: Float) -> Float:
 def _fragments(px: Float, faces: Int, width: int, height: int) -> tuple[Int, Int, Float]:
     """Pixels [M,2], face index [M] and barycentric weights [M,3] of all pixel centres inside triangles.
 
-    Triangles are handled together with others of about their size, each over a square that covers it.
+    Triangles are processed in groups of similar size, each over a square that covers it.
     """
     corners = px[faces]  # [F,3,2]
     low = np.floor(corners.min(1)).astype(np.int64)

@@ -28,7 +28,7 @@ def rig_of(body: BodyModel, betas: Float) -> Rig:
 
 
 def t_pose_root(rig: Rig, person: PersonMotion) -> Float:
-    """Where the root [3] m stands in a T-pose facing +z: at the person's first place, its feet on the floor y = 0."""
+    """Position [3] m of the root for a T-pose facing +z: above the person's first position, feet on the floor y = 0."""
     x, _, z = person.transl[0] + rig.joints[0]
     return np.array([x, rig.joints[0, 1] - rig.vertices[:, 1].min(), z])
 

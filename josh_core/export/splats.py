@@ -1,7 +1,7 @@
 """The scene as Gaussian splats (.ply), one flat disc a point, in the layout that splat viewers and trainers read.
 
-The points are surfels here: a normal from each point's neighbours, a radius from how far they are apart. Nothing is
-trained, so this is a start for 3D Gaussian Splatting or a scene to look at, not a rendering of the clip.
+The points are surfels: the normal comes from each point's neighbours, the radius from their distance. Nothing is
+trained, so this is an initialisation for 3D Gaussian Splatting or a preview of the scene, not a rendering of the clip.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from josh_core.export.points import thin
 from josh_core.types import Float, PointCloud, Reconstruction
 
 _MOST_SPLATS = 200_000  # splats: 68 bytes each, about 13 MB
-_NEIGHBOURS = 12  # a plane through them is steady, and they still lie on one surface
+_NEIGHBOURS = 12  # for the normal: a stable plane, and mostly on one surface; chosen by hand, as all below
 _FLATNESS = 0.1  # thickness of a disc over its radius
 _COVER = 0.75  # radius (one standard deviation) over the distance to the nearest neighbours: discs close the surface
-_LARGEST_SPLAT = 0.25  # m, a far point without neighbours is no wall
+_LARGEST_SPLAT = 0.25  # m, so that an isolated point does not become a wall
 _SH_DC = 0.28209479177387814  # the constant spherical harmonic, 1 / (2 sqrt(pi))
 _FAINTEST, _DENSEST = 0.4, 0.99  # opacity at confidence 0 and 1
 _NAMES = (
@@ -66,7 +66,7 @@ def surfels(points: Float, eyes: Float) -> tuple[Float, Float]:
     distance, near = tree.query(points, count, workers=-1)
     spread = points[near] - points[near].mean(1, keepdims=True)
     _, axes = np.linalg.eigh(np.einsum("pki,pkj->pij", spread, spread))
-    normals = axes[..., 0]  # the direction in which the neighbours differ least
+    normals = axes[..., 0]  # the direction of least variance
     seen_from = eyes[cKDTree(eyes).query(points)[1]] - points
     normals = np.where((normals * seen_from).sum(1, keepdims=True) < 0, -normals, normals)
     return normals, np.clip(_COVER * distance[:, 1:4].mean(1), 1e-3, _LARGEST_SPLAT)
@@ -76,5 +76,5 @@ def _from_z(normals: Float) -> Float:
     """Quaternions [P,4], w first, of the smallest rotations that take +z to unit normals [P,3]."""
     w = 1 + normals[:, 2]
     quats = np.stack([w, -normals[:, 1], normals[:, 0], np.zeros_like(w)], 1)
-    quats[w < 1e-9] = [0.0, 1.0, 0.0, 0.0]  # straight down: half a turn about x
+    quats[w < 1e-9] = [0.0, 1.0, 0.0, 0.0]  # for -z: half a turn about x
     return quats / np.linalg.norm(quats, axis=1, keepdims=True)

@@ -20,10 +20,10 @@ def marker_names() -> tuple[str, ...]:
 
 
 def save_trc(result: Reconstruction, body: BodyModel, person: PersonMotion, path: Path) -> None:
-    """Write where one person's joints and markers are, as `path` (.trc).
+    """Write the positions of one person's joints and markers as `path` (.trc).
 
     Rows go from the person's first frame to the last one, numbered as the clip's frames (from 0) and with its times in
-    s. Where the person was not seen the cells are empty, as the format has it for a marker that is missing.
+    s. Where the person was not seen the cells are empty, as the format defines it for a missing marker.
     """
     joints, _, landmarks = posed_points(body, person.betas, person.pose, person.transl)
     places = np.concatenate([joints, landmarks[:, [LANDMARKS.index(name) for name in _MARKERS]]], 1)

@@ -19,13 +19,13 @@ from josh_core.export.colors import linear
 from josh_core.export.outfit import cloth_normals
 from josh_core.export.points import thin
 from josh_core.export.rig import Rig, quaternions, rig_of, top_weights
+from josh_core.geometry import OPENCV_FROM_OPENGL
 from josh_core.types import Float, PersonMotion, Reconstruction
 
 _POINTS = 60_000  # about 60 bytes of text each
 _POINT_WIDTH = 0.02  # m, as dense as the thinned points are in most scenes
 _APERTURE = 0.36  # tenths of a metre, USD's unit here: a sensor 36 mm wide
-_OPENCV_FROM_GL = np.diag([1.0, -1.0, -1.0, 1.0])  # USD's cameras look along -z with +y up
-_ALIGNED = 64  # bytes: where usdz wants each file inside to begin
+_ALIGNED = 64  # bytes: usdz requires each file inside to begin at a multiple
 _WEIGHTS = 4  # joints a vertex, as in the GLB
 
 _HEADER = """#usda 1.0
@@ -126,7 +126,7 @@ def usda(result: Reconstruction, body: BodyModel) -> str:
 
 def _camera(result: Reconstruction, codes: Float) -> str:
     k = np.asarray(result.intrinsics, np.float64)
-    world_from_gl = np.asarray(result.world_from_cam, np.float64) @ _OPENCV_FROM_GL
+    world_from_gl = np.asarray(result.world_from_cam, np.float64) @ OPENCV_FROM_OPENGL
     per_pixel = _APERTURE / result.width
     return _CAMERA.format(
         focal=k[0, 0] * per_pixel,
@@ -173,12 +173,12 @@ def _person(result: Reconstruction, body: BodyModel, index: int, codes: Float) -
 
 
 def _offsets(rig: Rig) -> Float:
-    """Places [24,3] m of joints at rest from their parents; the root's own place."""
+    """Rest positions [24,3] m of joints relative to their parents; the root's is absolute."""
     return np.stack([rig.joints[j] - (rig.joints[p] if p >= 0 else 0) for j, p in enumerate(PARENTS)])
 
 
 def _paths() -> list[str]:
-    """Joints as UsdSkel names them: the way from the root."""
+    """Joint names of UsdSkel: the path from the root."""
     paths: list[str] = []
     for joint, parent in zip(JOINTS, PARENTS, strict=True):
         paths.append(joint if parent < 0 else f"{paths[parent]}/{joint}")
@@ -186,7 +186,7 @@ def _paths() -> list[str]:
 
 
 def _presence(person: PersonMotion, codes: Float) -> str:
-    """When the person is there. Texts hold until the next sample, so a sample at each change is enough."""
+    """Visibility of the person over time. Tokens hold until the next sample, so one sample at each change is enough."""
     there = np.zeros(len(codes), bool)
     there[person.frames] = True
     change = np.concatenate([[0], np.flatnonzero(np.diff(there)) + 1])
@@ -227,6 +227,6 @@ def _package(path: Path, name: str, data: bytes) -> None:
     entry = zipfile.ZipInfo(name)
     begin = 30 + len(name)  # of the data: behind the zip's local header and the name
     padding = -(begin + 4) % _ALIGNED
-    entry.extra = b"\x86\x19" + padding.to_bytes(2, "little") + bytes(padding)  # the id under which USD pads
+    entry.extra = b"\x86\x19" + padding.to_bytes(2, "little") + bytes(padding)  # the id that USD uses for padding
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(entry, data)

@@ -1,7 +1,7 @@
 """H.264 videos that browsers play: the clip itself, the bodies over it, and the clip beside a view from outside.
 
-Encoding goes through PyAV, whose wheels bring their own encoder. Every frame keeps its own time stamp, so a video
-stays with the result frame by frame whatever the clip's frame rate does.
+Encoding goes through PyAV, whose wheels bring their own encoder. Every frame keeps its own time stamp, so frame k of
+a video is frame k of the result even if the clip's frame rate varies.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ _KEYFRAME_EVERY = 15  # frames: seeking decodes at most this many
 
 
 def save_clip(clip: Clip, path: Path, progress: Progress | None = None) -> None:
-    """The clip as the result saw it (upright, resampled, trimmed), as `path` (.mp4)."""
+    """Write the clip as the result uses it (upright, resampled, trimmed) as `path` (.mp4)."""
     encode((clip.frame(f, CLIP_SIDE) for f in _counted(len(clip), progress)), clip.times, path)
 
 
 def save_overlay(
     result: Reconstruction, body: BodyModel, clip: Clip, path: Path, progress: Progress | None = None
 ) -> None:
-    """Everybody's body drawn half transparent over the clip's frames, as `path` (.mp4)."""
+    """Write the clip with all bodies drawn half transparent over it as `path` (.mp4)."""
     encode(_overlays(result, body, clip, progress), result.frame_times, path)
 
 
 def save_side_by_side(
     result: Reconstruction, body: BodyModel, clip: Clip, path: Path, progress: Progress | None = None
 ) -> None:
-    """The clip and, right of it, the world seen from outside at the same moment, as `path` (.mp4)."""
+    """Write the clip and, right of it, the world from outside at the same time, as `path` (.mp4)."""
     encode(_pairs(result, body, clip, progress), result.frame_times, path)
 
 
@@ -68,7 +68,7 @@ def read_clip(path: Path, times: Float) -> Clip:
             stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             begin = stamp if begin is None else begin
             late = stamp - begin - times[len(jpegs)]
-            if late < -step / 4:  # a frame that the result did not take
+            if late < -step / 4:  # a frame that the result does not use
                 continue
             if late > step / 2:
                 break
@@ -139,13 +139,13 @@ def encode(frames: Iterable[UInt8], times: Float, path: Path) -> None:
 
 
 def _rate(times: Float) -> Fraction:
-    """Frames per second, for players that ask; the time stamps are what counts."""
+    """Nominal frames per second for the file's header; the time stamps are exact."""
     step = float(np.median(np.diff(times))) if len(times) > 1 else 1 / 30
     return Fraction(1 / step).limit_denominator(1001)
 
 
 def _counted(count: int, progress: Progress | None) -> Iterator[int]:
-    """Frame numbers, telling `progress` how far it is; raises Cancelled when asked to stop."""
+    """Frame numbers, reported to `progress`; raises Cancelled when asked to stop."""
     for frame in range(count):
         if progress is not None:
             progress.update(frame / count)
