@@ -135,7 +135,7 @@ def test_masks_are_black_on_the_bodies_and_white_far_from_them(
 def test_of_a_long_clip_some_frames_are_taken_all_over_it(
     result: Reconstruction, body: BodyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("josh_core.export.dataset._MOST_IMAGES", 3)
+    monkeypatch.setattr("josh_core.export.dataset._MAX_IMAGES", 3)
     save_dataset(result, body, clip_of([drawn(result, frame) for frame in range(FRAMES)]), tmp_path / "d.zip")
     with zipfile.ZipFile(tmp_path / "d.zip") as packed:
         images = sorted(name for name in packed.namelist() if name.startswith("images/"))
