@@ -19,12 +19,14 @@ MATCH_THRESHOLD = 0.1  # of LighterGlue's assignment; its own default
 
 
 def _weights(name: str) -> dict[str, torch.Tensor]:
+    """Weights in full precision, whatever precision they are stored in. Raises WeightsError if the file is missing."""
     from safetensors.torch import load_file
 
     path = ASSETS / f"{name}.safetensors"
     if not path.exists():
         raise WeightsError(f"The bundled weights {path.name} are missing; install the package again.")
-    return load_file(path)
+    stored = load_file(path)
+    return {name: value.float() if value.is_floating_point() else value for name, value in stored.items()}
 
 
 def _load_strictly(net: torch.nn.Module, state: dict[str, torch.Tensor], computed: set[str]) -> None:
