@@ -23,23 +23,26 @@ from josh_core.export import glimpses
 from josh_core.export.bundle import save_bundle
 from josh_core.export.glb import glb_bytes
 from josh_core.export.own_look import with_own_looks
-from josh_core.lsq.threads import one_thread
 from josh_core.metrics.pace import pace_notes
 from josh_core.metrics.quality import measure
 from josh_core.metrics.seen import feet_seen_pct, match_cover_pct
 from josh_core.networks.weights import LICENCES, choose_tier
 from josh_core.progress import Progress
-from josh_core.scene import solve_scene, with_dense_depth
+from josh_core.scene import Looks, solve_scene, with_dense_depth
+from josh_core.scene.features import load_xfeat
 from josh_core.scene.lens import lens_error, lens_notes, lens_numbers
 from josh_core.scene.point_cloud import point_cloud
 from josh_core.scene.zoom import zoom_notes
 from josh_core.settings import MODES, Settings
 from josh_core.student.estimate import estimate_people
 from josh_core.student.evidence import contacts_with_student, with_student
+from josh_core.student.network import load_student
+from josh_core.threads import one_thread
+from josh_core.tracking.landmarker import load_landmarker
 from josh_core.tracking.masks import outside_inset, without_overlay
 from josh_core.tracking.tracker import find_people
 from josh_core.tracking.unseen import unseen_notes
-from josh_core.types import Clip, Reconstruction
+from josh_core.types import Clip, People, Reconstruction
 
 QUICK = 2  # modes whose results take moments once the evidence is there: baseline and fast
 _log = logging.getLogger(__name__)
@@ -61,30 +64,45 @@ def gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
 
     Mode `fast` looks at a scene without dense depth; a run that ends there has none at all.
     """
-    body, choice = load_body(), choose_tier(settings)
+    choice = choose_tier(settings)
+    if choice.tier == "hub":
+        from josh_core.hub.front_end import gather_hub
+
+        clip, people = _find_people(clip, settings, progress)
+        return gather_hub(clip, people, load_body(), settings, progress, choice.reason)
+    return _gather_embedded(clip, settings, progress)
+
+
+def _find_people(clip: Clip, settings: Settings, progress: Progress) -> tuple[Clip, People]:
+    """The people, and the clip with a note where more of them may be in it."""
     with progress.stage("people"):
         people = without_overlay(outside_inset(find_people(clip, settings, progress), clip), clip.overlay)
         clip = replace(clip, notes=(*clip.notes, *unseen_notes(people, clip)))
         progress.show(glimpses.PEOPLE, lambda: glimpses.people_found(clip, people))
-    if choice.tier == "hub":
-        from josh_core.hub.front_end import gather_hub
+    return clip, people
 
-        return gather_hub(clip, people, body, settings, progress, choice.reason)
-    with progress.stage("cameras"):
-        solved = solve_scene(clip, people, settings, progress)
-        scene = solved.scene if settings.mode == "fast" else with_dense_depth(solved, progress)
-        people = solved.people
-        clip = replace(solved.clip, notes=(*solved.clip.notes, *zoom_notes(scene.cameras)))
-        if scene.cameras.kind == "moving":  # another camera's place is known only once people stand in it
-            progress.show(
-                glimpses.PLACE,
-                lambda: glimpses.place_found(clip, scene.cameras, point_cloud(clip, people, scene), body),
-            )
+
+@one_thread()
+def _gather_embedded(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
+    """The same with the networks that come with the package."""
+    body = load_body()
+    with Looks(clip) as looks:
+        clip, people = _find_people(clip, settings, progress)
+        with progress.stage("cameras"):
+            solved = solve_scene(clip, people, settings, progress, looks)
+            scene = solved.scene if settings.mode == "fast" else with_dense_depth(solved, progress)
+            people = solved.people
+            clip = replace(solved.clip, notes=(*solved.clip.notes, *zoom_notes(scene.cameras)))
+            if scene.cameras.kind == "moving":  # another camera's place is known only once people stand in it
+                progress.show(
+                    glimpses.PLACE,
+                    lambda: glimpses.place_found(clip, scene.cameras, point_cloud(clip, people, scene), body),
+                )
     with progress.stage("student"):
         observed = observe_people(people, scene.cameras, clip, settings.height_m)
         said = estimate_people(people, observed, scene.cameras, clip.times, body) if settings.use_student else ()
         observed = tuple(map(with_student, observed, said)) or observed
-    with progress.stage("bodies"), one_thread():
+    with progress.stage("bodies"):
         bodies = fit_observed(people, observed, scene.cameras.focal, body, settings.height_m, progress)
     fitted = FittedBodies(bodies, body, tuple(s.contact for s in said))
     evidence = evidence_of(clip, people, scene, fitted, progress)
@@ -107,6 +125,7 @@ def assemble_in_turn(evidence: Evidence, settings: Settings, progress: Progress)
             yield _assemble(evidence, settings, modes_, progress)
 
 
+@one_thread()
 def _assemble(
     evidence: Evidence, settings: Settings, wanted: tuple[str, ...], progress: Progress
 ) -> dict[str, Reconstruction]:
@@ -143,6 +162,9 @@ def warm_up() -> None:
     """
     torch.set_num_threads(max(1, os.cpu_count() or 1))
     load_body()
+    load_xfeat()
+    load_student()
+    load_landmarker()
     if torch.cuda.is_available():
         from josh_core.networks.loaded import load_present
 

@@ -18,6 +18,7 @@ from josh_core.contact import stance_phases
 from josh_core.contact.stance_phases import FootMotion
 from josh_core.geometry import intrinsics, project
 from josh_core.progress import Progress
+from josh_core.threads import in_threads
 from josh_core.types import MAY_TOUCH, SURE_CONTACT, BodyTrack, Bool, CameraPath, Clip, Contacts, Float, Int, People
 
 UNKNOWN_SPEED = 1e3  # m/s, used where no speed is known: too fast for a contact
@@ -114,25 +115,21 @@ def pair_speeds(
     row = [{int(f): i for i, f in enumerate(b.frames)} for b in bodies]
     pair_speed = [np.full(p.contacts.shape[:2], np.nan) for p in points]
     px = [project(view.k, p.contacts) for p in points]
-    grey = None
-    for t in range(len(clip) - 1):
-        progress.update(t / len(clip))
-        present = [i for i, r in enumerate(row) if t in r and t + 1 in r]
-        if not present:
-            grey = None
-            continue
-        grey = _grey(clip, t) if grey is None else grey
-        following = _grey(clip, t + 1)
-        flow = _flow(grey, following)  # [h,w,2] px of the reduced image
-        grey = following
+    present = [[i for i, r in enumerate(row) if t in r and t + 1 in r] for t in range(len(clip) - 1)]
+
+    def measure(t: int) -> None:
+        flow = _flow(_grey(clip, t), _grey(clip, t + 1))  # [h,w,2] px of the reduced image
         size = (flow.shape[1], flow.shape[0])
         behind = _background_motion(view, t, flow, ~_dilate(people.mask(t, *size)))
-        for i in present:
+        for i in present[t]:
             steps = px[i][row[i][t]], px[i][row[i][t + 1]]
             motion = _relative_motion(flow, people.mask(t, *size, i), behind, steps)
             metre_per_px = points[i].contacts[row[i][t], :, 2] / cameras.focal
             seconds = clip.times[t + 1] - clip.times[t]
             pair_speed[i][row[i][t]] = motion * clip.width / size[0] * metre_per_px / seconds
+
+    for done, _ in enumerate(in_threads(measure, [t for t, seen in enumerate(present) if seen])):
+        progress.update(done / len(clip))
     return pair_speed
 
 

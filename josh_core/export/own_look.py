@@ -19,6 +19,7 @@ from josh_core.export.preview import camera_view, meshes_at
 from josh_core.export.raster import Canvas
 from josh_core.export.rig import vertex_normals
 from josh_core.progress import Progress
+from josh_core.threads import in_threads
 from josh_core.types import Clip, Float, People, PersonMotion, Reconstruction, UInt8
 
 # All chosen by hand or by eye; no measurement is recorded.
@@ -42,22 +43,30 @@ def with_own_looks(
     seen: list[list[tuple[Float, Float]]] = [[] for _ in order]
     present = np.unique(np.concatenate([[0], *(person.frames for person in result.people)]))
     chosen = present[np.unique(np.linspace(0, len(present) - 1, min(LOOK_FRAMES, len(present))).round().astype(int))]
-    for done, frame in enumerate(chosen):
-        if progress is not None:
-            progress.update(done / len(chosen))
-        picture = clip.frame(int(frame), LOOK_SIDE)
-        meshes = meshes_at(result, body, int(frame))
-        canvas = Canvas(camera_view(result, int(frame), (picture.shape[1], picture.shape[0])), picture)
+
+    def look(frame: int) -> list[tuple[int, Float, Float]]:
+        """Row, colours [V,3] and weights [V] of everybody in a frame."""
+        picture = clip.frame(frame, LOOK_SIDE)
+        meshes = meshes_at(result, body, frame)
+        canvas = Canvas(camera_view(result, frame, (picture.shape[1], picture.shape[0])), picture)
         normals = [vertex_normals(vertices, faces) for _, vertices in meshes]
         for (_, vertices), normal in zip(meshes, normals, strict=True):
             canvas.mesh(vertices, faces, np.zeros(3, np.uint8), normal)
+        found = []
         for (person, vertices), normal in zip(meshes, normals, strict=True):
             track = next(k for k, track in enumerate(people.tracks) if track.id == person.id)
-            mask = people.mask(int(frame), picture.shape[1], picture.shape[0], track)
-            still = 1 / (1 + (_motion(result, person, int(frame), canvas.view.width) / BLUR) ** 2)  # [24]
+            mask = people.mask(frame, picture.shape[1], picture.shape[0], track)
+            still = 1 / (1 + (_motion(result, person, frame, canvas.view.width) / BLUR) ** 2)  # [24]
             weight = _weights(canvas, vertices, normal, mask)
             weight *= skin @ (still * SOLVED)
-            seen[order.index(person.id)].append((_sampled(picture, canvas.view.project(vertices)[0]), weight))
+            found.append((order.index(person.id), _sampled(picture, canvas.view.project(vertices)[0]), weight))
+        return found
+
+    for done, found in enumerate(in_threads(look, map(int, chosen))):
+        if progress is not None:
+            progress.update(done / len(chosen))
+        for row, colors, weight in found:
+            seen[row].append((colors, weight))
     return replace(
         result,
         people=tuple(_colored(person, looks, body) for person, looks in zip(result.people, seen, strict=True)),

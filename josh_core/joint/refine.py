@@ -13,9 +13,9 @@ from josh_core.joint.interface import JointResult, JointStart
 from josh_core.joint.scene_terms import tilt_axes
 from josh_core.joint.schedule import JointSolution, Work, prepare, solve_whole
 from josh_core.joint.variables import State, bodies_in_cameras, camera_poses
-from josh_core.lsq.threads import one_thread
 from josh_core.progress import Progress
 from josh_core.settings import Settings
+from josh_core.threads import one_thread
 from josh_core.types import BodyTrack, CameraPath, Float, Floor
 
 

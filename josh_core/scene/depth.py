@@ -7,6 +7,7 @@ and how well several neighbours and several keyframes agree, tells how far it ca
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import Lock
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from josh_core.geometry import invert, pixel_grid, transform
 from josh_core.progress import Progress
 from josh_core.scene.tracks import background
+from josh_core.threads import in_threads
 from josh_core.types import Bool, CameraPath, Clip, DepthMaps, Float, Int, People, UInt8
 
 MAP_SIDE = 448  # px, longest side of a depth map
@@ -68,23 +70,27 @@ def estimate_depths(clip: Clip, people: People, cameras: CameraPath, points: Flo
     if len(points) == 0:
         return out
     frames = _Frames(clip, people, grid)
-    for k, frame in enumerate(cameras.keyframes):
-        progress.update(k / len(cameras.keyframes))
+
+    def look(frame: int) -> tuple[Float, Float] | None:
         cam_from_world = invert(cameras.world_from_cam[frame])
         z = transform(cam_from_world, points)[:, 2]
         middle = float(np.median(z[z > 0])) if (z > 0).any() else 1.0
-        neighbours = choose_neighbours(clip, cameras, int(frame), grid.focal / middle)
+        neighbours = choose_neighbours(clip, cameras, frame, grid.focal / middle)
         if len(neighbours) == 0 or not cameras.registered[frame]:
-            continue
-        inverse, confidence = _triangulate(frames, cameras, int(frame), neighbours, grid)
+            return None
+        inverse, confidence = _triangulate(frames, cameras, frame, neighbours, grid)
         good = (
-            frames.free(int(frame))
-            & ~blank_above(frames.gray(int(frame)))
+            frames.free(frame)
+            & ~blank_above(frames.gray(frame))
             & (inverse > 1 / (SKY_DEPTH * middle))
             & (confidence > 0.02)
         )
-        out.depth[k][good] = 1 / inverse[good]
-        out.confidence[k][good] = confidence[good]
+        return np.divide(1, inverse, out=np.zeros_like(inverse), where=good), np.where(good, confidence, 0)
+
+    for k, found in enumerate(in_threads(look, map(int, cameras.keyframes))):
+        progress.update(k / len(cameras.keyframes))
+        if found is not None:
+            out.depth[k], out.confidence[k] = found
     return _confirm(out, cameras, grid)
 
 
@@ -94,16 +100,18 @@ class _Frames:
     def __init__(self, clip: Clip, people: People, grid: MapGrid) -> None:
         self._clip, self._people, self._grid = clip, people, grid
         self._kept: dict[int, tuple[UInt8, UInt8]] = {}
+        self._lock = Lock()  # keyframes are looked at in several threads
 
     def _frame(self, frame: int) -> tuple[UInt8, UInt8]:
-        if frame not in self._kept:
-            if len(self._kept) > 150:
-                self._kept.pop(next(iter(self._kept)))
-            size = (self._grid.width, self._grid.height)
-            gray = cv2.cvtColor(self._clip.frame(frame, max(size)), cv2.COLOR_RGB2GRAY)
-            free = background(self._people, frame, *size)
-            self._kept[frame] = np.asarray(gray, np.uint8), np.asarray(free * np.uint8(255), np.uint8)
-        return self._kept[frame]
+        with self._lock:
+            if frame not in self._kept:
+                if len(self._kept) > 150:
+                    self._kept.pop(next(iter(self._kept)))
+                size = (self._grid.width, self._grid.height)
+                gray = cv2.cvtColor(self._clip.frame(frame, max(size)), cv2.COLOR_RGB2GRAY)
+                free = background(self._people, frame, *size)
+                self._kept[frame] = np.asarray(gray, np.uint8), np.asarray(free * np.uint8(255), np.uint8)
+            return self._kept[frame]
 
     def gray(self, frame: int) -> UInt8:
         """[h,w] grey image."""
@@ -247,18 +255,19 @@ def blank_above(gray: UInt8) -> Bool:
 
 def _confirm(maps: DepthMaps, cameras: CameraPath, grid: MapGrid) -> DepthMaps:
     """Confidence raised where other keyframes see the same surface, lowered where they see through it."""
-    confidence = np.zeros_like(maps.confidence)
     count = len(cameras.keyframes)
-    for k in range(count):
+
+    def judged(k: int) -> Float:
         yes, no = np.zeros(maps.depth[k].shape), np.zeros(maps.depth[k].shape)
         for other in (j for j in (k - 3, k - 1, k + 1, k + 3) if 0 <= j < count):
             same, through = compare(maps, cameras, grid, k, other)
             yes += same
             no += through
         vote = np.where(yes > no, 1.0, np.where(yes + no > 0, 0.3, 0.5))  # 0.5: nobody else looks there
-        confidence[k] = maps.confidence[k] * vote
-        confidence[k] **= np.where(yes > 1, 0.7, 1.0)
-    return DepthMaps(maps.depth, confidence.astype(np.float32), maps.backdrop)
+        return (maps.confidence[k] * vote).astype(np.float32) ** np.where(yes > 1, 0.7, 1.0)
+
+    confidence = np.array(list(in_threads(judged, range(count))), np.float32).reshape(maps.confidence.shape)
+    return DepthMaps(maps.depth, confidence, maps.backdrop)
 
 
 def compare(maps: DepthMaps, cameras: CameraPath, grid: MapGrid, k: int, other: int) -> tuple[Bool, Bool]:

@@ -87,16 +87,16 @@ class FeatureMap:
         reliability = functional.interpolate(reliability, self._net_size, mode="bilinear", align_corners=False)
         peak = functional.max_pool2d(keypointness, 5, 1, 2)
         found = (keypointness == peak) & (keypointness > KEYPOINT_THRESHOLD)
-        self._scores = torch.where(found, keypointness * reliability, torch.zeros(()))[0, 0]
+        y, x = torch.nonzero(found[0, 0], as_tuple=True)
+        self._keypoints = (np.stack([x.numpy(), y.numpy()], -1) + 0.5) * self._ratio()
+        self._scores = (keypointness * reliability)[0, 0, y, x].numpy()
 
     def _ratio(self) -> Float:
         return np.array([self.width / self._net_size[1], self.height / self._net_size[0]])
 
     def keypoints(self, allowed: Bool, most: int) -> Float:
         """The best keypoints [n,2] px (centres at integers + 0.5) where `allowed` [h,w] is True, best first."""
-        y, x = torch.nonzero(self._scores, as_tuple=True)
-        scores = self._scores[y, x].numpy()
-        px = (np.stack([x.numpy(), y.numpy()], -1) + 0.5) * self._ratio()
+        px, scores = self._keypoints, self._scores
         at = px.astype(int)
         keep = allowed[at[:, 1].clip(0, self.height - 1), at[:, 0].clip(0, self.width - 1)]
         order = np.argsort(-scores[keep], kind="stable")[:most]

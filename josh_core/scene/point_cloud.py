@@ -10,6 +10,7 @@ import numpy as np
 from josh_core.geometry import row_keys
 from josh_core.scene.depth import MapGrid, keyframe_points
 from josh_core.scene.tracks import background
+from josh_core.threads import in_threads
 from josh_core.types import Bool, Clip, DepthMaps, Float, Int, People, Scene, UInt8
 
 LEAST_CONFIDENCE = 0.12  # of a depth that is shown
@@ -19,6 +20,7 @@ MOST_POINTS = 300_000  # of a result: about 5 MB
 PLATE_SIDE = 960  # px, longest side of the clean plate
 STILL_LOOKS = 25  # pictures of a camera that stands still
 INPAINT_RADIUS = 5  # px of the reduced picture around a hole that tell its colours
+_Look = tuple[int, DepthMaps, UInt8]  # row and maps of one look at the scene, and its picture [h,w,3]
 
 
 def point_cloud(clip: Clip, people: People, scene: Scene, plate: UInt8 | None = None) -> tuple[Float, UInt8, Float]:
@@ -28,16 +30,17 @@ def point_cloud(clip: Clip, people: People, scene: Scene, plate: UInt8 | None = 
     Where several points share a cell the surest stays; what no second keyframe confirms has too little confidence.
     """
     grid = MapGrid.of(clip, scene.cameras.focal)
-    points, colors, confidence, sizes = [], [], [], []
-    for k, maps, rgb in _looks(clip, people, scene, grid, plate):
+
+    def seen(look: _Look) -> tuple[Float, UInt8, Float, Float]:
+        k, maps, rgb = look
         good = (maps.depth[k] > 0) & (maps.confidence[k] > LEAST_CONFIDENCE)
         if scene.cameras.kind == "moving" and not maps.sparse:
             good &= ~_at_depth_jump(maps.depth[k])
-        points.append(keyframe_points(maps, scene.cameras, grid, k, good))
-        colors.append(rgb[good])
-        confidence.append(maps.confidence[k][good])
-        sizes.append(maps.depth[k][good] * CELL / grid.focal)
-    p, rgb, c, s = (np.concatenate(rows) for rows in (points, colors, confidence, sizes))
+        points = keyframe_points(maps, scene.cameras, grid, k, good)
+        return points, rgb[good], maps.confidence[k][good], maps.depth[k][good] * CELL / grid.focal
+
+    looks = list(in_threads(seen, _looks(clip, people, scene, grid, plate)))
+    p, rgb, c, s = (np.concatenate(rows) for rows in zip(*looks, strict=True))
     kept = _one_per_cell(p, s, c)
     while len(kept) > MOST_POINTS:
         s = s * 2**0.5
@@ -45,9 +48,7 @@ def point_cloud(clip: Clip, people: People, scene: Scene, plate: UInt8 | None = 
     return p[kept].astype(np.float32), rgb[kept].astype(np.uint8), c[kept].astype(np.float32)
 
 
-def _looks(
-    clip: Clip, people: People, scene: Scene, grid: MapGrid, plate: UInt8 | None
-) -> Iterator[tuple[int, DepthMaps, UInt8]]:
+def _looks(clip: Clip, people: People, scene: Scene, grid: MapGrid, plate: UInt8 | None) -> Iterator[_Look]:
     """Row and depth maps of every look at the scene, and its picture [h,w,3]."""
     keyframes, side = scene.cameras.keyframes, max(grid.width, grid.height)
     if scene.cameras.kind == "static" and len(keyframes):
@@ -58,7 +59,7 @@ def _looks(
         yield k, scene.depths, clip.frame(int(frame), side)
 
 
-def _one_look(scene: Scene, plate: UInt8) -> tuple[int, DepthMaps, UInt8]:
+def _one_look(scene: Scene, plate: UInt8) -> _Look:
     """All looks of a camera that stands still as one, with the clean plate as its picture."""
     depths = scene.depths
     surest = depths.confidence.argmax(0)[None]

@@ -14,6 +14,7 @@ import numpy as np
 from josh_core.progress import Progress
 from josh_core.scene.features import match
 from josh_core.scene.tracks import Tracks
+from josh_core.threads import in_threads
 from josh_core.types import Bool, Float, Int
 
 WEAK = 60  # shared tracks below which two looks in a row are matched
@@ -28,9 +29,9 @@ def link(tracks: Tracks, progress: Progress) -> Tracks:
     """The same observations, with tracks of one point under one id as far as matching can tell."""
     pairs = [*_weak_pairs(tracks), *_loops(tracks)]
     same: list[tuple[int, int]] = []
-    for done, (a, b) in enumerate(pairs):
+    for done, found in enumerate(in_threads(lambda pair: _confirmed(tracks, *pair), pairs)):
         progress.update(done / len(pairs))
-        same += _confirmed(tracks, a, b)
+        same += found
     return _renamed(tracks, same) if same else tracks
 
 

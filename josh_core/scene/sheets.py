@@ -15,6 +15,7 @@ from josh_core.geometry import invert, transform
 from josh_core.scene.depth import MapGrid
 from josh_core.scene.point_cloud import LEAST_CONFIDENCE
 from josh_core.scene.tracks import background
+from josh_core.threads import in_threads
 from josh_core.types import Bool, Clip, Float, Int, People, Scene, UInt8
 
 MOST_SHEETS = 30  # keyframes: each is held against every other, so that time grows with their square
@@ -62,13 +63,13 @@ def reduced(clip: Clip, people: People, scene: Scene) -> Sheets:
     rows = np.unique(np.linspace(0, len(cameras.keyframes) - 1, min(most, len(cameras.keyframes))).round().astype(int))
     grid = MapGrid.of(clip, cameras.focal, REDUCED if cameras.kind == "moving" else SMOOTH_SIDE)
     frames = cameras.keyframes[rows]
-    depth = np.stack([_surest(depths.depth[k], depths.confidence[k], grid) for k in rows])
+    depth = np.stack(list(in_threads(lambda k: _surest(depths.depth[k], depths.confidence[k], grid), rows)))
     free = np.stack([background(people, int(f), grid.width, grid.height) for f in frames])
     if cameras.kind == "static":
         free[:] = True
     pictures = [clip.frame(int(f), max(grid.width, grid.height)) for f in frames]
     if cameras.kind == "moving":
-        free &= ~np.stack([_sky(d, f, picture) for d, f, picture in zip(depth, free, pictures, strict=True)])
+        free &= ~np.stack(list(in_threads(lambda looked: _sky(*looked), zip(depth, free, pictures, strict=True))))
     gray = np.stack([cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures]).astype(np.float32)
     world_from_cam = np.asarray(cameras.world_from_cam[frames], np.float64)
     return Sheets(frames, depth * free, world_from_cam, free, gray, grid)
@@ -113,8 +114,8 @@ def agreed(sheets: Sheets) -> Sheets:
     count, shape = len(sheets.depth), sheets.depth.shape[1:]
     points = [sheets.points(k)[sheets.depth[k] > 0] for k in range(count)]
     shades = [sheets.gray[k][sheets.depth[k] > 0] for k in range(count)]
-    out = np.zeros_like(sheets.depth)
-    for k in range(count):
+
+    def of(k: int) -> Float:
         own = np.where(sheets.depth[k] > 0, sheets.depth[k], np.inf).ravel()
         said, gray = np.full((2, count, own.size), np.inf, np.float32)
         said[k], gray[k] = own, sheets.gray[k].ravel()
@@ -127,7 +128,9 @@ def agreed(sheets: Sheets) -> Sheets:
         usual = _median(np.where(agrees, gray, np.inf))
         passing = (agrees.sum(0) > 2 * WITNESSES) & (np.abs(gray[k] - usual) > PASSING)
         free = sheets.free[k] & ~cv2.dilate(passing.reshape(shape).astype(np.uint8), SQUARE).astype(bool)
-        out[k] = _closed(depth.reshape(shape) * free) * free
+        return _closed(depth.reshape(shape) * free) * free
+
+    out = np.array(list(in_threads(of, range(count))), sheets.depth.dtype).reshape(sheets.depth.shape)
     return replace(sheets, depth=out)
 
 

@@ -6,7 +6,10 @@ which costs little, is good to a fraction of a pixel and gives every frame of th
 
 from __future__ import annotations
 
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Semaphore
+from types import TracebackType
 from typing import Annotated
 
 import cv2
@@ -24,6 +27,7 @@ SPACING = 0.011  # of the longest side: a new keypoint keeps this distance from 
 REFERENCE = 1280  # px: thresholds are for an image whose longest side is this
 TRACK_SIGMA = 0.5  # px, standard deviation of a good track
 MASK_GROWTH = 0.012  # of the longest side: how far person masks are grown
+MAPS_AHEAD = 48  # feature maps that wait to be used: 2 MB each
 FORWARD_BACKWARD = 0.6  # px of the working image: a track that does not return to its start is dropped
 
 
@@ -102,31 +106,67 @@ def background(people: People, frame: int, width: int, height: int) -> Bool:
     return np.asarray(cv2.dilate(mask, kernel) == 0, np.bool_)
 
 
-def follow(clip: Clip, people: People, progress: Progress, every: int | None = None) -> Tracks:
-    """Follow background points through all frames of the clip.
+class Looks:
+    """The frames in which new points are looked for, a sixth of a second apart, and XFeat's output for each.
 
-    every: frames between two looks for new points; None is a sixth of a second.
+    Which pixels are background does not matter to it, so a thread of its own makes it while people are being found.
+    Use it in a `with` statement.
     """
-    every = every or max(1, round(clip.fps / 6))
-    side = min(WORK_SIDE, max(clip.width, clip.height))
+
+    def __init__(self, clip: Clip) -> None:
+        self._clip = clip
+        self.frames: list[int] = sorted({*range(0, len(clip), max(1, round(clip.fps / 6))), len(clip) - 1})
+        self._room, self._ended = Semaphore(MAPS_AHEAD), False
+        self._pool = ThreadPoolExecutor(1)
+        self._maps = {t: self._pool.submit(self._make, t) for t in self.frames}
+
+    def __enter__(self) -> Looks:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._ended = True
+        self._room.release()
+        self._pool.shutdown(cancel_futures=True)
+
+    def take(self, frame: int) -> FeatureMap:
+        """The output for one of `frames`; each can be taken once, in order. Raises WeightsError without weights."""
+        features = self._maps.pop(frame).result()
+        self._room.release()
+        return features
+
+    def _make(self, frame: int) -> FeatureMap:
+        self._room.acquire()
+        if self._ended:
+            raise CancelledError
+        return FeatureMap(self._clip.frame(frame, working_side(self._clip)))
+
+
+def working_side(clip: Clip) -> int:
+    """Longest side of the images that are tracked, px."""
+    return min(WORK_SIDE, max(clip.width, clip.height))
+
+
+def follow(clip: Clip, people: People, progress: Progress, looks: Looks | None = None) -> Tracks:
+    """Follow background points through all frames of the clip; looks: of this clip, where they were begun before."""
+    if looks is None:
+        with Looks(clip) as begun:
+            return follow(clip, people, progress, begun)
+    side = working_side(clip)
     scale = max(clip.width, clip.height) / side  # px of the frame per px of the working image
-    live = _Live()
+    live, places = _Live(), set(looks.frames)
     last: UInt8 | None = None
     rows: list[tuple[Int, Float]] = []
-    looks: list[int] = []
     descriptors: list[torch.Tensor] = []
     for t in range(len(clip)):
         progress.update(t / len(clip))
-        rgb = clip.frame(t, side)
-        gray = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+        gray = np.asarray(cv2.cvtColor(clip.frame(t, side), cv2.COLOR_RGB2GRAY), np.uint8)
         free = background(people, t, gray.shape[1], gray.shape[0])
         if last is not None:
             live.advance(last, gray)
         live.keep(_inside(live.px, free))
-        if t % every == 0 or t == len(clip) - 1:
-            features = FeatureMap(rgb)
+        if t in places:
+            features = looks.take(t)
             live.add(features.keypoints(_away_from(live.px, free), MOST_TRACKED - len(live.px)))
-            looks.append(t)
             descriptors.append(features.describe(live.px))
         rows.append((live.ids.copy(), live.px * scale))
         last = gray
@@ -136,7 +176,7 @@ def follow(clip: Clip, people: People, progress: Progress, every: int | None = N
         px=np.concatenate([px for _, px in rows]),
         count=live.count,
         size=(clip.width, clip.height),
-        frames=np.array(looks),
+        frames=np.array(looks.frames),
         descriptors=tuple(descriptors),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,44 +52,51 @@ class Landmarker:
 
     def __init__(self, label_scale: float) -> None:
         self._label_scale = label_scale  # label px per image px, for the masks
-        self._search: Any = None
-        self._fresh = True  # the networks announce themselves once more when they first see somebody
-        self._follows: dict[int, _Follow] = {}
+        self._searches = threading.local()  # a network for each thread that searches
+        self._open: list[Any] = []
+        self._follows: dict[Hashable, _Follow] = {}
         self._idle: list[_Follow] = []
 
     def __enter__(self) -> Landmarker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        networks: list[Any] = [*self._follows.values(), *self._idle, *([self._search] if self._search else [])]
+        networks: list[Any] = [*self._follows.values(), *self._idle, *self._open]
         with _quiet():
             for network in networks:
                 network.close()
         self._follows.clear()
         self._idle.clear()
-        self._search = None
+        self._open.clear()
 
     def search(self, image: UInt8, square: Square, hidden: UInt8 | None = None) -> list[Detection]:
         """Everybody the detector sees in one square of an RGB image [H,W,3], except who is hidden.
 
         hidden: [h,w] u8 at label resolution, painted over where it is above 127.
         """
-        if self._search is None:
-            self._search = _network(video=False, people=MOST_IN_A_LOOK)
+        network = self._search_network()
         side = min(SEARCH_SIDE, round(square.side))
         picture = self._picture(image, square, side, hidden)
-        with _quiet() if self._fresh else nullcontext():
-            result = self._search.detect(picture)
-        self._fresh = self._fresh and not result.pose_landmarks
+        with _quiet() if self._searches.fresh else nullcontext():
+            result = network.detect(picture)
+        self._searches.fresh = self._searches.fresh and not result.pose_landmarks
         return self._detections(image, square, result)
 
-    def prepare(self, keys: Iterable[int]) -> None:
+    def _search_network(self) -> Any:
+        """This thread's network for searches."""
+        if not hasattr(self._searches, "network"):
+            self._searches.network = _network(video=False, people=MOST_IN_A_LOOK)
+            self._searches.fresh = True  # it announces itself once more when it first sees somebody
+            self._open.append(self._searches.network)
+        return self._searches.network
+
+    def prepare(self, keys: Iterable[Hashable]) -> None:
         """Have a network ready for each person to be followed; afterwards they may be followed in several threads."""
         for key in keys:
             if key not in self._follows:
                 self._follows[key] = self._idle.pop() if self._idle else _Follow()
 
-    def follow(self, key: int, image: UInt8, square: Square, hidden: UInt8 | None = None) -> Detection | None:
+    def follow(self, key: Hashable, image: UInt8, square: Square, hidden: UInt8 | None = None) -> Detection | None:
         """The person `key` in the square that is expected to be centred on them; None when out of sight.
 
         The person must have been prepared.
@@ -98,7 +105,7 @@ class Landmarker:
         found = self._detections(image, square, network.look(self._picture(image, square, FOLLOW_SIDE, hidden)))
         return found[0] if found else None
 
-    def forget(self, key: int) -> None:
+    def forget(self, key: Hashable) -> None:
         """End the follow of a person, so that the next one begins afresh."""
         network = self._follows.pop(key, None)
         if network is not None:
@@ -217,6 +224,13 @@ def _network(video: bool, people: int) -> Any:
             output_segmentation_masks=True,
         )
         return vision.PoseLandmarker.create_from_options(options)
+
+
+def load_landmarker() -> None:
+    """Load MediaPipe, which takes a second or two, before it is needed."""
+    from mediapipe.tasks.python import vision
+
+    assert vision.PoseLandmarker
 
 
 _QUIET = threading.Lock()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
 from josh_core.errors import Cancelled
 from josh_core.progress import Progress
-from josh_core.scene.tracks import follow
+from josh_core.scene.features import FeatureMap
+from josh_core.scene.tracks import Looks, follow
 from josh_core.types import People
 from tests.scene.test_features import texture
 from tests.scene.textured_plane import clip_of, nobody
@@ -50,3 +53,30 @@ def test_stops_when_asked() -> None:
     clip = clip_of(sliding())
     with pytest.raises(Cancelled):
         follow(clip, nobody(clip), Progress(cancelled=lambda: True))
+
+
+def test_looks_begun_before_give_the_same_tracks() -> None:
+    clip = clip_of(sliding())
+    alone = follow(clip, nobody(clip), Progress())
+    with Looks(clip) as looks:
+        ahead = follow(clip, nobody(clip), Progress(), looks)
+    assert np.array_equal(alone.px, ahead.px)
+    assert np.array_equal(alone.ids, ahead.ids)
+
+
+def test_looks_wait_for_room_and_end_when_nobody_takes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    class Counted(FeatureMap):
+        def __init__(self, rgb: np.ndarray) -> None:
+            made.append(1)
+
+    monkeypatch.setattr("josh_core.scene.tracks.FeatureMap", Counted)
+    monkeypatch.setattr("josh_core.scene.tracks.MAPS_AHEAD", 2)
+    with Looks(clip_of(sliding() * 3)) as looks:
+        deadline = time.monotonic() + 10
+        while len(made) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.05)
+    assert len(looks.frames) > 4
+    assert len(made) == 2
