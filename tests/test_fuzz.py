@@ -32,10 +32,11 @@ from josh_core.clip.video import Film
 from josh_core.errors import ClipError, ResultError, SettingsError, WeightsError
 from josh_core.export.bundle import load_bundle, save_bundle
 from josh_core.page import words
+from josh_core.page.answer import is_foreign
 from josh_core.page.api import settings_of
 from josh_core.page.calls import Rules, is_open, listener_of, problem, read_call
 from josh_core.page.files import files_list
-from josh_core.page.guard import Guard, _is_foreign
+from josh_core.page.guard import Guard
 from josh_core.page.inputs import Upload, wanted
 from josh_core.page.plots import plots
 from josh_core.page.rates import Rates
@@ -307,7 +308,7 @@ def test_requests(
     for place in (path, f"/gradio_api/heartbeat/{path}", "/gradio_api/queue/data"):
         scope: dict[str, Any] = {"method": "GET", "path": place, "query_string": query, "headers": headers}
         guard._settle_client(scope)
-        _is_foreign(scope)
+        is_foreign(scope)
         is_open(place, rules)
         assert len(listener_of(scope)) <= 64
         assert isinstance(scope.get("client", ("", 0))[0], str)

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Container, MutableMapping
+from collections.abc import Awaitable, Callable, Container, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
-Scope = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]  # of ASGI, as the three below
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _API = "/gradio_api/"
 _NAME = r"[A-Za-z0-9_-]{1,64}"

@@ -7,46 +7,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Iterator
 from typing import Any, Protocol
-from urllib.parse import parse_qs, quote, urlsplit
 
-from josh_core.page.calls import Rules, Scope, header, is_call, is_open, listener_of, problem, read_call
+from josh_core.page.answer import Answer, is_foreign
+from josh_core.page.calls import (
+    App,
+    Message,
+    Receive,
+    Rules,
+    Scope,
+    Send,
+    header,
+    is_call,
+    is_open,
+    listener_of,
+    problem,
+    read_call,
+)
 from josh_core.page.crowd import Crowd, network_of
+from josh_core.page.one_file import OneFile
 from josh_core.serving.jobs import visitor_error
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-# Gradio's page runs inline scripts and makes functions of text; everything comes from this server.
-_POLICY = "; ".join(
-    [
-        "default-src 'self'",
-        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        "media-src 'self' data: blob:",
-        "font-src 'self' data:",
-        "connect-src 'self' data: blob:",
-        "worker-src 'self' blob:",
-        "object-src 'none'",
-        "base-uri 'self'",
-        "form-action 'self'",
-        "frame-ancestors 'self' https://huggingface.co https://*.huggingface.co https://*.hf.space",
-    ]
-)
-_HEADERS = (
-    (b"content-security-policy", _POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"strict-origin-when-cross-origin"),
-    (b"permissions-policy", b"geolocation=(), microphone=(), payment=(), usb=()"),
-)
 _BODY = 1 << 20  # bytes of a request that is no upload
 _ENVELOPE = 1 << 16  # bytes of an upload's request around the file
 _STEP = 8 << 20  # bytes of an upload between two looks at the room
@@ -57,8 +42,8 @@ _HOST = b"x-forwarded-host"
 _SAID_OF_ADDRESS = (b"x-forwarded-", b"forwarded", b"x-gradio-server")  # what callers say of our address and theirs
 _PIECE = re.compile(rb"bytes=\d*-\d*")  # one piece of a file; Gradio fails at several
 _TOO_MANY = "There are too many requests from your network address; please try again in a minute."
+_ONE_FILE = "Send one file in a request, as multipart/form-data."
 _NO_ROOM = "There is no room for another clip here now; please try again in a few minutes."
-_LOCAL = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}
 _log = logging.getLogger(__name__)
 
 
@@ -90,7 +75,7 @@ class Guard:
             return
         scope = dict(scope)
         self._settle_client(scope)
-        answer = _Answer(send, scope)
+        answer = Answer(send, scope)
         with self._crowd.request(_network(scope)) as let_in:
             try:
                 await (self._http(scope, receive, answer) if let_in else answer.refuse(429, _TOO_MANY))
@@ -98,7 +83,7 @@ class Guard:
                 await self._failed(error, answer)
 
     @staticmethod
-    async def _failed(error: Exception, answer: _Answer) -> None:
+    async def _failed(error: Exception, answer: Answer) -> None:
         """Gradio has raised: a sentence, or where it had begun to answer, the end of the answer."""
         if answer.closed:  # the client has had its refusal already, and this is how the rest ended
             return
@@ -109,13 +94,13 @@ class Guard:
             return
         await answer.refuse(500, str(visitor_error(error)))
 
-    async def _http(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+    async def _http(self, scope: Scope, receive: Receive, answer: Answer) -> None:
         path, method = scope["path"], scope["method"]
         if path == "/healthz":
             await answer.say(200, await asyncio.to_thread(self._gate.health))
         elif not is_open(path, self._rules):
             await answer.refuse(404, "There is nothing at this address.")
-        elif method == "POST" and _is_foreign(scope):
+        elif method == "POST" and is_foreign(scope):
             await answer.refuse(403, "This page takes no orders from other pages.")
         elif path.rstrip("/") == "/gradio_api/upload" and method == "POST":
             await self._upload(scope, receive, answer)
@@ -158,7 +143,7 @@ class Guard:
         with self._gate.listening(session) if session else contextlib.nullcontext():
             yield
 
-    def _limited(self, receive: Receive, answer: _Answer, most: int) -> Receive:
+    def _limited(self, receive: Receive, answer: Answer, most: int) -> Receive:
         """`receive` that refuses a body of more than `most` bytes, or one that comes too slowly, as soon as it is."""
         got, whole, begun = 0, False, time.monotonic()
 
@@ -181,10 +166,15 @@ class Guard:
 
         return limited
 
-    async def _upload(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+    async def _upload(self, scope: Scope, receive: Receive, answer: Answer) -> None:
         most = self._rules.upload_bytes + _ENVELOPE
         length = header(scope, b"content-length")
         told = int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
+        try:
+            body = OneFile(header(scope, b"content-type"))
+        except ValueError:
+            await answer.refuse(415, _ONE_FILE)
+            return
         if told > most:
             await answer.refuse(413, "This file is larger than the maximum allowed size.")
             return
@@ -197,10 +187,13 @@ class Guard:
         async def counting() -> Message:
             nonlocal counted
             message = await limited()
-            size = len(message.get("body", b""))
-            counted += size
-            self._arriving += size
-            if counted // _STEP != (counted - size) // _STEP and not told:
+            piece = message.get("body", b"")
+            counted += len(piece)
+            self._arriving += len(piece)
+            if not body.takes(piece):
+                await answer.refuse(415, _ONE_FILE)
+                return {"type": "http.disconnect"}
+            if counted // _STEP != (counted - len(piece)) // _STEP and not told:
                 if not await asyncio.to_thread(self._gate.room_for, self._arriving):
                     await answer.refuse(503, _NO_ROOM)
                     return {"type": "http.disconnect"}
@@ -211,7 +204,7 @@ class Guard:
         finally:
             self._arriving -= counted
 
-    async def _join(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+    async def _join(self, scope: Scope, receive: Receive, answer: Answer) -> None:
         """A call of one of Gradio's functions: which one and by whom is checked before Gradio sees it."""
         limited, body, more = self._limited(receive, answer, _BODY), b"", True
         while more:
@@ -241,71 +234,5 @@ class Guard:
         await self._app(scope, replayed, answer)
 
 
-class _Answer:
-    """`send` with our headers; after a refusal, what the application still says is dropped."""
-
-    def __init__(self, send: Send, scope: Scope) -> None:
-        self._send, self._scope = send, scope
-        self.begun = self.closed = False
-
-    async def __call__(self, message: Message) -> None:
-        if self.closed:
-            return
-        if message["type"] == "http.response.start":
-            if message["status"] == 500 and not _is_json(message):  # Starlette's own words on an exception
-                await self.refuse(500, "Something went wrong inside the program; please try again.")
-                return
-            self.begun = True
-            message = {**message, "headers": [*self._kept(message.get("headers", [])), *_HEADERS]}
-        await self._send(message)
-
-    def _kept(self, headers: Any) -> list[tuple[bytes, bytes]]:
-        """The application's headers, without leave for other pages to act in a visitor's name."""
-        ours = {name for name, _ in _HEADERS} | {b"access-control-allow-credentials"}
-        if _is_foreign(self._scope):
-            ours.add(b"access-control-allow-origin")
-        saved_as = _saved_as(self._scope)
-        if saved_as:
-            ours.add(b"content-disposition")
-        kept = [(name, value) for name, value in headers if name.lower() not in ours]
-        return kept + ([(b"content-disposition", saved_as)] if saved_as else [])
-
-    async def say(self, status: int, value: Any, close: bool = False) -> None:
-        """Answer with JSON; `close` hangs up, so that the rest of a body need not be read."""
-        body = json.dumps(value).encode()
-        headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
-        headers += [(b"connection", b"close")] if close else []
-        await self({"type": "http.response.start", "status": status, "headers": headers})
-        await self({"type": "http.response.body", "body": body})
-
-    async def refuse(self, status: int, sentence: str) -> None:
-        """Answer with a sentence, unless the application has begun to, and let nothing follow."""
-        if not self.begun and not self.closed:
-            await self.say(status, {"detail": sentence}, close=status in (408, 413, 503))
-        self.closed = True
-
-
 def _network(scope: Scope) -> str:
     return str(scope["client"][0])
-
-
-def _is_json(message: Message) -> bool:
-    return any(n.lower() == b"content-type" and v.startswith(b"application/json") for n, v in message["headers"])
-
-
-def _saved_as(scope: Scope) -> bytes:
-    """The name under which a file is to be saved, where its address gives one: Gradio's own would be the stored one."""
-    if not scope["path"].startswith("/gradio_api/file="):
-        return b""
-    name = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("name", [""])[0][:200]
-    return f"attachment; filename*=UTF-8''{quote(name, safe='')}".encode() if name else b""
-
-
-def _is_foreign(scope: Scope) -> bool:
-    """Whether a page from elsewhere calls a server that only this machine can reach (another port is elsewhere)."""
-    origin, host = header(scope, b"origin"), header(scope, b"host")
-    try:
-        local = urlsplit(f"//{host}").hostname in _LOCAL
-        return bool(origin) and local and urlsplit(origin).netloc != host
-    except ValueError:
-        return True

@@ -13,9 +13,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from josh_core.errors import JoshError, ResultError
-from josh_core.page.calls import header
+from josh_core.page.calls import App, Receive, Scope, Send, header
 from josh_core.page.desk import Desk
-from josh_core.page.guard import App, Receive, Scope, Send
 from josh_core.page.kept import Kept, ask, keep
 from josh_core.page.shown import Shown, file_url
 from josh_core.serving.tasks import PREVIEW, PREVIEW_SIZE

@@ -178,15 +178,21 @@ def test_wrong_calls_are_refused_in_a_sentence(server: Server, tab: Tab) -> None
     assert large.status_code == 413
 
 
+_TYPE = (b"content-type", b"multipart/form-data; boundary=b")
+_HEAD = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.mp4"\r\n\r\n'
+
+
 def test_an_upload_that_is_too_large_is_refused_before_it_has_come() -> None:
-    from josh_core.page.guard import Guard, Message, Receive, Rules, Scope, Send
+    from josh_core.page.calls import Message, Receive, Rules, Scope, Send
+    from josh_core.page.guard import Guard
 
     pulled, said = 0, []
 
     async def receive() -> Message:
         nonlocal pulled
         pulled += 1
-        return {"type": "http.request", "body": b"\0" * (1 << 20), "more_body": pulled < 400}
+        piece = _HEAD + b"\0" * ((1 << 20) - len(_HEAD)) if pulled == 1 else b"\0" * (1 << 20)
+        return {"type": "http.request", "body": piece, "more_body": pulled < 400}
 
     async def send(message: Message) -> None:
         said.append(message)
@@ -200,7 +206,7 @@ def test_an_upload_that_is_too_large_is_refused_before_it_has_come() -> None:
             return True
 
     guard = Guard(app, Gate(), Rules(upload_bytes=20 << 20))  # type: ignore[arg-type]
-    scope = {"type": "http", "method": "POST", "path": "/gradio_api/upload", "headers": []}
+    scope = {"type": "http", "method": "POST", "path": "/gradio_api/upload", "headers": [_TYPE]}
     with ThreadPoolExecutor(1) as pool:  # the browser's driver may have a loop of its own in this thread
         pool.submit(asyncio.run, guard(scope, receive, send)).result()
     assert said[0]["status"] == 413 and pulled == 21

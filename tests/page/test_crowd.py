@@ -14,10 +14,10 @@ import pytest
 from josh_core.errors import JobError
 from josh_core.page import crowd, guard
 from josh_core.page.api import detail
-from josh_core.page.calls import Rules, is_open, problem
+from josh_core.page.calls import Message, Receive, Rules, Scope, Send, is_open, problem
 from josh_core.page.connections import Connections
 from josh_core.page.crowd import Crowd, network_of
-from josh_core.page.guard import Guard, Message, Receive, Scope, Send
+from josh_core.page.guard import Guard
 from josh_core.page.kept import KeptFiles
 from josh_core.page.presence import Presence
 from josh_core.serving.jobs import Job, Jobs
@@ -95,11 +95,14 @@ def test_requests_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not Guard(nothing, Gate(), Rules(1000))._crowd._now  # type: ignore[arg-type]
 
 
+MULTIPART = [(b"content-type", b"multipart/form-data; boundary=b")]
+
+
 @pytest.mark.parametrize("path", ["/gradio_api/queue/join", "/gradio_api/upload", "/gradio_api/reset"])
 def test_a_body_that_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     monkeypatch.setattr(guard, "_PATIENCE", 0.2)
     place = Guard(nothing, Gate(), Rules(1000))  # type: ignore[arg-type]
-    said = asked(place, {"method": "POST", "path": path}, b"{", wait=20.0)
+    said = asked(place, {"method": "POST", "path": path, "headers": MULTIPART}, b"-", wait=20.0)
     assert said[0]["status"] == 408 and b"too slowly" in said[1]["body"]
 
 
@@ -108,7 +111,8 @@ def test_what_gradio_would_keep_or_fail_at_does_not_reach_it() -> None:
     for value, there in ((b"bytes=0-5", True), (b"bytes=0-0,1-1", False), (b"bytes=" + b"0-," * 2000, False)):
         said = asked(place, {"path": "/gradio_api/file=x", "headers": [(b"range", value)]})
         assert ("range" in json.loads(said[1]["body"])["headers"]) == there
-    said = asked(place, {"method": "POST", "path": "/gradio_api/upload", "query_string": b"upload_id=1"})
+    upload = {"method": "POST", "path": "/gradio_api/upload", "headers": MULTIPART, "query_string": b"upload_id=1"}
+    said = asked(place, upload)
     assert json.loads(said[1]["body"])["query"] == ""
     assert not is_open("/gradio_api/upload_progress", Rules(0))
 

@@ -1,0 +1,46 @@
+"""Whether the body of an upload is what the page and its API send: one file and nothing else, judged as it comes.
+
+Gradio takes a thousand files in one request and makes each in the thread in which everybody waits; what comes without
+a file's name it gathers in memory.
+"""
+
+from __future__ import annotations
+
+import re
+
+MOST_HEAD = 8192  # bytes before the file's own
+_TYPE = re.compile(r'multipart/form-data; ?boundary=("?)([\w\'()+,./:=?-]{1,70})\1', re.ASCII | re.IGNORECASE)
+_QUOTED = rb'"(?:[^"\\\r\n]|\\[^\r\n])*"'
+_FILE = re.compile(rb'content-disposition: form-data; name="[^"\\\r\n]*"; filename=' + _QUOTED, re.IGNORECASE)
+
+
+class OneFile:
+    """Looks at a body piece by piece. Raises ValueError for a content type that is no such upload's."""
+
+    def __init__(self, content_type: str) -> None:
+        found = _TYPE.fullmatch(content_type)
+        if found is None:
+            raise ValueError("not multipart/form-data")
+        self._boundary = b"--" + found.group(2).encode()
+        self._head, self._in_file, self._ends = b"", False, 0
+        self._tail = b""  # of the last piece: a boundary may be cut in two
+
+    def takes(self, piece: bytes) -> bool:
+        """Whether the body may go on as this piece does."""
+        if not self._in_file:
+            self._head += piece
+            head, end, piece = self._head.partition(b"\r\n\r\n")
+            if not end:
+                return len(self._head) <= MOST_HEAD
+            self._in_file, self._head, self._tail = True, b"", b"\r\n"
+            if not self._is_file(head):
+                return False
+        searched, delimiter = self._tail + piece, b"\r\n" + self._boundary
+        self._ends += searched.count(delimiter)
+        self._tail = searched[1 - len(delimiter) :]
+        return self._ends <= 1
+
+    def _is_file(self, head: bytes) -> bool:
+        first, *lines = head.split(b"\r\n")
+        named = [line for line in lines if line.lower().startswith(b"content-disposition")]
+        return first == self._boundary and len(named) == 1 and bool(_FILE.fullmatch(named[0]))
