@@ -90,7 +90,11 @@ def _swap(fresh: Path, folder: Path) -> None:
         return
     old = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.old"
     os.rename(folder, old)
-    os.rename(fresh, folder)
+    try:
+        os.rename(fresh, folder)
+    except BaseException:
+        os.rename(old, folder)
+        raise
     shutil.rmtree(old, ignore_errors=True)
 
 

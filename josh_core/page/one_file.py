@@ -22,8 +22,8 @@ class OneFile:
         if found is None:
             raise ValueError("not multipart/form-data")
         self._boundary = b"--" + found.group(2).encode()
-        self._head, self._in_file, self._ends = b"", False, 0
-        self._tail = b""  # of the last piece: a boundary may be cut in two
+        self._head, self._in_file, self._closing = b"", False, False
+        self._tail = b""  # of what has come: a boundary may be cut in two
 
     def takes(self, piece: bytes) -> bool:
         """Whether the body may go on as this piece does."""
@@ -35,10 +35,15 @@ class OneFile:
             self._in_file, self._head, self._tail = True, b"", b"\r\n"
             if not self._is_file(head):
                 return False
-        searched, delimiter = self._tail + piece, b"\r\n" + self._boundary
-        self._ends += searched.count(delimiter)
-        self._tail = searched[1 - len(delimiter) :]
-        return self._ends <= 1
+        searched = self._tail + piece
+        if not self._closing:
+            before, found, after = searched.partition(b"\r\n" + self._boundary)
+            if not found:
+                self._tail = before[-len(self._boundary) - 1 :]
+                return True
+            self._closing, searched = True, after
+        self._tail = searched[:2]  # after the last boundary stands "--", after any other a line's end
+        return b"--".startswith(self._tail)
 
     def _is_file(self, head: bytes) -> bool:
         first, *lines = head.split(b"\r\n")

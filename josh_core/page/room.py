@@ -7,6 +7,7 @@ import shutil
 import time
 from pathlib import Path
 
+from josh_core.errors import ResultError
 from josh_core.serving.disk import size_of
 from josh_core.serving.store import Store
 
@@ -19,9 +20,18 @@ class Room:
     """The folders beside the store's own, and what of them may stay."""
 
     def __init__(self, store: Store, upload_bytes: int) -> None:
-        """Folders of an earlier program are emptied. upload_bytes: of the largest upload."""
+        """Folders of an earlier program are emptied. upload_bytes: of the largest upload.
+
+        Raises ResultError when the disk takes no new ones.
+        """
         self._store, self._upload_bytes = store, upload_bytes
-        self.uploads, self.visitors, self.made = (self._empty(name) for name in ("uploads", "visitors", "made"))
+        try:
+            self.uploads, self.visitors, self.made = (self._empty(name) for name in ("uploads", "visitors", "made"))
+        except OSError as error:
+            raise ResultError(
+                f"The results folder {store.root} cannot be used ({error.strerror}); make room there or set JOSH_STORE "
+                "to another folder."
+            ) from None
 
     def _empty(self, name: str) -> Path:
         folder = self._store.root / name

@@ -9,20 +9,25 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import os
 import shutil
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Protocol
+
+from josh_core.stored_json import clear_unfinished, write_json
 
 # Types of the files that a run consists of; no other file is taken from a mirror, which others may write to.
 SUFFIXES = set(".json .npz .glb .mp4 .bvh .trc .chan .usdz .ply .csv .txt .zip .py .jpg .md".split())
 ENTRY = "entry.json"  # the store's metadata of a run, written after all its other files
 MAX_FILES, MAX_BYTES = 5_000, 2 << 30  # of one run; a minute with 30 people, with all its files, has about 500 and 1 GB
 _RETRY_AFTER = (5.0, 30.0)  # s, chosen by hand
+_RETRY_FAILED_EVERY = 600.0  # s, for as long as the program runs; chosen by hand
 _log = logging.getLogger(__name__)
 
 Done = Callable[[], None]  # called once an operation has succeeded
@@ -43,35 +48,54 @@ class Mirror(Protocol):
     def remove(self, run_id: str, done: Done) -> None:
         """Remove a run from the mirror in the background, if it is there; then call `done`."""
 
+    def ids(self) -> set[str]:
+        """The ids of all runs that are there now. Any failure to tell is raised."""
+
+
+_Operation = tuple[str, Callable[[], object], Done]
+
 
 class _BackgroundTasks:
-    """One background thread that runs operations in order, retries them and logs failures."""
+    """One background thread that runs operations in order, logs failures and repeats failed ones until they succeed."""
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[tuple[str, Callable[[], object], Done]] = SimpleQueue()
+        self._queue: SimpleQueue[_Operation] = SimpleQueue()
+        self._failed: deque[_Operation] = deque()
         threading.Thread(target=self._work, daemon=True, name="mirror").start()
 
     def add(self, what: str, action: Callable[[], object], done: Done = lambda: None) -> None:
         self._queue.put((what, action, done))
 
     def wait(self) -> None:
-        """Wait until everything added so far is done."""
+        """Wait until everything added so far is done, or has failed for now."""
         done = threading.Event()
         self.add("wait", done.set)
         done.wait()
 
     def _work(self) -> None:
         while True:
-            what, action, done = self._queue.get()
-            for pause in (*_RETRY_AFTER, None):
-                try:
-                    action()
-                    done()
-                    break
-                except Exception as error:  # any failure of a remote service; the local copy goes on serving
-                    _log.warning("%s failed: %s", what, error)
-                    if pause is not None:
-                        time.sleep(pause)
+            try:
+                operation = self._queue.get(timeout=_RETRY_FAILED_EVERY if self._failed else None)
+            except Empty:
+                while self._failed and self._do(self._failed[0], ()):
+                    self._failed.popleft()
+                continue
+            if not self._do(operation, _RETRY_AFTER):
+                self._failed.append(operation)
+
+    @staticmethod
+    def _do(operation: _Operation, pauses: tuple[float, ...]) -> bool:
+        what, action, done = operation
+        for pause in (*pauses, None):
+            try:
+                action()
+                done()
+                return True
+            except Exception as error:  # any failure of a remote service; the local copy goes on serving
+                _log.warning("%s failed: %s", what, error)
+                if pause is not None:
+                    time.sleep(pause)
+        return False
 
 
 class FolderMirror:
@@ -88,7 +112,8 @@ class FolderMirror:
             if not folder.is_dir():  # deleted meanwhile
                 return
             self._copy(folder, self._runs / run_id)
-            (self._runs / run_id / ENTRY).write_text(json.dumps(entry), "utf-8")
+            clear_unfinished(self._runs / run_id)
+            write_json(self._runs / run_id / ENTRY, dict(entry))
 
         self.background.add("copying a shared run", copy, done)
 
@@ -109,6 +134,13 @@ class FolderMirror:
 
         self.background.add("removing a shared run", remove, done)
 
+    def ids(self) -> set[str]:
+        """Names of the folders there."""
+        try:
+            return {folder.name for folder in self._runs.iterdir()}
+        except FileNotFoundError:  # nothing was shared yet
+            return set()
+
     @staticmethod
     def _copy(source: Path, target: Path) -> None:
         files = [f for f in source.rglob("*") if f.is_file() and not f.is_symlink() and f.suffix in SUFFIXES]
@@ -116,7 +148,9 @@ class FolderMirror:
         for file in files:
             place = target / file.relative_to(source)
             place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, place)
+            # A run may be copied again when it has grown: what is there already stays whole if that is cut off.
+            shutil.copyfile(file, fresh := place.with_name(f".{place.name}.tmp"))
+            os.replace(fresh, place)
 
 
 def _check_size(sizes: list[int]) -> None:
@@ -186,6 +220,16 @@ class HubMirror:
     def remove(self, run_id: str, done: Done) -> None:
         """Delete in the background."""
         self.background.add("deleting a shared run", lambda: self._delete(run_id), done)
+
+    def ids(self) -> set[str]:
+        """Names of the folders there: one request for each thousand of them."""
+        from huggingface_hub.errors import EntryNotFoundError
+
+        try:
+            listed = self._api.list_repo_tree(self._repo, "runs", repo_type="dataset")
+            return {item.path.removeprefix("runs/") for item in listed}
+        except EntryNotFoundError:  # nothing was shared yet
+            return set()
 
     def _delete(self, run_id: str) -> None:
         from huggingface_hub.errors import EntryNotFoundError

@@ -245,31 +245,34 @@ class Store:
             _log.warning("the entry of a run cannot be written: %s", error.strerror)
 
     def _fetch(self, run_id: str) -> Entry | None:
-        """Fetch a shared run from the mirror; None if the mirror has no complete run of that id."""
-        if not self._mirror.may_have(run_id):
-            return None
+        """Fetch a shared run from the mirror; None if it has no complete run of that id. Raises ResultError."""
         workspace = self.root / "building" / secrets.token_hex(12)
         try:
-            workspace.mkdir()
-            if not self._mirror.pull(run_id, workspace):
-                return None
-            entry = replace(Entry.of(read_json(workspace / ENTRY)), shared=True, size=size_of(workspace))
-            (workspace / ENTRY).unlink()
-            if entry.id != run_id or not _modes(workspace):
-                raise ValueError("another run, or an empty one")
-            with self._lock:
-                if not self._mirror.may_have(run_id):  # deleted while it was fetched
-                    return None
-                if run_id not in self._index:
-                    self._entries.write(entry, self._clock())
-                    os.rename(workspace, self._runs / run_id)
-                    self._index[run_id] = entry
-                return self._index[run_id]
+            with self._mirror.fetching(run_id) as there:
+                if not there or run_id in self._index:  # another thread has just fetched it
+                    return self._index.get(run_id)
+                workspace.mkdir()
+                return self._adopt(run_id, workspace) if self._mirror.pull(run_id, workspace) else None
         except (ValueError, OSError) as reason:  # OSError: the mirror's mount has gone, or the disk here is full
             _log.warning("a run of the mirror cannot be used: %s", reason)
             return None
         finally:
             self.discard(workspace)
+
+    def _adopt(self, run_id: str, workspace: Path) -> Entry | None:
+        """Turn what was fetched into a run. Raises ValueError if it is not a run of that id, OSError of the disk."""
+        entry = replace(Entry.of(read_json(workspace / ENTRY)), shared=True, size=size_of(workspace))
+        (workspace / ENTRY).unlink()
+        if entry.id != run_id or not _modes(workspace):
+            raise ValueError("another run, or an empty one")
+        with self._lock:
+            if self._mirror.is_removed(run_id):  # deleted while it was fetched
+                return None
+            if run_id not in self._index:
+                self._entries.write(entry, self._clock())
+                os.rename(workspace, self._runs / run_id)
+                self._index[run_id] = entry
+            return self._index[run_id]
 
 
 def _valid_id(run_id: object) -> str:

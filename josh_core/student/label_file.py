@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
+import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -41,9 +43,13 @@ def write_label(label: Label, path: Path) -> None:
     arrays = {f"person{k}_{name}": value for k, person in enumerate(label.people) for name, value in person.items()}
     about = {"format": FORMAT, "version": VERSION, **label.about}
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        np.savez_compressed(file, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def read_label(path: Path) -> Label:
@@ -57,7 +63,7 @@ def read_label(path: Path) -> Label:
         while f"person{len(people)}_mask" in arrays:
             k = len(people)
             people.append({name: arrays[f"person{k}_{name}"] for name in (*INPUT_FIELDS, *TARGET_FIELDS)})
-    except (OSError, ValueError, KeyError, AssertionError):
+    except (OSError, ValueError, KeyError, AssertionError, EOFError, zipfile.BadZipFile, zlib.error):
         raise ResultError(f"{path.name} is not a label file of version {VERSION}; make it with `label`.") from None
     return Label(tuple(people), about)
 

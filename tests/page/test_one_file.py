@@ -27,12 +27,12 @@ def taken(whole: bytes, step: int) -> bool:
 @pytest.mark.parametrize("step", [1, 7, 64, 10_000])
 def test_one_file_passes_and_a_second_part_does_not(step: int) -> None:
     data = b"\r\n----" * 50 + b"\r\n\r\n\0"
-    odd_name = (
-        b'content-disposition: form-data; name="files"; filename="a; name=\\"b\\".mp4"\r\nX: y'
-    )
+    odd_name = b'content-disposition: form-data; name="files"; filename="a; name=\\"b\\".mp4"\r\nX: y'
     for head, content in ((NAMED, data), (NAMED, b""), (odd_name, data)):
         assert taken(body((head, content)), step)
         assert not taken(body((head, content), (NAMED, b"x")), step)
+        endless = body((head, content))[:-4] + b"\r\nContent-Disposition"  # a second part that only begins
+        assert not taken(endless, step) and taken(endless[: -len("\r\nContent-Disposition")], step)
     for head in (
         b'Content-Disposition: form-data; name="files"',  # a field, which is gathered in memory
         b'Content-Disposition: form-data; name="; filename="',

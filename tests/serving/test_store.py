@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -54,6 +57,13 @@ def reopened(store: Store, **options: object) -> Store:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "runs")
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mirror is asked again at once."""
+    for name in ("_LIST_EVERY", "_RETRY_FETCH_AFTER"):
+        monkeypatch.setattr(f"josh_core.serving.mirror_journal.{name}", 0.0)
 
 
 def test_a_run_is_found_by_id_and_by_question(store: Store) -> None:
@@ -208,11 +218,11 @@ class FakeHub:
     """huggingface_hub.HfApi as far as the mirror uses it, on a local folder."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self.online = root, True
+        self.root, self.online, self.asked = root, True, 0
 
     def upload_folder(self, *, repo_id: str, repo_type: str, folder_path: str, path_in_repo: str, **_: str) -> None:
         assert (repo_id, repo_type) == ("someone/results", "dataset")
-        shutil.copytree(folder_path, self.root / path_in_repo)
+        shutil.copytree(folder_path, self.root / path_in_repo, dirs_exist_ok=True)
 
     def upload_file(self, *, path_or_fileobj: bytes, path_in_repo: str, **_: str) -> None:
         (self.root / path_in_repo).write_bytes(path_or_fileobj)
@@ -229,15 +239,22 @@ class FakeHub:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
 
-    def list_repo_tree(self, repo_id: str, path_in_repo: str, *, recursive: bool, repo_type: str) -> Iterator[object]:
-        assert (repo_id, recursive, repo_type) == ("someone/results", True, "dataset")
-        for file in (self.root / path_in_repo).rglob("*"):
-            yield SimpleNamespace(size=file.stat().st_size) if file.is_file() else SimpleNamespace()
+    def list_repo_tree(
+        self, repo_id: str, path_in_repo: str, *, recursive: bool = False, repo_type: str
+    ) -> Iterator[object]:
+        assert (repo_id, repo_type) == ("someone/results", "dataset")
+        self.asked += 1
+        if not self.online:
+            raise OSError("offline")
+        for file in (self.root / path_in_repo).glob("**/*" if recursive else "*"):
+            path = file.relative_to(self.root).as_posix()
+            yield SimpleNamespace(path=path, size=file.stat().st_size) if file.is_file() else SimpleNamespace(path=path)
 
     def delete_folder(self, *, path_in_repo: str, repo_id: str, repo_type: str, **_: str) -> None:
         shutil.rmtree(self.root / path_in_repo)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_hub_dataset_brings_shared_runs_back(tmp_path: Path) -> None:
     hub = FakeHub(tmp_path / "hub")
     mirror = HubMirror("someone/results", api=hub)
@@ -258,6 +275,7 @@ def test_a_hub_dataset_brings_shared_runs_back(tmp_path: Path) -> None:
     assert not list((tmp_path / "hub" / "runs").iterdir())
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("kind", ["folder", "hub"])
 @pytest.mark.parametrize(("limit", "value"), [("MAX_BYTES", 150), ("MAX_FILES", 2)])
 def test_a_mirror_cannot_fill_the_disk(
@@ -280,14 +298,68 @@ def test_a_mirror_cannot_fill_the_disk(
 
 
 def test_a_mirror_whose_disk_fails_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(tmp_path / "runs", mirror=FolderMirror(tmp_path / "bucket"))
+    (tmp_path / "bucket" / "runs" / ("m" * 22)).mkdir(parents=True)
 
     def fails(*_: object) -> bool:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(FolderMirror, "pull", fails)
-    with pytest.raises(ResultError, match="does not exist"):
-        store.get("m" * 22)
+    for step in ("pull", "ids"):
+        store = Store(tmp_path / step, mirror=FolderMirror(tmp_path / "bucket"))
+        monkeypatch.setattr(FolderMirror, step, fails)
+        with pytest.raises(ResultError, match="does not exist"):
+            store.get("m" * 22)
+
+
+def test_made_up_ids_ask_the_mirror_for_nothing(tmp_path: Path) -> None:
+    hub = FakeHub(tmp_path / "hub")
+    mirror = HubMirror("someone/results", api=hub)
+    store = Store(tmp_path / "runs", mirror=mirror)
+    entry, _ = keep(store)
+    store.share(entry.id)
+    mirror.background.wait()
+    shutil.rmtree(store.root / "runs")
+    store = reopened(store, mirror=mirror)
+    for k in range(300):
+        with pytest.raises(ResultError, match="does not exist"):
+            store.get(f"{k:022d}")
+    assert hub.asked == 1 and not list((store.root / "building").iterdir())
+    assert store.get(entry.id)[0].shared  # what is there is found all the same
+    (tmp_path / "hub" / "runs" / ("b" * 22)).mkdir()  # one that cannot be used is not fetched again and again
+    for hours in (1, 0):
+        store._mirror._listed -= 3600 * hours
+        asked = hub.asked
+        for _ in range(20):
+            with pytest.raises(ResultError, match="does not exist"):
+                store.get("b" * 22)
+        assert hub.asked - asked == 2 * hours  # a list of all, and one of its files
+    store.close()
+
+
+def test_a_run_is_fetched_once_and_nobody_waits_for_another_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mirror = FolderMirror(tmp_path / "bucket")
+    store = Store(tmp_path / "runs", mirror=mirror)
+    entry, _ = keep(store)
+    store.share(entry.id)
+    mirror.background.wait()
+    shutil.rmtree(store.root / "runs")
+    store = reopened(store, mirror=mirror)
+    begun, go_on, pull = threading.Event(), threading.Event(), FolderMirror.pull
+
+    def slow(*said: Any) -> bool:
+        begun.set()
+        return go_on.wait(20) and pull(*said)
+
+    monkeypatch.setattr(FolderMirror, "pull", slow)
+    with ThreadPoolExecutor(1) as pool:
+        fetched = pool.submit(store.get, entry.id)
+        assert begun.wait(20)
+        with pytest.raises(ResultError, match="in a moment"):
+            store.get(entry.id)
+        with pytest.raises(ResultError, match="does not exist"):
+            store.get("x" * 22)
+        go_on.set()
+        assert fetched.result()[0].id == entry.id == store.get(entry.id)[0].id
+    store.close()
 
 
 def test_a_failing_mirror_does_not_disturb_sharing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -436,6 +508,7 @@ def test_what_was_shared_while_the_mirror_was_away_gets_there(tmp_path: Path, mo
 
 
 def test_a_disk_that_takes_nothing_is_no_fault_of_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bucket" / "runs" / ("m" * 22)).mkdir(parents=True)
     store = Store(tmp_path / "runs", mirror=FolderMirror(tmp_path / "bucket"))
 
     def full(*_: object, **__: object) -> None:
