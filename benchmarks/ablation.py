@@ -9,16 +9,16 @@ need no truth, and the errors where NAME_truth.npz lies beside the clip. The evi
 The rows are modes and flags of josh_core/settings.py:
 
     baseline             mode baseline: the assembly line, no contact; the scale of a moving camera is assumed
-    fast                 mode fast: the assembly line with the scale by contact and feet set down, nothing else moves
+    fast                 mode fast: the assembly line with the scale by contact and feet locked to the floor
     joint, no contact    mode refine without use_contact_scene, use_contact_static, use_smooth and use_heading
-    + contact scale      the same with use_contact_scene: what touches lies on the scene, which gives the scale
-    + contact static     the same with use_contact_static as well: what touches does not move
+    + contact scale      the same with use_contact_scene: points in contact lie on the scene, which gives the scale
+    + contact static     the same with use_contact_static as well: points in contact do not move
     + smooth             the same with use_smooth
     + heading = JOSH     mode refine with everything
     JOSH, no ...         mode refine with that one flag off ("no heading" is the row "+ smooth")
 
 Mode refine starts from the scale by contact; where use_contact_scene is off it starts from the baseline's assumed
-scale instead, or the start would hold what the row leaves out. The floor that a still camera's people tell stays.
+scale instead, or the start would contain what the row leaves out. The floor from the people of a still camera stays.
 Scale and camera path (ATE, in % of the true path) are those of cameras that travel. A star marks rows in which a
 solution was no better than its start, which then stands in the table.
 """
@@ -81,6 +81,7 @@ CASES += ("walk-rotating", "two_people-rotating")
 ERRORS = ("W-MPJPE mm", "WA-MPJPE mm", "scale %", "foot slide mm", "ATE %")
 AGAINST_BASELINE = "W / baseline"
 COLUMNS = (*ERRORS, AGAINST_BASELINE)
+# Goals for the means of the full solution, not measurements.
 TARGETS = {AGAINST_BASELINE: 0.5, "scale %": 4.0, "foot slide mm": 5.0, "ATE %": 3.0}
 
 

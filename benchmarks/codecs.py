@@ -1,4 +1,4 @@
-"""The same clip in twelve containers and codecs: how far pictures, cameras and bodies differ by the coding alone.
+"""The same clip in twelve containers and codecs: how far pictures, cameras and bodies differ between codings.
 
     python -m benchmarks.codecs [--run] [--only WORD]
 
@@ -44,7 +44,7 @@ CODINGS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class _Read:
-    """A coding as it was read, and what the method made of it."""
+    """A clip in one coding as it was read, and its result."""
 
     clip: Clip
     result: Reconstruction | None

@@ -1,7 +1,7 @@
 """Print how good a result's contact labels are: python -m benchmarks.contacts TRUTH.npz RESULT_DIR [TRUTH RESULT ...]
 
 Precision, recall and F1 of feet (heel, ball and toe of each), seat and hands, by frames and by events; more than one
-pair is also summed up. Then, over all of them, how often feet that were said to touch with some probability do touch.
+pair is also summed up. Then, over all of them, how often feet are in contact for each tenth of predicted probability.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
 
 
 def calibration(feet: list[tuple[Float, Bool]]) -> list[str]:
-    """One line a tenth of probability; nothing where nothing is labelled."""
+    """One line for each tenth of probability; none without labels."""
     if not feet:
         return []
     said, true = (np.concatenate(column) for column in zip(*feet, strict=True))

@@ -1,8 +1,8 @@
-"""Footage as people have it: makes each input of the table from a clip of the examples, looks at what comes out.
+"""The footage table: makes each input from a clip of the examples and checks the result.
 
     python -m benchmarks.footage [--all] [--only WORD] [--keep DIR]
 
-Without --all only the reader looks at its inputs (a minute); with it the whole method runs on the others too. Prints
+Without --all only the reading of clips is checked (a minute); with it the whole method runs on the others too. Prints
 right, wrong (with what is wrong) or refused (with the sentence) for each; needs ffmpeg.
 """
 

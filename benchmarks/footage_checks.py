@@ -1,4 +1,4 @@
-"""What one input of the footage table is, what came out of it, and the checks that tell right from wrong."""
+"""Rows of the footage table: an input, its result, and the checks of the result."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import numpy as np
 
 from josh_core.types import UInt8
 
-# What is wrong with an input that was read (and run, where the row says so): one short phrase each.
+# A check returns what is wrong with a result as a short phrase.
 Check = Callable[["FootageResult"], list[str]]
 
 
 @dataclass(frozen=True)
 class FootageResult:
-    """What came out for one input."""
+    """The result of one input."""
 
     frames: int
     seconds: float  # s, from the first to the last frame
     width: int  # px
     height: int  # px
     notes: str  # all sentences, joined
-    people: int | None = None  # None where only the reader looked
+    people: int | None = None  # None if the clip was only read
     kind: str = ""  # of the camera
     quality: dict[str, Any] = field(default_factory=dict)
     pictures: tuple[UInt8, ...] = ()  # RGB [h,w,3]: the first, the middle and the last frame
@@ -38,9 +38,9 @@ class FootageRow:
     file: str  # name of the made file
     make: tuple[str, ...]
     checks: tuple[Check, ...] = ()
-    refused: str = ""  # words of the sentence with which it is refused, where that is right
-    run: bool = False  # the whole method, in mode fast; else only the reader
-    spoil: Callable[[bytes], bytes] | None = None  # what happens to the file after ffmpeg has made it
+    refused: str = ""  # words of the refusal, if a refusal is right
+    run: bool = False  # run the whole method in mode fast; else only read
+    spoil: Callable[[bytes], bytes] | None = None  # damages the file after ffmpeg has made it
 
 
 def lasts(seconds: float, slack: float = 0.15) -> Check:
@@ -79,7 +79,7 @@ def is_below(key: str, limit: float) -> Check:
 
 
 def is_unknown(key: str) -> Check:
-    """A quality number that nothing in the picture tells."""
+    """A quality number that cannot be measured in this clip."""
     return lambda s: [] if s.quality.get(key) is None else [f"{key} {s.quality[key]} though it was never seen"]
 
 
@@ -102,7 +102,7 @@ def looks_like(picture: UInt8, slack: float = 8.0) -> Check:
 
 
 def combs(s: FootageResult) -> list[str]:
-    """Lines of two moments in one picture: those next to each other are less alike than every second one."""
+    """Interlacing artefacts: neighbouring lines differ more than every second line."""
     rows = [p.astype(np.float32) for p in s.pictures]
     near = sum(float(((r[1:-1] - r[:-2]) ** 2).mean()) for r in rows)
     far = sum(float(((r[2:] - r[:-2]) ** 2).mean()) for r in rows)

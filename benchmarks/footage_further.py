@@ -1,4 +1,4 @@
-"""Further inputs of the footage table: colours, times, damage, and what people and programs do to a film."""
+"""Further inputs of the footage table: colours, times, damage, and edits by people and programs."""
 
 from __future__ import annotations
 

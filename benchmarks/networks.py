@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.rule_weights import TINY_ARCHITECTURE, fill_by_rule
 from josh_core.hub.josh3r_pairs import plan_pairs, read_pairs
 from josh_core.hub.mast3r_pairs import window_pairs
 from josh_core.hub.mast3r_scene import choose_keyframes
@@ -28,13 +29,12 @@ from josh_core.networks.device import place
 from josh_core.networks.frames import NetworkCrop
 from josh_core.networks.josh3r import Josh3r
 from josh_core.networks.pairs import PassCount, decode_pairs
-from josh_core.networks.rule_weights import TINY_ARCHITECTURE, fill_by_rule
 from josh_core.progress import Progress
 from josh_core.types import Clip, People, Track
 
-PUBLISHED_SECONDS, PUBLISHED_GB = 12.3, 3.68
-HEIGHT, WIDTH = 288, 512
-GRID = (HEIGHT // 16, WIDTH // 16)
+PUBLISHED_SECONDS, PUBLISHED_GB = 12.3, 3.68  # measured once, see above
+HEIGHT, WIDTH = 288, 512  # px, the networks' input for a film of 16 to 9
+GRID = (HEIGHT // 16, WIDTH // 16)  # tokens
 
 
 def build(architecture: Architecture) -> Josh3r:

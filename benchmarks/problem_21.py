@@ -1,4 +1,4 @@
-"""The recorded 21-keyframe problem with known truth: its inputs as a solver Problem, and the errors of a result."""
+"""The recorded 21-keyframe problem with known truth: its inputs as a solver Problem."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from torch import Tensor
 from benchmarks.chained_cameras import chained
 from benchmarks.published import Published
 from josh_core.body.skinning import SkinningTable, skinned_points
-from josh_core.geometry import umeyama
 from josh_core.joint.evaluated_state import evaluate_state
 from josh_core.joint.local_plane import inverse_depth_plane
 from josh_core.joint.matches import Pixels, pack_matches, thin_matches, whiten_matches
@@ -28,15 +27,13 @@ from josh_core.joint.variables import (
     State,
     StaticTerm,
     SurfaceTerm,
-    camera_poses,
 )
 from josh_core.lsq.levenberg_marquardt import Solution
 from josh_core.lsq.robust import Cauchy, Geman
-from josh_core.types import Float
 
 DATA = Path(__file__).parent / "data"
 Arrays = dict[str, np.ndarray]
-# SMPL joints that swing: knees, ankles, feet, elbows, wrists, hands
+# Factor on the sigma of acceleration: 3 for knees, ankles, feet, elbows, wrists and hands, which swing.
 LIMBS = torch.ones(24, dtype=torch.float64)
 LIMBS[[4, 5, 7, 8, 10, 11, 18, 19, 20, 21, 22, 23]] = 3.0
 GRID = (36, 64)  # anchors per image, 8 px apart
@@ -63,8 +60,8 @@ def rest_body(body: Arrays) -> tuple[dict[str, Tensor], tuple[int, ...]]:
     return rest, tuple(int(p) for p in body["kintree_table"][0])
 
 
-def beneath(rest: dict[str, Tensor], vertices: np.ndarray) -> np.ndarray:
-    """The sole vertices beneath the given foot vertices in the rest pose: what really touches the ground."""
+def sole_vertices_below(rest: dict[str, Tensor], vertices: np.ndarray) -> np.ndarray:
+    """The sole vertices below the given foot vertices in the rest pose, which touch the ground."""
     v = rest["v_template"].numpy()
     main = rest["weights"].numpy().argmax(1)
     side = np.isin(main, [7, 10]) * 1 + np.isin(main, [8, 11]) * 2  # SMPL: ankle and foot, left and right
@@ -123,8 +120,8 @@ def contact_planes(d: Arrays) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Honest:
-    """Standard deviations of the honest objective on this problem."""
+class ObjectiveSigmas:
+    """Standard deviations of our objective on this problem; chosen by hand."""
 
     px: float = 1.0
     depth: float = 0.01  # share: the scene's relief
@@ -139,12 +136,12 @@ class Honest:
     focal: float = 0.1  # of the log
 
 
-def honest_problem(d: Arrays, body: Arrays, s: Honest = Honest()) -> tuple[Problem, State]:
+def weighted_problem(d: Arrays, body: Arrays, s: ObjectiveSigmas = ObjectiveSigmas()) -> tuple[Problem, State]:
     """The problem as our solver takes it: every term with its standard deviation, start cameras by chaining."""
     rest, parents = rest_body(body)
     vertices = np.unique(np.concatenate([d["contact_scale_vertex"], d["contact_static_vertex"]]))
     n, count = len(d["smpl_init_transl"]), len(vertices)
-    sole = beneath(rest, vertices)
+    sole = sole_vertices_below(rest, vertices)
     points = torch.zeros(count, len(body["v_template"]), dtype=torch.float64)
     points[np.arange(count), sole] = 1
     table = body_table(rest, parents, points)
@@ -196,21 +193,21 @@ def honest_problem(d: Arrays, body: Arrays, s: Honest = Honest()) -> tuple[Probl
     return problem, state
 
 
-def _matches(pixels: Pixels, s: Honest) -> MatchTerm:
+def _matches(pixels: Pixels, s: ObjectiveSigmas) -> MatchTerm:
     """All matches; a pair together counts as `matches_per_pair` observations at most, for their errors are shared."""
     _, group, count = torch.unique(pixels.a * 1000 + pixels.b, return_inverse=True, return_counts=True)
     share = (s.matches_per_pair / (2.0 * count[group])).clamp(max=1.0)
     return pack_matches(replace(pixels, weight=pixels.weight.clamp(max=1.0) * share[:, None]), Cauchy(2.0))
 
 
-def _surface(d: Arrays, vertices: np.ndarray, joints: int, s: Honest) -> SurfaceTerm:
+def _surface(d: Arrays, vertices: np.ndarray, joints: int, s: ObjectiveSigmas) -> SurfaceTerm:
     image, frame = tensor(d["contact_scale_image"]), tensor(d["contact_scale_smpl_frame"])
     point = torch.from_numpy(np.searchsorted(vertices, d["contact_scale_vertex"])) + joints
     ones = torch.ones(len(image), dtype=torch.float64)
     return SurfaceTerm(frame, point, image, contact_planes(d), ones * 0, ones * s.surface, ones, Geman(3.0))
 
 
-def _static(d: Arrays, vertices: np.ndarray, joints: int, s: Honest) -> StaticTerm:
+def _static(d: Arrays, vertices: np.ndarray, joints: int, s: ObjectiveSigmas) -> StaticTerm:
     weight = torch.zeros(len(d["smpl_init_transl"]) - 1, len(vertices), dtype=torch.float64)
     weight[d["contact_static_smpl_frame"] - 1, np.searchsorted(vertices, d["contact_static_vertex"])] = 1
     return StaticTerm(torch.arange(len(vertices)) + joints, weight, s.static, Cauchy(3.0))
@@ -224,9 +221,11 @@ def _metres_per_unit(table: SkinningTable, start: StartTerm, surface: SurfaceTer
     return float(((normal * y).sum(-1) / size[surface.knot]).median())
 
 
-def solve_honest(d: Arrays, body: Arrays, s: Honest = Honest(), steps: int = 12) -> tuple[Problem, Solution[State]]:
-    """Our solver on the honest objective."""
-    problem, state = honest_problem(d, body, s)
+def solve_weighted(
+    d: Arrays, body: Arrays, s: ObjectiveSigmas = ObjectiveSigmas(), steps: int = 12
+) -> tuple[Problem, Solution[State]]:
+    """Our solver on our objective, every term weighted by its standard deviation."""
+    problem, state = weighted_problem(d, body, s)
     problem = replace(problem, matches=whiten_matches(evaluate_state(problem, state, False), s.px))
     return problem, minimise(JointModel(problem), state, steps)
 
@@ -265,45 +264,6 @@ def _point(d: Arrays, name: str) -> Tensor:
     """Body points (joints first) of the contact entries."""
     vertices = np.unique(np.concatenate([d["contact_scale_vertex"], d["contact_static_vertex"]]))
     return torch.from_numpy(np.searchsorted(vertices, d[name])) + 24
-
-
-def errors(problem: Problem, state: State, d: Arrays) -> dict[str, float]:
-    """Errors against the truth, in the recorded report's metrics (mm, %, px)."""
-    rotation, centre, _ = camera_poses(problem.cameras, state)
-    world = skinned_points(problem.table, state.rotations, state.transl, state.betas[problem.person]).p.numpy()
-    scale = (state.log_scale + state.log_size).exp().numpy() * d["true_depth_scale"]
-    return metrics(rotation.numpy(), centre.numpy(), world, scale, float(state.log_focal.exp()), d)
-
-
-def metrics(rotation: Float, centre: Float, world: Float, scale: Float, focal: float, d: Arrays) -> dict[str, float]:
-    """rotation [21,3,3], centre [21,3] m of world_from_cam, joints [21,24+,3] m, scale [21] estimated over true."""
-    truth, joints, cams = d["true_joints_world"], world[:, :24], d["true_cam2w"]
-    relative = rotation[0].T @ (centre - centre[0]).T  # in the first camera
-    true_relative = cams[0, :3, :3].T @ (cams[:, :3, 3] - cams[0, :3, 3]).T
-    turn = np.einsum("nji,njk->nik", cams[0, :3, :3].T @ cams[:, :3, :3], rotation[0].T @ rotation)
-    angle = np.degrees(np.arccos(((np.trace(turn, axis1=1, axis2=2) - 1) / 2).clip(-1, 1)))
-
-    def aligned(count: int) -> float:
-        s, r, t = umeyama(joints[:count].reshape(-1, 3), truth[:count].reshape(-1, 3))
-        return float(np.linalg.norm(s * joints @ r.T + t - truth, axis=-1).mean() * 1000)
-
-    return {
-        "focal px": focal,
-        "scale mean": float(scale.mean()),
-        "scale std": float(scale.std()),
-        "ATE mm": float(np.sqrt(((relative - true_relative) ** 2).sum(0).mean()) * 1000),
-        "rotation deg": float(angle.mean()),
-        "W-MPJPE mm": aligned(2),
-        "WA-MPJPE mm": aligned(len(joints)),
-        "slide mm/kf": _slide(world, d),
-    }
-
-
-def _slide(world: Float, d: Arrays) -> float:
-    """Mean step of the touching points between neighbouring keyframes, mm."""
-    vertices = np.unique(np.concatenate([d["contact_scale_vertex"], d["contact_static_vertex"]]))
-    at, point = d["contact_static_smpl_frame"], 24 + np.searchsorted(vertices, d["contact_static_vertex"])
-    return float(np.linalg.norm(world[at, point] - world[at - 1, point], axis=-1).mean() * 1000)
 
 
 def body_table(rest: dict[str, Tensor], parents: tuple[int, ...], points: Tensor) -> SkinningTable:

@@ -23,7 +23,7 @@ from josh_core.settings import Settings
 from josh_core.tracking.tracker import find_people
 from josh_core.types import Float, Scene
 
-CONFIDENCES = (0.0, 0.1, 0.3, 0.5, 0.7, 1.0)
+CONFIDENCES = (0.0, 0.1, 0.3, 0.5, 0.7, 1.0)  # bounds of the table's rows
 
 
 def main(clip_path: Path, truth_path: Path | None) -> None:

@@ -26,7 +26,7 @@ from josh_core.settings import MODES, Settings
 from josh_core.tracking.tracker import find_people
 from josh_core.types import Bool, Float, People, Reconstruction
 
-TARGET = 0.75
+TARGET = 0.75  # median IoU to be reached: a goal, not a measurement
 SIDE = 384  # px, longest side of the pictures that are compared
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -68,8 +68,8 @@ def report(run: Path, path: Path, body: BodyModel, every: int) -> None:
 def ious(result: Reconstruction, body: BodyModel, people: People, every: int = 1) -> list[Float]:
     """For each person of a result the IoU [m] of its silhouette with its mask, in every `every`th frame it is in.
 
-    The mask is that of the track that the silhouettes overlap most in the whole clip: another look at the same clip
-    may number people otherwise. Frames in which neither body nor mask is in the picture are left out.
+    The mask is that of the track that the silhouettes overlap most in the whole clip: in another run on
+    the same clip people may have other numbers. Frames in which neither body nor mask is in the picture are left out.
     """
     scale = SIDE / max(result.width, result.height)
     size = round(result.width * scale), round(result.height * scale)

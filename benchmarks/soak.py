@@ -39,12 +39,12 @@ CLIP = ROOT / "examples" / "juggle" / "clip.mp4"
 RUN = re.compile(r"run=([\w-]{16,})")
 WARM = 60.0  # s until memory is first measured
 KILL_EVERY = 45.0  # s between two killed workers
-DEEDS = {"look": 6, "example": 4, "upload": 3, "run": 3, "cancel": 2, "leave": 2}  # how often, beside each other
+ACTIONS = {"look": 6, "example": 4, "upload": 3, "run": 3, "cancel": 2, "leave": 2}  # relative frequencies
 
 
 @dataclass
 class Tally:
-    """What happened; many visitors write it, each in a thread."""
+    """Counts and times; written by all visitors, each in a thread."""
 
     page: list[float] = field(default_factory=list)  # s, answers of the page itself
     told: list[float] = field(default_factory=list)  # s from the kill of a worker to the sentence
@@ -87,11 +87,11 @@ class Soak:
         raise SystemExit("the page did not start; see " + self.log.name)
 
     def visit(self, seed: int) -> None:
-        """One visitor, who does one thing."""
+        """One visitor, who does one of ACTIONS."""
         if time.monotonic() > self.end:
             return
         chance = random.Random(seed)
-        deed = chance.choices(list(DEEDS), list(DEEDS.values()))[0]
+        deed = chance.choices(list(ACTIONS), list(ACTIONS.values()))[0]
         self.tally.add(deed)
         tab = None
         try:
@@ -116,7 +116,7 @@ class Soak:
             tab.http.get(f"/gradio_api/file={path}").raise_for_status()
 
     def _upload(self, tab: Tab, chance: random.Random) -> None:
-        clip = CLIP.read_bytes() + chance.randbytes(16)  # a clip that nobody has brought
+        clip = CLIP.read_bytes() + chance.randbytes(16)  # a clip that was never uploaded before
         if not tab.take(tab.upload(clip), seconds=60)["success"]:
             self.tally.add("refused: upload")
 
@@ -153,7 +153,7 @@ class Soak:
         self._start(tab)
 
     def kill_workers(self) -> None:
-        """Now and then a run's process dies, as for want of memory."""
+        """Kill the process of a run regularly, as the system does without memory."""
         while time.monotonic() < self.end - KILL_EVERY:
             time.sleep(KILL_EVERY)
             if not httpx.get(self.url + "healthz", timeout=60).json()["queue"]["running"]:
@@ -171,7 +171,7 @@ class Soak:
         return memory, size_of(self.store)
 
     def lost(self) -> list[str]:
-        """Shared results whose files the page does not give."""
+        """Shared results whose files the page does not serve."""
         places = {run: self.store / "runs" / run / "fast" / "result.glb" for run in self.tally.shared}
         return [r for r, p in places.items() if httpx.get(f"{self.url}gradio_api/file={p}").status_code != 200]
 
@@ -186,7 +186,7 @@ class Soak:
 
 
 def report(soak: Soak, early: tuple[int, int]) -> bool:
-    """Print what happened; whether it is as it should be."""
+    """Print the report. Returns whether all requirements are met."""
     memory, disk = soak.weight()
     tally, lost = soak.tally, soak.lost()
     p50, p95 = np.percentile(tally.page, [50, 95]) * 1000

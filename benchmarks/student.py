@@ -6,7 +6,7 @@ of weights (default: the shipped one) the predictions for the person alone, thos
 the body fit with them as evidence. Means over the people of all clips.
 
 PA: PA-MPJPE; hips: joint errors about the hips in the camera, turned as the camera is; both in mm over the 12 limb
-joints. swing, alike: share of the limbs' true swing along the line of sight that is shown (regression on the truth),
+joints. swing, corr: share of the limbs' true swing along the line of sight that is shown (regression on the truth),
 and its correlation with the truth. up: gravity, degrees. depth: error of the hips' depth, % of the truth. F1: foot
 contact by frames. fps: frames of one person a second, the network alone.
 """
@@ -45,7 +45,7 @@ from josh_core.tracking import find_people
 from josh_core.types import IN_CONTACT, Bool, CameraPath, Clip, Float, Track
 
 FARTHEST = 0.1  # of the picture's width, median over landmarks, that a track may lie from its person
-NEAREST = 0.5  # m
+NEAREST = 0.5  # m, hips nearer than this have no position in the camera
 RAW, FIT = "raw landmarks", "fit without student"
 COLUMNS = ("PA", "hips", "swing", "corr", "up", "depth", "F1", "fps")
 Row = dict[str, float]
@@ -53,7 +53,7 @@ Row = dict[str, float]
 
 @dataclass(frozen=True)
 class JudgedPerson:
-    """One true person and what is known of them before any network of ours looks."""
+    """One true person with the inputs of the student."""
 
     track: Track
     seen: Observations
@@ -99,7 +99,7 @@ def main() -> None:
 
 
 def people_of(path: Path, body: BodyModel) -> Iterator[JudgedPerson]:
-    """Everybody of the truth whom a track shows, at the frames where both are known."""
+    """All true people that were tracked, at the frames where both truth and track exist."""
     settings, truth = Settings(use_student=False), load_truth(true_path(path))
     clip = load_clip(path, settings)
     cameras, rows = true_cameras(truth, clip)
@@ -140,12 +140,12 @@ def _all_frames(values: Float | Bool, true: TruePerson, count: int) -> Float:
 
 
 def once(name: str) -> str:
-    """What the answers of some weights are called that were not predictor about the mirror image."""
+    """Row name of predictions without the mirror image."""
     return f"{name}, once"
 
 
 def fit_with(name: str) -> str:
-    """What the body fit with some weights' evidence is called."""
+    """Row name of the body fit with these weights' evidence."""
     return f"fit, {name}"
 
 
@@ -161,7 +161,7 @@ def score_student(
     body: BodyModel,
     predictor: Callable[[Student, StudentInput], Prediction] = predict,
 ) -> tuple[StudentEstimate, Row]:
-    """What `net` says of a person, and its errors."""
+    """The estimate of `net` for a person, and its errors."""
     start = time.perf_counter()
     estimated = estimate(net, person.seen, person.track.frames, (person.cameras, person.times), body, predictor)
     seconds = time.perf_counter() - start
@@ -172,7 +172,7 @@ def score_student(
 
 
 def joint_errors(limbs: Float, person: JudgedPerson) -> Row:
-    """Errors of limbs [n,12,3] m by COLUMNS; depth only of limbs that have a place before the camera."""
+    """Errors of limbs [n,12,3] m by COLUMNS; depth only if all hips are in front of the camera."""
     known = np.isfinite(person.limbs).all((1, 2))
     mine, true = limbs[known], person.limbs[known]
     hips, true_hips = mine[:, HIPS].mean(1, keepdims=True), true[:, HIPS].mean(1, keepdims=True)
@@ -181,7 +181,7 @@ def joint_errors(limbs: Float, person: JudgedPerson) -> Row:
     swing, true_swing = (d - d.mean(0) for d in ((mine - hips)[..., 2], (true - true_hips)[..., 2]))
     both, own = (swing * true_swing).sum(), (true_swing**2).sum()
     row |= {"swing": float(both / own), "corr": float(both / np.sqrt(own * (swing**2).sum()))}
-    if (hips[..., 2] > NEAREST).all():  # else they have no place before the camera
+    if (hips[..., 2] > NEAREST).all():  # raw landmarks have no position in the camera
         row["depth"] = 100 * float(np.abs(hips[..., 2] / true_hips[..., 2] - 1).mean())
     return row
 

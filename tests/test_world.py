@@ -30,10 +30,17 @@ def tilted_cameras(tilt_degrees=12.0, steps=20, travel=0.0):
     return rigid(np.broadcast_to(tilt @ flip, (steps, 3, 3)), at)
 
 
+def betas_of_height(body, height):
+    """Betas [10] of a height in m, which grows with the first one."""
+    first = np.linspace(-4, 4, 801)
+    heights = body.height(torch.tensor(first[:, None] * np.eye(10)[:1], dtype=torch.float32)).numpy()
+    return torch.tensor(np.interp(height, heights, first) * np.eye(10)[0], dtype=torch.float32)
+
+
 def standing(body, cameras, places, height=1.7):
     """BodyTrack of somebody who stands upright at `places` [n,3], one a frame, facing +Z."""
     n = len(places)
-    betas = body.betas_for_height(height)
+    betas = betas_of_height(body, height)
     pelvis = body.pelvis(betas[None])
     eye = torch.eye(3).expand(n, 24, 3, 3)
     sole = body.points(betas[None], eye[:1], torch.zeros(1, 3)).contacts[0, :, 1].min()

@@ -8,6 +8,7 @@ from scipy.ndimage import gaussian_filter1d
 from josh_core.geometry import rigid
 from josh_core.types import Float
 
+# Chosen by hand.
 HAND = 0.010  # m a hand-held camera wanders
 AIM = 0.006  # rad its direction wanders
 
@@ -37,7 +38,7 @@ def tripod(frames: int, eye: Float, target: Float, roll: float = 0.0) -> Float:
 
 
 def hand_held(rng: np.random.Generator, eye: Float, target: Float, fps: float, steps: float = 0.0) -> Float:
-    """A camera carried along eye [T,3], aimed at target [T,3]; its bearer takes `steps` steps a second."""
+    """A camera carried along eye [T,3], aimed at target [T,3]; `steps`: of the bearer, a second."""
     frames = len(eye)
     t = np.arange(frames) / fps
     eye = eye + HAND * wander(rng, frames, 0.35, fps)
@@ -56,7 +57,7 @@ def turning(rng: np.random.Generator, eye: Float, target: Float, fps: float) -> 
 
 
 def smooth(path: Float, seconds: float, fps: float) -> Float:
-    """A path [T,3] as somebody follows it who does not copy every step."""
+    """The path [T,3] low-pass filtered, as a person with a camera follows another."""
     pad = int(4 * seconds * fps)
     ends = [path[:1] + (path[:1] - path[1:2]) * np.arange(pad, 0, -1)[:, None],
             path, path[-1:] + (path[-1:] - path[-2:-1]) * np.arange(1, pad + 1)[:, None]]  # fmt: skip

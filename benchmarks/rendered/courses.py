@@ -1,4 +1,4 @@
-"""Where people go: the path and the heading of the pelvis over time, and the footprints that follow from it."""
+"""Paths of people: position and heading of the pelvis over time, and the footprints along it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from benchmarks.rendered.grounds import Flat
 from josh_core.types import Float
 
 STANCE = 0.62  # share of the cycle a foot stands (0.6 to 0.62 in the literature on gait)
+# The following were chosen by hand.
 UNDER = 0.46  # share of the stance at which the pelvis is over the ankle
 SAME = 0.02  # m and rad: a footprint nearer than this to the last one is no step
 FULL_STEP = 0.6  # m, from which on the foot rolls fully
@@ -20,7 +21,7 @@ BEYOND = 1.0  # s of steps planned before and after a clip
 
 @dataclass(frozen=True)
 class Course:
-    """A way over the ground."""
+    """A path over the ground with its gait."""
 
     way: Callable[[Float], Float]  # times [N] s -> x, z [N,2] m
     heading: Callable[[Float], Float]  # times [N] s -> rad about +Y from +Z, unwrapped
@@ -64,7 +65,7 @@ def on_the_spot(at: tuple[float, float], heading: float, turn: float, **more: ob
 
 
 def footprints(course: Course, side: int, seconds: float) -> list[Stance]:
-    """Stances of the left (0) or right (1) foot for a clip of `seconds`, without steps that lead nowhere."""
+    """Stances of the left (0) or right (1) foot for a clip of `seconds`, without steps that do not move the foot."""
     first = int(np.floor(-BEYOND / course.cycle)) - 1
     last = int(np.ceil((seconds + BEYOND) / course.cycle)) + 1
     prints: list[Stance] = []
@@ -89,7 +90,7 @@ def _stance(course: Course, spot: Float, heading: float, span: tuple[float, floa
 
 
 def _beside(course: Course, time: Float, side: int) -> Float:
-    """Where the foot belongs beside the pelvis at `time` [1]."""
+    """Position of the foot beside the pelvis' path at `time` [1]."""
     heading = float(course.heading(time)[0])
     left = np.array([np.cos(heading), -np.sin(heading)])
     return course.way(time)[0] + (0.5 if side == 0 else -0.5) * course.width * left

@@ -17,8 +17,8 @@ from josh_core.errors import JoshError
 from josh_core.types import Float, UInt8
 
 NEAR, FAR = 0.1, 150.0  # m
-SAMPLES = 4
-STILL_SHADOW, PEOPLE_SHADOW = 2048, 1024  # px
+SAMPLES = 4  # per pixel
+STILL_SHADOW, PEOPLE_SHADOW = 2048, 1024  # px, side of the shadow maps of scene and people
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Drawn:
 
 
 class Stage:
-    """A scene and its people on the graphics side; `frame` draws them."""
+    """The graphics resources of a scene and its people; `frame` draws them."""
 
     def __init__(
         self, pieces: Pieces, sky: Float, people: list[DressedBody], light: Light, size: tuple[int, int]
@@ -105,7 +105,7 @@ class Stage:
         return Drawn(rgb, labels, depth)
 
     def close(self) -> None:
-        """Free everything on the graphics side."""
+        """Release all graphics resources."""
         self._gl.release()
 
     def _buffers(self, size: tuple[int, int]) -> None:
@@ -249,7 +249,7 @@ def _set(program: Any, name: str, value: Float) -> None:
 
 
 def _wear(program: Any, person: DressedBody) -> None:
-    """Tell the shader where on the rest pose this person's clothes end, and their colours."""
+    """Set the shader's uniforms for this person's clothes: lengths on the rest pose, and colours."""
     rest, colors = person.joints, person.colors
     shoulder, wrist, ankle, knee = rest[16, 0], rest[20, 0], rest[7, 1], rest[4, 1]
     for name, color in (("skin", colors.skin), ("hair", colors.hair), ("shirt", colors.shirt),

@@ -16,6 +16,7 @@ from benchmarks.rendered.looks import DressedBody
 from josh_core.geometry import rotvec_to_rotmat
 from josh_core.types import Bool, Float
 
+# Chosen by hand, not measured.
 STRIKE = 0.32  # rad, toes up when the heel meets the ground
 PUSH = 0.85  # rad, heel up when the toes leave it
 FLAT_FROM, FLAT_TO = 0.14, 0.55  # shares of the stance between which the foot is flat

@@ -1,6 +1,6 @@
-"""What people stand on: its height everywhere, where a foot may be put, and its pieces to be drawn.
+"""Kinds of ground: height everywhere, possible footholds, and pieces to be drawn.
 
-x, z and heights in m, +Y up. Whoever walks starts at height 0.
+x, z and heights in m, +Y up. Walks start at height 0.
 """
 
 from __future__ import annotations

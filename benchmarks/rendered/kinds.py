@@ -22,7 +22,7 @@ Rng = np.random.Generator
 
 @dataclass(frozen=True)
 class Shot:
-    """Everything of a clip but the pixels."""
+    """A clip before it is drawn: people, cameras, ground, lens."""
 
     name: str
     fps: float
@@ -35,7 +35,7 @@ class Shot:
 
 
 class Set:
-    """What a kind of clip is put together with."""
+    """The random choices and building blocks from which a kind makes its clip."""
 
     def __init__(self, name: str, seed: int, body: BodyModel, frames: int | None = None) -> None:
         self.rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
@@ -184,7 +184,7 @@ def bench(s: Set) -> Shot:
 
 
 def crossing(s: Set) -> Shot:
-    """Two people of 1.80 and 1.53 m cross each other's way."""
+    """The paths of two people of 1.80 and 1.53 m cross."""
     turn, tall = s.side(), s.rng.permutation([1.80, 1.53])
     near = s.actor(s.walk((-1.7 * turn, 0.2), turn * s.among(1.5, 1.65)), float(tall[0]))
     far = s.actor(s.walk((1.8 * turn, -1.2), -turn * s.among(1.45, 1.6)), float(tall[1]))
@@ -237,7 +237,7 @@ def turn_on_spot(s: Set) -> Shot:
 
 
 def side_tracking(s: Set) -> Shot:
-    """A walk on a wide bend, tracked from the side by a long lens."""
+    """A walk along a wide curve, tracked from the side by a long lens."""
     turn = s.side()
     speed = s.among(1.1, 1.4)
     course = arc((-1.6 * turn, 0.0), turn * 1.3, speed, 0.62 * np.sqrt(speed / 1.25), turn * s.among(0.1, 0.25),

@@ -1,9 +1,9 @@
-"""Labels for the student out of rendered clips: what the landmark network really saw, and the exact truth beside it.
+"""Labels for the student from rendered clips: the landmark network's output with the exact truth.
 
     python -m benchmarks.rendered.labels CLIPS_OR_FOLDERS --out DIR
 
 A clip needs its NAME_truth.npz beside it. The files are of the same kind as `josh label` writes, so `josh train`
-takes them too; everything in them is believed.
+takes them too; all their targets are trusted.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def label_of(clip: Clip, people: People, truth: dict[str, Float], body: BodyModel) -> Label:
-    """Everybody of the truth whom a track shows."""
+    """The label of all true people that were tracked."""
     cameras = true_cameras(clip, truth)
     observed = observe_people(people, cameras, clip, None)
     found = []
@@ -124,7 +124,7 @@ def _person(
     truth: dict[str, Float],
     person: dict[str, Float],
 ) -> dict[str, Float]:
-    """The arrays of one person (label_file.SEEN and TARGET_FIELDS) at FPS frames a second."""
+    """The arrays of one person (label_file.INPUT_FIELDS and TARGET_FIELDS) at FPS frames a second."""
     clip, cameras = view
     at = np.arange(obs.times[0], obs.times[-1] + 0.5 / FPS, 1 / FPS)
     seen = student_input(obs, cameras, clip.times, at)

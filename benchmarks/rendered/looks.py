@@ -1,7 +1,7 @@
 """A dressed person: the project's body with clothes, shoes and hair as a mesh to be skinned, and its colours.
 
 The mesh follows the bare body's joints exactly; only its surface is moved outward where there is cloth. What is
-painted where (sleeves, trousers, face) is decided in the shader from each point's place on the bare rest pose.
+painted where (sleeves, trousers, face) is decided in the shader from each point's position on the bare rest pose.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from josh_core.body.model import BodyModel
 from josh_core.body.names import JOINTS, PARENTS
 from josh_core.types import Float, Int
 
+# sRGB colours of skin and hair, chosen by eye.
 SKINS = ((0.87, 0.68, 0.57), (0.78, 0.58, 0.45), (0.62, 0.43, 0.32), (0.42, 0.28, 0.21), (0.83, 0.66, 0.5))
 HAIRS = ((0.09, 0.06, 0.05), (0.25, 0.16, 0.09), (0.45, 0.32, 0.18), (0.05, 0.05, 0.06), (0.5, 0.48, 0.45))
 SOLE = 0.012  # m over the lowest point of the foot that the shoe makes flat

@@ -40,7 +40,7 @@ def main() -> None:
     body = load_body()
     for kind in args.only:
         begin = time.process_time()
-        shot = KINDS[kind](Set(kind, args.seed, body))
+        shot = shot_of(kind, args.seed, body)
         write(shot, args.seed, args.out / f"{kind}_{args.seed}.mp4", args.sheet)
         spent = time.process_time() - begin
         print(

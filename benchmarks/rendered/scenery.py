@@ -12,9 +12,9 @@ from benchmarks.rendered.textures import GROUNDS, WALLS, facade, leaves, planks,
 from josh_core.types import Float
 
 GROUND_SIZE, GROUND_PPM = 9.6, 160.0  # m and pixels a metre of the ground's picture
-WALL_PPM = 100.0
+WALL_PPM = 100.0  # pixels a metre of walls
 KEEP_CLEAR = 0.75  # m around the ways of people and cameras, and around the lines of sight between them
-THINGS = 22
+THINGS = 22  # objects on the ground
 
 
 def build(rng: np.random.Generator, ground: Flat, ways: list[Float], eyes: Float, room: bool) -> tuple[Pieces, Float]:

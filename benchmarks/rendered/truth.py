@@ -33,9 +33,9 @@ CONTACT_NAMES = tuple(f"{side}_{part}" for side in ("left", "right") for part in
 )
 DEPTH_EVERY = 10  # frames
 REDUCTION = 4  # px of the frame for one of the stored depth
-LEAST_SEEN = 150  # px of a person below which nothing is asked of anybody
+LEAST_SEEN = 150  # px, a person with fewer visible pixels is not scored
 SCENE_FAR = 18.0  # m, as far as the accuracy of scene points is measured
-SCENE_POINTS = 30000
+SCENE_POINTS = 30000  # most stored scene points
 GRID = 0.03  # m between stored scene points
 
 

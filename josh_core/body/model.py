@@ -134,15 +134,6 @@ class BodyModel(nn.Module):
         y = self.smpl.v_template[:, 1] + betas @ self.smpl.shapedirs[:, 1].T
         return y.amax(1) - y.amin(1)
 
-    def betas_for_height(self, height_m: float) -> Tensor:
-        """Betas [10] of the average body of a standing height; only the first differs from zero."""
-        first = torch.eye(SHAPES).to(self.j_template)[:1]
-        beta = 0.0
-        for _ in range(10):  # Newton on a piecewise linear, monotone function
-            here, ahead = self.height(first * beta).item(), self.height(first * (beta + 0.01)).item()
-            beta += (height_m - here) / (ahead - here) * 0.01
-        return first[0] * beta + 0.0  # no negative zeros
-
     def _pose_joints(self, rotations: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
         """World rotations [B,24,3,3] and positions [B,24,3] of the joints, level by level down the tree."""
         turn, place = rotations[:, :1], rest[:, :1]

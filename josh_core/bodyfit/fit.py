@@ -76,14 +76,6 @@ def fit_observed(
     return tuple(bodies)
 
 
-def refocus(track: BodyTrack, focal: float, body: BodyModel) -> BodyTrack:
-    """The same body seen with another focal length [px]: it keeps its size in the image, so its depth scales."""
-    pelvis = body.pelvis(torch.as_tensor(track.betas, dtype=torch.float32)[None])[0, 2].item()
-    transl = track.transl.copy()
-    transl[:, 2] = (transl[:, 2] + pelvis) * (focal / track.focal) - pelvis
-    return replace(track, transl=transl, focal=focal)
-
-
 @dataclass(frozen=True)
 class FitModel:
     """The objective of one track's fit as a model for lsq."""

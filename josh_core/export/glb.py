@@ -7,7 +7,6 @@ key times are the clip's own. `extras.kind` of each node is person, path, scene 
 from __future__ import annotations
 
 import base64
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,11 +36,6 @@ _MAX_POINTS = 180_000  # 16 bytes each: about 3 MB
 _BESIDE_SURFACE = 100_000  # most points if there is also a surface
 _FRUSTUM_DEPTH = 0.4  # m from the camera to the drawn image plane
 _FEET = [7, 8, 10, 11]  # ankles and toe bases
-
-
-def save_glb(result: Reconstruction, body: BodyModel, path: Path, max_points: int = _MAX_POINTS) -> None:
-    """Write the result as `path` (.glb)."""
-    Path(path).write_bytes(glb_bytes(result, body, max_points))
 
 
 def glb_bytes(result: Reconstruction, body: BodyModel, max_points: int = _MAX_POINTS, t_pose: bool = False) -> bytes:

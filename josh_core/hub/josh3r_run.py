@@ -58,13 +58,6 @@ def ask_josh3r(
     return Answers(plan, motions, *agree_on_focal(motions.focal, clip.width, clip.height, settings.focal_px))
 
 
-def run_josh3r(
-    known: Known, network: Josh3r, settings: Settings, progress: Progress | None = None
-) -> tuple[Scene, tuple[BodyTrack, ...]]:
-    """`ask_josh3r` and `assemble` in one, for bodies that are fitted already."""
-    return assemble(known, ask_josh3r(known.clip, known.people, network, settings, progress))
-
-
 def assemble(known: Known, answers: Answers) -> tuple[Scene, tuple[BodyTrack, ...]]:
     """JOSH3R's result in the stages' own types, all of it metric already.
 

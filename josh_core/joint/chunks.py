@@ -32,7 +32,6 @@ class Chunk:
 
     first: int
     seam: int  # -1 for the first chunk
-    own_last: int
     last: int
 
 
@@ -103,7 +102,7 @@ def _chunks(start: JointStart, seams: list[int]) -> list[Chunk]:
         first = max(0, min(first, seam - 2))  # accelerations reach over three frames
         beyond = np.flatnonzero(times > times[end] + AHEAD)
         last = len(times) - 1 if not len(beyond) else int(beyond[0])
-        out.append(Chunk(first, seam, end, last))
+        out.append(Chunk(first, seam, last))
     return out
 
 

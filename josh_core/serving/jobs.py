@@ -174,15 +174,8 @@ class Jobs:
             self._change.notify_all()
             return ticket
 
-    def position(self, ticket: Ticket) -> int:
-        """How many jobs are before this one, including running ones; 0 once it runs or is over."""
-        with self._change:
-            if ticket not in self._line:
-                return 0
-            return self._in_turn().index(ticket) + len(self._running)
-
     def ahead(self, ticket: Ticket) -> list[Ticket]:
-        """The jobs before this one, running ones first."""
+        """The jobs before this one, running ones first; none once it runs or is over."""
         with self._change:
             if ticket not in self._line:
                 return []

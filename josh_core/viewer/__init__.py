@@ -6,17 +6,8 @@ import hashlib
 from pathlib import Path
 
 BUNDLE = Path(__file__).with_name("viewer.bundle.js")
-SOURCES = Path(__file__).with_name("src")
 
 
 def version() -> str:
     """Changes with the bundle, so that browsers never show an old one."""
     return hashlib.sha256(BUNDLE.read_bytes()).hexdigest()[:12]
-
-
-def sources_hash() -> str:
-    """Hash of the sources as build.mjs writes it into the bundle's first line."""
-    digest = hashlib.sha256()
-    for path in sorted(SOURCES.iterdir()):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]

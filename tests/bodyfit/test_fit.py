@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from josh_core.body.names import LANDMARKS
 from josh_core.body.posing import pose_points
-from josh_core.bodyfit.fit import HEIGHT, KNOWN_HEIGHT_SIGMA, fit_bodies, refocus
+from josh_core.bodyfit.fit import HEIGHT, KNOWN_HEIGHT_SIGMA, fit_bodies
 from josh_core.bodyfit.left_right import mirror_names
 from josh_core.errors import Cancelled
 from josh_core.geometry import invert, rotmat_to_rotvec, transform
@@ -231,18 +230,6 @@ def test_the_same_input_gives_the_same_result(walk):
     first, second = fit(walk)[0], fit(walk)[0]
     assert np.array_equal(first.transl, second.transl)
     assert np.array_equal(first.rotations, second.rotations)
-
-
-def test_refocus_keeps_the_pelvis_on_its_pixel(walk):
-    (body,) = fit(walk)
-    other = refocus(body, 1.3 * body.focal, walk.body)
-    pelvis = walk.body.pelvis(torch.tensor(body.betas, dtype=torch.float32)[None])[0].double().numpy()
-    before, after = body.transl + pelvis, other.transl + pelvis
-    assert other.focal == 1.3 * body.focal
-    assert np.allclose(after[:, 2], 1.3 * before[:, 2])
-    assert np.allclose(body.focal * before[:, :2] / before[:, 2:], other.focal * after[:, :2] / after[:, 2:])
-    again = refocus(other, body.focal, walk.body)
-    assert np.allclose(again.transl, body.transl)
 
 
 def test_progress_can_cancel(walk):

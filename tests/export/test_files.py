@@ -25,7 +25,7 @@ from josh_core.body.posing import posed_points
 from josh_core.export.archive import write_formats
 from josh_core.export.bvh import MIXAMO, UNREAL, save_bvh
 from josh_core.export.cameras import image_name, save_colmap, save_opencv, save_transforms
-from josh_core.export.glb import save_glb
+from josh_core.export.glb import glb_bytes
 from josh_core.export.ply import save_ply
 from josh_core.export.smpl_npz import save_smpl
 from josh_core.export.table import save_table
@@ -247,7 +247,7 @@ def test_blender_script_sets_the_rate_before_it_imports(
 ) -> None:
     odd = replace(result, fps=29.97)
     write_formats(odd, body, tmp_path)
-    save_glb(odd, body, tmp_path / "result.glb")
+    (tmp_path / "result.glb").write_bytes(glb_bytes(odd, body))
     (tmp_path / "clip.mp4").write_bytes(b"")
     bpy = mock.MagicMock()
     camera = mock.MagicMock(type="CAMERA")

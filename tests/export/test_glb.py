@@ -21,13 +21,13 @@ from josh_core.body import BodyModel, load_body
 from josh_core.body.names import JOINTS
 from josh_core.body.posing import posed_points, posed_vertices
 from josh_core.export.colors import linear
-from josh_core.export.glb import glb_bytes, save_glb
-from josh_core.export.gltf import read_accessor, read_glb
+from josh_core.export.glb import glb_bytes
 from josh_core.export.points import thin
 from josh_core.export.rig import quaternions, top_weights
 from josh_core.geometry import invert, project, transform
 from josh_core.types import Float, PointCloud, Reconstruction, Surface
 from tests.example_result import made_up_result
+from tests.export.read_gltf import read_accessor, read_glb
 
 
 @pytest.fixture(scope="module")
@@ -254,7 +254,7 @@ def test_nobody_no_points_and_a_single_frame(result: Reconstruction, body: BodyM
 
 
 def test_trimesh_loads_it(result: Reconstruction, body: BodyModel, tmp_path: Path) -> None:
-    save_glb(result, body, tmp_path / "result.glb")
+    (tmp_path / "result.glb").write_bytes(glb_bytes(result, body))
     scene = trimesh.load(tmp_path / "result.glb")
     bodies = [g for g in scene.geometry.values() if isinstance(g, trimesh.Trimesh)]
     assert sorted(len(g.faces) for g in bodies) == [len(body.faces)] * 2
@@ -268,7 +268,7 @@ def test_khronos_validator_finds_no_error(result: Reconstruction, body: BodyMode
         pytest.skip("node is not installed")
     if not Path(package, "package.json").exists():
         pytest.skip("GLTF_VALIDATOR does not name the folder of the npm package gltf-validator")
-    save_glb(result, body, tmp_path / "result.glb")
+    (tmp_path / "result.glb").write_bytes(glb_bytes(result, body))
     script = (
         "const [package_, file] = process.argv.slice(1);"
         "require(package_).validateBytes(new Uint8Array(require('fs').readFileSync(file)))"

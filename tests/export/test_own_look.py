@@ -14,7 +14,6 @@ from josh_core.body.posing import posed_points, posed_vertices
 from josh_core.export.body_colors import body_colors, own_colors
 from josh_core.export.fill import fill, mirror
 from josh_core.export.glb import glb_bytes
-from josh_core.export.gltf import read_accessor, read_glb
 from josh_core.export.outfit import HAIR, SHOES, SKIN, TOP, TROUSERS, cloth_normals, plain_colors, regions
 from josh_core.export.own_look import weighted_median, with_own_looks
 from josh_core.export.preview import camera_view, look_at
@@ -23,6 +22,7 @@ from josh_core.export.rig import vertex_normals
 from josh_core.export.usd import usda
 from josh_core.types import Clip, Float, People, Reconstruction, Track, UInt8
 from tests.example_result import made_up_result
+from tests.export.read_gltf import read_accessor, read_glb
 
 FRONT, BACK = np.array([0.0, 0.2, 3.0]), np.array([0.0, 0.2, -3.0])
 LAMP = np.array([-0.35, -0.55, -0.76])  # the renderer's, in camera axes

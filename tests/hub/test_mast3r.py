@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.rule_weights import TINY_ARCHITECTURE, fill_by_rule
 from josh_core.geometry import (
     intrinsics,
     invert,
@@ -34,7 +35,6 @@ from josh_core.networks import cache
 from josh_core.networks.frames import NetworkCrop
 from josh_core.networks.loading import WeightsSource
 from josh_core.networks.mast3r import Mast3r
-from josh_core.networks.rule_weights import TINY_ARCHITECTURE, fill_by_rule
 from josh_core.progress import Progress
 from josh_core.scene.tracks import Tracks
 from josh_core.settings import Settings

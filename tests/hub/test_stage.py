@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import trimesh
 
+from benchmarks.rule_weights import write_rule_weights
 from josh_core.__main__ import main
 from josh_core.body.model import load_body
 from josh_core.clip.load import load_clip
@@ -21,7 +22,6 @@ from josh_core.hub.mast3r_scene import reconstruct_scene_mast3r
 from josh_core.networks import loaded
 from josh_core.networks.josh3r import Josh3r
 from josh_core.networks.mast3r import Mast3r
-from josh_core.networks.rule_weights import write_rule_weights
 from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.tracking.tracker import find_people

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from benchmarks.rule_weights import TINY_ARCHITECTURE, fill_by_rule
 from josh_core.networks.josh3r import Josh3r
-from josh_core.networks.rule_weights import TINY_ARCHITECTURE, fill_by_rule
 
 
 @pytest.fixture(scope="session")

@@ -15,13 +15,13 @@ from huggingface_hub import errors
 from safetensors.torch import load_file, save_file, save_model
 from torch import Tensor
 
+from benchmarks.rule_weights import TINY_ARCHITECTURE, rule_state, write_rule_weights
 from josh_core.errors import WeightsError
 from josh_core.networks import hub_file
 from josh_core.networks.hub_file import HubFile, local_path, locate
 from josh_core.networks.josh3r import Josh3r
 from josh_core.networks.loading import METADATA_KEY, load_strictly, read_tensors
 from josh_core.networks.mast3r import Mast3r
-from josh_core.networks.rule_weights import TINY_ARCHITECTURE, rule_state, write_rule_weights
 from josh_core.progress import Progress
 
 METADATA = {METADATA_KEY: TINY_ARCHITECTURE.to_json()}

@@ -13,12 +13,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmarks.rule_weights import TINY_ARCHITECTURE, fill_by_rule
 from josh_core.networks.architecture import PATCH, Architecture
 from josh_core.networks.heads import DenseHead, Dpt
 from josh_core.networks.josh3r import Josh3r, RootMotion, roi_align
 from josh_core.networks.layers import rotary_table, rotate
 from josh_core.networks.mast3r import Mast3r
-from josh_core.networks.rule_weights import TINY_ARCHITECTURE, fill_by_rule
 
 DATA = Path(__file__).parent / "data"
 IMAGES_SHA = "c86f06f193517dfcd8c66c27fb4cac449e49f99437811c6603e394a8619d782d"

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.rule_weights import write_rule_weights
 from josh_core.errors import WeightsError
 from josh_core.networks import doctor, hub_file, loaded, weights
 from josh_core.networks.mast3r import Mast3r
-from josh_core.networks.rule_weights import write_rule_weights
 from josh_core.networks.weights import JOSH3R, MAST3R, WEIGHTS, choose_tier, find, source_of
 from josh_core.settings import Settings
 

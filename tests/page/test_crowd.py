@@ -203,7 +203,7 @@ def test_fifty_in_line(tmp_path: Any) -> None:
     others = [jobs.submit(Job(tmp_path, Settings(), tmp_path, f"b{k}", f"B{k}")) for k in range(25)]
     with pytest.raises(JobError, match="The line is full"):
         jobs.submit(Job(tmp_path, Settings(), tmp_path, "late", "late"))
-    assert max(jobs.position(ticket) for ticket in others) == 25 and jobs.position(crowded[-1]) == 49
+    assert max(len(jobs.ahead(ticket)) for ticket in others) == 25 and len(jobs.ahead(crowded[-1])) == 49
     jobs.cancel(crowded[3])
     assert jobs.submit(Job(tmp_path, Settings(), tmp_path, "late", "late")).state == "waiting"
     jobs.close()

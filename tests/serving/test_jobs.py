@@ -125,10 +125,10 @@ def test_the_line_has_an_order_a_limit_and_a_share_for_everybody(jobs: Jobs) -> 
     third = jobs.submit(job("refusing", owner="b"))
     with pytest.raises(JobError, match="full"):
         jobs.submit(job("refusing", owner="c"))
-    assert [jobs.position(t) for t in (running, second, third)] == [0, 1, 2]
+    assert [len(jobs.ahead(t)) for t in (running, second, third)] == [0, 1, 2]
     assert jobs.ahead(third) == [running, second]
     jobs.cancel(second)
-    assert second.state == "cancelled" and jobs.position(third) == 1
+    assert second.state == "cancelled" and len(jobs.ahead(third)) == 1
     jobs.cancel_owner("a")
     until(lambda: third.over)
     assert running.state == "cancelled" and isinstance(third.error, ClipError)
