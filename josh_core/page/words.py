@@ -188,9 +188,9 @@ def details(shown: Shown) -> str:
 
 def _setting(key: str, value: Any) -> str:
     """A setting as the page's inputs call it."""
-    if key == "mode":
-        return MODES[value][0] if value in MODES else str(value)
-    return _SETTING_VALUES.get(value, str(value)) if isinstance(value, str) else f"{value:g}"
+    if isinstance(value, str):
+        return MODES[value][0] if key == "mode" and value in MODES else _SETTING_VALUES.get(value, value)
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
