@@ -44,11 +44,11 @@ def same(turns: int = 0) -> Check:
     return check
 
 
-def _spliced(second: str, begin: float = 1.5) -> tuple[str, ...]:
+def _spliced(second: str, begin: float = 1.5, clip: str = "{juggle}") -> tuple[str, ...]:
     """1.5 s of the clip, then 1.5 s of it from `begin` on through another filter."""
     film = f"[0:v]trim=0:1.5,setpts=PTS-STARTPTS,{SAME}[a];"
     film += f"[0:v]trim={begin}:{begin + 1.5},setpts=PTS-STARTPTS,{second},{SAME}[b];[a][b]concat"
-    return ("-i", "{juggle}", "-filter_complex", film, *X264)
+    return ("-i", clip, "-filter_complex", film, *X264)
 
 
 def _over(film: str, small: str = "{squats}") -> tuple[str, ...]:
@@ -183,7 +183,7 @@ TIMES = (
     FootageRow(
         "flashes", "flash.mp4", filtered("drawbox=c=white:t=fill:enable='between(n,30,31)'"), (*THREE, _not_cut)
     ),
-    FootageRow("jump cut", "jump.mp4", _spliced("null", 6.0), (says("a cut"), lasts(1.5))),
+    FootageRow("jump cut", "jump.mp4", _spliced("null", 3.0, "{log_sit}"), (says("a cut"), lasts(1.46))),
     FootageRow(
         "jump to a closer picture", "closer.mp4", _spliced("crop=854:480,scale=1280:720"), (says("a cut"), lasts(1.5))
     ),

@@ -39,7 +39,7 @@ from josh_core.student.evidence import contacts_with_student, with_student
 from josh_core.student.network import load_student
 from josh_core.threads import one_thread
 from josh_core.tracking.landmarker import load_landmarker
-from josh_core.tracking.masks import outside_inset, without_overlay
+from josh_core.tracking.printed import shown_people
 from josh_core.tracking.tracker import find_people
 from josh_core.tracking.unseen import unseen_notes
 from josh_core.types import Clip, People, Reconstruction
@@ -76,8 +76,8 @@ def gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
 def _find_people(clip: Clip, settings: Settings, progress: Progress) -> tuple[Clip, People]:
     """The people, and the clip with a note where more of them may be in it."""
     with progress.stage("people"):
-        people = without_overlay(outside_inset(find_people(clip, settings, progress), clip), clip.overlay)
-        clip = replace(clip, notes=(*clip.notes, *unseen_notes(people, clip)))
+        people, left_out = shown_people(find_people(clip, settings, progress), clip)
+        clip = replace(clip, notes=(*clip.notes, *left_out, *unseen_notes(people, clip)))
         progress.show(glimpses.PEOPLE, lambda: glimpses.people_found(clip, people))
     return clip, people
 

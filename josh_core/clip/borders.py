@@ -23,6 +23,7 @@ LEAST, MOST = 0.015, 0.45  # of the side: how wide a border is
 PLACES = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4)  # where editors put the line between two pictures
 OFF_PLACE = 0.012  # of the side, how far the line may lie from there
 JUDGED = 200  # px: in smaller pictures the blocks of the compression make lines of their own
+MIRRORED = 0.8  # correlation of the details of a picture with its mirror image
 SMOOTH_CORRELATION = 0.5  # correlation of neighbouring columns from which a picture is smooth enough to judge
 PARTS, MOST_ALIKE = 8, 2  # of the line, and how many of them may look alike on both sides
 APART, BELOW = 0.12, 0.2  # correlation of two columns across the line, at most: itself, and over that beside it
@@ -73,6 +74,13 @@ def is_split(frames: Sequence[UInt8]) -> bool:
     if min(gray.shape[1:]) < JUDGED:
         return False
     return _has_line(gray) or _has_line(gray.swapaxes(1, 2))
+
+
+def is_mirrored(frames: Sequence[UInt8]) -> bool:
+    """Whether one half of the frames [h,w,3] is the mirror image of the other, left and right or above and below."""
+    gray = [cv2.cvtColor(f, cv2.COLOR_RGB2GRAY).astype(np.float32) for f in frames]
+    fine = np.stack([g - cv2.blur(g, (9, 9)) for g in gray])
+    return any(float((fine * np.flip(fine, axis)).sum() / max((fine**2).sum(), 1e-6)) > MIRRORED for axis in (1, 2))
 
 
 def _has_line(gray: Float) -> bool:

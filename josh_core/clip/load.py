@@ -13,8 +13,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from josh_core.clip.borders import COMPARED_FRAMES, find_borders, is_split
+from josh_core.clip.borders import COMPARED_FRAMES, find_borders, is_mirrored, is_split
 from josh_core.clip.inset import find_inset
+from josh_core.clip.jumps import find_jumps
 from josh_core.clip.overlay import find_overlay
 from josh_core.clip.probe import ClipInfo, probe, require
 from josh_core.clip.shots import THUMB_SIDE, find_cuts
@@ -78,11 +79,16 @@ def _covered(overlay: Bool, box: tuple[int, int, int, int], width: int) -> float
 
 
 def _looked_at(clip: Clip) -> Clip:
-    """The clip with its overlay and inset. Raises ClipError for two pictures side by side."""
+    """The clip with its overlay and inset. Raises ClipError for several pictures in one."""
     few = [clip.frame(int(t)) for t in np.linspace(0, len(clip) - 1, COMPARED_FRAMES)]
     require(
         not is_split(few),
-        "The picture is split: it shows two films side by side. Please crop the clip to one of them.",
+        "The picture is split: it shows films side by side, or one between blurred copies of itself. Please crop the "
+        "clip to one of them.",
+    )
+    require(
+        not is_mirrored(few),
+        "One half of the picture is the mirror image of the other: please crop the clip to one half.",
     )
     overlay, notes = find_overlay(clip), clip.notes
     if overlay is not None:
@@ -212,7 +218,8 @@ def _cut_borders(shot: _Decoded) -> None:
 def _longest_shot(shot: _Decoded) -> tuple[int, int]:
     """Frames [first, last) of the longest uncut part; says in the notes what was left out."""
     gradual = find_transitions(shot.thumbs, np.array(shot.times))
-    cuts = [i for i in find_cuts(shot.thumbs) if not any(first <= i < end for first, end in gradual)]
+    cuts = {*find_cuts(shot.thumbs), *find_jumps(shot.thumbs, np.array(shot.times))}
+    cuts = {i for i in cuts if not any(first <= i < end for first, end in gradual)}
     breaks = sorted([*gradual, *((i, i) for i in cuts)])
     begins, ends = [0, *(end for _, end in breaks)], [*(first for first, _ in breaks), len(shot.jpegs)]
     first, last = max(zip(begins, ends, strict=True), key=lambda part: part[1] - part[0])

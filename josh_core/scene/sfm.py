@@ -32,6 +32,7 @@ WIDTHS = (32.0, 8.0, 2.0)  # noises: where the weight of a sighting falls to a h
 DISTORTED_COST = 0.95  # a lens is called distorted when that lowers the cost to this share,
 DISTORTED_SIGMAS = 3.0  # is this many of its standard deviations away from none,
 DISTORTED_NOISES = 1.0  # and moves the corners of the image by this many noises: less is not worth resampling the clip
+LEAST_POINTS = 30  # of a map: fewer tell nothing of the camera's way
 USUAL_DEPTH = 8.0  # units: the median distance of the points that the map is scaled to
 GAIN = 0.6  # a camera counts as moving if translation lowers the cost to this share of that of rotation alone
 
@@ -70,7 +71,7 @@ def solve_moving(
     start = mapped or still
     progress.update(0.7)
     sightings, ids = sightings_of(tracks, start.frames, 3)
-    if len(ids) < 30:
+    if len(ids) < LEAST_POINTS:
         return None
     model = triangulate(start.rotations, start.centres, start.lens, sightings, len(ids))
     if mapped is None:
@@ -198,11 +199,13 @@ def _travels(adjusted: Adjusted, sightings: Sightings, prior: FocalPrior, noise:
     return adjusted.cost < GAIN * turned.cost
 
 
-def _tidy(adjusted: Adjusted, sightings: Sightings, frames: Int, ids: Int, noise: float) -> KeyMap:
-    """The map scaled to USUAL_DEPTH, with only the points that agree with their observations."""
+def _tidy(adjusted: Adjusted, sightings: Sightings, frames: Int, ids: Int, noise: float) -> KeyMap | None:
+    """The map scaled to USUAL_DEPTH, with only the points that agree with their observations; None without enough."""
     model = adjusted.model
     good = np.bincount(sightings.point[adjusted.residual < 4 * noise], minlength=len(ids)) >= 3
     good &= model.inverse > -1e-3
+    if good.sum() < LEAST_POINTS:
+        return None
     depth = 1 / np.maximum(model.inverse[good], 1e-4)
     scale = USUAL_DEPTH / float(np.median(depth))
     model = replace(

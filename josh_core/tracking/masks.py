@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from josh_core.errors import ClipError
 from josh_core.tracking.detection import Mask
-from josh_core.types import Bool, Clip, Float, People, UInt8
+from josh_core.types import Float, UInt8
 
 COLOUR_BINS = 8  # per channel of the whole-body colours
 RARE = 1e-3  # share of a colour that a person may show without having been seen with it
@@ -150,34 +149,3 @@ def label_images(
                 labels[frame, y0:y1, x0:x1][stronger] = label
                 strength[y0:y1, x0:x1][stronger] = mine[stronger]
     return labels
-
-
-def outside_inset(people: People, clip: Clip) -> People:
-    """People but for those whom a smaller film in the picture shows; their places and all of it are marked.
-
-    Raises ClipError when nobody is left.
-    """
-    if clip.inset is None:
-        return people
-    left, top, right, bottom = clip.inset
-    middles = [(track.boxes[:, :2] + track.boxes[:, 2:]) / 2 for track in people.tracks]
-    inside = [float(((m >= [left, top]) & (m < [right, bottom])).all(1).mean()) > 0.5 for m in middles]
-    kept = [k for k, within in enumerate(inside) if not within]
-    if not kept:
-        raise ClipError(" ".join(["Nobody was found outside a smaller picture in this clip.", *clip.notes]))
-    values = np.full(256, 255, np.uint8)
-    values[0] = 0
-    values[[k + 1 for k in kept]] = np.arange(1, len(kept) + 1)
-    tracks = tuple(replace(people.tracks[k], id=i) for i, k in enumerate(kept))
-    mask = np.zeros((clip.height, clip.width), np.bool_)
-    mask[top:bottom, left:right] = True
-    return without_overlay(People(tracks, values[people.labels]), mask)
-
-
-def without_overlay(people: People, overlay: Bool | None) -> People:
-    """People whose label images mark an overlay [h,w] too, so that nothing is taken for background there."""
-    if overlay is None:
-        return people
-    height, width = people.labels.shape[1:]
-    mask = cv2.resize(overlay.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
-    return replace(people, labels=np.where((people.labels == 0) & mask, 255, people.labels).astype(np.uint8))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from josh_core.clip import load
-from josh_core.clip.borders import find_borders, is_split
+from josh_core.clip.borders import find_borders, is_mirrored, is_split
 from josh_core.clip.inset import find_inset
 from josh_core.clip.load import load_clip
 from josh_core.clip.overlay import find_overlay
@@ -20,7 +20,7 @@ from josh_core.clip.shots import find_cuts
 from josh_core.clip.transitions import find_transitions
 from josh_core.errors import ClipError
 from josh_core.settings import Settings
-from josh_core.tracking.masks import outside_inset, without_overlay
+from josh_core.tracking.printed import outside_inset, shown_people, without_overlay
 from josh_core.types import People, Track
 from tests.clip.films import encode
 from tests.clip.test_load import pan
@@ -199,7 +199,7 @@ def test_two_films_in_one_picture_are_refused(tmp_path: Path) -> None:
     left, right = smooth(13, 12, 1.0), smooth(14, 12, 2.0)
     half = SIZE[0] // 2
     both = [np.concatenate([a[:, :half], b[:, :half]], axis=1) for a, b in zip(left, right, strict=True)]
-    with pytest.raises(ClipError, match="two films"):
+    with pytest.raises(ClipError, match="split"):
         load_clip(encode(tmp_path / "split.mp4", both), Settings())
     assert not is_split(left)
 
@@ -214,6 +214,19 @@ def test_an_edge_over_half_of_a_still_picture_is_no_split() -> None:
     split[:, 120:] = there[:, 120:]
     colour = [np.repeat(picture.astype(np.uint8)[..., None], 3, 2) for picture in (edge, split)]
     assert [is_split([frame] * 6) for frame in colour] == [False, True]
+
+
+def test_a_picture_and_its_mirror_image_are_told() -> None:
+    frames = smooth(2, 6)
+    half = [frame[:, : frame.shape[1] // 2] for frame in frames]
+    rng = np.random.default_rng(0)
+    both = [np.hstack([h, h[:, ::-1]]).astype(float) + rng.normal(0, 1, (*frames[0].shape[:2], 1)) for h in half]
+    assert is_mirrored([np.clip(image, 0, 255).astype(np.uint8) for image in both])
+    assert is_mirrored([np.vstack([h, h[::-1]]) for h in half]) and not is_mirrored(frames)
+    plain = [np.full_like(frame, 128) for frame in frames]
+    for k, frame in enumerate(plain):
+        cv2.rectangle(frame, (40 + 9 * k, 60), (90 + 9 * k, 180), (200, 40, 40), -1)
+    assert not is_mirrored(plain)
 
 
 def test_a_plain_wall_beside_a_garden_is_split_and_a_shadow_is_not() -> None:
@@ -291,6 +304,21 @@ def test_who_is_in_the_small_film_is_left_out(tmp_path: Path) -> None:
     assert set(np.unique(people.labels[:, :, :20])) == {0, 1} and (people.labels[:, 3:13, 32:44] == 255).all()
     with pytest.raises(ClipError, match="outside"):
         outside_inset(People((outer,), labels), clip)
+
+
+def test_who_stands_in_what_stays_in_the_image_is_left_out(tmp_path: Path) -> None:
+    overlay = np.zeros((27, 48), np.bool_)
+    overlay[2:14, 30:46] = True
+    clip = replace(load_clip(encode(tmp_path / "clip.mp4", smooth(1, 12)), Settings()), overlay=overlay)
+    inner, outer = (_track(i, box) for i, box in enumerate(((320.0, 30, 360, 130), (40.0, 30, 90, 200))))
+    labels = np.zeros((12, 27, 48), np.uint8)
+    labels[:, 3:13, 32:36], labels[:, 3:20, 4:9] = 1, 2
+    people, notes = shown_people(People((inner, outer), labels), clip)
+    assert [track.id for track in people.tracks] == [0] and people.tracks[0].boxes[0, 0] == 40
+    assert "One person is left out" in notes[0]
+    assert set(np.unique(people.labels[:, :, :20])) == {0, 1} and (people.labels[:, 2:14, 30:46] == 255).all()
+    alone, said = shown_people(People((inner,), labels), clip)
+    assert len(alone.tracks) == 1 and said == ()
 
 
 def _track(number: int, box: tuple[float, ...]) -> Track:

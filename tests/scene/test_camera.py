@@ -194,6 +194,14 @@ def test_without_a_map_nothing_is_called_registered(monkeypatch: pytest.MonkeyPa
     assert not found.registered.any()
 
 
+def test_a_map_whose_points_agree_with_nothing_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = sfm._adjust_in_two
+    monkeypatch.setattr(sfm, "_adjust_in_two", lambda *a: replace(whole(*a), residual=np.full(len(a[1].camera), 99.0)))
+    tracks = tracks_of(path(FRAMES, np.array([0.6, 0, 0.1]), 0.3), Lens(500.0))
+    found = solve_camera(tracks, TIMES, Settings(), Progress()).path
+    assert found.kind == "rotating" and not found.registered.any()
+
+
 def test_keyframes_include_both_ends_and_are_bounded() -> None:
     long = 2400
     tracks = Tracks(np.zeros(long + 1, int), np.zeros(0, int), np.zeros((0, 2)), 0, SIZE, np.arange(long), ())
