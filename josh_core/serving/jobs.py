@@ -204,7 +204,7 @@ class Jobs:
             if ticket in self._line:
                 self._line.remove(ticket)
                 ticket.finish(Cancelled("The run was cancelled."))
-                self._on_end(ticket)
+                self._tell_end(ticket)
 
     def cancel_owner(self, owner: str) -> None:
         """Cancel all waiting and running jobs of this owner."""
@@ -239,7 +239,14 @@ class Jobs:
                 self._running.remove(ticket)
                 ticket.finish(error)
                 self._change.notify_all()
+            self._tell_end(ticket)
+
+    def _tell_end(self, ticket: Ticket) -> None:
+        """Call `on_end`; its faults end neither this thread, without which no job would run, nor a cancel."""
+        try:
             self._on_end(ticket)
+        except Exception:
+            _log.exception("a job that is over could not be dealt with")
 
 
 def _outcome(runner: Runner, ticket: Ticket) -> JoshError | None:

@@ -235,6 +235,19 @@ def test_an_array_that_asks_for_much_memory_is_refused(result: Reconstruction, t
     tracemalloc.stop()
 
 
+def test_of_an_array_that_is_there_twice_each_is_judged(result: Reconstruction, tmp_path: Path) -> None:
+    save_bundle(result, tmp_path / "run")
+    bomb = (
+        b"\x93NUMPY\x01\x00v\x00"
+        + b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000, 3), }".ljust(117)
+        + b"\n"
+    )
+    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(tmp_path / "run" / "arrays.npz", "a") as packed:
+        packed.writestr("scene_points.npy", bomb)
+    with pytest.raises(ResultError, match="cannot be read"):
+        load_bundle(tmp_path / "run")
+
+
 def test_missing_and_broken_files_are_refused(result: Reconstruction, tmp_path: Path) -> None:
     with pytest.raises(ResultError, match="no result"):
         load_bundle(tmp_path / "nowhere")

@@ -9,6 +9,7 @@ import time
 from josh_core.errors import ClipError
 from josh_core.progress import Progress
 from josh_core.serving.jobs import Job
+from josh_core.serving.processes import limit_memory
 
 
 def write_pid(job: Job, progress: Progress) -> None:
@@ -61,6 +62,13 @@ def faulty(job: Job, progress: Progress) -> None:
 def hungry(job: Job, progress: Progress) -> None:
     """Wants more memory than there is."""
     raise MemoryError
+
+
+def greedy(job: Job, progress: Progress) -> None:
+    """Takes more memory than the system gives."""
+    limit_memory(1 << 30)
+    progress.report("people", 0.1)
+    bytearray(2 << 30)
 
 
 def by_name(job: Job, progress: Progress) -> None:

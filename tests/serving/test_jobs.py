@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -106,6 +107,23 @@ def test_after_want_of_memory_the_next_job_has_a_new_process(jobs: Jobs, tmp_pat
         assert run(jobs, name).state == "failed"
         run(jobs, "write_pid", tmp_path / "after")
         assert ((tmp_path / "before").read_text() == (tmp_path / "after").read_text()) is kept
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system does not keep to the limit")
+def test_a_process_without_memory_is_a_sentence(jobs: Jobs, tmp_path: Path) -> None:
+    ticket = run(jobs, "greedy")
+    assert isinstance(ticket.error, JobError) and "not enough memory" in str(ticket.error)
+    assert run(jobs, "write_pid", tmp_path / "next").state == "done"
+
+
+def test_a_fault_after_a_job_stops_no_other(tmp_path: Path) -> None:
+    def faulty(ticket: Ticket) -> None:
+        raise ZeroDivisionError
+
+    jobs = Jobs([LocalRunner(fake_tasks.by_name)], on_end=faulty)
+    for k in range(2):
+        assert run(jobs, "write_pid", tmp_path / str(k)).state == "done"
+    jobs.close()
 
 
 def test_a_run_that_takes_too_long_is_stopped() -> None:

@@ -310,6 +310,30 @@ def test_a_mirror_whose_disk_fails_is_a_sentence(tmp_path: Path, monkeypatch: py
             store.get("m" * 22)
 
 
+def test_links_in_a_mirror_lead_nowhere(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "key.txt").write_text("secret")
+    mirror = FolderMirror(tmp_path / "bucket")
+    store = Store(tmp_path / "runs", mirror=mirror)
+    entry, _ = keep(store)
+    store.share(entry.id)
+    mirror.background.wait()
+    there = tmp_path / "bucket" / "runs" / entry.id
+    os.symlink(secret / "key.txt", there / "fast" / "key.txt")
+    os.symlink(secret, there / "files")
+    (secret / "entry.json").write_bytes((there / "entry.json").read_bytes())
+    os.symlink(secret, there.with_name("l" * 22))
+    shutil.rmtree(store.root / "runs")
+    store = reopened(store, mirror=mirror)
+    _, folder = store.get(entry.id)
+    assert {path.name for path in folder.rglob("*") if path.is_file()} == {"manifest.json", "arrays.npz"}
+    with pytest.raises(ResultError):
+        store.get("l" * 22)
+    assert not [path for path in store.root.rglob("key.txt")]
+    store.close()
+
+
 def test_made_up_ids_ask_the_mirror_for_nothing(tmp_path: Path) -> None:
     hub = FakeHub(tmp_path / "hub")
     mirror = HubMirror("someone/results", api=hub)

@@ -1,0 +1,178 @@
+"""Limits of visitors, addresses, programs, uploads and looks, and a disk that fills up in the middle of a run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+import time
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from josh_core.errors import ClipError, JobError
+from josh_core.page.config import Config
+from josh_core.page.desk import Caller, Desk
+from josh_core.page.looks import Looks, lookers
+from josh_core.progress import Progress
+from josh_core.serving.jobs import Job
+from josh_core.serving.processes import limit_memory
+from josh_core.serving.runners import LocalRunner, ProcessRunner
+from josh_core.settings import Settings
+from tests.page.test_disk import UPLOAD, Idle
+from tests.serving import fake_tasks
+
+CLIP = Path(__file__).resolve().parents[1] / "data" / "variable_rate.mp4"
+T = TypeVar("T")
+
+
+def wait_for(what: Coroutine[Any, Any, T]) -> T:
+    with ThreadPoolExecutor(1) as pool:  # the browser's driver may have a loop of its own in this thread
+        return pool.submit(asyncio.run, what).result()
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    desk = Desk(Config(store=tmp_path, max_upload_mb=1e-3, store_gb=2e-5, queue=8), [], Idle(), [], Path("none"))
+    yield desk
+    desk.close()
+
+
+def uploaded(desk: Desk, name: str, size: int, age: float) -> Path:
+    place = desk.uploads / name / "clip.mp4"
+    place.parent.mkdir()
+    place.write_bytes(b"x" * size)
+    os.utime(place.parent, (time.time() - age,) * 2)
+    return place
+
+
+def test_uploads_have_one_limit_and_the_oldest_that_nobody_uses_go(desk: Desk) -> None:
+    assert desk.room.most_uploads == 5000
+    used = uploaded(desk, "used", 2000, 9000.0)
+    desk.visitors.get("somebody").uploads.add(used)
+    old, new, fresh = (
+        uploaded(desk, *said) for said in (("old", 1000, 900.0), ("new", 1000, 60.0), ("fresh", 900, 0.0))
+    )
+    assert desk.room_for(100) and old.exists()  # as long as there is room nothing goes
+    assert desk.room_for(900) and not old.exists() and new.exists()
+    assert desk.room_for(2000) and not new.exists() and fresh.exists() and used.exists()
+    assert not desk.room_for(2200)  # what is used or has just come stays
+
+
+def test_a_visitor_begins_with_a_clip_and_ends_without_a_connection(desk: Desk) -> None:
+    desk.presence.watched = True
+    with desk.presence.connection("a"):
+        assert desk.open({}, "a") is None and desk.visitors.known("a") is None
+        with pytest.raises(ClipError, match="did not arrive"):
+            wait_for(desk.take(Caller("a"), desk.uploads / "nothing"))
+        assert not desk.visitors.sessions() and not list(desk.room.visitors.iterdir())
+        place = uploaded(desk, "clip", 100, 0.0)
+        desk.visitors.get("a").uploads.add(place)
+        desk.tidy()
+        assert desk.visitors.sessions() == ["a"]
+    desk.presence._last["a"] -= 1000
+    desk.tidy()
+    assert not desk.visitors.sessions() and not list(desk.room.visitors.iterdir()) and not place.parent.exists()
+
+
+def test_an_address_and_programs_have_their_share(desk: Desk) -> None:
+    def order(session: str, client: str, program: bool = False) -> None:
+        desk.runs.order(Caller(session, client, program), UPLOAD, Settings())
+
+    for k in range(4):
+        order(f"tab {k}", "A")
+    with pytest.raises(JobError, match="your network address"):
+        order("tab 5", "A")
+    for k in range(2):
+        order(f"call {k}", "P", program=True)
+    with pytest.raises(JobError, match="already have 2"):  # each call is a session of its own
+        order("call 3", "P", program=True)
+    order("call", "Q", program=True)
+    order("tab", "B")
+    with pytest.raises(JobError, match="The line is full"):
+        order("tab", "C")
+
+
+def test_places_are_left_for_people(tmp_path: Path) -> None:
+    desk = Desk(Config(store=tmp_path, queue=4), [], Idle(), [], Path("none"))
+    for k in range(2):
+        desk.runs.order(Caller(f"call {k}", f"P{k}", program=True), UPLOAD, Settings())
+    with pytest.raises(JobError, match="for programs are taken"):
+        desk.runs.order(Caller("another", "P9", program=True), UPLOAD, Settings())
+    assert desk.runs.order(Caller("tab", "B"), UPLOAD, Settings()).ticket is not None
+    desk.close()
+
+
+def looked_at(path: Path, work: Any, prepare: Any = None) -> tuple[Looks, ProcessRunner, Any]:
+    runner = ProcessRunner(work, "cpu", grace=0.3, prepare=prepare)
+    looks = Looks([runner])
+    return looks, runner, looks.at(path, "somebody", "A")
+
+
+def little_memory() -> None:
+    limit_memory(200 << 20)
+
+
+def hungry_look(job: Job, progress: Progress) -> None:
+    progress.report("look", 0.0)
+    bytearray(400 << 20)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system does not keep to the limit")
+def test_a_clip_that_takes_too_much_memory_to_look_at(tmp_path: Path) -> None:
+    looks, _, look = looked_at(tmp_path / "clip", hungry_look, little_memory)
+    with pytest.raises(ClipError, match="needs too much memory"):
+        wait_for(look)
+    looks.close()
+
+
+def test_who_leaves_takes_the_look_along(tmp_path: Path) -> None:
+    looks, runner, look = looked_at(tmp_path / "stubborn", fake_tasks.by_name)
+
+    async def leave() -> None:
+        task = asyncio.ensure_future(look)
+        while not any(ticket.stage for ticket in looks._jobs.tickets()):
+            await asyncio.sleep(0.05)
+        looks.leave("somebody")
+        with pytest.raises(ClipError):
+            await task
+
+    wait_for(leave())
+    assert runner._process is None and not looks._jobs.tickets()  # it did not listen, and was ended
+    looks.close()
+
+
+def test_the_page_s_own_process_decodes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def decodes(*_: object) -> None:
+        raise AssertionError
+
+    for name in ("josh_core.clip.video.Video.__init__", "josh_core.clip.look.probe", "cv2.VideoCapture"):
+        monkeypatch.setattr(name, decodes)
+    desk = Desk(Config(store=tmp_path / "store"), [], Idle(), lookers(), Path("none"))
+    place = desk.uploads / "x" / "clip.mp4"
+    place.parent.mkdir()
+    shutil.copyfile(CLIP, place)
+    taken = wait_for(desk.take(Caller("x"), place))
+    assert taken.look.info.frames > 0 and taken.look.strip.startswith("data:image")
+    desk.close()
+
+
+def test_a_disk_that_fills_up_while_videos_are_made_loses_nothing(tmp_path: Path) -> None:
+    def work(job: Job, progress: Progress) -> None:
+        assert progress.hand_over is not None
+        (job.out / "piece" / "refine").mkdir(parents=True)
+        (job.out / "piece" / "refine" / "manifest.json").write_text("{}")
+        progress.hand_over(job.out / "piece", "")
+        with progress.stage("videos"):
+            raise OSError(28, "No space left on device")
+
+    desk = Desk(Config(store=tmp_path), [LocalRunner(work)], Idle(), [], Path("none"))
+    order = desk.runs.order(Caller("x"), UPLOAD, Settings())
+    assert order.ticket is not None and order.ticket.ended.wait(20)
+    assert "its disk is full" in str(order.ticket.error) and "clip" not in str(order.ticket.error)
+    assert order.whole and desk.store.get(order.run)
+    desk.close()
