@@ -10,6 +10,7 @@ had no sentence, a visitor's request failed, no run was finished, or memory grew
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import re
@@ -31,12 +32,14 @@ import httpx
 import numpy as np
 import psutil
 
+from josh_core.page.serve import RUN_NICENESS
 from josh_core.serving.disk import size_of
 from tests.page.caller import Tab
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIP = ROOT / "examples" / "juggle" / "clip.mp4"
 RUN = re.compile(r"run=([\w-]{16,})")
+PROBLEM = re.compile(r"j-bad[^>]*>(?:<[^>]*>)*([^<]*)")
 WARM = 60.0  # s until memory is first measured
 KILL_EVERY = 45.0  # s between two killed workers
 ACTIONS = {"look": 6, "example": 4, "upload": 3, "run": 3, "cancel": 2, "leave": 2}  # relative frequencies
@@ -124,17 +127,21 @@ class Soak:
         self._upload(tab, chance)
         self._start(tab)
         said = tab.listen(seconds=600)
-        if said["success"]:
+        text = json.dumps(said)
+        if "ended unexpectedly" in text:
+            self.tally.add("runs whose worker was killed")
+            with self.tally.lock:
+                self.tally.told.append(time.monotonic() - self.tally.killed)
+        elif not said["success"] or "j-bad" in text:  # an error, or a card that says what went wrong
+            sentence = said["output"].get("error") or "".join(PROBLEM.findall(text))
+            self.tally.add("runs refused: " + (str(sentence)[:50] or "WITHOUT A SENTENCE"))
+        elif not RUN.search(text):
+            self.tally.add("failed: run: no result and no sentence")
+        else:
             self.tally.add("runs finished")
             if chance.random() < 0.5 and tab.call("j-share", "click", ["", self.url, "", ""])["success"]:
                 with self.tally.lock:
-                    self.tally.shared.append(RUN.findall(str(said["output"]))[0])
-            return
-        sentence = str(said["output"].get("error") or "")
-        self.tally.add("runs refused: " + (sentence[:50] or "WITHOUT A SENTENCE"))
-        if "ended unexpectedly" in sentence:
-            with self.tally.lock:
-                self.tally.told.append(time.monotonic() - self.tally.killed)
+                    self.tally.shared.append(RUN.findall(text)[0])
 
     @staticmethod
     def _start(tab: Tab) -> None:
@@ -158,12 +165,13 @@ class Soak:
             time.sleep(KILL_EVERY)
             if not httpx.get(self.url + "healthz", timeout=60).json()["queue"]["running"]:
                 continue
-            workers = [p for p in psutil.Process(self.process.pid).children() if "spawn_main" in " ".join(p.cmdline())]
-            if workers:
-                with self.tally.lock:
-                    self.tally.killed = time.monotonic()
-                max(workers, key=lambda p: p.cpu_times().user).kill()
-                self.tally.add("workers killed")
+            own = os.getpriority(os.PRIO_PROCESS, self.process.pid)
+            for child in psutil.Process(self.process.pid).children():
+                if child.nice() == own + RUN_NICENESS:
+                    with self.tally.lock:
+                        self.tally.killed = time.monotonic()
+                    child.kill()
+                    self.tally.add("workers killed")
 
     def weight(self) -> tuple[int, int]:
         """Bytes of memory of the page's own process, bytes in the store."""
@@ -199,6 +207,7 @@ def report(soak: Soak, early: tuple[int, int]) -> bool:
     print(f"disk: {early[1] / 1e6:.0f} MB after a minute, {disk / 1e6:.0f} MB at the end")
     print(f"shared results: {len(tally.shared)}, lost: {len(lost)} {lost or ''}")
     sound = not any("WITHOUT" in what or what.startswith("failed") for what in tally.counts)
+    print(f"cores: {os.cpu_count()}, load over the last 5 minutes: {os.getloadavg()[1]:.1f}")
     return not lost and memory <= 1.1 * early[0] and sound and tally.counts["runs finished"] > 0
 
 

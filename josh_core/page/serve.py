@@ -20,6 +20,8 @@ from josh_core.serving import tasks
 from josh_core.serving.ray_runner import ray_runners
 from josh_core.serving.runners import LocalRunner, ProcessRunner
 
+RUN_NICENESS = 5  # runs stand back behind the page itself, and files made on demand behind the runs
+
 
 def open_desk(config: Config) -> Desk:
     """The desk with the real work behind it: one process per device, or this one on ZeroGPU."""
@@ -35,9 +37,9 @@ def open_desk(config: Config) -> Desk:
         spread[0].warm()  # says at once what is wrong with the cluster
         return Desk(config, spread, _file_runner(longest), lookers(), EXAMPLES)
     devices = [device.strip() for device in config.devices.split(",")]
-    # Runs stand back behind the page itself, and files made on demand behind the runs.
     runners = [
-        ProcessRunner(tasks.do, device, longest=longest, prepare=tasks.prepare, niceness=5) for device in devices
+        ProcessRunner(tasks.do, device, longest=longest, prepare=tasks.prepare, niceness=RUN_NICENESS)
+        for device in devices
     ]
     for runner in runners:
         runner.warm()
@@ -46,7 +48,7 @@ def open_desk(config: Config) -> Desk:
 
 def _file_runner(longest: float) -> ProcessRunner:
     """Makes files on demand, here whatever runs elsewhere."""
-    return ProcessRunner(tasks.do, "cpu", longest=longest, niceness=10)
+    return ProcessRunner(tasks.do, "cpu", longest=longest, niceness=2 * RUN_NICENESS)
 
 
 def log_jobs() -> None:

@@ -330,7 +330,7 @@ def test_links_in_a_mirror_lead_nowhere(tmp_path: Path) -> None:
     assert {path.name for path in folder.rglob("*") if path.is_file()} == {"manifest.json", "arrays.npz"}
     with pytest.raises(ResultError):
         store.get("l" * 22)
-    assert not [path for path in store.root.rglob("key.txt")]
+    assert not list(store.root.rglob("key.txt"))
     store.close()
 
 
