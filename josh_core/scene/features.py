@@ -1,4 +1,4 @@
-"""XFeat features and LighterGlue matches, with the weights that lie in assets/ (kornia runs the networks)."""
+"""XFeat features and LighterGlue matches, with the weights that lie in assets/ (kornia runs LighterGlue)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 
 from josh_core.errors import WeightsError
+from josh_core.scene.xfeat import CELL, XFeatNet, sample
 from josh_core.types import Bool, Float, Int, UInt8
 
 ASSETS = Path(__file__).parent / "assets"
@@ -42,13 +43,13 @@ def _load_strictly(net: torch.nn.Module, state: dict[str, torch.Tensor], compute
 
 
 @lru_cache(maxsize=1)
-def load_xfeat() -> Any:
-    """The XFeat model (kornia.feature.XFeat) with bundled weights, ready for inference. Raises WeightsError."""
-    from kornia.feature import XFeat
-
-    model = XFeat(detection_threshold=KEYPOINT_THRESHOLD)
-    _load_strictly(model.net, _weights("xfeat"), set())
-    return model.eval()
+def load_xfeat() -> XFeatNet:
+    """XFeat's network with bundled weights, ready for inference. Raises WeightsError."""
+    net = XFeatNet()
+    state = _weights("xfeat")
+    # Of the published weights those of the refinement of coarse matches, which LighterGlue does not need, are left out.
+    _load_strictly(net, {k: v for k, v in state.items() if not k.startswith("fine_matcher.")}, set())
+    return net
 
 
 @lru_cache(maxsize=1)
@@ -81,9 +82,8 @@ class FeatureMap:
         image = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float() / 255
         self._net_size = (max(32, self.height // 32 * 32), max(32, self.width // 32 * 32))
         image = functional.interpolate(image, self._net_size, mode="bilinear", align_corners=False)
-        self._model = load_xfeat()
-        self._dense, logits, reliability = self._model.net(image)
-        keypointness = functional.pixel_shuffle(logits.softmax(1)[:, :64], 8)
+        self._dense, logits, reliability = load_xfeat()(image)
+        keypointness = functional.pixel_shuffle(logits.softmax(1)[:, :-1], CELL)
         reliability = functional.interpolate(reliability, self._net_size, mode="bilinear", align_corners=False)
         peak = functional.max_pool2d(keypointness, 5, 1, 2)
         found = (keypointness == peak) & (keypointness > KEYPOINT_THRESHOLD)
@@ -106,7 +106,7 @@ class FeatureMap:
     def describe(self, px: Float) -> torch.Tensor:
         """Unit descriptors [n,64] at pixels px [n,2] of the image."""
         at = torch.from_numpy(px / self._ratio() - 0.5).float()[None]
-        out = self._model.interpolator(self._dense, at, *self._net_size)[0]
+        out = sample(self._dense, at, *self._net_size)[0]
         return functional.normalize(out, dim=-1)
 
 

@@ -10,6 +10,7 @@ import torch
 from josh_core.errors import WeightsError
 from josh_core.scene import features
 from josh_core.scene.features import FeatureMap, match
+from josh_core.scene.xfeat import sample
 
 
 def texture(height: int = 240, width: int = 320) -> np.ndarray:
@@ -23,8 +24,22 @@ def texture(height: int = 240, width: int = 320) -> np.ndarray:
 
 def test_networks_are_ready_for_inference() -> None:
     assert not features.load_xfeat().training
-    assert not features.load_xfeat().net.training
     assert not features.load_lighterglue().training
+
+
+def test_xfeat_is_that_of_kornia() -> None:
+    theirs = getattr(pytest.importorskip("kornia.feature"), "XFeat", None)
+    if theirs is None:
+        pytest.skip("kornia has XFeat for Python 3.11 and newer")
+    model = theirs().eval()
+    model.net.load_state_dict(features._weights("xfeat"))
+    image = torch.from_numpy(texture(96, 160)).permute(2, 0, 1)[None].float() / 255
+    px = torch.rand(1, 50, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([159.0, 95.0])
+    with torch.inference_mode():
+        for ours, published in zip(features.load_xfeat()(image), model.net(image), strict=True):
+            torch.testing.assert_close(ours, published, rtol=1e-5, atol=1e-5)
+        dense = model.net(image)[0]
+        torch.testing.assert_close(sample(dense, px, 96, 160), model.interpolator(dense, px, 96, 160))
 
 
 @pytest.mark.parametrize("change", ["missing", "extra", "shape"])
