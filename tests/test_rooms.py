@@ -17,6 +17,7 @@ LANGUAGE = {
     "geometry",
     "lsq",
     "stored_json",
+    "threads",
     "josh_core",
 }  # what all rooms speak
 # The stages in the order of the data, then what uses them: a room may import the language and what stands beside it.
@@ -25,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "shapes": set(),
     "errors": set(),
     "stored_json": set(),
+    "threads": set(),
     "settings": {"errors"},
     "progress": {"errors"},
     "geometry": {"types"},
