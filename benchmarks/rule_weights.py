@@ -19,6 +19,7 @@ from josh_core.networks.architecture import Architecture
 from josh_core.networks.loading import METADATA_KEY, NOTE_KEY, Pretrained
 from josh_core.networks.mast3r import Mast3r
 
+# MASt3R's layers, each as small as the code allows, for quick tests.
 TINY_ARCHITECTURE = Architecture(enc_dim=64, enc_depth=2, enc_heads=4, dec_dim=48, dec_depth=12, dec_heads=4)
 
 

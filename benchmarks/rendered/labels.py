@@ -20,13 +20,13 @@ from josh_core import __version__
 from josh_core.body.model import BodyModel, load_body
 from josh_core.bodyfit.fit import observe_people
 from josh_core.bodyfit.observations import Observations
+from josh_core.clip.file_hash import file_sha256
 from josh_core.clip.load import load_clip
 from josh_core.errors import JoshError
 from josh_core.geometry import interpolate_linear, interpolate_rotations, invert, rotvec_to_rotmat, transform
 from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.student.estimate import student_input
-from josh_core.student.label import content_hash
 from josh_core.student.label_file import INPUT_FIELDS, Label, write_label
 from josh_core.student.motions import FPS
 from josh_core.student.parts import PARTS
@@ -48,7 +48,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     body = load_body()
     for path in (c for c in clip_files(args.clips) if true_path(c).exists()):
-        target = args.out / f"{content_hash(path)}.npz"
+        target = args.out / f"{file_sha256(path)}.npz"
         if target.exists():
             continue
         try:

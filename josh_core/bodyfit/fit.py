@@ -32,6 +32,7 @@ KNOWN_HEIGHT_SIGMA = 0.01  # relative, of a height that the user gave: shoes, po
 SIZE_SIGMA = 0.02  # relative error of a depth from the size in one picture
 # The usual start of Levenberg-Marquardt (Madsen, Nielsen, Tingleff 2004); not tuned.
 DAMPING = Stepwise(start=1e-3, least=1e-6, raised=1e-4)
+# Relative decrease of the objective, steps and damping at which the fit ends; chosen by hand.
 LIMITS = StopRule(tolerance=1e-4, steps=30, damping=1e6)
 # Number of fits with the gait prior. PA-MPJPE of rendered walkers (`python -m benchmarks.rendered_clips`): 47, 41 and
 # 40 mm after none, one and two.

@@ -17,7 +17,7 @@ from josh_core.types import Float
 
 Triple = tuple[float, float, float]
 ANY: Triple = (9.0, 9.0, 9.0)  # rad, beyond any rotation vector: no limit
-NONE: Triple = (-9.0, -9.0, -9.0)
+NONE: Triple = (-9.0, -9.0, -9.0)  # rad, the same for lower limits
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from josh_core.errors import ClipError
 
 KINDS = {b"RIFF": "WEBP", b"\x89PNG": "PNG"}  # how they begin, and what Pillow calls them
 MAX_BYTES = 256 * 2**20  # Pillow holds the whole file in memory
-MAX_CHUNKS = 100_000
+MAX_CHUNKS = 100_000  # parts of a file that are read; chosen by hand, against files made to take long
 SHORTEST, TAKEN = 10, 100  # ms: what lasts no longer than the first is shown for the second, as browsers do
 
 

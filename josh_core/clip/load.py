@@ -5,7 +5,6 @@ Everything here happens before any network runs. Frames pass through one at a ti
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import cv2
 import numpy as np
 
 from josh_core.clip.borders import COMPARED_FRAMES, find_borders, is_mirrored, is_split
+from josh_core.clip.file_hash import file_sha256
 from josh_core.clip.inset import find_inset
 from josh_core.clip.jumps import find_jumps
 from josh_core.clip.overlay import find_overlay
@@ -58,7 +58,7 @@ def load_clip(path: str | os.PathLike[str], settings: Settings, progress: Progre
         height=shot.height,
         fps=float(1 / np.median(np.diff(times))),
         name=path.name,
-        sha256=_sha256(path),
+        sha256=file_sha256(path),
         start=shot.begin + shot.times[first],
         source_seconds=source_seconds,
         notes=tuple(shot.notes),
@@ -282,11 +282,3 @@ def _reduced(image: UInt8, longest: int) -> UInt8:
         return image
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()

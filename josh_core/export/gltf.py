@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-POINTS, LINES, LINE_STRIP, TRIANGLES = 0, 1, 3, 4
+POINTS, LINES, LINE_STRIP, TRIANGLES = 0, 1, 3, 4  # primitive modes of the glTF 2.0 specification, as all below
 VERTEX_DATA, INDEX_DATA = 34962, 34963  # bufferView targets
 
 _COMPONENT = {"i1": 5120, "u1": 5121, "i2": 5122, "u2": 5123, "u4": 5125, "f4": 5126}

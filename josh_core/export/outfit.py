@@ -17,7 +17,7 @@ from josh_core.export.colors import person_color, rgb
 from josh_core.export.rig import Rig, rig_of, vertex_normals
 from josh_core.types import Float, Int, UInt8
 
-TOP, TROUSERS, SHOES, SKIN, HAIR = range(5)
+TOP, TROUSERS, SHOES, SKIN, HAIR = range(5)  # regions of the body
 # Shades of the person's colour: its share, and the grey level it is mixed with. This and all below chosen by eye.
 _SHADES = ((1.0, 0), (0.5, 44), (0.14, 34), (0.36, 226), (0.22, 38))
 _SLEEVE = 0.62  # of the way from shoulder to elbow that a short sleeve covers

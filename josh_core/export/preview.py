@@ -19,7 +19,7 @@ from josh_core.types import Float, PersonMotion, Reconstruction, UInt8
 Meshes = list[tuple[PersonMotion, Float]]
 ViewName = Literal["top", "side", "front", "third", "camera"]
 
-DARK = np.array([20, 23, 28], np.uint8)
+DARK = np.array([20, 23, 28], np.uint8)  # sRGB of the background
 _GRID = np.array([58, 64, 74], np.uint8)
 _FAR = 1000.0  # m, distance of the camera of an orthographic picture, which is one with a very long lens
 _MARGIN = 1.5  # m of surroundings shown around people and camera

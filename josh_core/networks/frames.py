@@ -19,7 +19,7 @@ from josh_core.types import Clip, Float, UInt8
 
 LONGEST = 512  # px
 WHOLE_FRAME = (0.0, 0.0, 1.0, 1.0)  # xyxy, shares of width and height
-CENTRE_HALF = (0.25, 0.25, 0.75, 0.75)
+CENTRE_HALF = (0.25, 0.25, 0.75, 0.75)  # xyxy, likewise
 
 
 @dataclass(frozen=True)

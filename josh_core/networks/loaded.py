@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from threading import Lock
-from typing import TypeVar, cast
+from typing import cast
 
 import torch
 
 from josh_core.networks.device import place
 from josh_core.networks.josh3r import Josh3r
-from josh_core.networks.loading import Pretrained
+from josh_core.networks.loading import Network, Pretrained
 from josh_core.networks.mast3r import Mast3r
 from josh_core.networks.weights import JOSH3R, MAST3R, find, source_of
 from josh_core.progress import Progress
-
-Network = TypeVar("Network", bound=Pretrained)
 
 _networks: dict[tuple[type[Pretrained], str], Pretrained] = {}
 _lock = Lock()

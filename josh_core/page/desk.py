@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import secrets
 import shutil
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+from josh_core.clip.file_hash import file_sha256
 from josh_core.clip.look import FIRST_WINDOW
 from josh_core.errors import Cancelled, ClipError, JoshError, ResultError
 from josh_core.page.caller import Caller
@@ -133,7 +133,7 @@ class Desk:
         place = await asyncio.to_thread(self._adopt, caller.session, Path(str(path)), copied)
         try:
             look = await self.looks.at(place, caller.session, caller.client)
-            return Upload(place, await asyncio.to_thread(_sha256, place), look, title=Path(name).stem[:80])
+            return Upload(place, await asyncio.to_thread(file_sha256, place), look, title=Path(name).stem[:80])
         except BaseException:
             shutil.rmtree(place.parent, ignore_errors=True)
             raise
@@ -238,11 +238,3 @@ class Desk:
         own = [self.store.root / "runs", self.room.made]
         return [*own, *{folder.parent for shown in self.examples.values() for folder in shown.folders.values()},
                 *{shown.clip for shown in self.examples.values() if shown.clip}]  # fmt: skip
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -16,7 +16,7 @@ _SHARED = {
     "clip": 0.02, "people": 0.15, "tracks": 0.3, "camera": 0.1, "depth": 0.15, "student": 0.01, "bodies": 0.2,
     "contacts": 0.05, "world": 0.1, "looks": 0.03, "result": 0.05,
 }  # fmt: skip
-_MEDIA = {"formats": 0.01, "videos": 0.1}
+_MEDIA = {"formats": 0.01, "videos": 0.1}  # seconds per frame, likewise
 MEDIA = tuple(_MEDIA)  # stages after the result is there
 FIRST_GUESS = {  # by mode of a run, or by file made from a result
     "baseline": _SHARED | _MEDIA,

@@ -19,7 +19,7 @@ from josh_core.scene.tracks import Sightings
 from josh_core.types import Float, Int
 
 SHARED = 2  # unknowns of the lens: log focal and distortion
-DAMPING = Stepwise(start=1e-4, least=1e-8)
+DAMPING = Stepwise(start=1e-4, least=1e-8)  # chosen by hand: the mapped start is near the solution
 SLAB = 500  # points eliminated at a time, which bounds the memory
 
 

@@ -30,6 +30,7 @@ STILL_PX = 0.7  # px, largest displacement of a static camera's background (medi
 PARALLAX = 1.5  # px, largest residual of a rotating camera
 LEAST_SIGHTINGS = 12  # good sightings that a frame's own pose needs
 LEAST_MAPPED = 8  # keyframes that are needed to map every second one only
+# At most 60 keyframes for each 10 s of the clip and 180 in all; chosen by hand for memory and time.
 CHUNK_SECONDS, MOST_PER_CHUNK, MOST_KEYFRAMES = 10.0, 60, 180
 
 

@@ -17,7 +17,7 @@ from josh_core.scene.lens import FocalPrior
 from josh_core.types import Float, Int
 
 CAUCHY_WIDTH = 2.0  # standard deviations at which a correspondence's weight falls to a half in the end
-DAMPING = Stepwise(start=1e-3, least=1e-9, shrink=10)
+DAMPING = Stepwise(start=1e-3, least=1e-9, shrink=10)  # chosen by hand
 MIN_SHARED = 12  # correspondences that a pair needs to be used
 
 

@@ -27,7 +27,7 @@ WITNESSES = 2  # other keyframes that fill a gap, or contradict a depth, togethe
 PASSING = 45  # grey levels by which a shadow or a passer-by differs from the place; exposure changes less
 CLOSINGS = 4  # passes over holes: they close holes up to eight pixels wide
 SKY_GROWTH, SKY_COLOR = 20, 24  # px of the grid, and levels of a channel, within which sky's rim is still sky
-SQUARE = np.ones((3, 3), np.uint8)
+SQUARE = np.ones((3, 3), np.uint8)  # structuring element of morphology
 
 
 @dataclass(frozen=True)

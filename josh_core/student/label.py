@@ -6,7 +6,6 @@ taught, nor gravity unless the camera travels, since there JOSH only assumes the
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ import numpy as np
 
 from josh_core import __version__
 from josh_core.bodyfit.fit import observe_people
+from josh_core.clip.file_hash import file_sha256
 from josh_core.errors import JoshError
 from josh_core.evidence import Evidence
 from josh_core.geometry import interpolate_linear, interpolate_rotations, invert, rotvec_to_rotmat, transform
@@ -61,7 +61,7 @@ def label_clips(
     the work without communication.
     """
     out.mkdir(parents=True, exist_ok=True)
-    by_content = {content_hash(path): path for path in clips}  # the same clip under two names is one clip
+    by_content = {file_sha256(path): path for path in clips}  # the same clip under two names is one clip
     index, count = shard
     mine = [by_content[name] for name in sorted(by_content)[index::count]]
     todo = [path for path in mine if not label_path(path, out).exists()]
@@ -71,7 +71,7 @@ def label_clips(
             made.append(path.name)
         else:
             failed.append(path.name)
-            line = json.dumps({"clip": path.name, "sha256": content_hash(path), "error": error})
+            line = json.dumps({"clip": path.name, "sha256": file_sha256(path), "error": error})
             with (out / f"failures_{index}_of_{count}.jsonl").open("a") as file:
                 file.write(line + "\n")
     return LabelReport(tuple(made), tuple(p.name for p in mine if p not in todo), tuple(failed))
@@ -89,7 +89,7 @@ def label_clip(path: Path, out: Path, settings: Settings) -> str | None:
         clip = pipeline.load_clip(path, settings, progress)
         evidence = pipeline.gather(clip, settings, progress)
         result = pipeline.assemble(evidence, settings, progress)[settings.mode]
-        label = make_label(evidence, result, content_hash(path), settings)
+        label = make_label(evidence, result, file_sha256(path), settings)
         if not any(person["mask"].any() for person in label.people):
             return "Nothing in the result is good enough to be learnt."
         write_label(label, target)
@@ -101,16 +101,7 @@ def label_clip(path: Path, out: Path, settings: Settings) -> str | None:
 
 def label_path(clip: Path, out: Path) -> Path:
     """Path of the label of a clip: the hash of its content as name."""
-    return out / f"{content_hash(clip)}.npz"
-
-
-def content_hash(path: Path) -> str:
-    """SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
+    return out / f"{file_sha256(clip)}.npz"
 
 
 def make_label(e: Evidence, result: Reconstruction, sha256: str, settings: Settings) -> Label:

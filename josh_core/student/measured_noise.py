@@ -26,7 +26,7 @@ ERROR_COUNT = 33 * (3 + 2 + 1)  # of the 3D guess, of the picture across the lin
 HARMONICS = 5  # 1, cos, sin, cos 2, sin 2 of the direction that the person faces
 # BlazePose's landmarks, by index; left, right.
 HIPS, SHOULDERS, NOSE = [23, 24], [11, 12], 0
-BONES = [(a + s, b + s) for a, b in ((11, 13), (13, 15), (23, 25), (25, 27), (27, 31)) for s in (0, 1)]
+BONES = [(a + s, b + s) for a, b in ((11, 13), (13, 15), (23, 25), (25, 27), (27, 31)) for s in (0, 1)]  # of the limbs
 POSE_COUNT = 3 * (4 + len(BONES))  # numbers that describe a pose, see pose_numbers
 
 
