@@ -138,6 +138,10 @@ def test_a_stored_result_is_exported(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert not (out / "scene.ply").exists() and (out / "overlay.mp4").read_bytes() == b"video"  # made by the run
     assert main(["export", str(run), "side-by-side", "--mode", "fast", "--out", str(out)]) == 0
     assert (out / "side_by_side.mp4").stat().st_size > 1000
+    assert main(["export", str(run), "split", "--out", str(out)]) == 0
+    assert main(["export", str(run / "fast"), "turntable", "--out", str(out)]) == 0  # without the clip
+    assert (out / "split.mp4").stat().st_size > 1000 and (out / "turntable.mp4").stat().st_size > 10_000
+    assert main(["export", str(run), "split", "--mode", "fast"]) == 2 and "--all-modes" in capsys.readouterr().err
     assert main(["export", str(run), "trc", "chan", "bvh-unreal", "usdz", "dataset", "--out", str(out)]) == 0
     assert (out / "people" / "person_1.trc").is_file() and (out / "camera" / "camera.chan").is_file()
     assert "ROOT pelvis" in (out / "people" / "person_1_unreal.bvh").read_text() and (out / "result.usdz").is_file()
@@ -148,6 +152,8 @@ def test_a_stored_result_is_exported(tmp_path: Path, capsys: pytest.CaptureFixtu
         "result.glb",
         "overlay.mp4",
         "side_by_side.mp4",
+        "split.mp4",
+        "turntable.mp4",
         "dataset.zip",
         "result.usdz",
     }

@@ -5,16 +5,34 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from josh_core.errors import ResultError
 from josh_core.progress import Progress
 from josh_core.serving.jobs import Job
-from josh_core.serving.tasks import ARCHIVE, CLIP_FILE, DATASET, OVERLAY, PAIR, make_file
+from josh_core.serving.tasks import (
+    ARCHIVE,
+    CLIP_FILE,
+    DATASET,
+    OVERLAY,
+    PAIR,
+    SPLIT,
+    SPLIT_MODES,
+    TURNTABLE,
+    make_file,
+)
 from josh_core.settings import MODES, Settings
 
-CLIP_FORMATS = {"overlay": OVERLAY, "side-by-side": PAIR, "dataset": DATASET, "zip": ARCHIVE}  # these need the clip too
+CLIP_FORMATS = {  # what needs the clip too: name, file, what it is
+    "overlay": (OVERLAY, "the bodies over the clip"),
+    "side-by-side": (PAIR, "the clip beside the world from outside"),
+    "split": (SPLIT, f"{SPLIT_MODES[0]} on the left, {SPLIT_MODES[1]} on the right; needs both"),
+    "dataset": (DATASET, "frames, masks and cameras for nerfstudio and COLMAP"),
+    "zip": (ARCHIVE, "all of a result"),
+}
+MADE_FORMATS = CLIP_FORMATS | {"turntable": (TURNTABLE, "video for sharing: once around the people while they move")}
 
 
 def add(commands: Any) -> None:
@@ -33,7 +51,10 @@ def _export(args: argparse.Namespace) -> int:
         from josh_core.export.formats import FORMATS
 
         rows = [(form.name, form.files, form.what) for form in FORMATS]
-        rows += [(name, file, f"needs the run's {CLIP_FILE}") for name, file in CLIP_FORMATS.items()]
+        rows += [
+            (name, file, f"{what}; needs the run's {CLIP_FILE}" if name in CLIP_FORMATS else what)
+            for name, (file, what) in MADE_FORMATS.items()
+        ]
         print("\n".join(f"{name:<14s} {files:<26s} {what}" for name, files, what in rows))
         return 0
     _write(args, bundle_of(args.result, args.mode))
@@ -58,9 +79,10 @@ def _write(args: argparse.Namespace, bundle: Path) -> None:
     from josh_core.export.bundle import load_bundle
     from josh_core.export.formats import check_body, chosen
 
-    forms = chosen([name for name in args.formats if name not in CLIP_FORMATS])
-    made = [name for name in CLIP_FORMATS if name in args.formats]
-    clip = _clip(args, bundle) if made else bundle
+    forms = chosen([name for name in args.formats if name not in MADE_FORMATS])
+    made = [name for name in MADE_FORMATS if name in args.formats]
+    clip = _clip(args, bundle) if any(name in CLIP_FORMATS for name in made) else None
+    line = _line(bundle) if "split" in made else None
     result, body = load_bundle(bundle), load_body()
     check_body(result, body)
     out = args.out or bundle / "export"
@@ -70,8 +92,19 @@ def _write(args: argparse.Namespace, bundle: Path) -> None:
         print(f"wrote {out / form.files}")
     with bars() as progress:
         for name in made:
-            _make(CLIP_FORMATS[name], bundle, clip, out, progress)
-            print(f"wrote {out / CLIP_FORMATS[name]}")
+            file = MADE_FORMATS[name][0]
+            _make(file, {"": bundle} | ({SPLIT_MODES[0]: line} if line else {}), clip, out, progress)
+            print(f"wrote {out / file}")
+
+
+def _line(bundle: Path) -> Path:
+    """The bundle beside that of JOSH which a split video compares it with. Raises ResultError."""
+    line, josh = SPLIT_MODES
+    if bundle.name != josh or not (bundle.parent / line / "manifest.json").is_file():
+        raise ResultError(
+            f"The split video needs a result that holds {line} and {josh}; make one with `josh run CLIP --all-modes`."
+        )
+    return bundle.parent / line
 
 
 def _clip(args: argparse.Namespace, bundle: Path) -> Path:
@@ -83,16 +116,20 @@ def _clip(args: argparse.Namespace, bundle: Path) -> Path:
     return Path(found)
 
 
-def _make(file: str, bundle: Path, clip: Path, out: Path, progress: Progress) -> None:
-    """Make a file that needs the clip, from a temporary folder that holds bundle and clip, as the page does."""
+def _make(file: str, bundles: Mapping[str, Path], clip: Path | None, out: Path, progress: Progress) -> None:
+    """Make a file as the page makes it: from a folder that holds the clip and bundles by their place in there."""
     from josh_core.serving.disk import link_or_copy
 
     with tempfile.TemporaryDirectory(dir=out) as temporary:
         source, made = Path(temporary, "source"), Path(temporary, "made")
-        source.mkdir()
         made.mkdir()
-        for place in (clip, *(f for f in bundle.iterdir() if f.is_file() and f.name != CLIP_FILE)):
-            link_or_copy(place, source / (CLIP_FILE if place == clip else place.name))
+        for place, bundle in bundles.items():
+            (source / place).mkdir(parents=True)
+            for path in bundle.iterdir():
+                if path.is_file() and path.name != CLIP_FILE:
+                    link_or_copy(path, source / place / path.name)
+        if clip is not None:
+            link_or_copy(clip, source / CLIP_FILE)
         make_file(Job(source / CLIP_FILE, Settings(), made, kind="file", name=file), progress)
         ready = made / file if (made / file).exists() else source / file  # else it was already stored with the bundle
         shutil.copyfile(ready, out / file)

@@ -41,7 +41,7 @@ def render(
     chosen = view if isinstance(view, View) else named_view(result, view, size, frame)
     canvas = Canvas(chosen, DARK)
     if view != "camera":
-        _draw_grid(canvas, result)
+        draw_grid(canvas, result)
     draw_place(canvas, result)
     draw_people(canvas, meshes_at(result, body, frame), body)
     if view != "camera":
@@ -60,12 +60,24 @@ def save_preview(result: Reconstruction, body: BodyModel, path: Path, size: tupl
 
 def draw_place(canvas: Canvas, result: Reconstruction) -> None:
     """The scene: its surface if there is one, else its points."""
+    draw_surface(canvas, result, texture_of(result))
+
+
+def draw_surface(canvas: Canvas, result: Reconstruction, texture: UInt8 | None, both_sides: bool = True) -> None:
+    """The place with a texture that was read before, by `texture_of`; its points where there is none."""
     place = result.surface
-    picture = None if place is None else cv2.imdecode(np.frombuffer(place.texture, np.uint8), cv2.IMREAD_COLOR)
-    if place is None or picture is None:  # an invalid texture, in a result made by others
+    if place is None or texture is None:
         canvas.points(result.scene.points, result.scene.colors)
     else:
-        canvas.textured(place.vertices, place.faces, place.uv, np.ascontiguousarray(picture[..., ::-1]))
+        canvas.textured(place.vertices, place.faces, place.uv, texture, both_sides)
+
+
+def texture_of(result: Reconstruction) -> UInt8 | None:
+    """Texture [h,w,3] sRGB of the place's surface; None without one, or when it cannot be read."""
+    if result.surface is None:
+        return None
+    picture = cv2.imdecode(np.frombuffer(result.surface.texture, np.uint8), cv2.IMREAD_COLOR)
+    return None if picture is None else np.ascontiguousarray(picture[..., ::-1])
 
 
 def draw_people(canvas: Canvas, meshes: Meshes, body: BodyModel, plain: bool = False) -> None:
@@ -91,7 +103,7 @@ def named_view(result: Reconstruction, name: ViewName, size: tuple[int, int], fr
         return camera_view(result, frame, size)
     low, high = _bounds(result)
     if name == "third":
-        return _over_the_shoulder(result, size)
+        return shoulder_view(result, _everything(result), size)
     right, down, ahead = {
         "top": (np.array([1.0, 0, 0]), np.array([0, 0, 1.0]), np.array([0, -1.0, 0])),
         "front": (np.array([1.0, 0, 0]), np.array([0, -1.0, 0]), np.array([0, 0, -1.0])),
@@ -102,7 +114,7 @@ def named_view(result: Reconstruction, name: ViewName, size: tuple[int, int], fr
     world_from_cam = np.eye(4)
     world_from_cam[:3, :3] = np.stack([right, down, ahead], 1)
     world_from_cam[:3, 3] = centre - _FAR * ahead
-    return View(world_from_cam, _pinhole(px_per_m * _FAR, size), width, height, _FAR - abs(extent @ ahead) / 2)
+    return View(world_from_cam, pinhole(px_per_m * _FAR, size), width, height, _FAR - abs(extent @ ahead) / 2)
 
 
 def camera_view(result: Reconstruction, frame: int, size: tuple[int, int]) -> View:
@@ -124,7 +136,8 @@ def look_at(eye: Float, target: Float) -> Float:
     return out
 
 
-def _pinhole(focal: float, size: tuple[int, int]) -> Float:
+def pinhole(focal: float, size: tuple[int, int]) -> Float:
+    """Intrinsics [3,3] of a focal length in px with the principal point in the middle of a picture of `size` px."""
     return np.array([[focal, 0, size[0] / 2], [0, focal, size[1] / 2], [0, 0, 1.0]])
 
 
@@ -141,16 +154,15 @@ def _bounds(result: Reconstruction) -> tuple[Float, Float]:
     return every.min(0) - _MARGIN, every.max(0) + _MARGIN
 
 
-def _over_the_shoulder(result: Reconstruction, size: tuple[int, int]) -> View:
-    """From behind, above and beside the camera's first position, just far enough to see all paths."""
+def shoulder_view(result: Reconstruction, every: Float, size: tuple[int, int]) -> View:
+    """From behind, above and beside the camera's first position, just far enough to see all of the points [N,3]."""
     ahead = np.asarray(result.world_from_cam[0, :3, 2], np.float64) * [1, 0, 1]
     ahead /= max(float(np.linalg.norm(ahead)), 1e-9)
     side = np.cross(ahead, [0.0, 1.0, 0.0])
-    every = _everything(result)
     centre = (every.min(0) + every.max(0)) / 2
     away = -0.75 * ahead + 0.5 * side + np.array([0, 0.6, 0])
     rotation = look_at(centre + away, centre)[:3, :3]
-    k = _pinhole(0.9 * max(size), size)
+    k = pinhole(0.9 * max(size), size)
     x, y, z = ((every - centre) @ rotation).T
     # A point stays in the picture when its |x| is at most `edge` times its depth, distance + z.
     edge_x, edge_y = 0.85 * k[0, 2] / k[0, 0], 0.85 * k[1, 2] / k[1, 1]
@@ -158,7 +170,8 @@ def _over_the_shoulder(result: Reconstruction, size: tuple[int, int]) -> View:
     return View(look_at(centre + distance * away / np.linalg.norm(away), centre), k, *size)
 
 
-def _draw_grid(canvas: Canvas, result: Reconstruction) -> None:
+def draw_grid(canvas: Canvas, result: Reconstruction) -> None:
+    """Lines on the floor around people and camera, one each metre."""
     low, high = _bounds(result)
     (x0, _, z0), (x1, _, z1) = np.floor(low), np.ceil(high)
     along_x, along_z = np.arange(x0, x1 + 1), np.arange(z0, z1 + 1)

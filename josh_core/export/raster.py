@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -51,7 +52,10 @@ class Canvas:
         corner = np.floor(px - (size - 1) / 2).astype(np.int64)
         offset = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1).reshape(-1, 2)
         xy = (corner[:, None] + offset).reshape(-1, 2)
-        self._write(xy, np.repeat(z, len(offset)), np.repeat(colors, len(offset), 0))
+        inside = np.flatnonzero((xy >= 0).all(1) & (xy < (self.view.width, self.view.height)).all(1))
+        pixel = xy[inside, 1] * self.view.width + xy[inside, 0]
+        seen = self._nearest(pixel, z[inside // len(offset)])
+        self.image.reshape(-1, 3)[pixel[seen]] = colors[inside[seen] // len(offset)]
 
     def mesh(self, vertices: Float, faces: Int, color: UInt8, normals: Float | None = None) -> None:
         """The outside of a closed mesh of world vertices [V,3], lit from beside the camera.
@@ -62,43 +66,54 @@ class Canvas:
         if normals is None:
             normals = vertex_normals(np.asarray(vertices, np.float64), faces)
         lit = _shade(self.view, normals)[:, None] * color  # [V,3]
-        solid = (z[faces] > self.view.near).all(1) & _faces_camera(px[faces])
-        xy, face, weight = _fragments(px, faces[solid], self.view.width, self.view.height)
-        corners = faces[solid][face]
-        depth = (z[corners] * weight).sum(1)
-        shown = (lit[corners] * weight[..., None]).sum(1)
-        self._write(xy, depth, np.clip(shown, 0, 255).astype(np.uint8))
+        solid = faces[(z[faces] > self.view.near).all(1) & _faces_camera(px[faces])]
+        fragments = _Fragments(px, solid, self.view.width, self.view.height)
+        seen = self._nearest(fragments.pixel, fragments.spread(z[solid]))
+        shown = [fragments.spread(channel[solid], seen) for channel in lit.T]
+        self.image.reshape(-1, 3)[fragments.pixel[seen]] = np.clip(np.stack(shown, 1), 0, 255).astype(np.uint8)
 
-    def textured(self, vertices: Float, faces: Int, uv: Float, texture: UInt8) -> None:
-        """Both sides of a mesh in a texture's own sRGB colours [h,w,3], without light; uv: [V,2], (0, 0) top left."""
+    def textured(self, vertices: Float, faces: Int, uv: Float, texture: UInt8, both_sides: bool = True) -> None:
+        """A mesh in a texture's own sRGB colours [h,w,3], without light; uv: [V,2], (0, 0) top left.
+
+        both_sides: else only where its corners run counter-clockwise as seen from here.
+        """
         px, z = self.view.project(vertices)
         solid = faces[(z[faces] > self.view.near).all(1)]
-        xy, face, weight = _fragments(px, solid, self.view.width, self.view.height)
-        corners = solid[face]
-        near = weight / z[corners]  # straight lines of the texture stay straight in perspective
-        near /= near.sum(1, keepdims=True)
-        size = np.array(texture.shape[1::-1])
-        at = np.clip(((uv[corners] * near[..., None]).sum(1) * size).astype(np.int64), 0, size - 1)
-        self._write(xy, (z[corners] * near).sum(1), texture[at[:, 1], at[:, 0]])
+        if not both_sides:
+            solid = solid[_faces_camera(px[solid])]
+        fragments = _Fragments(px, solid, self.view.width, self.view.height)
+        near = 1 / z  # this and all that is divided by z grow evenly over the picture of a plane
+        depth = 1 / fragments.spread(near[solid])
+        seen = self._nearest(fragments.pixel, depth)
+        x, y = (
+            np.clip((fragments.spread((a * near)[solid], seen) * depth[seen] * side).astype(np.int64), 0, side - 1)
+            for a, side in zip(uv.T, texture.shape[1::-1], strict=True)
+        )
+        self.image.reshape(-1, 3)[fragments.pixel[seen]] = texture[y, x]
 
     def line(self, p_world: Float, color: UInt8, width: int = 2) -> None:
         """A line through world points [N,3], over everything; the parts behind the camera are left out."""
         px, z = self.view.project(p_world)
-        near = 16 * max(self.view.width, self.view.height)  # far outside the image cv2's fixed point would overflow
-        fixed = np.round(np.clip(px, -near, near) * 16).astype(np.int32)
-        for a in np.flatnonzero((z[:-1] > self.view.near) & (z[1:] > self.view.near)):
-            ends = (int(fixed[a, 0]), int(fixed[a, 1])), (int(fixed[a + 1, 0]), int(fixed[a + 1, 1]))
-            cv2.line(self.image, *ends, [int(c) for c in color], width, cv2.LINE_AA, 4)
+        self._segments(np.stack([px[:-1], px[1:]], 1), np.minimum(z[:-1], z[1:]), [color] * (len(px) - 1), width)
 
-    def _write(self, xy: Int, z: Float, colors: UInt8) -> None:
-        """Fragments at pixels xy [M,2] of depth z [M] and colours [M,3]; the nearest one stays."""
-        inside = (z > self.view.near) & (xy >= 0).all(1) & (xy[:, 0] < self.view.width) & (xy[:, 1] < self.view.height)
-        pixel = xy[inside, 1] * self.view.width + xy[inside, 0]
-        z, colors = z[inside], colors[inside]
+    def segments(self, p_world: Float, colors: Float, width: int = 1) -> None:
+        """Straight lines between pairs of world points [N,2,3], each of its own colour [N,3]; else as `line`."""
+        px, z = self.view.project(p_world.reshape(-1, 3))
+        self._segments(px.reshape(-1, 2, 2), z.reshape(-1, 2).min(1), colors, width)
+
+    def _segments(self, px: Float, z: Float, colors: Iterable[Float], width: int) -> None:
+        far = 16 * max(self.view.width, self.view.height)  # far outside the image cv2's fixed point would overflow
+        fixed = np.round(np.clip(px, -far, far) * 16).astype(np.int32).tolist()
+        for (a, b), shown, color in zip(fixed, z > self.view.near, colors, strict=True):
+            if shown:
+                cv2.line(self.image, a, b, [int(c) for c in color], width, cv2.LINE_AA, 4)
+
+    def _nearest(self, pixel: Int, z: Float) -> Int:
+        """Put fragments of depth z [M] into the depth buffer at flat indices `pixel` [M]; those [m] nearest so far."""
         depth = self.depth.reshape(-1)
-        np.minimum.at(depth, pixel, z)
-        seen = depth[pixel] == z
-        self.image.reshape(-1, 3)[pixel[seen]] = colors[seen]
+        before = np.flatnonzero((z > self.view.near) & (z < depth[pixel]))
+        np.minimum.at(depth, pixel[before], z[before])
+        return before[depth[pixel[before]] == z[before]]
 
 
 def _faces_camera(corners: Float) -> Bool:
@@ -113,38 +128,62 @@ def _shade(view: View, normals: Float) -> Float:
     return 0.45 + 0.65 * np.clip(normals @ view.world_from_cam[:3, :3] @ lamp, 0, 1)
 
 
-def _fragments(px: Float, faces: Int, width: int, height: int) -> tuple[Int, Int, Float]:
-    """Pixels [M,2], face index [M] and barycentric weights [M,3] of all pixel centres inside triangles.
+class _Fragments:
+    """All pixel centres inside triangles, as rows of pixels: no pixel outside of them is looked at.
 
-    Triangles are processed in groups of similar size, each over a square that covers it.
+    `pixel` [M] is the flat index of each, `face` [S] the triangle of each row, `span` [M] the row of each pixel.
     """
-    corners = px[faces]  # [F,3,2]
-    low = np.floor(corners.min(1)).astype(np.int64)
-    side = (np.ceil(corners.max(1)).astype(np.int64) - low).max(1)
-    seen = (corners.max(1) > 0).all(1) & (low[:, 0] < width) & (low[:, 1] < height) & (side <= _LARGEST_TRIANGLE)
-    parts = []
-    size, smaller = 2, 0
-    while smaller < _LARGEST_TRIANGLE:
-        chosen = np.flatnonzero(seen & (side > smaller) & (side <= size))
-        if len(chosen):
-            parts.append(_inside(corners[chosen], low[chosen], chosen, size))
-        size, smaller = size * 2, size
-    if not parts:
-        return np.zeros((0, 2), np.int64), np.zeros(0, np.int64), np.zeros((0, 3))
-    xy, face, weight = (np.concatenate(x) for x in zip(*parts, strict=True))
-    return xy, face, weight
+
+    def __init__(self, px: Float, faces: Int, width: int, height: int) -> None:
+        """Of triangles `faces` [F,3] between points `px` [V,2] in a picture of that size."""
+        corners = px[faces]  # [F,3,2]
+        low, high = (of(of(corners[:, 0], corners[:, 1]), corners[:, 2]) for of in (np.minimum, np.maximum))
+        first = np.clip(np.ceil(low[:, 1] - 0.5), 0, height).astype(np.int64)
+        rows = np.clip(np.floor(high[:, 1] - 0.5) + 1, 0, height).astype(np.int64) - first
+        large = high - low > _LARGEST_TRIANGLE
+        chosen = np.flatnonzero((rows > 0) & (high[:, 0] > 0) & (low[:, 0] < width) & ~large[:, 0] & ~large[:, 1])
+        face, row = _counted(chosen, rows[chosen])
+        y, corners = np.repeat(first[chosen], rows[chosen]) + row, corners[face]
+        left, right = _span(corners, y + 0.5)
+        with np.errstate(invalid="ignore"):  # triangles seen edge-on have no inside
+            start = np.clip(np.ceil(left - 0.5), 0, width).astype(np.int64)
+            lengths = np.clip(np.floor(right - 0.5) + 1, 0, width).astype(np.int64) - start
+        filled = np.flatnonzero(lengths > 0)
+        face, y, start, corners, lengths = face[filled], y[filled], start[filled], corners[filled], lengths[filled]
+        self.face = face
+        self.span, self._column = _counted(np.arange(len(face)), lengths)
+        self.pixel = (start + y * width)[self.span] + self._column
+        # Barycentric weights of the second and third corner at the first pixel of a row, and their growth along it.
+        u, v = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+        area = u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
+        dx, dy = start + 0.5 - corners[:, 0, 0], y + 0.5 - corners[:, 0, 1]
+        self._weight = (dx * v[:, 1] - dy * v[:, 0]) / area, (dy * u[:, 0] - dx * u[:, 1]) / area
+        self._growth = v[:, 1] / area, -u[:, 1] / area
+
+    def spread(self, values: Float, chosen: Int | slice = slice(None)) -> Float:
+        """Values [F,3] at the corners of all triangles, in between at the `chosen` fragments [m]."""
+        at = values[self.face]
+        second, third = at[:, 1] - at[:, 0], at[:, 2] - at[:, 0]
+        first = at[:, 0] + self._weight[0] * second + self._weight[1] * third
+        growth = self._growth[0] * second + self._growth[1] * third
+        span = self.span[chosen]
+        return np.asarray(first[span] + growth[span] * self._column[chosen])
 
 
-def _inside(corners: Float, low: Int, faces: Int, size: int) -> tuple[Int, Int, Float]:
-    """Pixels of `size` x `size` squares at `low` [F,2] whose centres lie inside the triangles `corners` [F,3,2]."""
-    grid = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1).reshape(-1, 2)
-    start = (low + 0.5 - corners[:, 0]).astype(np.float32)  # relative to the first corner, small: float32 is enough
-    x, y = start[:, :1] + grid[:, 0].astype(np.float32), start[:, 1:] + grid[:, 1].astype(np.float32)  # [F,S]
-    u, v = ((corners[:, i] - corners[:, 0]).astype(np.float32) for i in (1, 2))
-    area = (u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0])[:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):  # triangles seen edge-on have no inside
-        b = (x * v[:, 1:] - y * v[:, :1]) / area
-        c = (y * u[:, :1] - x * u[:, 1:]) / area
-        face, pixel = np.nonzero((b >= 0) & (c >= 0) & (b + c <= 1))
-    b, c = b[face, pixel], c[face, pixel]
-    return grid[pixel] + low[face], faces[face], np.stack([1 - b - c, b, c], -1)
+def _counted(values: Int, counts: Int) -> tuple[Int, Int]:
+    """Each value [n] as many times as its count [n] says, and beside it 0, 1, 2, ... anew for each."""
+    begin = np.cumsum(counts) - counts
+    return np.repeat(values, counts), np.arange(counts.sum()) - np.repeat(begin, counts)
+
+
+def _span(corners: Float, y: Float) -> tuple[Float, Float]:
+    """Where triangles [S,3,2] px begin and end [S] at the heights y [S], each between its lowest and highest corner."""
+    left, right = np.full(len(y), np.inf), np.full(len(y), -np.inf)
+    for i in range(3):
+        a, b = corners[:, i], corners[:, i - 1]
+        with np.errstate(divide="ignore", invalid="ignore"):  # level edges: their ends belong to the other two
+            along = (y - a[:, 1]) / (b[:, 1] - a[:, 1])
+        x = a[:, 0] + along * (b[:, 0] - a[:, 0])
+        crossed = (along >= 0) & (along <= 1)
+        left, right = np.where(crossed & (x < left), x, left), np.where(crossed & (x > right), x, right)
+    return left, right

@@ -86,10 +86,11 @@ def read_clip(path: Path, times: Float) -> Clip:
 
 def overlay(result: Reconstruction, body: BodyModel, clip: Clip, frame: int, longest: int = CLIP_SIDE) -> UInt8:
     """One frame [h,w,3] sRGB of the clip with the bodies over it, seen through the recovered camera."""
-    return _over(clip.frame(frame, longest), result, meshes_at(result, body, frame), body, frame)
+    return over_the_clip(clip.frame(frame, longest), result, meshes_at(result, body, frame), body, frame)
 
 
-def _over(picture: UInt8, result: Reconstruction, meshes: Meshes, body: BodyModel, frame: int) -> UInt8:
+def over_the_clip(picture: UInt8, result: Reconstruction, meshes: Meshes, body: BodyModel, frame: int) -> UInt8:
+    """A picture [h,w,3] sRGB of the clip's `frame` with the bodies over it, seen through the recovered camera."""
     canvas = Canvas(camera_view(result, frame, (picture.shape[1], picture.shape[0])), picture)
     draw_people(canvas, meshes, body, plain=True)  # so that they stand out from the people under them
     drawn = np.isfinite(canvas.depth)
@@ -101,7 +102,7 @@ def _over(picture: UInt8, result: Reconstruction, meshes: Meshes, body: BodyMode
 def _overlays(result: Reconstruction, body: BodyModel, clip: Clip, progress: Progress | None) -> Iterator[UInt8]:
     meshes = meshes_by_frame(result, body)
     for frame in _counted(len(result.frame_times), progress):
-        yield _over(clip.frame(frame, CLIP_SIDE), result, next(meshes), body, frame)
+        yield over_the_clip(clip.frame(frame, CLIP_SIDE), result, next(meshes), body, frame)
 
 
 def _pairs(result: Reconstruction, body: BodyModel, clip: Clip, progress: Progress | None) -> Iterator[UInt8]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from josh_core.page.shown import MODES, Shown, file_url
 from josh_core.page.words import card, size
-from josh_core.serving.tasks import ARCHIVE, DATASET, FORMATS, OVERLAY, PAIR, T_POSE, USD
+from josh_core.serving.tasks import ARCHIVE, DATASET, FORMATS, OVERLAY, PAIR, SPLIT, SPLIT_MODES, T_POSE, TURNTABLE, USD
 
 _WORLD = "Metres, +Y up, floor at y = 0."
 
@@ -32,6 +32,8 @@ def offers(shown: Shown, mode: str) -> list[Offer]:
         Offer(ARCHIVE, "Everything (ZIP)", "All files of this method, the videos, and a COLMAP text model."),
         Offer(OVERLAY, "Overlay video", "The bodies drawn over the clip, H.264."),
         Offer(PAIR, "Side by side video", "The clip and the world seen from outside, H.264."),
+        Offer(TURNTABLE, "Turntable video", "Once around the people while they move, H.264, runs in a loop."),
+        *(_split() if mode == SPLIT_MODES[1] and SPLIT_MODES[0] in shown.folders else []),
         Offer(DATASET, "Images and masks (ZIP)", "Frames, person masks, cameras: for nerfstudio, COLMAP, 3DGS."),
         Offer(USD, "Animated scene (USDZ)", f"UsdSkel people, camera with its lens, points. {_WORLD}"),
         Offer(T_POSE, "Scene in a T-pose (GLB)", "The same GLB with skeletons that rest in a T-pose, for retargeting."),
@@ -51,6 +53,11 @@ def offers(shown: Shown, mode: str) -> list[Offer]:
         Offer("arrays.npz", "Arrays (NPZ)", f"All numbers: SMPL parameters, cameras, points. {_WORLD}"),
         Offer("manifest.json", "Manifest (JSON)", "People, quality, settings, versions, licences."),
     ]
+
+
+def _split() -> list[Offer]:
+    line, josh = (MODES[mode][0] for mode in SPLIT_MODES)
+    return [Offer(SPLIT, f"Split video: {line} | {josh}", "Both through the camera and from outside, H.264.")]
 
 
 def _of_people(count: int, rate: str) -> list[Offer]:

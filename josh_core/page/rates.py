@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from josh_core.serving.tasks import ARCHIVE, DATASET, FORMATS, OVERLAY, PAIR, PREVIEW, T_POSE, USD
+from josh_core.serving.tasks import ARCHIVE, DATASET, FORMATS, OVERLAY, PAIR, PREVIEW, SPLIT, T_POSE, TURNTABLE, USD
 from josh_core.stored_json import is_number, read_json, write_json
 
 # Before anything has been measured here: seconds per frame on two CPU cores.
@@ -25,12 +25,15 @@ FIRST_GUESS = {  # by mode of a run, or by file made from a result
     FORMATS: {FORMATS: 0.02},
     OVERLAY: {OVERLAY: 0.1},
     PAIR: {PAIR: 0.1},
+    SPLIT: {SPLIT: 0.1},
+    TURNTABLE: {TURNTABLE: 0.25},
     DATASET: {DATASET: 0.1},
     USD: {USD: 0.005},
     T_POSE: {T_POSE: 0.005},
     PREVIEW: {PREVIEW: 0.02},
     ARCHIVE: {ARCHIVE: 0.02},
 }
+TURNTABLE_FRAMES = 160  # of export/turntable.py, about
 _NEWEST = 0.5  # weight of the newest run
 _SLOWEST = 3600.0  # s per frame; no stage of any machine takes longer
 _log = logging.getLogger(__name__)

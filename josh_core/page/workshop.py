@@ -8,20 +8,20 @@ with its result; whoever asks next finds it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from josh_core.errors import ResultError
 from josh_core.page.files import offers
-from josh_core.page.rates import Rates
+from josh_core.page.rates import TURNTABLE_FRAMES, Rates
 from josh_core.page.shown import Shown, file_url
 from josh_core.page.words import duration
 from josh_core.serving.disk import link_or_copy, move
 from josh_core.serving.jobs import Job, Jobs, Runner, Ticket, visitor_error
 from josh_core.serving.store import Store
-from josh_core.serving.tasks import ARCHIVE, CLIP_FILE, FORMATS, OVERLAY, PAIR, PREVIEW
+from josh_core.serving.tasks import ARCHIVE, CLIP_FILE, FORMATS, OVERLAY, PAIR, PREVIEW, SPLIT, SPLIT_MODES, TURNTABLE
 from josh_core.settings import Settings
 
 _LINE = 8  # files that may wait
@@ -35,7 +35,7 @@ class _Making:
 
     ticket: Ticket
     parts: tuple[str, ...]  # what is made for it, in order; the stages of the job
-    frames: int
+    frames: int  # for the estimate
 
 
 class Workshop:
@@ -79,6 +79,8 @@ class Workshop:
         workspace = self._store.workspace()
         try:
             clip = _links(shown, mode, workspace)
+            if part == SPLIT:
+                _link_all([shown.folders[SPLIT_MODES[0]]], clip.with_name(SPLIT_MODES[0]))
         except OSError:  # shared or expired in this very moment
             self._store.discard(workspace)
             raise ResultError("The result has just moved; please ask again.") from None
@@ -87,7 +89,7 @@ class Workshop:
         except Exception:
             self._store.discard(workspace)
             raise
-        making = self._orders[order] = _Making(ticket, parts, shown.manifest(mode)["num_frames"])
+        making = self._orders[order] = _Making(ticket, parts, _length(shown, mode, part))
         threading.Thread(target=self._put_away, args=(shown, order, making), daemon=True, name="workshop").start()
         return making
 
@@ -119,17 +121,27 @@ class Workshop:
         return {"fraction": round(1 - left / sum(expected), 3), "note": f"being made, about {duration(left)} left"}
 
 
+def _length(shown: Shown, mode: str, part: str) -> int:
+    """Frames that a file takes, for the estimate; a turntable is about as long whatever the clip is."""
+    return TURNTABLE_FRAMES if part == TURNTABLE else int(shown.manifest(mode)["num_frames"])
+
+
 def _links(shown: Shown, mode: str, workspace: Path) -> Path:
     """Links to all that a result holds, in workspace/source, and an empty workspace/out. Returns the clip's link."""
     source = workspace / "source"
     (workspace / "out").mkdir()
     source.mkdir()
-    for folder in (shown.folders[mode], shown.made / mode):
+    _link_all([shown.folders[mode], shown.made / mode], source)
+    assert shown.clip is not None  # offers() has none to make without it
+    link_or_copy(shown.clip, source / CLIP_FILE)
+    return source / CLIP_FILE
+
+
+def _link_all(folders: Sequence[Path], source: Path) -> None:
+    """Links in `source` to all files of the folders, those of the first where several have one of a name."""
+    for folder in folders:
         for path in folder.rglob("*") if folder.is_dir() else ():
             place = source / path.relative_to(folder)
             if path.is_file() and not place.exists():
                 place.parent.mkdir(parents=True, exist_ok=True)
                 link_or_copy(path, place)
-    assert shown.clip is not None  # offers() has none to make without it
-    link_or_copy(shown.clip, source / CLIP_FILE)
-    return source / CLIP_FILE

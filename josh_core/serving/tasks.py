@@ -5,18 +5,23 @@ Heavy modules are imported inside the functions, so that the page's own process 
 
 from __future__ import annotations
 
+import functools
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from josh_core.errors import ResultError
 from josh_core.progress import Progress
 from josh_core.serving.disk import move
 from josh_core.serving.jobs import Job
+from josh_core.types import Reconstruction
 
 # Files made from a result:
 FORMATS, OVERLAY, PAIR, DATASET, ARCHIVE = "files", "overlay.mp4", "side_by_side.mp4", "dataset.zip", "everything.zip"
 USD, T_POSE = "result.usdz", "result_tpose.glb"
+TURNTABLE, SPLIT = "turntable.mp4", "split.mp4"
+SPLIT_MODES = "baseline", "refine"  # what the split video compares; it is one of the second's files
 CLIP_FILE = "clip.mp4"
 PREVIEW, PREVIEW_SIZE = "preview.jpg", (1200, 630)  # picture for link previews; px, the size that they expect
 
@@ -90,41 +95,62 @@ def _piece(job: Job, progress: Progress, place: str = "") -> Iterator[Path]:
 def make_file(job: Job, progress: Progress) -> None:
     """Make the file `job.name`, one of the constants above, in `job.out` from the bundle beside the clip `job.clip`.
 
-    The archive uses files that exist beside the bundle and makes the others in `job.out` too. Raises ResultError.
+    The archive uses files that exist beside the bundle and makes the others in `job.out` too. The split video also
+    needs the bundle of the mode that it compares with, in a folder of that name. Raises ResultError.
     """
     import cv2  # noqa: F401  first, as in `prepare`
 
-    from josh_core.body import load_body
-    from josh_core.export.archive import pack, write_formats
-    from josh_core.export.bundle import load_bundle
-    from josh_core.export.dataset import save_dataset
-    from josh_core.export.formats import check_body, made_when_asked
-    from josh_core.export.preview import save_preview
-    from josh_core.export.video import read_clip, save_overlay, save_side_by_side
+    from josh_core.export.archive import pack
 
     source = job.clip.parent
-    result, body = load_bundle(source), load_body()
-    check_body(result, body)
     needed = (FORMATS, OVERLAY, PAIR) if job.name == ARCHIVE else (job.name,)
     place = {part: (source if (source / part).exists() else job.out) / part for part in needed}
-    missing = [part for part in needed if place[part].parent == job.out]
-    frames = read_clip(job.clip, result.frame_times) if {OVERLAY, PAIR, DATASET} & set(missing) else None
-    for part in missing:
-        with progress.stage(part):
-            alone = made_when_asked(part)
-            if alone is not None:
-                alone.write(result, body, place[part].parent)
-            elif part == PREVIEW:
-                save_preview(result, body, place[part], PREVIEW_SIZE)
-            elif frames is None or part == FORMATS:
-                write_formats(result, body, place[part])
-            elif part == OVERLAY:
-                save_overlay(result, body, frames, place[part], progress)
-            elif part == DATASET:
-                save_dataset(result, body, frames, place[part], progress)
-            else:
-                save_side_by_side(result, body, frames, place[part], progress)
+    missing = [path for path in place.values() if path.parent == job.out]
+    if missing:
+        _make_parts(missing, job.clip, progress)
     if job.name == ARCHIVE:
         with progress.stage(ARCHIVE):
             videos = {CLIP_FILE: job.clip, OVERLAY: place[OVERLAY], PAIR: place[PAIR]}
             pack(source, place[FORMATS], videos, job.out / ARCHIVE)
+
+
+def _make_parts(paths: Sequence[Path], clip: Path, progress: Progress) -> None:
+    """Make files by their names, from the bundle beside the clip, each in a stage of its own."""
+    from josh_core.body import load_body
+    from josh_core.export.archive import write_formats
+    from josh_core.export.bundle import load_bundle
+    from josh_core.export.dataset import save_dataset
+    from josh_core.export.formats import check_body, made_when_asked
+    from josh_core.export.preview import save_preview
+    from josh_core.export.split import save_split
+    from josh_core.export.turntable import save_turntable
+    from josh_core.export.video import read_clip, save_overlay, save_side_by_side
+
+    result, body = load_bundle(clip.parent), load_body()
+    check_body(result, body)
+    frames = functools.cache(lambda: read_clip(clip, result.frame_times))
+    writers: dict[str, Callable[[Path], None]] = {
+        FORMATS: lambda path: write_formats(result, body, path),
+        PREVIEW: lambda path: save_preview(result, body, path, PREVIEW_SIZE),
+        TURNTABLE: lambda path: save_turntable(result, body, path, progress),
+        OVERLAY: lambda path: save_overlay(result, body, frames(), path, progress),
+        DATASET: lambda path: save_dataset(result, body, frames(), path, progress),
+        PAIR: lambda path: save_side_by_side(result, body, frames(), path, progress),
+        SPLIT: lambda path: save_split(_other(clip.parent), result, body, frames(), path, progress),
+    }
+    for path in paths:
+        alone = made_when_asked(path.name)
+        with progress.stage(path.name):
+            if alone is not None:
+                alone.write(result, body, path.parent)
+            else:
+                writers[path.name](path)
+
+
+def _other(bundle: Path) -> Reconstruction:
+    """The result that a split video compares with. Raises ResultError."""
+    from josh_core.export.bundle import load_bundle
+
+    if not (bundle / SPLIT_MODES[0] / "manifest.json").is_file():
+        raise ResultError(f"The split video compares {SPLIT_MODES[0]} with {SPLIT_MODES[1]}; this result lacks one.")
+    return load_bundle(bundle / SPLIT_MODES[0])

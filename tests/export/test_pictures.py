@@ -12,13 +12,14 @@ import pytest
 
 from josh_core.body import BodyModel, load_body
 from josh_core.body.posing import meshes_by_frame, posed_vertices
-from josh_core.errors import Cancelled
+from josh_core.errors import Cancelled, ResultError
+from josh_core.export import split, turntable
 from josh_core.export.colors import person_color, rgb
 from josh_core.export.preview import look_at, named_view, render
 from josh_core.export.raster import Canvas, View
 from josh_core.export.video import encode, overlay, save_clip, save_overlay, save_side_by_side
 from josh_core.progress import Progress
-from josh_core.types import Clip, Reconstruction, Surface
+from josh_core.types import Clip, PointCloud, Reconstruction, Surface
 from tests.example_result import made_up_result
 
 BLACK, RED, BLUE = (np.array(c, np.uint8) for c in ((0, 0, 0), (200, 0, 0), (0, 0, 200)))
@@ -212,3 +213,72 @@ def test_overlay_is_see_through(result: Reconstruction, body: BodyModel, clip: C
 def test_cancelling_a_video_stops_it(result: Reconstruction, body: BodyModel, clip: Clip, tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
         save_overlay(result, body, clip, tmp_path / "v.mp4", Progress(cancelled=lambda: True))
+
+
+def test_a_turntable_goes_round_everybody_and_ends_where_it_began(
+    result: Reconstruction, body: BodyModel, tmp_path: Path
+) -> None:
+    """All around the people are in the picture; the last frame leads to the first as each does to the next."""
+    part = turntable.part_of(result)
+    orbit = turntable._orbit(result, part)
+    seconds, joints = turntable._shown_joints(result, part)
+    centres = []
+    for turn in np.arange(8) / 8:
+        for time, points in zip(seconds, joints, strict=True):
+            px, depth = orbit.view(float(time), float(turn)).project(points)
+            assert (depth > 1).all() and (px > 0).all() and (px < turntable.SIZE).all()
+        centres.append(orbit.view(0.0, float(turn)).world_from_cam[:3, 3])
+    around = np.stack(centres) - np.mean(centres, 0)
+    np.testing.assert_allclose(np.linalg.norm(around, axis=1), np.linalg.norm(around[0]), rtol=1e-6)
+    far = PointCloud(np.full((1, 3), 90.0, np.float32), np.zeros((1, 3), np.uint8), np.ones(1, np.float32))
+    turntable.save_turntable(replace(result, scene=far), body, tmp_path / "t.mp4")  # single points only flicker
+    pictures, times, codec, pixels = _decode(tmp_path / "t.mp4")
+    assert (codec, pixels, pictures[0].shape) == ("h264", "yuv420p", (720, 1280, 3))
+    assert len(times) == part.period * part.plays and 5 < times[-1] < 8
+
+    def change(a: int, b: int) -> float:
+        return float(np.abs(pictures[a].astype(int) - pictures[b]).mean())
+
+    steps = [change(i, i + 1) for i in range(0, len(pictures) - 1, 5)]
+    assert change(-1, 0) < 1.2 * max(steps)
+    assert max(steps) < 0.7 * change(0, len(pictures) // 2), (max(steps), change(0, len(pictures) // 2))
+
+
+def test_a_turntable_shows_the_part_with_most_people_at_their_own_times(
+    result: Reconstruction, body: BodyModel
+) -> None:
+    late = replace(result.people[0], **{
+        name: getattr(result.people[0], name)[-5:] for name in ("frames", "pose", "transl", "joints", "contact")
+    })  # fmt: skip
+    alone = replace(result, people=(late,))
+    assert turntable._fullest(alone, 5 / 30) >= result.frame_times[14]
+    half = turntable._at(result, (result.frame_times[3:6] + result.frame_times[4:7]) / 2)
+    person = result.people[0]
+    rows = np.searchsorted(person.frames, [3, 4, 5])
+    middle = (person.transl[rows] + person.transl[rows + 1]) / 2
+    np.testing.assert_allclose(half.people[0].transl, middle, atol=1e-6)
+    assert len(half.people[0].frames) == 3
+    with pytest.raises(ResultError, match="nobody"):
+        turntable.save_turntable(replace(result, people=()), body, Path("none.mp4"))
+
+
+def test_a_split_shows_both_results_of_one_clip(
+    result: Reconstruction, body: BodyModel, clip: Clip, tmp_path: Path
+) -> None:
+    """Each half's bodies are where its own result has them; the line between is thin and bright."""
+    moved = replace(result, people=tuple(replace(p, transl=p.transl + np.float32([0.8, 0, 0])) for p in result.people))
+    split.save_split(result, moved, body, clip, tmp_path / "s.mp4")
+    pictures, times, codec, _ = _decode(tmp_path / "s.mp4")
+    np.testing.assert_allclose(times, result.frame_times, atol=1e-4)
+    assert codec == "h264" and pictures[0].shape == (720, 1282, 3)
+    assert pictures[9][:, 640:642].min() > 150
+    for left, told in ((0, result), (642, moved)):
+        canvas = Canvas(named_view(told, "camera", (640, 360), 9), BLACK)
+        for person, vertices in list(meshes_by_frame(told, body))[9]:
+            canvas.mesh(vertices, np.asarray(body.faces), rgb(person_color(person.id)))
+        drawn, part = np.isfinite(canvas.depth), slice(left, left + 640)
+        changed = np.abs(pictures[9][:360, part].astype(int) - clip.frame(9, 640)).max(-1) > 30
+        changed[:40, :180] = drawn[:40, :180]  # the label
+        assert (changed & drawn).sum() / (changed | drawn).sum() > 0.9
+    with pytest.raises(ResultError, match="same clip"):
+        split.save_split(replace(result, clip={"sha256": "other"}), moved, body, clip, tmp_path / "s.mp4")

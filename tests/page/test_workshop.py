@@ -133,6 +133,22 @@ def test_only_files_of_the_list(workshop: Workshop, run: Shown, mode: str, name:
         workshop.ask(run, mode, name)
 
 
+def test_a_split_video_is_offered_where_both_results_are(workshop: Workshop, bench: Bench, store: Store) -> None:
+    workspace = store.workspace()
+    for mode in ("baseline", "refine"):
+        write_bundle(workspace / mode)
+    (workspace / "clip.mp4").write_bytes(b"clip")
+    entry, _ = store.keep(workspace)
+    both = shown_run(entry.id, store.get(entry.id)[1], False)
+    with pytest.raises(ResultError, match="no such file"):
+        workshop.ask(both, "baseline", "split.mp4")
+    end = time.monotonic() + 10
+    while "url" not in workshop.ask(both, "refine", "split.mp4"):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert {"baseline/manifest.json", "baseline/arrays.npz", "manifest.json", "clip.mp4"} <= bench.seen
+
+
 def test_sharing_and_deleting_meanwhile(workshop: Workshop, bench: Bench, run: Shown, store: Store) -> None:
     bench.go.clear()
     workshop.ask(run, "fast", "side_by_side.mp4")

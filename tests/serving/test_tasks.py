@@ -117,6 +117,13 @@ def test_files_that_no_run_writes_are_made_when_asked_for(stored: Path, name: st
     assert first == (b"glTF" if name == tasks.T_POSE else b"PK\x03\x04") and (out / name).stat().st_size > 20_000
 
 
+def test_a_split_needs_the_other_result_beside_it(stored: Path) -> None:
+    with pytest.raises(ResultError, match="lacks one"):
+        make(stored, tasks.SPLIT)
+    save_bundle(load_bundle(stored), stored / tasks.SPLIT_MODES[0])
+    assert frames_in(make(stored, tasks.SPLIT) / tasks.SPLIT) == FRAMES
+
+
 def test_a_mirror_takes_every_file_that_is_made(stored: Path) -> None:
     for name in (tasks.FORMATS, tasks.USD, tasks.T_POSE):
         out = make(stored, name)
