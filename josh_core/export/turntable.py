@@ -195,8 +195,8 @@ def _draw_grid(canvas: Canvas) -> None:
     """Lines on the floor, one each metre, that fade away from the point that the camera looks at."""
     eye, ahead = canvas.view.world_from_cam[:3, 3], canvas.view.world_from_cam[:3, 2]
     middle = np.round((eye - ahead * eye[1] / ahead[1])[[0, 2]])
-    across, along = np.meshgrid(np.arange(-_GRID_REACH, _GRID_REACH + 1), np.arange(-_GRID_REACH, _GRID_REACH))
-    across, along = across.ravel(), along.ravel()
+    steps = np.arange(-_GRID_REACH, _GRID_REACH + 1)
+    across, along = np.repeat(steps, len(steps) - 1), np.tile(steps[:-1], len(steps))
     share = 1 - np.hypot(across, along + 0.5) / _GRID_REACH
     across, along, share = across[share > 0], along[share > 0], share[share > 0, None]
     ends = np.zeros((len(across), 2, 3))

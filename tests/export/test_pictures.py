@@ -240,8 +240,7 @@ def test_a_turntable_goes_round_everybody_and_ends_where_it_began(
         return float(np.abs(pictures[a].astype(int) - pictures[b]).mean())
 
     steps = [change(i, i + 1) for i in range(0, len(pictures) - 1, 5)]
-    assert change(-1, 0) < 1.2 * max(steps)
-    assert max(steps) < 0.7 * change(0, len(pictures) // 2), (max(steps), change(0, len(pictures) // 2))
+    assert change(-1, 0) < 1.1 * max(steps)
 
 
 def test_a_turntable_shows_the_part_with_most_people_at_their_own_times(
