@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +54,7 @@ class Landmarker:
         self._label_scale = label_scale  # label px per image px, for the masks
         self._searches = threading.local()  # a network for each thread that searches
         self._open: list[Any] = []
-        self._follows: dict[Hashable, _Follow] = {}
+        self._follows: dict[int, _Follow] = {}
         self._idle: list[_Follow] = []
 
     def __enter__(self) -> Landmarker:
@@ -90,13 +90,13 @@ class Landmarker:
             self._open.append(self._searches.network)
         return self._searches.network
 
-    def prepare(self, keys: Iterable[Hashable]) -> None:
+    def prepare(self, keys: Iterable[int]) -> None:
         """Have a network ready for each person to be followed; afterwards they may be followed in several threads."""
         for key in keys:
             if key not in self._follows:
                 self._follows[key] = self._idle.pop() if self._idle else _Follow()
 
-    def follow(self, key: Hashable, image: UInt8, square: Square, hidden: UInt8 | None = None) -> Detection | None:
+    def follow(self, key: int, image: UInt8, square: Square, hidden: UInt8 | None = None) -> Detection | None:
         """The person `key` in the square that is expected to be centred on them; None when out of sight.
 
         The person must have been prepared.
@@ -105,7 +105,7 @@ class Landmarker:
         found = self._detections(image, square, network.look(self._picture(image, square, FOLLOW_SIDE, hidden)))
         return found[0] if found else None
 
-    def forget(self, key: Hashable) -> None:
+    def forget(self, key: int) -> None:
         """End the follow of a person, so that the next one begins afresh."""
         network = self._follows.pop(key, None)
         if network is not None:

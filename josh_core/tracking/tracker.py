@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from itertools import zip_longest
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -80,19 +79,6 @@ class _Look:
     known: frozenset[int]  # who is seen or expected in the frame and can be painted over
 
 
-@dataclass(frozen=True)
-class _Step:
-    """One frame while time runs in one direction: who is expected there, and what was seen."""
-
-    frame: Frame
-    direction: int  # 1 or -1
-    expected: Mapping[int, Expectation]  # by id
-    looks: Mapping[int, _Look]
-    hidden: Mapping[int, UInt8 | None]  # what is painted over when looking for each
-    searched: list[Detection]  # by the search of the whole picture, where there was one
-    followed: dict[int, Detection] = field(default_factory=dict)
-
-
 class _Chase:
     """The state of finding and following people in one clip."""
 
@@ -116,51 +102,31 @@ class _Chase:
         """Follow everybody from the clearest picture to both ends, then latecomers to where they came from."""
         anchor = max(self._searched, key=lambda i: (clarity(self._searched[i]), -i))
         last = len(self._clip) - 1
-        self._step([(anchor, 1)])
-        sweeps = (
-            zip_longest(range(anchor + 1, last + 1), range(anchor - 1, -1, -1)),  # both ways at once
-            zip_longest((), range(last, -1, -1)),
-            zip_longest(range(last + 1), ()),
-        )
-        total, done = 3 * (last + 1), 0
+        sweeps = (range(anchor, last + 1), range(anchor, -1, -1), range(last, -1, -1), range(last + 1))
+        total = sum(len(s) for s in sweeps)
+        done = 0
         for sweep in sweeps:
             for trail in self.trails:
-                for direction in (1, -1):
-                    self._networks.forget((trail.id, direction))
-            for onward, back in sweep:
-                steps = [(index, direction) for index, direction in ((onward, 1), (back, -1)) if index is not None]
-                self._step(steps)
-                done += len(steps)
-                progress.update(SEARCH_SHARE + (1 - SEARCH_SHARE) * min(1.0, done / total))
+                self._networks.forget(trail.id)
+            for index in sweep:
+                self._step(index, sweep.step)
+                done += 1
+                progress.update(SEARCH_SHARE + (1 - SEARCH_SHARE) * done / total)
 
-    def _step(self, places: list[tuple[int, int]]) -> None:
-        """Look for those who are expected and not yet seen, at each (frame, direction of time) of `places`.
-
-        The networks look at all of them side by side; what they saw is taken in one after the other.
-        """
-        begun = [step for place in places if (step := self._begin(*place)) is not None]
-        wanted = [(step, key) for step in begun for key in step.expected]
-        self._networks.prepare((key, step.direction) for step, key in wanted)
-        found = self._pool.map(lambda look: self._look(*look), wanted)
-        for (step, key), detection in zip(wanted, found, strict=True):
-            if detection is not None:
-                step.followed[key] = detection
-        for step in begun:
-            given = self._assign(step)
-            for key in step.expected:
-                if given.get(key) is None or given[key] is not step.followed.get(key) or given[key].score < LOST:
-                    self._networks.forget((key, step.direction))
-            self._in_vain |= {step.looks[key] for key in step.expected if key not in given}
-            self._record(step.frame, step.expected, given)
-
-    def _begin(self, index: int, direction: int) -> _Step | None:
-        """What is to be looked at in one frame; None where nobody is expected or was found by the search."""
+    def _step(self, index: int, direction: int) -> None:
+        """Look for those who are expected in a frame and not yet seen there."""
         expected, looks = self._expected(index, direction)
         searched = self._searched.pop(index, [])
         if not expected and not searched:
-            return None
+            return
         frame = Frame(self._clip, index, self._scale)
-        return _Step(frame, direction, expected, looks, self._hidden(frame, expected), searched)
+        followed = self._follow(frame, expected)
+        given = self._assign(frame, expected, followed, searched)
+        for key in expected:
+            if given.get(key) is None or given[key] is not followed.get(key) or given[key].score < LOST:
+                self._networks.forget(key)
+        self._in_vain |= {looks[key] for key in expected if key not in given}
+        self._record(frame, expected, given)
 
     def _expected(self, index: int, direction: int) -> tuple[dict[int, Expectation], dict[int, _Look]]:
         """Who may be found in a frame, by id, and the looks for them.
@@ -184,26 +150,34 @@ class _Chase:
         """Who has been seen in a frame already, by id."""
         return {trail.id: trail.seen[index] for trail in self.trails if index in trail.seen}
 
-    def _hidden(self, frame: Frame, expected: Mapping[int, Expectation]) -> dict[int, UInt8 | None]:
-        """What to paint over when looking for each expected person: everybody else."""
+    def _follow(self, frame: Frame, expected: Mapping[int, Expectation]) -> dict[int, Detection]:
+        """Look for each expected person with everybody else painted over; once more, wider, for who is not found."""
         people = {key: (d.landmarks_px, d.mask) for key, d in self._present(frame.index).items() if d.score >= PAINTED}
         people |= {key: (e.landmarks, e.mask) for key, e in expected.items() if e.score >= PAINTED}
         people = {key: person for key, person in people.items() if not self.trails[key].tentative}
-        return {key: _others(frame, expected[key], (p for k, p in people.items() if k != key)) for key in expected}
+        hidden = {key: _others(frame, expected[key], (p for k, p in people.items() if k != key)) for key in expected}
 
-    def _look(self, step: _Step, key: int) -> Detection | None:
-        """Look for an expected person with everybody else painted over; once more, wider, for who is not found."""
-        image, box, hidden = step.frame.image, step.expected[key].box, step.hidden[key]
-        found = self._networks.follow((key, step.direction), image, Square.around(box, SQUARE_OVER_SIZE), hidden)
-        if found is not None and assign([step.expected[key]], [found]):
-            return found
-        seen = self._networks.search(image, Square.around(box, WIDE), hidden)
-        pairs = assign([step.expected[key]], seen)
-        return seen[pairs[0][1]] if pairs else None
+        def look(key: int) -> Detection | None:
+            return self._networks.follow(
+                key, frame.image, Square.around(expected[key].box, SQUARE_OVER_SIZE), hidden[key]
+            )
 
-    def _assign(self, step: _Step) -> dict[int, Detection]:
+        self._networks.prepare(expected)
+        found = dict(zip(expected, self._pool.map(look, expected), strict=True))
+        for key in [key for key, d in found.items() if d is None or not assign([expected[key]], [d])]:
+            seen = self._networks.search(frame.image, Square.around(expected[key].box, WIDE), hidden[key])
+            pairs = assign([expected[key]], seen)
+            found[key] = seen[pairs[0][1]] if pairs else None
+        return {key: d for key, d in found.items() if d is not None}
+
+    def _assign(
+        self,
+        frame: Frame,
+        expected: Mapping[int, Expectation],
+        followed: Mapping[int, Detection],
+        searched: list[Detection],
+    ) -> dict[int, Detection]:
         """One sighting for each person, by id; what a search saw of nobody known begins a new trail."""
-        frame, expected, followed, searched = step.frame, step.expected, step.followed, step.searched
         given: dict[int, Detection] = {}
         for key in sorted(followed, key=lambda k: (self.trails[k].tentative, mismatch(expected[k], followed[k]))):
             if _trusted(expected[key], followed[key]) and not self._doubled(followed[key], given.values()):
