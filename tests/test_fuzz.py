@@ -250,15 +250,15 @@ INFO = ClipInfo(640, 360, 30.0, 300, 10.0, 1000, Film(0, 0.0, 300, 10.0, 30.0, T
 
 
 @fuzz
-@given(asked=st.lists(JSON, min_size=8, max_size=8), place=st.integers(0, 7))
+@given(asked=st.lists(JSON, min_size=9, max_size=9), place=st.integers(0, 7))
 def test_settings(asked: list[Any], place: int) -> None:
     upload = Upload(Path("clip"), "0" * 64, Look(INFO, ""))
     usual: list[Any] = [{"start": 0, "length": 5}, "fast", 0, 0, 0, "auto", "auto", 0]
     for given_ in (asked, [*usual[:place], asked[place], *usual[place + 1 :]], [{"start": asked[0]}, *usual[1:]]):
         with only(SettingsError):
-            wanted(given_[0], upload, *given_[1:])
-    usual = ["fast", 0, 5, None, None, None]
-    for given_ in (asked[:6], [*usual[: place % 6], asked[place], *usual[place % 6 + 1 :]]):
+            wanted(given_[0], upload, *given_[1:8])
+    usual = ["fast", 0, 5, None, None, None, 0, "auto", "auto"]
+    for given_ in (asked, [*usual[:place], asked[place], *usual[place + 1 :]]):
         with only(SettingsError):
             settings_of(*given_)
 

@@ -21,8 +21,9 @@ from josh_core.clip.video import Film, Video
 from josh_core.errors import ClipError
 from josh_core.types import UInt8
 
-STRIP_PICTURES = 10  # of the strip above the trim handles
-STRIP_HEIGHT = 64  # px
+STRIP_SHAPE = 6.25  # width over height of the strip above the trim handles: 300 px wide on the page, 48 px high
+STRIP_PICTURES = (3, 12)  # fewest and most in it, as wide and as upright as clips may be
+STRIP_HEIGHT = 96  # px, twice what the page shows: for screens with small pixels
 STRIP_SECONDS = 1.0  # s for all pictures; one that takes longer than its share is that which was reached by then
 FIRST_WINDOW = 10.0  # s offered at first
 
@@ -59,7 +60,7 @@ def look_at(path: Path, keep: Callable[[Look], None]) -> None:
         raise ClipError(f"The clip has only {info.frames} frames; choose one of at least {MIN_FRAMES}.")
     keep(Look(info, "", whole=False))
     size = (max(8, round(STRIP_HEIGHT * info.width / info.height)), STRIP_HEIGHT)
-    count = STRIP_PICTURES if info.seconds else 1
+    count = int(np.clip(round(STRIP_SHAPE * size[1] / size[0]), *STRIP_PICTURES)) if info.seconds else 1
     begin, whole, pictures = time.monotonic(), True, []
     with Video(path, info.film) as video:
         for k in range(count):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import gradio as gr
 
@@ -13,9 +14,10 @@ from josh_core.errors import JobError
 from josh_core.page.caller import Caller
 from josh_core.page.desk import Desk
 from josh_core.page.inputs import number
+from josh_core.page.runs import Order
 from josh_core.page.shown import MODES
 from josh_core.serving.jobs import visitor_error
-from josh_core.settings import Settings
+from josh_core.settings import Settings, StaticCamera, Tier
 
 FILES = ("result.glb", "arrays.npz", "manifest.json")
 
@@ -43,28 +45,18 @@ def detail(event: gr.EventData, name: str) -> str:
 
 def offer(desk: Desk) -> None:
     """Add the endpoint to the gr.Blocks under construction."""
-    take = [
-        gr.File(label="clip", visible=False),
-        gr.Radio(list(MODES), value=Settings().mode, label="mode", visible=False),
-        gr.Number(0, label="start", visible=False),
-        gr.Number(FIRST_WINDOW, label="seconds", visible=False),
-        gr.Number(None, label="people", visible=False),
-        gr.Number(None, label="height_m", visible=False),
-        gr.Number(None, label="focal_px", visible=False),
-    ]
-    files = gr.File(label="files", file_count="multiple", visible=False)
-    # Else Gradio copies the files of every reply into the uploads; for a subclass it would write a stub beside this.
-    files.async_move_resource_to_block_cache = _where_it_is  # type: ignore[method-assign,assignment]
-    give = [gr.JSON(label="result", visible=False), files]
 
     async def reconstruct(  # noqa: PLR0913, PLR0917  the arguments are the API
         clip: str,
-        mode: str = Settings().mode,  # as on the page and the command line
+        mode: str = Settings.mode,  # as on the page and the command line
         start: float = 0.0,
         seconds: float | None = FIRST_WINDOW,
         people: float | None = None,
         height_m: float | None = None,
         focal_px: float | None = None,
+        turn: float | None = Settings.turn,
+        static_camera: str = Settings.static_camera,
+        tier: str = Settings.tier,
         request: gr.Request = None,  # type: ignore[assignment]  # Gradio gives it
         progress: gr.Progress = gr.Progress(),  # noqa: B008  how Gradio finds it
     ) -> tuple[dict[str, Any], list[str]]:
@@ -78,45 +70,98 @@ def offer(desk: Desk) -> None:
             people: most people to follow; empty for all
             height_m: height of the first person in metres, if known
             focal_px: focal length in pixels of the video scaled to at most 1280 px, if known
+            turn: degrees clockwise by which to turn the video first: 0, 90, 180 or 270
+            static_camera: on (the camera stands still), off (it moves) or auto (found out)
+            tier: networks to run: auto (the best there are), embedded (built in) or hub (the paper's)
 
         Returns:
             the manifest of the result with its link, and the files result.glb, arrays.npz, manifest.json
         """
         caller = caller_of(request, program=True)
         try:
-            settings = settings_of(mode, start, seconds, people, height_m, focal_px)
-            upload = await desk.take(caller, clip, Path(str(clip)).name)
-            order = await asyncio.to_thread(desk.runs.order, caller, upload, settings)
-            async for _ in desk.runs.follow(order):
-                if order.whole:  # what a run makes after its result is made when somebody asks for it
-                    break
-                if order.ticket is not None and order.ticket.state == "running":
-                    progress(order.ticket.fraction, desc=order.ticket.stage)
-            if not order.whole:
-                raise (order.ticket and order.ticket.error) or JobError("The run gave no result; please try again.")
-            shown = desk.open({"run": order.run})
-            assert shown is not None
-            owned = desk.owned(caller.session, shown)
-            told = {"link": f"/?{shown.query}", "delete_key": owned.delete_key if owned else ""}
-            return shown.manifest(mode) | told, [str(shown.folders[mode] / name) for name in FILES]
+            settings = settings_of(mode, start, seconds, people, height_m, focal_px, turn, static_camera, tier)
+            return _reply(desk, caller, await _finished(desk, caller, clip, settings, progress))
         except Exception as error:
             raise refusal(error) from None
         finally:
             desk.leave(caller.session)
 
+    take, give = _components()
     gr.Button(visible=False).click(
         reconstruct, take, give, api_name="reconstruct", concurrency_limit=None, show_progress="hidden"
     )
 
 
-def settings_of(mode: object, start: object, seconds: object, *known: object) -> Settings:
-    """Settings of an API call; people, height_m and focal_px may be None. Raises SettingsError."""
-    people, height_m, focal_px = (number(value) or None for value in known)
+def _components() -> tuple[list[Any], list[Any]]:
+    """Inputs and outputs of the endpoint; their labels are the parameters' names in its documentation."""
+
+    def choice(name: str, choices: Sequence[str]) -> gr.Radio:
+        return gr.Radio(list(choices), value=getattr(Settings, name), label=name, visible=False)
+
+    def number_field(name: str, value: float | None) -> gr.Number:
+        return gr.Number(value, label=name, visible=False)
+
+    take = [
+        gr.File(label="clip", visible=False),
+        choice("mode", tuple(MODES)),
+        number_field("start", 0),
+        number_field("seconds", FIRST_WINDOW),
+        number_field("people", None),
+        number_field("height_m", None),
+        number_field("focal_px", None),
+        number_field("turn", Settings.turn),
+        choice("static_camera", get_args(StaticCamera)),
+        choice("tier", get_args(Tier)),
+    ]
+    files = gr.File(label="files", file_count="multiple", visible=False)
+    # Else Gradio copies the files of every reply into the uploads; for a subclass it would write a stub beside this.
+    files.async_move_resource_to_block_cache = _where_it_is  # type: ignore[method-assign,assignment]
+    return take, [gr.JSON(label="result", visible=False), files]
+
+
+async def _finished(desk: Desk, caller: Caller, clip: str, settings: Settings, progress: gr.Progress) -> Order:
+    """Take the clip, run it and wait until the result is there. Raises JoshError."""
+    upload = await desk.take(caller, clip, Path(str(clip)).name)
+    order = await asyncio.to_thread(desk.runs.order, caller, upload, settings)
+    async for _ in desk.runs.follow(order):
+        if order.whole:  # what a run makes after its result is made when somebody asks for it
+            break
+        if order.ticket is not None and order.ticket.state == "running":
+            progress(order.ticket.fraction, desc=order.ticket.stage)
+    if not order.whole:
+        raise (order.ticket and order.ticket.error) or JobError("The run gave no result; please try again.")
+    return order
+
+
+def _reply(desk: Desk, caller: Caller, order: Order) -> tuple[dict[str, Any], list[str]]:
+    """The manifest with link and delete key, and the files' paths."""
+    shown, mode = desk.open({"run": order.run}), order.settings.mode
+    assert shown is not None
+    owned = desk.owned(caller.session, shown)
+    told = {"link": f"/?{shown.query}", "delete_key": owned.delete_key if owned else ""}
+    return shown.manifest(mode) | told, [str(shown.folders[mode] / name) for name in FILES]
+
+
+def settings_of(  # noqa: PLR0913, PLR0917  the arguments of the API
+    mode: object,
+    start: object,
+    seconds: object,
+    people: object = None,
+    height_m: object = None,
+    focal_px: object = None,
+    turn: object = None,
+    static_camera: object = Settings.static_camera,
+    tier: object = Settings.tier,
+) -> Settings:
+    """Settings of an API call; numbers may be None, and 0 stands for "not known". Raises SettingsError."""
     return Settings().with_options(
         mode=mode,
         start=number(start),
         seconds=number(seconds) or None,
-        people=int(people) if people else None,
-        height_m=height_m,
-        focal_px=focal_px,
+        people=int(number(people)) or None,
+        height_m=number(height_m) or None,
+        focal_px=number(focal_px) or None,
+        turn=int(angle) if (angle := number(turn)).is_integer() else angle,  # as the page's: a key of the store
+        static_camera=static_camera,
+        tier=tier,
     )

@@ -59,7 +59,8 @@ class RunButtons:
             order = await asyncio.to_thread(self.desk.runs.order, caller, upload, settings)
             yield self.running(True) | {self.ui.found: ""}
             async for news in self.desk.runs.follow(order):
-                yield {self.ui.progress: news.card} | await asyncio.to_thread(self._told, order, news)
+                told = await asyncio.to_thread(self._told, order, news)
+                yield {self.ui.progress: news.card} | self._offered(order) | told
             error = order.ticket.error if order.ticket else None
             said = await asyncio.to_thread(self._at_the_end, order, error, query)
         except Exception as fault:
@@ -107,7 +108,9 @@ class RunButtons:
         """What is said when a run has ended early, but not before there was something to keep."""
         cancelled = isinstance(error, Cancelled)
         if order.whole:
-            what = "The result is whole, only its video and files are missing; each is made when you ask for it."
+            what = "The result is whole. Its video can be made later: ask for it under Overlay video or Files."
+            if cancelled:
+                return words.card([f"The video is left out. {what}"])
         else:
             entry, _ = self.desk.store.get(order.run)
             names = " and ".join(MODES[mode][0] for mode in self.desk.store.modes(entry))
@@ -131,6 +134,11 @@ class RunButtons:
             self.ui.go: gr.update(visible=HIDDEN if on else True),
             self.ui.stop: gr.update(visible=True if on else HIDDEN, interactive=on, value="Cancel"),
         }
+
+    def _offered(self, order: Order) -> Updates:
+        """Once the result is there, only its video is left to cancel, and the button says so."""
+        asked = order.ticket is not None and order.ticket.stop.is_set()
+        return {self.ui.stop: gr.update(value="Skip the video")} if order.whole and not asked else {}
 
     def cancel(self, request: gr.Request) -> Any:
         """Ask the visitor's job to stop; `run` tells when it has."""

@@ -135,6 +135,23 @@ def test_cancelled_before_and_after_the_first_results(visit: Visitor, clip: Path
     assert shown_modes(page) == ["baseline", "fast"] and nothing_is_built(visit.server)
 
 
+def test_the_video_can_be_skipped_and_made_later(visit: Visitor, clip: Path, gates: Gates) -> None:
+    page = visit.viewer("?example=courtyard&t=0&view=orbit")
+    choose(page, unlike_before(clip, "gated"))
+    gates.open(0, 1, 2)
+    page.click("#j-run")
+    page.wait_for_function(f"{RESULT} && joshViewer.value.modes.length === 2")
+    assert page.locator("#j-cancel").inner_text() == "Cancel"
+    gates.open(3)
+    page.locator("#j-cancel").get_by_text("Skip the video").wait_for()
+    page.click("#j-cancel")
+    page.get_by_text("The video is left out. The result is whole.").wait_for()
+    page.wait_for_selector("#j-run")
+    assert shown_modes(page) == ["baseline", "fast", "refine"] and nothing_is_built(visit.server)
+    page.get_by_role("tab", name="Overlay video").click()
+    page.wait_for_function("document.querySelector('#j-film video')?.videoWidth > 0", timeout=60_000 * patience())
+
+
 def test_deleting_a_run_that_grows_stops_it(visit: Visitor, clip: Path, gates: Gates) -> None:
     page = visit.viewer("?example=courtyard&t=0&view=orbit")
     choose(page, unlike_before(clip, "gated"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from josh_core.clip.load import load_clip
-from josh_core.clip.look import Look, look_at
+from josh_core.clip.look import STRIP_HEIGHT, Look, look_at
 from josh_core.clip.pixels import HLG, PQ
 from josh_core.clip.probe import probe
 from josh_core.clip.video import Video
@@ -63,6 +64,16 @@ def strip(path: Path) -> str:
     looks: list[Look] = []
     look_at(path, looks.append)
     return looks[-1].strip
+
+
+@pytest.mark.parametrize(("size", "count"), [((160, 90), 4), ((90, 160), 11), ((120, 120), 6), ((384, 64), 3)])
+def test_the_strip_shows_whole_pictures_whatever_their_shape(tmp_path: Path, size: tuple[int, int], count: int) -> None:
+    """As many pictures as fill a strip of one shape, each of the clip's own."""
+    path = encode(tmp_path / "clip.mp4", [frame[..., ::-1] for frame in pan(6, 24, size=size)])
+    jpeg = base64.b64decode(strip(path).split(",")[1])
+    shown = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert shown.shape[0] == STRIP_HEIGHT
+    assert shown.shape[1] == pytest.approx(count * STRIP_HEIGHT * size[0] / size[1], abs=count)
 
 
 def test_a_dv_tape_is_read_at_its_display_aspect(tmp_path: Path) -> None:

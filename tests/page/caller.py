@@ -73,7 +73,7 @@ class Tab:
     def reconstruct(self, path: str) -> str:
         """Call the API as a program does; the number of the call."""
         clip = {"path": path, "meta": {"_type": "gradio.FileData"}}
-        body = {"data": [clip, "refine", 0, 1, None, None, None]}
+        body = {"data": [clip, "refine", 0, 1, None, None, None, 0, "auto", "auto"]}
         answer = self.http.post("/gradio_api/call/reconstruct", json=body)
         answer.raise_for_status()
         return str(answer.json()["event_id"])

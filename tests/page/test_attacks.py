@@ -246,14 +246,26 @@ def test_odd_settings_get_a_sentence() -> None:
                 wanted(asked[0], upload, *asked[1:])
             except SettingsError as error:
                 assert str(error)
-    for place in range(6):
+    for place in range(9):
         for odd in ODD:
-            asked = ["fast", 0, 5, None, None, None]
+            asked = ["fast", 0, 5, None, None, None, 0, "auto", "auto"]
             asked[place] = odd
             try:
                 settings_of(*asked)
             except SettingsError as error:
                 assert str(error)
+
+
+def test_programs_may_say_what_the_page_offers() -> None:
+    from josh_core.page.api import settings_of
+    from josh_core.settings import Settings
+
+    said = settings_of("fast", 1, 5, 2, 1.8, 700, 90, "on", "embedded")
+    assert said == Settings(
+        mode="fast", start=1.0, seconds=5.0, people=2, height_m=1.8, focal_px=700.0, turn=90, static_camera="on",
+        tier="embedded",
+    )  # fmt: skip
+    assert settings_of("refine", 0, 10) == Settings(seconds=10.0) and repr(said.turn) == "90"
 
 
 @pytest.mark.parametrize("text", ["[]", '{"fast": 3}', '{"fast": {}}', '{"fast": {"clip": "x"}}', "[" * 100_000, "{"])

@@ -27,7 +27,7 @@ def test_doors_that_are_not_used_are_closed(tab: Tab, place: str) -> None:
 
 
 FILE = {"meta": {"_type": "gradio.FileData"}}
-KNOWN: list[Any] = [FILE | {"path": "https://example.com/a.mp4"}, "fast", 0, 1, None, None, None]
+KNOWN: list[Any] = [FILE | {"path": "https://example.com/a.mp4"}, "fast", 0, 1, None, None, None, 0, "auto", "auto"]
 ODD_CALLS: tuple[list[Any], ...] = (
     [], [None], ["text"], [1] * 50, KNOWN,
     *([FILE | {"path": odd}, *KNOWN[1:]] for odd in ("/etc/passwd", "", "x" * 3000, 5, None, "../../x")),
