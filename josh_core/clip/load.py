@@ -6,6 +6,7 @@ Everything here happens before any network runs. Frames pass through one at a ti
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from josh_core.clip.inset import find_inset
 from josh_core.clip.jumps import find_jumps
 from josh_core.clip.overlay import find_overlay
 from josh_core.clip.probe import ClipInfo, probe, require
+from josh_core.clip.repeats import fresh_frames
 from josh_core.clip.shots import THUMB_SIDE, find_cuts
 from josh_core.clip.transitions import blank_ends, find_transitions
 from josh_core.clip.video import Video
@@ -47,6 +49,8 @@ def load_clip(path: str | os.PathLike[str], settings: Settings, progress: Progre
     source_seconds = max(info.seconds, shot.begin + shot.times[-1] + 1 / info.fps) if shot.times else info.seconds
     _check_decoded(shot, settings, source_seconds)
     recorded = _recorded_focal(info.film.focal_35mm, shot)
+    _drop_repeats(shot)
+    _check_decoded(shot, settings, source_seconds)
     _cut_blank_ends(shot)
     _cut_borders(shot)
     first, last = _longest_shot(shot)
@@ -139,9 +143,14 @@ class _Decoded:
 
     def keep(self, first: int, end: int) -> None:
         """Forget all frames but [first, end)."""
-        begin = self.times[first] if first else 0.0
-        self.jpegs, self.thumbs = self.jpegs[first:end], self.thumbs[first:end]
-        self.times = [time - begin for time in self.times[first:end]]
+        self.pick(range(first, end))
+
+    def pick(self, indices: Iterable[int]) -> None:
+        """Forget all frames but these, in order."""
+        kept = list(indices)
+        begin = self.times[kept[0]] if kept else 0.0
+        self.jpegs, self.thumbs = [self.jpegs[i] for i in kept], [self.thumbs[i] for i in kept]
+        self.times = [self.times[i] - begin for i in kept]
         self.begin += begin
 
 
@@ -192,6 +201,17 @@ class _Thinning:
         # The next due time follows the grid, unless a gap in the timestamps has left the grid behind.
         self._due = max(self._due, time - self._slack) + self._step if np.isfinite(self._due) else time + self._step
         return True
+
+
+def _drop_repeats(shot: _Decoded) -> None:
+    """Leave out frames that repeat the one before where most do, and say so: they tell nothing of what moves when."""
+    fresh = fresh_frames(shot.thumbs)
+    if fresh is not None:
+        shot.pick(fresh)
+        shot.notes.append(
+            f"Most frames repeat the one before: {len(fresh)} different pictures were used. If these are stills, "
+            "motion and speeds are not those of life."
+        )
 
 
 def _cut_blank_ends(shot: _Decoded) -> None:
@@ -267,7 +287,8 @@ def _check_decoded(shot: _Decoded, settings: Settings, source_seconds: float) ->
     require(
         count >= MIN_FRAMES,
         f"Only {count} frame{'s' * (count != 1)} can be used and at least {MIN_FRAMES} are needed: "
-        "please use a longer clip" + (" or export it again, the file is incomplete." if shot.notes else "."),
+        "please use a longer clip"
+        + (" or export it again, the file is incomplete." if "incomplete" in " ".join(shot.notes) else "."),
     )
 
 

@@ -146,6 +146,7 @@ def _doubted(row: QualityRow, numbers: dict[str, Any]) -> QualityRow:
         "the feet are hardly ever in the picture" if _is_poor("feet_seen_pct", numbers) else "",
         "the camera is known from a small part of the image" if _is_poor("match_cover_pct", numbers) else "",
         "the lens that was found is an unusual one" if numbers.get("focal_unusual") else "",
+        "the lens is hardly known" if (numbers.get("focal_sigma_pct") or 0) > FOCAL_FAIR and _is_found(numbers) else "",
         "the lens bends strongly" if (numbers.get("lens_bend_pct") or 0) > STRONG_BEND else "",
     ]
     return _fair(row, " and ".join(d for d in doubts if d))
@@ -163,6 +164,11 @@ def _fair(row: QualityRow, why: str) -> QualityRow:
         return row
     said = row.sentence.removesuffix(".").removesuffix(": good")
     return replace(row, verdict="fair", sentence=f"{said}, but {why}: fair.")
+
+
+def _is_found(numbers: dict[str, Any]) -> bool:
+    """Whether the focal length was found from the clip itself."""
+    return numbers.get("focal_from") not in (None, "given", "file", "assumed")
 
 
 def _lens_row(numbers: dict[str, Any]) -> QualityRow:

@@ -331,3 +331,15 @@ def _track(number: int, box: tuple[float, ...]) -> Track:
         np.zeros((12, 33, 3)),
         np.ones(12, bool),
     )
+
+
+def test_stills_one_after_the_other_count_once(tmp_path: Path) -> None:
+    film = smooth(5, 80, 6.0)
+    held = [film[k - k % 8] for k in range(80)]
+    clip = load_clip(encode(tmp_path / "held.mp4", held), Settings())
+    assert len(clip) == 10 and "repeat" in clip.notes[0]
+    np.testing.assert_allclose(clip.times, np.arange(10) * 8 / 30, atol=2e-3)
+    with pytest.raises(ClipError, match="Only 5 frames"):
+        load_clip(encode(tmp_path / "few.mp4", held[:40]), Settings())
+    assert load_clip(encode(tmp_path / "film.mp4", film[:24]), Settings()).notes == ()
+    assert len(load_clip(encode(tmp_path / "still.mp4", film[:1] * 24), Settings())) == 24

@@ -195,6 +195,7 @@ def test_good_needs_evidence() -> None:
         ({"match_cover_pct": 4.0}, "small part of the image"),
         ({"focal_unusual": True}, "unusual"),
         ({"lens_bend_pct": 31.0}, "bends"),
+        ({"focal_from": "clip", "field_deg": 60.0, "focal_sigma_pct": 20.0}, "hardly known"),
     ):
         said = {row.name: row for row in rows({**sure, **doubt})}
         for name in ("Scale error", "Scale"):
