@@ -115,7 +115,6 @@ FORMATS = (
         "people/person_K_unreal.bvh",
         "the same under the joint names of Unreal's mannequin, a T-pose first",
         _bvh("_unreal", UNREAL, t_pose=True),
-        usual=False,
     ),
     Format("smpl", "people/person_K_smpl.npz", "SMPL parameters under AMASS's names", _smpl),
     Format("trc", "people/person_K.trc", "joints and markers over time for OpenSim and Pose2Sim", _trc),

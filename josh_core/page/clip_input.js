@@ -37,7 +37,7 @@ function show() {
   one('.j-strip').src = value.strip || 'data:,';
   const [start, length] = ranges();
   start.max = Math.max(value.seconds - 0.5, 0);
-  length.max = Math.min(value.seconds, value.longest);
+  length.max = Math.ceil(10 * Math.min(value.seconds, value.longest)) / 10; // a whole step: else the last is out of reach
   start.value = value.start;
   length.value = value.length;
   mark();
@@ -50,7 +50,7 @@ function mark() {
   const [start, length] = ranges();
   const total = props.value.seconds;
   const from = Number(start.value);
-  const used = Math.min(Number(length.value), total - from);
+  const used = Math.min(Number(length.value), props.value.longest, total - from);
   one('.j-window').style.left = `${100 * from / total}%`;
   one('.j-window').style.width = `${100 * used / total}%`;
   one('.j-start-out').textContent = clock(from);

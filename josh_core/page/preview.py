@@ -9,7 +9,7 @@ from josh_core.clip.look import FIRST_WINDOW, Look
 from josh_core.clip.probe import probe
 from josh_core.clip.video import Video
 from josh_core.errors import ClipError
-from josh_core.page.rates import Rates
+from josh_core.page.rates import Rates, Size
 from josh_core.page.words import card, duration, picture
 from josh_core.settings import Settings
 
@@ -36,7 +36,8 @@ def cost_card(look: Look, settings: Settings, rates: Rates, ahead: float, people
     info = look.info
     frames = frames_of(look, settings)
     seconds = frames / min(info.fps, settings.max_fps)
-    time = rates.total(settings.mode, frames)
+    seen = min(people or 1, settings.people or settings.max_people)
+    time = rates.total(settings.mode, Size(frames, seen))
     basis = "measured on this machine" if rates.measured(settings.mode) else "a first guess for two CPU cores"
     lines = [
         f"<b>{frames} frames</b> <span>{seconds:.1f} s of {look.seconds:.1f} s, {info.width} x {info.height} px</span>",

@@ -1,27 +1,40 @@
-"""How long a run takes on this machine: seconds per frame of each stage, learned from finished runs."""
+"""How long a run takes on this machine: seconds per frame of each stage, learned from finished runs.
+
+A stage also takes time whatever the clip is, and more time with more people (_WORK). Only its speed here is learned, so
+that the first run tells how long a shorter one, or one with more people, will take.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from josh_core.serving.tasks import ARCHIVE, DATASET, FORMATS, OVERLAY, PAIR, PREVIEW, SPLIT, T_POSE, TURNTABLE, USD
 from josh_core.stored_json import is_number, read_json, write_json
 
-# Before anything has been measured here: seconds per frame on two CPU cores.
+# Before anything has been measured here: seconds per frame of one person, of Size.work. CPU time on two cores of the
+# rendered street (45 and 99 frames, one person), `refine`, models loaded.
 _SHARED = {
-    "clip": 0.02, "people": 0.15, "tracks": 0.3, "camera": 0.1, "depth": 0.15, "student": 0.01, "bodies": 0.2,
-    "contacts": 0.05, "world": 0.1, "looks": 0.03, "result": 0.05,
+    "clip": 0.018, "people": 0.11, "tracks": 0.03, "camera": 0.1, "depth": 0.1, "student": 0.001, "bodies": 0.017,
+    "contacts": 0.024, "world": 0.065, "looks": 0.0007, "result": 0.015,
 }  # fmt: skip
-_MEDIA = {"formats": 0.01, "videos": 0.1}  # seconds per frame, likewise
+_MEDIA = {"formats": 0.0022, "videos": 0.045}  # likewise
 MEDIA = tuple(_MEDIA)  # stages after the result is there
+# What a stage takes beside its frames, measured likewise and on 36 and 96 frames of three and four people: as many
+# frames more whatever the clip is (1000 where frames do not matter), and the share that each further person adds.
+_WORK = {
+    "clip": (30.0, 0.0), "people": (0.0, 0.35), "camera": (0.0, 0.2), "bodies": (0.0, 0.3), "contacts": (0.0, 0.15),
+    "looks": (1000.0, 0.5), "result": (60.0, 0.1), "joint": (0.0, 0.2), "joint_looks": (1000.0, 0.4),
+    "joint_result": (1000.0, 0.05), "formats": (1000.0, 0.15), "videos": (0.0, 0.4),
+}  # fmt: skip
 FIRST_GUESS = {  # by mode of a run, or by file made from a result
     "baseline": _SHARED | _MEDIA,
     "fast": {name: rate for name, rate in _SHARED.items() if name != "depth"} | _MEDIA,
-    "refine": _SHARED | {"joint": 0.25, "joint_looks": 0.03, "joint_result": 0.02} | _MEDIA,
+    "refine": _SHARED | {"joint": 0.08, "joint_looks": 0.0007, "joint_result": 0.0008} | _MEDIA,
     FORMATS: {FORMATS: 0.02},
     OVERLAY: {OVERLAY: 0.1},
     PAIR: {PAIR: 0.1},
@@ -39,6 +52,19 @@ _SLOWEST = 3600.0  # s per frame; no stage of any machine takes longer
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Size:
+    """How much a run or a file has to do."""
+
+    frames: int
+    people: int = 1  # a guess before the run has counted
+
+    def work(self, stage: str) -> float:
+        """Frames of one person that would take a stage as long as this does."""
+        fixed, each = _WORK.get(stage, (0.0, 0.0))
+        return (self.frames + fixed) * (1 + each * (max(self.people, 1) - 1))
+
+
 class Rates:
     """Learned rates by mode or kind of file, kept in one small JSON file."""
 
@@ -52,14 +78,22 @@ class Rates:
             _log.warning("what was learned of the duration of runs cannot be read (%s); it begins anew", reason)
             self._rates = {}
 
-    def learn(self, mode: str, frames: int, seconds: Mapping[str, float]) -> None:
-        """Take in a finished run of `frames` frames with its wall time per stage, as far as the disk lets it."""
-        if frames < 1 or not seconds:
+    def learn(self, mode: str, size: Size, seconds: Mapping[str, float], whole: bool = True) -> None:
+        """Take in a finished run with its wall time per stage, as far as the disk lets it.
+
+        whole: no stage is missing because the run was stopped; one that is missing then takes no time, as depth where
+        the camera stands still.
+        """
+        if size.frames < 1 or not seconds:
             return
         with self._lock:
             old = self._rates.get(mode, {})
-            new = {stage: s / frames for stage, s in seconds.items()}
-            self._rates[mode] = {k: v if k not in old else _NEWEST * v + (1 - _NEWEST) * old[k] for k, v in new.items()}
+            new = dict.fromkeys(old, 0.0) if whole else {}
+            new |= {stage: s / size.work(stage) for stage, s in seconds.items()}
+            mean = {k: v if k not in old else _NEWEST * v + (1 - _NEWEST) * old[k] for k, v in new.items()}
+            known = old | mean
+            order = [stage for stage in FIRST_GUESS[mode] if stage in known]
+            self._rates[mode] = {stage: known[stage] for stage in dict.fromkeys([*order, *known])}
             try:
                 write_json(self._path, self._rates)
             except OSError as error:  # an estimate is not worth a result
@@ -69,18 +103,18 @@ class Rates:
         """Whether a run of this mode was measured on this machine."""
         return mode in self._rates
 
-    def stages(self, mode: str, frames: int) -> dict[str, float]:
+    def stages(self, mode: str, size: Size) -> dict[str, float]:
         """Expected seconds of each stage, in order."""
         rates = self._rates.get(mode) or FIRST_GUESS[mode]
-        return {stage: rate * frames for stage, rate in rates.items()}
+        return {stage: rate * size.work(stage) for stage, rate in rates.items()}
 
-    def total(self, mode: str, frames: int) -> float:
+    def total(self, mode: str, size: Size) -> float:
         """Expected seconds until the result is there, or the file."""
-        return self.left(mode, frames, "", 0.0)
+        return self.left(mode, size, "", 0.0)
 
-    def left(self, mode: str, frames: int, stage: str, fraction: float, media: bool = False) -> float:
+    def left(self, mode: str, size: Size, stage: str, fraction: float, media: bool = False) -> float:
         """Expected seconds until the result is there when `fraction` of `stage` is done; `media`: its videos too."""
-        expected = {s: v for s, v in self.stages(mode, frames).items() if media or s not in MEDIA}
+        expected = {s: v for s, v in self.stages(mode, size).items() if media or s not in MEDIA}
         if stage not in expected:
             return sum(expected.values())
         names = list(expected)

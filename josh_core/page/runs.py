@@ -16,12 +16,13 @@ from typing import Any
 from josh_core import __version__
 from josh_core.errors import Cancelled, JobError
 from josh_core.export.bundle import content_key
+from josh_core.export.glimpses import PEOPLE
 from josh_core.networks.weights import choose_tier
 from josh_core.page.caller import Caller
 from josh_core.page.inputs import Upload
 from josh_core.page.presence import Presence
 from josh_core.page.preview import frames_of
-from josh_core.page.rates import MEDIA, Rates
+from josh_core.page.rates import MEDIA, Rates, Size
 from josh_core.page.room import Room
 from josh_core.page.visitors import Owned, Visitors
 from josh_core.page.words import LEAVING, LEAVING_MEDIA, duration, progress_card
@@ -52,6 +53,13 @@ class Order:
     def frames(self) -> int:
         """Frames that the run takes."""
         return frames_of(self.upload.look, self.settings)
+
+    @property
+    def size(self) -> Size:
+        """How much there is to do, with the people whom the run has found or, before, the guess."""
+        found = self.ticket.shown.get(PEOPLE) if self.ticket is not None else None
+        people = found["count"] if found else self.upload.people or 1
+        return Size(self.frames, min(people, self.settings.people or self.settings.max_people))
 
 
 @dataclass(frozen=True)
@@ -140,10 +148,10 @@ class Runs:
             return
         self._store.discard(ticket.job.out)
         if order.whole:
-            seconds = dict(ticket.seconds)
-            if ticket.error is not None:
+            seconds, stopped = dict(ticket.seconds), ticket.error is not None
+            if stopped:
                 seconds.pop(ticket.stage, None)
-            self._rates.learn(order.settings.mode, order.frames, seconds)
+            self._rates.learn(order.settings.mode, order.size, seconds, whole=not stopped)
         if order.run:
             self._store.mirror_again(order.run)
 
@@ -179,13 +187,13 @@ class Runs:
         """A card that says how far an order is and how long it will take."""
         ticket, mode = order.ticket, order.settings.mode
         assert ticket is not None
-        stages = self._rates.stages(mode, order.frames)
+        stages = self._rates.stages(mode, order.size)
         if ticket.state == "waiting":
             ahead = self._jobs.ahead(ticket)
             wait = f"begins in about {duration(self.waiting_time(ahead))}"
             return progress_card(stages, f"Number {len(ahead)} in line", 0.0, wait)
         media = ticket.stage in MEDIA
-        left = self._rates.left(mode, order.frames, ticket.stage, ticket.fraction, media)
+        left = self._rates.left(mode, order.size, ticket.stage, ticket.fraction, media)
         leaving = LEAVING_MEDIA if media else LEAVING
         note = f"about {duration(left)} left"
         return progress_card(stages, ticket.stage or "Starting", ticket.fraction, note, leaving)
@@ -194,10 +202,11 @@ class Runs:
         """Expected seconds until all of these are done; a count of people takes no time to speak of."""
         total = 0.0
         for ticket in tickets:
-            job = ticket.job
+            job, order = ticket.job, self._orders.get(ticket.job.out)
             if job.kind == "run":
                 stage, fraction = (ticket.stage, ticket.fraction) if ticket.state == "running" else ("", 0.0)
-                total += self._rates.left(job.settings.mode, job.frames, stage, fraction, media=True)
+                size = order.size if order is not None else Size(job.frames)
+                total += self._rates.left(job.settings.mode, size, stage, fraction, media=True)
         return total
 
     def making(self, run_id: str, mode: str, part: str) -> dict[str, Any] | None:
@@ -206,9 +215,9 @@ class Runs:
         stage, ticket = _STAGE_OF.get(part), order.ticket if order else None
         if order is None or ticket is None or ticket.over or stage is None:
             return None
-        stages = self._rates.stages(mode, order.frames)
+        stages = self._rates.stages(mode, order.size)
         fraction = ticket.fraction if ticket.stage == stage else 0.0
-        left = self._rates.left(mode, order.frames, ticket.stage, ticket.fraction, media=True)
+        left = self._rates.left(mode, order.size, ticket.stage, ticket.fraction, media=True)
         if stage == "formats":
             left = max(1.0, left - stages.get("videos", 0.0))
         return {"fraction": round(fraction, 3), "note": f"being made, about {duration(left)} left"}

@@ -45,7 +45,7 @@ LABELS = {  # lines of the quality table: its key (metrics/verdicts.py), what th
     "camera_path_m": "Camera travels",
     "feet_seen_pct": "Feet in the picture",
     "match_cover_pct": "Image that ties the frames together",
-    "lens": "Field of view, longer side",
+    "lens": "Field of view of the longer side, degrees",
     "scale": "Scale of the world, from",
 }
 SEEN_KEYS = ("feet_seen_pct", "match_cover_pct")  # what other lines rest on: said in words too where it is poor

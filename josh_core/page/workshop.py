@@ -15,7 +15,7 @@ from typing import Any
 
 from josh_core.errors import ResultError
 from josh_core.page.files import offers
-from josh_core.page.rates import TURNTABLE_FRAMES, Rates
+from josh_core.page.rates import TURNTABLE_FRAMES, Rates, Size
 from josh_core.page.shown import Shown, file_url
 from josh_core.page.words import duration
 from josh_core.serving.disk import link_or_copy, move
@@ -108,12 +108,12 @@ class Workshop:
             if ticket.error is None:
                 del self._orders[order]
                 for part, seconds in ticket.seconds.items():
-                    self._rates.learn(part, making.frames, {part: seconds})
+                    self._rates.learn(part, Size(making.frames), {part: seconds})
         self._store.discard(out.parent)
 
     def _progress(self, making: _Making) -> dict[str, Any]:
-        ticket, frames = making.ticket, making.frames
-        expected = [self._rates.total(part, frames) for part in making.parts]
+        ticket, size = making.ticket, Size(making.frames)
+        expected = [self._rates.total(part, size) for part in making.parts]
         now = making.parts.index(ticket.stage) if ticket.stage in making.parts else 0
         left = sum(expected[now:]) - ticket.fraction * expected[now]
         if ticket.state == "waiting":

@@ -270,15 +270,15 @@ def test_programs_may_say_what_the_page_offers() -> None:
 
 @pytest.mark.parametrize("text", ["[]", '{"fast": 3}', '{"fast": {}}', '{"fast": {"clip": "x"}}', "[" * 100_000, "{"])
 def test_broken_rates_stop_nothing(tmp_path: Path, text: str) -> None:
-    from josh_core.page.rates import FIRST_GUESS, MEDIA, Rates
+    from josh_core.page.rates import FIRST_GUESS, MEDIA, Rates, Size
 
     path = tmp_path / "rates.json"
     path.write_text(text)
     rates = Rates(path)
-    assert rates.total("fast", 10) == pytest.approx(
-        10 * sum(s for stage, s in FIRST_GUESS["fast"].items() if stage not in MEDIA)
+    assert rates.total("fast", Size(10)) == pytest.approx(
+        sum(s * Size(10).work(stage) for stage, s in FIRST_GUESS["fast"].items() if stage not in MEDIA)
     )
     path.unlink()
     path.mkdir()  # it cannot be written either
-    rates.learn("fast", 10, {"clip": 1.0})
+    rates.learn("fast", Size(10), {"clip": 1.0})
     assert rates.measured("fast")

@@ -19,7 +19,7 @@ from josh_core.page.files import files_list, film, offers
 from josh_core.page.inputs import Upload, wanted
 from josh_core.page.layout import _tiers
 from josh_core.page.preview import cost_card, cuts
-from josh_core.page.rates import FIRST_GUESS, Rates
+from josh_core.page.rates import FIRST_GUESS, Rates, Size
 from josh_core.page.shown import MODES, Shown, clean_view, examples, facts, rounded, viewer_value
 from josh_core.settings import Settings
 from tests.example_result import made_up_result
@@ -95,10 +95,117 @@ def test_the_cost_says_what_is_cut_and_who_is_seen(tmp_path: Path) -> None:
 
 def test_rates_are_learned_by_stage(tmp_path: Path) -> None:
     rates = Rates(tmp_path / "rates.json")
-    rates.learn("fast", 10, {"clip": 1.0, "people": 4.0})
-    assert rates.total("fast", 20) == pytest.approx(10.0)
-    assert rates.left("fast", 20, "people", 0.5) == pytest.approx(4.0)
+    rates.learn("fast", Size(10), {"tracks": 1.0, "world": 4.0})
+    assert rates.total("fast", Size(20)) == pytest.approx(10.0)
+    assert rates.left("fast", Size(20), "world", 0.5) == pytest.approx(4.0)
     assert Rates(tmp_path / "rates.json").measured("fast") and not rates.measured("refine")
+
+
+def test_a_run_whose_video_was_skipped_leaves_what_was_known_of_it(tmp_path: Path) -> None:
+    rates = Rates(tmp_path / "rates.json")
+    every = {"tracks": 1.0, "depth": 2.0, "world": 4.0, "videos": 3.0}
+    rates.learn("refine", Size(10), every)
+    rates.learn("refine", Size(10), {"tracks": 1.0, "depth": 2.0, "world": 4.0}, whole=False)
+    assert rates.stages("refine", Size(10)) == pytest.approx(every)
+    rates.learn("refine", Size(10), {"tracks": 1.0, "world": 4.0, "videos": 3.0})  # a still camera: no depth
+    assert list(rates.stages("refine", Size(10)).items()) == [
+        ("tracks", 1.0), ("depth", pytest.approx(1.0)), ("world", 4.0), ("videos", pytest.approx(3.0))
+    ]  # fmt: skip
+
+
+# Recorded: frames, people, seconds of each stage of `refine` until the result was there, models loaded.
+RUNS = (
+    (
+        45,
+        1,
+        {
+            "clip": 1.4,
+            "people": 4.4,
+            "tracks": 1.3,
+            "camera": 4.5,
+            "depth": 4.1,
+            "student": 0.05,
+            "bodies": 0.8,
+            "contacts": 1.1,
+            "world": 2.7,
+            "looks": 0.7,
+            "result": 1.5,
+            "joint": 3.2,
+            "joint_looks": 0.8,
+            "joint_result": 0.8,
+        },
+    ),  # rendered street
+    (
+        99,
+        1,
+        {
+            "clip": 2.3,
+            "people": 11.5,
+            "tracks": 3.2,
+            "camera": 10.4,
+            "depth": 9.5,
+            "student": 0.07,
+            "bodies": 1.6,
+            "contacts": 2.2,
+            "world": 6.5,
+            "looks": 0.64,
+            "result": 2.3,
+            "joint": 8.1,
+            "joint_looks": 0.68,
+            "joint_result": 0.77,
+        },
+    ),  # rendered street
+    (
+        36,
+        3,
+        {
+            "clip": 1.7,
+            "people": 6.8,
+            "tracks": 1.2,
+            "camera": 5.5,
+            "depth": 3.0,
+            "student": 0.07,
+            "bodies": 0.8,
+            "contacts": 1.1,
+            "world": 1.7,
+            "looks": 1.4,
+            "result": 1.7,
+            "joint": 3.6,
+            "joint_looks": 1.3,
+            "joint_result": 0.79,
+        },
+    ),  # boardwalk
+    (
+        96,
+        4,
+        {
+            "clip": 3.1,
+            "people": 20.4,
+            "tracks": 3.3,
+            "camera": 12.5,
+            "depth": 8.2,
+            "student": 0.14,
+            "bodies": 5.1,
+            "contacts": 3.2,
+            "world": 5.0,
+            "looks": 1.4,
+            "result": 2.8,
+            "joint": 17.1,
+            "joint_looks": 1.5,
+            "joint_result": 0.72,
+        },
+    ),  # boardwalk
+)
+
+
+@pytest.mark.parametrize("first", range(len(RUNS)))
+def test_after_one_run_the_next_is_foretold_within_30_percent(tmp_path: Path, first: int) -> None:
+    """Shorter, longer, with more people: whichever was first."""
+    rates = Rates(tmp_path / "rates.json")
+    frames, people, seconds = RUNS[first]
+    rates.learn("refine", Size(frames, people), seconds)
+    for frames, people, seconds in RUNS:
+        assert rates.total("refine", Size(frames, people)) == pytest.approx(sum(seconds.values()), rel=0.3)
 
 
 def test_the_page_s_numbers_become_settings_and_zero_is_not_known(tmp_path: Path) -> None:

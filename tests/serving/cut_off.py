@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from josh_core.errors import JoshError
-from josh_core.page.rates import Rates
+from josh_core.page.rates import Rates, Size
 from josh_core.page.room import Room
 from josh_core.serving import mirror as mirror_room
 from josh_core.serving.jobs import visitor_error
@@ -87,7 +87,7 @@ class Life:
             self._say(f"deleting {second[0].id}")
             self._try(lambda: self._delete(*second))
         self._try(lambda: self.store.keep(self._built(), "0" * 64))  # not shared: ends with the program
-        self._try(lambda: self.rates.learn("fast", 10, {"clip": 1.0}))
+        self._try(lambda: self.rates.learn("fast", Size(10), {"clip": 1.0}))
         self._try(lambda: self.room.tidy(set()))
 
     def _try(self, step: Callable[[], Any]) -> Any:
