@@ -68,7 +68,7 @@ class Page:
         ui.mine.select(self.open_named, outputs=ui.result, concurrency_limit=None, **quiet)
         wake = "() => document.querySelector('#j-film [data-ask]')?.click()"
         ui.film_tab.select(None, js=wake, **quiet)
-        RunButtons(self.desk, ui, self.present, self.nothing).wire(quiet)
+        RunButtons(self.desk, ui, self.present, self.nothing, self.show_cost).wire(quiet)
         Owner(self.desk, ui, self.nothing).wire(quiet)
 
     # ---- results -------------------------------------------------------------------------------------------------

@@ -34,9 +34,10 @@ class RunButtons:
         ui: Layout,
         present: Callable[[Shown, Mapping[str, str]], Iterator[Updates]],
         nothing: Callable[[str], Updates],
+        cost: Callable[..., str],
     ) -> None:
-        """`present` gives updates that show a result, `nothing` those that empty the result side."""
-        self.desk, self.ui, self.present, self.nothing = desk, ui, present, nothing
+        """`present` gives updates that show a result, `nothing` those that empty the result side, `cost` a run's."""
+        self.desk, self.ui, self.present, self.nothing, self.cost = desk, ui, present, nothing, cost
 
     def wire(self, quiet: dict[str, Any]) -> None:
         """Connect them; `quiet` are options of every event."""
@@ -65,6 +66,9 @@ class RunButtons:
             said = await asyncio.to_thread(self._at_the_end, order, error, query)
         except Exception as fault:
             said = self._at_the_end(order, visitor_error(fault), query)
+        visitor = self.desk.visitors.known(caller.session)
+        if isinstance(upload, Upload) and visitor is not None and visitor.chosen == upload.path:
+            said[self.ui.cost] = self.cost(clip, upload, *options)  # this run has told how long the next will take
         yield self.running(False) | {self.ui.found: ""} | said
 
     def _told(self, order: Order, news: News) -> Updates:

@@ -79,6 +79,7 @@ def test_what_is_there_is_shown(visit: Visitor, clip: Path, gates: Gates) -> Non
     gates.open(4)
     page.wait_for_function("document.querySelector('#j-film video')?.videoWidth > 0")
     page.wait_for_selector("#j-run")
+    page.locator("#j-cost").get_by_text("measured on this machine").wait_for()  # by this run
     assert nothing_is_built(visit.server) and page.locator(".j-card.j-bad").count() == 0
 
 
