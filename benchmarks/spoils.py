@@ -55,9 +55,8 @@ WATERMARKS = ",".join(
 )
 UI = "scale=480:-2,pad=640:400:80:50:0x303338,drawbox=0:0:640:40:0x202124:fill,drawbox=10:12:120:16:white:fill"
 UI += ",drawbox=12:60:50:10:gray:fill,drawbox=12:90:44:10:gray:fill,drawbox=12:120:54:10:gray:fill"
-SHAKE = (
-    "rotate='0.05*sin(2*PI*1.7*t)+0.02*sin(2*PI*5*t)',crop=560:308:x='40+12*sin(2*PI*2.3*t)':y='26+10*cos(2*PI*3.1*t)'"
-)
+ROLL = "rotate=0.05*sin(2*PI*1.7*t)+0.02*sin(2*PI*5*t),crop=540:300"
+SHIFT = "crop=580:320:x='30+12*sin(2*PI*2.3*t)':y='20+10*cos(2*PI*3.1*t)'"  # no turning lens does that
 CIRCLE = "color=red:s=90x90:d=3,format=rgba,geq=r='255*gt(mod(X+Y,20),9)':g=30:b=60:a='255*lt(hypot(X-45,Y-45),44)'"
 
 OVERLAYS = (
@@ -130,7 +129,8 @@ SHAPES = (
     _f("fisheye", "lenscorrection=k1=0.25:k2=0.05", "lens"),
     _f("feet out of the picture", "crop=480:270:80:20", "no feet", closer=640 / 480),
     _f("upper bodies", "crop=320:180:160:90", "no feet", closer=2.0),
-    _f("hand shake that rolls", SHAKE, closer=640 / 560),
+    _f("hand shake that rolls", ROLL, closer=640 / 540),
+    _f("picture shifted, as by a stabiliser", SHIFT, closer=640 / 580),
 )
 TIMES = (
     _f("8 frames a second", "fps=8"),
