@@ -77,7 +77,9 @@ class _BackgroundTasks:
             try:
                 operation = self._queue.get(timeout=_RETRY_FAILED_EVERY if self._failed else None)
             except Empty:
-                while self._failed and self._do(self._failed[0], ()):
+                for _ in range(len(self._failed)):  # each once, in order: one that can never succeed holds nothing up
+                    if not self._do(self._failed[0], ()):
+                        self._failed.append(self._failed[0])
                     self._failed.popleft()
                 continue
             if not self._do(operation, _RETRY_AFTER):

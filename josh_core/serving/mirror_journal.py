@@ -31,10 +31,8 @@ class MirrorJournal:
         self._mirror, self._notes = mirror, notes
         notes.mkdir(exist_ok=True)
         self._removed = {note.stem for note in self._of("remove")}
-        self._ids, self._listed = (
-            set[str](),
-            float("-inf"),
-        )  # of the mirror, and when it was asked
+        self._ids: set[str] = set()  # of the mirror
+        self._listed = float("-inf")  # when it was asked for them
         self._failed: dict[str, float] = {}  # runs that could not be fetched, and when
         self._fetch_lock = threading.Lock()
 

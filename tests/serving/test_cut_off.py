@@ -38,3 +38,20 @@ def test_a_mirror_that_was_away_for_long_is_told_in_the_end(tmp_path: Path, monk
     assert not told.wait(0.2)
     (tmp_path / "bucket").unlink()
     assert told.wait(20) and mirror.ids() == {"r" * 22}
+
+
+def test_a_run_that_can_never_be_copied_holds_up_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("josh_core.serving.mirror._RETRY_AFTER", ())
+    monkeypatch.setattr("josh_core.serving.mirror._RETRY_FAILED_EVERY", 0.05)
+    monkeypatch.setattr("josh_core.serving.mirror.MAX_FILES", 1)
+    (tmp_path / "bucket").write_text("no folder: nothing can be put into it")
+    for name, files in (("many", "ab"), ("one", "a")):
+        (tmp_path / name).mkdir()
+        for file in files:
+            (tmp_path / name / f"{file}.glb").write_bytes(b"glTF")
+    told, mirror = threading.Event(), FolderMirror(tmp_path / "bucket")
+    mirror.push("m" * 22, tmp_path / "many", {}, lambda: None)
+    mirror.push("o" * 22, tmp_path / "one", {}, told.set)
+    mirror.background.wait()
+    (tmp_path / "bucket").unlink()
+    assert told.wait(20) and mirror.ids() == {"o" * 22}

@@ -254,15 +254,21 @@ class FakeHub:
         shutil.rmtree(self.root / path_in_repo)
 
 
-@pytest.mark.usefixtures("impatient")
-def test_a_hub_dataset_brings_shared_runs_back(tmp_path: Path) -> None:
-    hub = FakeHub(tmp_path / "hub")
-    mirror = HubMirror("someone/results", api=hub)
+def left_in(mirror: FolderMirror | HubMirror, tmp_path: Path) -> tuple[Store, Entry, str]:
+    """A store whose one shared run is in the mirror only, the run, and its delete key."""
     store = Store(tmp_path / "runs", mirror=mirror)
     entry, delete_key = keep(store)
     store.share(entry.id)
     mirror.background.wait()
     shutil.rmtree(store.root / "runs")
+    return store, entry, delete_key
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_hub_dataset_brings_shared_runs_back(tmp_path: Path) -> None:
+    hub = FakeHub(tmp_path / "hub")
+    mirror = HubMirror("someone/results", api=hub)
+    store, entry, delete_key = left_in(mirror, tmp_path)
     store = reopened(store, mirror=mirror)
     hub.online = False
     with pytest.raises(ResultError, match="does not exist"):
@@ -283,11 +289,7 @@ def test_a_mirror_cannot_fill_the_disk(
 ) -> None:
     bucket = tmp_path / "bucket"
     mirror = FolderMirror(bucket) if kind == "folder" else HubMirror("someone/results", api=FakeHub(bucket))
-    store = Store(tmp_path / "runs", mirror=mirror)
-    entry, _ = keep(store)
-    store.share(entry.id)
-    mirror.background.wait()
-    shutil.rmtree(store.root / "runs")
+    store, entry, _ = left_in(mirror, tmp_path)
     store = reopened(store, mirror=mirror)
     with monkeypatch.context() as patch:
         patch.setattr(f"josh_core.serving.mirror.{limit}", value)
@@ -337,11 +339,7 @@ def test_links_in_a_mirror_lead_nowhere(tmp_path: Path) -> None:
 def test_made_up_ids_ask_the_mirror_for_nothing(tmp_path: Path) -> None:
     hub = FakeHub(tmp_path / "hub")
     mirror = HubMirror("someone/results", api=hub)
-    store = Store(tmp_path / "runs", mirror=mirror)
-    entry, _ = keep(store)
-    store.share(entry.id)
-    mirror.background.wait()
-    shutil.rmtree(store.root / "runs")
+    store, entry, _ = left_in(mirror, tmp_path)
     store = reopened(store, mirror=mirror)
     for k in range(300):
         with pytest.raises(ResultError, match="does not exist"):
@@ -361,11 +359,7 @@ def test_made_up_ids_ask_the_mirror_for_nothing(tmp_path: Path) -> None:
 
 def test_a_run_is_fetched_once_and_nobody_waits_for_another_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mirror = FolderMirror(tmp_path / "bucket")
-    store = Store(tmp_path / "runs", mirror=mirror)
-    entry, _ = keep(store)
-    store.share(entry.id)
-    mirror.background.wait()
-    shutil.rmtree(store.root / "runs")
+    store, entry, _ = left_in(mirror, tmp_path)
     store = reopened(store, mirror=mirror)
     begun, go_on, pull = threading.Event(), threading.Event(), FolderMirror.pull
 
