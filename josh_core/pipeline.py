@@ -84,7 +84,7 @@ def _find_people(clip: Clip, settings: Settings, progress: Progress) -> tuple[Cl
 
 @one_thread()
 def _gather_embedded(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
-    """The same with the networks that come with the package."""
+    """Everything up to the contacts, with the networks that come with the package."""
     body = load_body()
     with Looks(clip) as looks:
         clip, people = _find_people(clip, settings, progress)
