@@ -39,7 +39,7 @@ def test_what_nobody_takes_is_not_made() -> None:
     assert next(results) == 0
     results.close()
     assert len(begun) < 50
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # those of other tests may end meanwhile
 
 
 def test_torch_gets_its_threads_back() -> None:
