@@ -21,8 +21,8 @@ from josh_core.networks.frames import NetworkCrop, crop_of, network_frame
 from josh_core.networks.mast3r import Mast3r
 from josh_core.progress import Progress
 from josh_core.scene.camera import every_frame, steady_camera
-from josh_core.scene.depth import MapGrid
 from josh_core.scene.lens import Lens
+from josh_core.scene.map_grid import MapGrid
 from josh_core.scene.sfm import KeyMap
 from josh_core.scene.sparse_model import SparseModel
 from josh_core.scene.tracks import Tracks, background, follow

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from josh_core.body.names import FOOT_LANDMARKS
-from josh_core.scene.depth import MapGrid, frame_pixels, keyframe_points
+from josh_core.scene.map_grid import MapGrid, frame_pixels, keyframe_points
 from josh_core.scene.tracks import background
 from josh_core.types import Bool, CameraPath, Clip, DepthMaps, Float, Floor, People, Scene
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from josh_core.geometry import row_keys
-from josh_core.scene.depth import MapGrid, keyframe_points
+from josh_core.scene.map_grid import MapGrid, keyframe_points
 from josh_core.scene.tracks import background
 from josh_core.threads import in_threads
 from josh_core.types import Bool, Clip, DepthMaps, Float, Int, People, Scene, UInt8

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from josh_core.geometry import invert, transform
-from josh_core.scene.depth import MapGrid
+from josh_core.scene.map_grid import MapGrid
 from josh_core.scene.point_cloud import LEAST_CONFIDENCE
 from josh_core.scene.tracks import background
 from josh_core.threads import in_threads

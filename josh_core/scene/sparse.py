@@ -8,7 +8,7 @@ import numpy as np
 
 from josh_core.geometry import invert, transform
 from josh_core.scene.camera import CameraSolution
-from josh_core.scene.depth import MapGrid, empty_depths
+from josh_core.scene.map_grid import MapGrid, empty_depths
 from josh_core.scene.tracks import Tracks
 from josh_core.types import Clip, DepthMaps
 

@@ -9,8 +9,10 @@ import pytest
 
 from josh_core.geometry import rigid, rotvec_to_rotmat, transform
 from josh_core.progress import Progress
-from josh_core.scene.depth import MapGrid, blank_above, choose_neighbours, empty_depths, estimate_depths
+from josh_core.scene.depth import choose_neighbours, estimate_depths
 from josh_core.scene.floor import HIDDEN_CONFIDENCE, fill_floor, fit_floor, fit_plane, floor_depth, lay_floor
+from josh_core.scene.flow_depth import blank_above
+from josh_core.scene.map_grid import MapGrid, empty_depths
 from josh_core.scene.point_cloud import point_cloud
 from josh_core.types import CameraPath, Clip, DepthMaps, Float, Floor, Matches, People, Scene, Track
 from tests.scene.textured_plane import camera_path, clip_of, film_room, nobody, room_path

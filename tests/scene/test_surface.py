@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from josh_core.scene.atlas import TEXTURE_SIDE, _pack
-from josh_core.scene.depth import MapGrid
+from josh_core.scene.map_grid import MapGrid
 from josh_core.scene.sheets import agreed, reduced
 from josh_core.scene.surface import _in_islands, surface
 from josh_core.types import CameraKind, CameraPath, Clip, DepthMaps, Float, Matches, People, Scene, Surface, UInt8

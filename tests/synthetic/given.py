@@ -13,7 +13,7 @@ from josh_core.evidence import Evidence
 from josh_core.gravity import find_gravity
 from josh_core.metrics.ground_truth import GroundTruth, TruePerson, foot_rows, limb_rows
 from josh_core.scene import fit_floor
-from josh_core.scene.depth import empty_depths
+from josh_core.scene.map_grid import empty_depths
 from josh_core.types import Bool, CameraPath, Clip, DepthMaps, Float, Reconstruction, Scene
 from tests.synthetic.scene import Synthetic
 
@@ -25,7 +25,7 @@ def evidence_of(synthetic: Synthetic) -> Evidence:
     t, cameras = synthetic.truth, synthetic.scene.cameras
     jpeg = cv2.imencode(".jpg", np.full((t.height, t.width, 3), 128, np.uint8))[1].tobytes()
     clip = Clip([jpeg] * len(t.frame_times), t.frame_times, t.width, t.height, t.fps, name="synthetic")
-    scene = Scene(cameras, synthetic.scene.matches, _full_size(synthetic.scene.depths, cameras, clip))
+    scene = Scene(cameras, synthetic.scene.matches, _full_size(synthetic.scene.map_grids, cameras, clip))
     points = [pose_points(body, synthetic.body) for body in synthetic.bodies]
     return Evidence(
         clip=clip,
