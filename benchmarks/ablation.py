@@ -37,6 +37,7 @@ from benchmarks.clips import QUALITY, clip_files, true_path
 from josh_core import modes, pipeline
 from josh_core.clip.load import load_clip
 from josh_core.evidence import Evidence
+from josh_core.metric_scale import assumed_scale
 from josh_core.metrics.accuracy import evaluate
 from josh_core.metrics.ground_truth import GroundTruth, load_truth
 from josh_core.metrics.quality import measure
@@ -45,7 +46,6 @@ from josh_core.modes import ASSUMED_SIGMA
 from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.types import Reconstruction, Scale
-from josh_core.world import assumed_scale
 from tests.synthetic import make_scene
 from tests.synthetic.given import evidence_of, truth_of
 

@@ -18,6 +18,7 @@ from josh_core.evidence import Evidence
 from josh_core.geometry import intrinsics, rotation_between, transform
 from josh_core.gravity import Gravity
 from josh_core.joint import JointResult, JointStart, refine
+from josh_core.metric_scale import assumed_scale, metric_scale
 from josh_core.progress import Progress
 from josh_core.scene import lay_floor
 from josh_core.settings import Settings
@@ -55,7 +56,7 @@ def baseline(e: Evidence) -> Reconstruction:
     if cameras.kind != "moving":
         floor, source = world.floor_from_people(cameras, e.bodies, e.points, None, e.gravity), "height"
     sigma = ASSUMED_SIGMA if source == "assumed" else _size_sigma(e)
-    scale = Scale(world.assumed_scale(cameras, floor), source, sigma)
+    scale = Scale(assumed_scale(cameras, floor), source, sigma)
     placed = _placed(e, e.scene, e.bodies, floor, scale)
     return _reconstruction(e, placed, "baseline", _people(e, placed))
 
@@ -100,7 +101,7 @@ def _place_by_contact(e: Evidence) -> Placed:
     if cameras.kind != "moving":
         floor = world.floor_from_people(cameras, e.bodies, e.points, e.contacts, e.gravity)
     size = (e.clip.width, e.clip.height)
-    scale = e.scale or world.metric_scale(e.scene, size, floor, e.bodies, e.points, e.contacts)
+    scale = e.scale or metric_scale(e.scene, size, floor, e.bodies, e.points, e.contacts)
     scale = replace(scale, sigma=float(np.hypot(scale.sigma, _size_sigma(e))))
     return _placed(e, e.scene, e.bodies, floor, scale)
 

@@ -11,6 +11,7 @@ from josh_core.body.names import FEET, is_part
 from josh_core.body.posing import pose_points
 from josh_core.geometry import invert, rigid, rotation_angle, rotvec_to_rotmat, transform
 from josh_core.gravity import find_gravity
+from josh_core.metric_scale import metric_scale
 from josh_core.types import BodyTrack, CameraPath, Contacts, DepthMaps, Floor, Matches, Scale, Scene
 
 SIZE = (640, 480)
@@ -131,7 +132,7 @@ def test_scale_is_body_depth_over_scene_depth(body, touching, source):
     contacts = feet_contacts(body, 20)
     if not touching:
         contacts = Contacts(np.zeros_like(contacts.probability), contacts.names)
-    scale = world.metric_scale(
+    scale = metric_scale(
         Scene(path(shrunk, "moving"), empty, maps),
         SIZE,
         Floor(np.array([0, 1.0, 0]), 0.0, 1.0),
@@ -157,7 +158,7 @@ def test_who_stands_on_a_box_does_not_halve_the_scale(body, touching):
         contacts = tuple(Contacts(np.zeros_like(c.probability), c.names) for c in contacts)
     scene, points = Scene(path(cameras, "moving"), empty, maps), [pose_points(t, body) for t in (high, low)]
     floor = Floor(np.array([0, 1.0, 0]), 0.0, 1.0)
-    assert world.metric_scale(scene, SIZE, floor, (high, low), points, contacts).metres == pytest.approx(1.0, rel=0.03)
+    assert metric_scale(scene, SIZE, floor, (high, low), points, contacts).metres == pytest.approx(1.0, rel=0.03)
 
 
 def test_without_floor_and_depth_the_scale_is_assumed(body):
@@ -167,7 +168,7 @@ def test_without_floor_and_depth_the_scale_is_assumed(body):
     empty = Matches(np.zeros((0, 2), int), np.zeros(1, int), np.zeros((0, 2, 2)), np.zeros(0))
     scene = Scene(path(cameras, "moving"), empty, maps)
     points = [pose_points(track, body)]
-    said = world.metric_scale(scene, SIZE, None, (track,), points, (feet_contacts(body, 20),))
+    said = metric_scale(scene, SIZE, None, (track,), points, (feet_contacts(body, 20),))
     assert (said.metres, said.source) == (1.0, "assumed")
 
 

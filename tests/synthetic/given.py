@@ -25,7 +25,7 @@ def evidence_of(synthetic: Synthetic) -> Evidence:
     t, cameras = synthetic.truth, synthetic.scene.cameras
     jpeg = cv2.imencode(".jpg", np.full((t.height, t.width, 3), 128, np.uint8))[1].tobytes()
     clip = Clip([jpeg] * len(t.frame_times), t.frame_times, t.width, t.height, t.fps, name="synthetic")
-    scene = Scene(cameras, synthetic.scene.matches, _full_size(synthetic.scene.map_grids, cameras, clip))
+    scene = Scene(cameras, synthetic.scene.matches, _full_size(synthetic.scene.depths, cameras, clip))
     points = [pose_points(body, synthetic.body) for body in synthetic.bodies]
     return Evidence(
         clip=clip,
