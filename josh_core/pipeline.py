@@ -19,10 +19,10 @@ from josh_core.bodyfit.fit import fit_observed, observe_people
 from josh_core.clip.load import load_clip
 from josh_core.errors import WeightsError
 from josh_core.evidence import Evidence, FittedBodies, evidence_of, with_scene
-from josh_core.export import glimpses
+from josh_core.export import early_results as glimpses
+from josh_core.export.appearance import with_own_looks
 from josh_core.export.bundle import save_bundle
 from josh_core.export.glb import glb_bytes
-from josh_core.export.own_look import with_own_looks
 from josh_core.metrics.pace import pace_notes
 from josh_core.metrics.quality import measure
 from josh_core.metrics.seen import feet_seen_pct, match_cover_pct

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from josh_core.page.shown import MODES, Shown, file_url
-from josh_core.page.words import card, size
+from josh_core.page.markup import card, size
+from josh_core.page.shown_run import MODES, Shown, file_url
 from josh_core.serving.tasks import ARCHIVE, DATASET, FORMATS, OVERLAY, PAIR, SPLIT, SPLIT_MODES, T_POSE, TURNTABLE, USD
 
 _WORLD = "Metres, +Y up, floor at y = 0."
@@ -107,12 +107,12 @@ def _card(shown: Shown, mode: str, offer: Offer, coming: Container[str]) -> str:
 
 
 def asking(shown: Shown, mode: str, name: str) -> str:
-    """Attribute of a button that asks.js sends to Desk.ask."""
+    """Attribute of a button that file_requests.js sends to Desk.ask."""
     return f'data-ask="{escape(json.dumps({"query": shown.query, "mode": mode, "name": name}))}"'
 
 
 def noted(note: str) -> str:
-    """Where asks.js tells how far a file is."""
+    """Where file_requests.js tells how far a file is."""
     return f'<small class="j-note">{escape(note)}</small>'
 
 

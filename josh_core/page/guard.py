@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from josh_core.page.answer import Answer, is_foreign
-from josh_core.page.calls import (
+from josh_core.page.rate_limits import Crowd, network_of
+from josh_core.page.request_rules import (
     App,
     Message,
     Receive,
@@ -28,8 +28,8 @@ from josh_core.page.calls import (
     problem,
     read_call,
 )
-from josh_core.page.crowd import Crowd, network_of
-from josh_core.page.one_file import OneFile
+from josh_core.page.responses import Answer, is_foreign
+from josh_core.page.upload_body import OneFile
 from josh_core.serving.jobs import visitor_error
 
 _BODY = 1 << 20  # bytes of a request that is no upload

@@ -8,9 +8,9 @@ from typing import Any
 import gradio as gr
 
 from josh_core.networks.weights import JOSH3R, MAST3R, choose_tier, find
+from josh_core.page.components import asker, clip_input, gallery, my_results, part, plain, result_viewer, what
 from josh_core.page.config import Config
-from josh_core.page.parts import asker, clip_input, gallery, my_results, part, plain, result_viewer, what
-from josh_core.page.shown import MODES, Shown, viewer_value
+from josh_core.page.shown_run import MODES, Shown, viewer_value
 from josh_core.settings import Settings
 
 

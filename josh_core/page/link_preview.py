@@ -13,10 +13,10 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from josh_core.errors import JoshError, ResultError
-from josh_core.page.calls import App, Receive, Scope, Send, header
-from josh_core.page.desk import Desk
-from josh_core.page.kept import Kept, ask, keep
-from josh_core.page.shown import Shown, file_url
+from josh_core.page.request_rules import App, Receive, Scope, Send, header
+from josh_core.page.response_cache import Kept, ask, keep
+from josh_core.page.service import Desk
+from josh_core.page.shown_run import Shown, file_url
 from josh_core.serving.tasks import PREVIEW, PREVIEW_SIZE
 
 SITE_TITLE = "JOSH: people and places in 4D"

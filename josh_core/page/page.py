@@ -13,25 +13,25 @@ import gradio as gr
 
 from josh_core import viewer
 from josh_core.errors import Cancelled, JoshError
-from josh_core.page import words
+from josh_core.page import markup as words
 from josh_core.page.api import caller_of, detail, offer, refusal
 from josh_core.page.blocks import Blocks
-from josh_core.page.calls import Rules
+from josh_core.page.components import head, part
 from josh_core.page.connections import Connections
-from josh_core.page.crowd import SESSIONS_KEPT
-from josh_core.page.desk import Desk
+from josh_core.page.cost import cost_card
 from josh_core.page.files import files_list, film
 from josh_core.page.guard import Guard
 from josh_core.page.inputs import Upload, chosen_clip, wanted
-from josh_core.page.kept import KeptFiles
 from josh_core.page.layout import Layout
 from josh_core.page.link_preview import SITE_TITLE, LinkPreview
-from josh_core.page.owner import Owner
-from josh_core.page.parts import head, part
+from josh_core.page.owner_buttons import Owner
 from josh_core.page.plots import plots
-from josh_core.page.preview import cost_card
+from josh_core.page.rate_limits import SESSIONS_KEPT
+from josh_core.page.request_rules import Rules
+from josh_core.page.response_cache import KeptFiles
 from josh_core.page.run_buttons import RunButtons
-from josh_core.page.shown import Shown, viewer_value
+from josh_core.page.service import Desk
+from josh_core.page.shown_run import Shown, viewer_value
 from josh_core.serving.jobs import visitor_error
 from josh_core.serving.processes import open_files
 
@@ -96,7 +96,7 @@ class Page:
         }
 
     def ask(self, wish: Any) -> dict[str, Any]:
-        """How far the file is that a button asks for (workshop.py), or {problem}."""
+        """How far the file is that a button asks for (files_on_demand.py), or {problem}."""
         try:
             return self.desk.ask(wish)
         except Exception as error:

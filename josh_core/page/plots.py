@@ -13,8 +13,8 @@ import numpy as np
 
 from josh_core.export.bundle import load_bundle
 from josh_core.export.colors import CAMERA_COLOR, person_color
-from josh_core.page.shown import Shown
-from josh_core.page.words import picture_png
+from josh_core.page.markup import picture_png
+from josh_core.page.shown_run import Shown
 from josh_core.types import Float, Reconstruction, UInt8
 
 _WIDTH, _HEIGHT, _MARGIN = 480.0, 360.0, 22.0  # of the drawing

@@ -10,15 +10,15 @@ from urllib.parse import parse_qsl
 import gradio as gr
 
 from josh_core.errors import Cancelled, ClipError, JoshError, ResultError
-from josh_core.export.glimpses import PEOPLE, PLACE
-from josh_core.page import words
+from josh_core.export.early_results import PEOPLE, PLACE
+from josh_core.page import markup as words
 from josh_core.page.api import caller_of
-from josh_core.page.desk import Desk
 from josh_core.page.inputs import Upload, wanted
 from josh_core.page.layout import Layout
-from josh_core.page.owner import own_result
+from josh_core.page.owner_buttons import own_result
 from josh_core.page.runs import News, Order
-from josh_core.page.shown import MODES, Shown, glimpse_value
+from josh_core.page.service import Desk
+from josh_core.page.shown_run import MODES, Shown, glimpse_value
 from josh_core.serving.jobs import visitor_error
 
 HIDDEN: Any = "hidden"

@@ -16,16 +16,16 @@ from typing import Any
 from josh_core import __version__
 from josh_core.errors import Cancelled, JobError
 from josh_core.export.bundle import content_key
-from josh_core.export.glimpses import PEOPLE
+from josh_core.export.early_results import PEOPLE
 from josh_core.networks.weights import choose_tier
 from josh_core.page.caller import Caller
+from josh_core.page.cost import frames_of
+from josh_core.page.disk_space import Room
 from josh_core.page.inputs import Upload
+from josh_core.page.markup import LEAVING, LEAVING_MEDIA, duration, progress_card
 from josh_core.page.presence import Presence
-from josh_core.page.preview import frames_of
 from josh_core.page.rates import MEDIA, Rates, Size
-from josh_core.page.room import Room
 from josh_core.page.visitors import Owned, Visitors
-from josh_core.page.words import LEAVING, LEAVING_MEDIA, duration, progress_card
 from josh_core.serving.jobs import Job, Jobs, Ticket, no_room
 from josh_core.serving.store import Entry, Store
 from josh_core.serving.tasks import FORMATS, OVERLAY

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from josh_core.errors import ClipError
-from josh_core.export.glimpses import PEOPLE, PLACE
+from josh_core.export.early_results import PEOPLE, PLACE
 from josh_core.progress import Progress
 from josh_core.serving.jobs import Job
 
@@ -80,11 +80,11 @@ def _hand_over(job: Job, progress: Progress, place: str, parts: dict[str, Path])
 
 def main(port: str, store: str, examples: str) -> None:
     """Serve until killed."""
-    from josh_core.page import desk as desk_room
+    from josh_core.page import service as desk_room
     from josh_core.page.config import Config
-    from josh_core.page.desk import Desk
-    from josh_core.page.looks import lookers
     from josh_core.page.page import Page
+    from josh_core.page.service import Desk
+    from josh_core.page.upload_checks import lookers
     from josh_core.serving import tasks as real
     from josh_core.serving.runners import ProcessRunner
 

@@ -86,8 +86,8 @@ def test_a_second_visitor_learns_nothing_of_the_first(server: Server, tab: Tab, 
 def test_only_the_owner_shares(server: Server, tab: Tab, clip: bytes) -> None:
     from josh_core.errors import ResultError
     from josh_core.page.config import Config
-    from josh_core.page.desk import Desk
-    from josh_core.page.shown import Shown
+    from josh_core.page.service import Desk
+    from josh_core.page.shown_run import Shown
 
     del tab, clip
     desk = Desk(Config(store=server.store.parent / "another"), [], _Nothing(), [], Path("none"))
@@ -183,8 +183,8 @@ _HEAD = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.mp4"\
 
 
 def test_an_upload_that_is_too_large_is_refused_before_it_has_come() -> None:
-    from josh_core.page.calls import Message, Receive, Rules, Scope, Send
     from josh_core.page.guard import Guard
+    from josh_core.page.request_rules import Message, Receive, Rules, Scope, Send
 
     pulled, said = 0, []
 

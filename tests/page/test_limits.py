@@ -16,8 +16,8 @@ import pytest
 
 from josh_core.errors import ClipError, JobError
 from josh_core.page.config import Config
-from josh_core.page.desk import Caller, Desk
-from josh_core.page.looks import Looks, lookers
+from josh_core.page.service import Caller, Desk
+from josh_core.page.upload_checks import Looks, lookers
 from josh_core.progress import Progress
 from josh_core.serving.jobs import Job
 from josh_core.serving.processes import limit_memory

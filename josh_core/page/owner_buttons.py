@@ -10,11 +10,11 @@ from urllib.parse import parse_qsl, urlencode
 import gradio as gr
 
 from josh_core.errors import ClipError, ResultError
-from josh_core.page import words
+from josh_core.page import markup as words
 from josh_core.page.api import caller_of, detail, refusal
-from josh_core.page.desk import Desk
 from josh_core.page.layout import Layout
-from josh_core.page.shown import MODES, Shown, clean_view
+from josh_core.page.service import Desk
+from josh_core.page.shown_run import MODES, Shown, clean_view
 from josh_core.page.visitors import Owned
 
 HIDDEN: Any = "hidden"

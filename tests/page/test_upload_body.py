@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 
-from josh_core.page.one_file import MOST_HEAD, OneFile
+from josh_core.page.upload_body import MOST_HEAD, OneFile
 from tests.browser.conftest import Server
 from tests.page.caller import Tab
 

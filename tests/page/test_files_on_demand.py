@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from josh_core.errors import ClipError, JoshError, ResultError
+from josh_core.page.files_on_demand import Workshop
 from josh_core.page.rates import Rates
-from josh_core.page.shown import Shown, examples, shown_run
-from josh_core.page.workshop import Workshop
+from josh_core.page.shown_run import Shown, examples, shown_run
 from josh_core.progress import Progress
 from josh_core.serving.jobs import Job
 from josh_core.serving.runners import LocalRunner

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from josh_core.metrics.verdicts import QUANTITIES, rows
-from josh_core.page.shown import MODES, Shown, rounded
+from josh_core.page.shown_run import MODES, Shown, rounded
 
 LEAVING = "Keep this page open: closing it ends the run, and gives up a place in line."
 LEAVING_MEDIA = "The result is there already. Closing this page only ends the making of its files."

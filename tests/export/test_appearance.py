@@ -11,11 +11,11 @@ import pytest
 from josh_core.body import BodyModel, load_body
 from josh_core.body.names import JOINTS
 from josh_core.body.posing import posed_points, posed_vertices
+from josh_core.export.appearance import weighted_median, with_own_looks
 from josh_core.export.body_colors import body_colors, own_colors
 from josh_core.export.fill import fill, mirror
 from josh_core.export.glb import glb_bytes
 from josh_core.export.outfit import HAIR, SHOES, SKIN, TOP, TROUSERS, cloth_normals, plain_colors, regions
-from josh_core.export.own_look import weighted_median, with_own_looks
 from josh_core.export.preview import camera_view, look_at
 from josh_core.export.raster import Canvas
 from josh_core.export.rig import vertex_normals

@@ -14,13 +14,13 @@ from josh_core.errors import SettingsError
 from josh_core.export.bundle import save_bundle
 from josh_core.metrics.quality import measure
 from josh_core.metrics.verdicts import QUANTITIES
-from josh_core.page import words
+from josh_core.page import markup as words
+from josh_core.page.cost import cost_card, cuts
 from josh_core.page.files import files_list, film, offers
 from josh_core.page.inputs import Upload, wanted
 from josh_core.page.layout import _tiers
-from josh_core.page.preview import cost_card, cuts
 from josh_core.page.rates import FIRST_GUESS, Rates, Size
-from josh_core.page.shown import MODES, Shown, clean_view, examples, facts, rounded, viewer_value
+from josh_core.page.shown_run import MODES, Shown, clean_view, examples, facts, rounded, viewer_value
 from josh_core.settings import Settings
 from tests.example_result import made_up_result
 

@@ -12,14 +12,15 @@ import gradio as gr
 import pytest
 
 from josh_core.errors import JobError
-from josh_core.page import crowd, guard
+from josh_core.page import guard
+from josh_core.page import rate_limits as crowd
 from josh_core.page.api import detail
-from josh_core.page.calls import Message, Receive, Rules, Scope, Send, is_open, problem
 from josh_core.page.connections import Connections
-from josh_core.page.crowd import Crowd, network_of
 from josh_core.page.guard import Guard
-from josh_core.page.kept import KeptFiles
 from josh_core.page.presence import Presence
+from josh_core.page.rate_limits import Crowd, network_of
+from josh_core.page.request_rules import Message, Receive, Rules, Scope, Send, is_open, problem
+from josh_core.page.response_cache import KeptFiles
 from josh_core.serving.jobs import Job, Jobs
 from josh_core.settings import Settings
 

@@ -23,16 +23,16 @@ from josh_core.clip.look import FIRST_WINDOW
 from josh_core.errors import Cancelled, ClipError, JoshError, ResultError
 from josh_core.page.caller import Caller
 from josh_core.page.config import Config
+from josh_core.page.disk_space import Room
+from josh_core.page.files_on_demand import Workshop
 from josh_core.page.health import Health
 from josh_core.page.inputs import Upload
-from josh_core.page.looks import Looks
 from josh_core.page.presence import Presence
 from josh_core.page.rates import Rates
-from josh_core.page.room import Room
 from josh_core.page.runs import LISTEN_GRACE, Runs
-from josh_core.page.shown import Shown, examples, shown_run
+from josh_core.page.shown_run import Shown, examples, shown_run
+from josh_core.page.upload_checks import Looks
 from josh_core.page.visitors import Owned, Visitors
-from josh_core.page.workshop import Workshop
 from josh_core.serving.disk import link_or_copy
 from josh_core.serving.jobs import Job, Jobs, Runner, Ticket
 from josh_core.serving.store import Store
@@ -193,7 +193,7 @@ class Desk:
         return None
 
     def ask(self, wish: object) -> dict[str, Any]:
-        """How far the file is that a visitor asks for (workshop.py): {query, mode, name}. Raises JoshError."""
+        """How far the file is that a visitor asks for (files_on_demand.py): {query, mode, name}. Raises JoshError."""
         asked = [str(wish.get(key))[:200] if isinstance(wish, dict) else "" for key in ("query", "mode", "name")]
         shown = self.open(dict(parse_qsl(asked[0])))
         if shown is None:

@@ -15,9 +15,9 @@ from typing import Any
 
 from josh_core.errors import ResultError
 from josh_core.page.files import offers
+from josh_core.page.markup import duration
 from josh_core.page.rates import TURNTABLE_FRAMES, Rates, Size
-from josh_core.page.shown import Shown, file_url
-from josh_core.page.words import duration
+from josh_core.page.shown_run import Shown, file_url
 from josh_core.serving.disk import link_or_copy, move
 from josh_core.serving.jobs import Job, Jobs, Runner, Ticket, visitor_error
 from josh_core.serving.store import Store

@@ -14,8 +14,8 @@ from typing import Any
 import gradio as gr
 
 from josh_core import viewer
-from josh_core.page.preview import poster
-from josh_core.page.shown import Shown, file_url
+from josh_core.page.cost import poster
+from josh_core.page.shown_run import Shown, file_url
 
 HERE = Path(__file__).resolve().parent
 
@@ -68,12 +68,14 @@ def gallery(examples: Mapping[str, Shown]) -> gr.HTML:
 
 
 def asker(answer: Callable[[Any], dict[str, Any]], elem_id: str) -> gr.HTML:
-    """A piece of our own HTML with buttons that ask for files; asks.js says how, and `answer` says how far one is."""
+    """HTML with buttons that request files (file_requests.js); `answer` returns the state of a request."""
 
-    def ask(wish: Any) -> dict[str, Any]:  # a function of its own, under the name that asks.js calls: Gradio marks it
+    def ask(wish: Any) -> dict[str, Any]:  # file_requests.js calls it by this name; Gradio sets attributes on it
         return answer(wish)
 
-    return gr.HTML("", js_on_load=part("asks.js"), server_functions=[ask], apply_default_css=False, elem_id=elem_id)
+    return gr.HTML(
+        "", js_on_load=part("file_requests.js"), server_functions=[ask], apply_default_css=False, elem_id=elem_id
+    )
 
 
 def my_results() -> gr.HTML:
@@ -89,7 +91,7 @@ def my_results() -> gr.HTML:
 
 def what() -> gr.HTML:
     """What a visitor is looking at, with switches of the viewer in the text."""
-    return gr.HTML(part("what.html"), js_on_load=part("what.js"), apply_default_css=False, elem_id="j-what")
+    return gr.HTML(part("about.html"), js_on_load=part("about.js"), apply_default_css=False, elem_id="j-what")
 
 
 def plain(value: str = "", elem_id: str | None = None) -> gr.HTML:
