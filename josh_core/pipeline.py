@@ -19,7 +19,7 @@ from josh_core.bodyfit.fit import fit_observed, observe_people
 from josh_core.clip.load import load_clip
 from josh_core.errors import WeightsError
 from josh_core.evidence import Evidence, FittedBodies, evidence_of, with_scene
-from josh_core.export import early_results as glimpses
+from josh_core.export import early_results
 from josh_core.export.appearance import with_own_looks
 from josh_core.export.bundle import save_bundle
 from josh_core.export.glb import glb_bytes
@@ -78,7 +78,7 @@ def _find_people(clip: Clip, settings: Settings, progress: Progress) -> tuple[Cl
     with progress.stage("people"):
         people, left_out = shown_people(find_people(clip, settings, progress), clip)
         clip = replace(clip, notes=(*clip.notes, *left_out, *unseen_notes(people, clip)))
-        progress.show(glimpses.PEOPLE, lambda: glimpses.people_found(clip, people))
+        progress.show(early_results.PEOPLE, lambda: early_results.people_found(clip, people))
     return clip, people
 
 
@@ -95,8 +95,8 @@ def _gather_embedded(clip: Clip, settings: Settings, progress: Progress) -> Evid
             clip = replace(solved.clip, notes=(*solved.clip.notes, *zoom_notes(scene.cameras)))
             if scene.cameras.kind == "moving":  # another camera's place is known only once people stand in it
                 progress.show(
-                    glimpses.PLACE,
-                    lambda: glimpses.place_found(clip, scene.cameras, point_cloud(clip, people, scene), body),
+                    early_results.PLACE,
+                    lambda: early_results.place_found(clip, scene.cameras, point_cloud(clip, people, scene), body),
                 )
     with progress.stage("student"):
         observed = observe_people(people, scene.cameras, clip, settings.height_m)

@@ -31,16 +31,16 @@ from josh_core.clip.probe import ClipInfo
 from josh_core.clip.video import Film
 from josh_core.errors import ClipError, ResultError, SettingsError, WeightsError
 from josh_core.export.bundle import load_bundle, save_bundle
-from josh_core.page import markup as words
+from josh_core.page import markup
 from josh_core.page.api import settings_of
 from josh_core.page.files import files_list
 from josh_core.page.guard import Guard
-from josh_core.page.inputs import Upload, wanted
+from josh_core.page.inputs import Upload, settings_from_inputs
 from josh_core.page.plots import plots
 from josh_core.page.rates import Rates
-from josh_core.page.request_rules import Rules, is_open, listener_of, problem, read_call
+from josh_core.page.request_rules import Rules, is_open, listening_session, parse_call, refusal_of_call
 from josh_core.page.responses import is_foreign
-from josh_core.page.shown_run import VIEW_KEYS, clean_view, shown_run, viewer_value
+from josh_core.page.shown_run import VIEW_KEYS, clean_view, stored_run, viewer_value
 from josh_core.serving.entries import Entry
 from josh_core.serving.mirror import FolderMirror
 from josh_core.serving.store import Store
@@ -128,9 +128,9 @@ def test_clips(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
 
 def everything_of(run: Path) -> None:
     """All that the page says of a run."""
-    shown = shown_run("r" * 22, run, shared=False)
+    shown = stored_run("r" * 22, run, shared=False)
     json.dumps(viewer_value(shown, {})).encode()
-    for say in (words.quality_table, words.details, files_list, plots):
+    for say in (markup.quality_table, markup.details, files_list, plots):
         say(shown).encode()
 
 
@@ -228,7 +228,7 @@ def test_mirrors(tmp_path_factory: pytest.TempPathFactory, mirror: FolderMirror,
     with only(ResultError):
         found, place = store.get("m" * 22)
         assert found.id == "m" * 22 and place.parent == store.root / "runs"
-        shown_run(found.id, place, True)
+        stored_run(found.id, place, True)
     store.close()
     Store(root / "store").close()  # and it opens again
 
@@ -256,7 +256,7 @@ def test_settings(asked: list[Any], place: int) -> None:
     usual: list[Any] = [{"start": 0, "length": 5}, "fast", 0, 0, 0, "auto", "auto", 0]
     for given_ in (asked, [*usual[:place], asked[place], *usual[place + 1 :]], [{"start": asked[0]}, *usual[1:]]):
         with only(SettingsError):
-            wanted(given_[0], upload, *given_[1:8])
+            settings_from_inputs(given_[0], upload, *given_[1:8])
     usual = ["fast", 0, 5, None, None, None, 0, "auto", "auto"]
     for given_ in (asked, [*usual[:place], asked[place], *usual[place + 1 :]]):
         with only(SettingsError):
@@ -302,13 +302,13 @@ def test_requests(
     for asked, place in itertools.product(
         (body, json.dumps(call).encode()), ("queue/join", "cancel", "component_server", path)
     ):
-        refusal = problem(f"/gradio_api/{place}", read_call(asked), rules)
+        refusal = refusal_of_call(f"/gradio_api/{place}", parse_call(asked), rules)
         assert refusal is None or (refusal[0] in (400, 403, 404) and refusal[1])
     query = path.encode("utf-8", "replace")
     for place in (path, f"/gradio_api/heartbeat/{path}", "/gradio_api/queue/data"):
         scope: dict[str, Any] = {"method": "GET", "path": place, "query_string": query, "headers": headers}
-        guard._settle_client(scope)
+        guard._set_client(scope)
         is_foreign(scope)
         is_open(place, rules)
-        assert len(listener_of(scope)) <= 64
+        assert len(listening_session(scope)) <= 64
         assert isinstance(scope.get("client", ("", 0))[0], str)

@@ -14,7 +14,7 @@ from josh_core.geometry import intrinsics
 from josh_core.types import CameraPath, Clip, Float, People, PointCloud, Reconstruction, Scale, UInt8
 from josh_core.world import world_frame
 
-PEOPLE, PLACE = "people", "place"  # names of the glimpses
+PEOPLE, PLACE = "people", "place"  # names in Progress.show
 _PICTURES = 4  # of the clip, side by side
 _HEIGHT = 150  # px of them
 _MOST_POINTS = 30_000  # 16 bytes each: half a megabyte

@@ -1,1 +1,1 @@
-"""The page: wiring (page.py, serve.py), what stands behind its buttons (desk.py), and its looks and words."""
+"""The page: wiring (page.py, serve.py), the operations behind its buttons (service.py), and its HTML, CSS and texts."""

@@ -14,7 +14,7 @@ from josh_core.errors import JobError
 from josh_core.page.caller import Caller
 from josh_core.page.inputs import number
 from josh_core.page.runs import Order
-from josh_core.page.service import Desk
+from josh_core.page.service import PageService
 from josh_core.page.shown_run import MODES
 from josh_core.serving.jobs import visitor_error
 from josh_core.settings import Settings, StaticCamera, Tier
@@ -22,7 +22,7 @@ from josh_core.settings import Settings, StaticCamera, Tier
 FILES = ("result.glb", "arrays.npz", "manifest.json")
 
 
-async def _where_it_is(path: str | Path | None) -> str | None:
+async def _original_path(path: str | Path | None) -> str | None:
     """A file's own path, in place of Gradio's copy of it; Gradio has checked before that it may be served."""
     return None if path is None else str(path)
 
@@ -33,17 +33,17 @@ def refusal(error: Exception) -> gr.Error:
 
 
 def caller_of(request: gr.Request, program: bool = False) -> Caller:
-    """Who asks."""
+    """The caller of a request."""
     client = request.client.host if request.client else ""
     return Caller(str(request.session_hash), client, program)
 
 
-def detail(event: gr.EventData, name: str) -> str:
-    """One of the texts that an event of the page says; "" for one that a caller has left out."""
+def event_text(event: gr.EventData, name: str) -> str:
+    """A text field of an event; "" where the caller has left it out."""
     return str(getattr(event, name, "")) if isinstance(event._data, dict) else ""
 
 
-def offer(desk: Desk) -> None:
+def add_endpoint(service: PageService) -> None:
     """Add the endpoint to the gr.Blocks under construction."""
 
     async def reconstruct(  # noqa: PLR0913, PLR0917  the arguments are the API
@@ -80,11 +80,11 @@ def offer(desk: Desk) -> None:
         caller = caller_of(request, program=True)
         try:
             settings = settings_of(mode, start, seconds, people, height_m, focal_px, turn, static_camera, tier)
-            return _reply(desk, caller, await _finished(desk, caller, clip, settings, progress))
+            return _reply(service, caller, await _finished(service, caller, clip, settings, progress))
         except Exception as error:
             raise refusal(error) from None
         finally:
-            desk.leave(caller.session)
+            service.leave(caller.session)
 
     take, give = _components()
     gr.Button(visible=False).click(
@@ -115,15 +115,17 @@ def _components() -> tuple[list[Any], list[Any]]:
     ]
     files = gr.File(label="files", file_count="multiple", visible=False)
     # Else Gradio copies the files of every reply into the uploads; for a subclass it would write a stub beside this.
-    files.async_move_resource_to_block_cache = _where_it_is  # type: ignore[method-assign,assignment]
+    files.async_move_resource_to_block_cache = _original_path  # type: ignore[method-assign,assignment]
     return take, [gr.JSON(label="result", visible=False), files]
 
 
-async def _finished(desk: Desk, caller: Caller, clip: str, settings: Settings, progress: gr.Progress) -> Order:
+async def _finished(
+    service: PageService, caller: Caller, clip: str, settings: Settings, progress: gr.Progress
+) -> Order:
     """Take the clip, run it and wait until the result is there. Raises JoshError."""
-    upload = await desk.take(caller, clip, Path(str(clip)).name)
-    order = await asyncio.to_thread(desk.runs.order, caller, upload, settings)
-    async for _ in desk.runs.follow(order):
+    upload = await service.take(caller, clip, Path(str(clip)).name)
+    order = await asyncio.to_thread(service.runs.order, caller, upload, settings)
+    async for _ in service.runs.follow(order):
         if order.whole:  # what a run makes after its result is made when somebody asks for it
             break
         if order.ticket is not None and order.ticket.state == "running":
@@ -133,13 +135,13 @@ async def _finished(desk: Desk, caller: Caller, clip: str, settings: Settings, p
     return order
 
 
-def _reply(desk: Desk, caller: Caller, order: Order) -> tuple[dict[str, Any], list[str]]:
+def _reply(service: PageService, caller: Caller, order: Order) -> tuple[dict[str, Any], list[str]]:
     """The manifest with link and delete key, and the files' paths."""
-    shown, mode = desk.open({"run": order.run}), order.settings.mode
+    shown, mode = service.open({"run": order.run}), order.settings.mode
     assert shown is not None
-    owned = desk.owned(caller.session, shown)
-    told = {"link": f"/?{shown.query}", "delete_key": owned.delete_key if owned else ""}
-    return shown.manifest(mode) | told, [str(shown.folders[mode] / name) for name in FILES]
+    owned = service.owned(caller.session, shown)
+    access = {"link": f"/?{shown.query}", "delete_key": owned.delete_key if owned else ""}
+    return shown.manifest(mode) | access, [str(shown.folders[mode] / name) for name in FILES]
 
 
 def settings_of(  # noqa: PLR0913, PLR0917  the arguments of the API

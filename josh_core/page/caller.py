@@ -1,4 +1,4 @@
-"""Who asks for something."""
+"""The caller of an operation of the page or its API."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ class Caller:
 
     @property
     def owner(self) -> str:
-        """Whose share of the line counts: of programs the address, since each call is a session of its own."""
+        """Key for the limit per visitor: the address of programs, since each of their calls is a session of its own."""
         return f"programs at {self.client}" if self.program else self.session

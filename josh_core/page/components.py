@@ -1,7 +1,7 @@
 """The page's own components, made from gr.HTML: clip chooser, viewer, gallery of examples.
 
-They are functions, not subclasses: Gradio writes a .pyi file beside the source of every subclass. How they look and
-act is in the *.html, *.js and *.css files of this folder.
+They are functions, not subclasses: Gradio writes a .pyi file beside the source of every subclass. Their appearance and
+behaviour are in the *.html, *.js and *.css files of this folder.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import gradio as gr
 
 from josh_core import viewer
 from josh_core.page.cost import poster
-from josh_core.page.shown_run import Shown, file_url
+from josh_core.page.shown_run import ShownRun, file_url
 
 HERE = Path(__file__).resolve().parent
 
 
-def part(name: str) -> str:
+def page_file(name: str) -> str:
     """A file of the page's html, js and css."""
     return (HERE / name).read_text("utf-8")
 
@@ -28,8 +28,8 @@ def part(name: str) -> str:
 def clip_input(limit_mb: float) -> gr.HTML:
     """Upload, recording, and the choice of the part to use; clip_input.js says what the value holds."""
     return gr.HTML(
-        html_template=part("clip_input.html"),
-        js_on_load=part("clip_input.js"),
+        html_template=page_file("clip_input.html"),
+        js_on_load=page_file("clip_input.js"),
         apply_default_css=False,
         elem_id="j-clip",
         limit=round(limit_mb),
@@ -42,7 +42,7 @@ def result_viewer(first: dict[str, Any] | None) -> gr.HTML:
     return gr.HTML(
         first,
         html_template='<div class="j-viewer"></div>',  # without ${value}: Gradio would clear what the script adds
-        js_on_load=part("viewer_mount.js"),
+        js_on_load=page_file("viewer_mount.js"),
         apply_default_css=False,
         elem_id="j-view",
         module=str(viewer.BUNDLE),
@@ -50,7 +50,7 @@ def result_viewer(first: dict[str, Any] | None) -> gr.HTML:
     )
 
 
-def gallery(examples: Mapping[str, Shown]) -> gr.HTML:
+def gallery(examples: Mapping[str, ShownRun]) -> gr.HTML:
     """Buttons that open an example."""
     items = "".join(
         f'<button type="button" class="j-example" data-example="{escape(name)}">'
@@ -61,20 +61,20 @@ def gallery(examples: Mapping[str, Shown]) -> gr.HTML:
     title = '<p class="j-title">Examples, ready to look at</p>' if items else ""
     return gr.HTML(
         f'{title}<div class="j-examples">{items}</div>',
-        js_on_load=part("gallery.js"),
+        js_on_load=page_file("gallery.js"),
         apply_default_css=False,
         elem_id="j-gallery",
     )
 
 
-def asker(answer: Callable[[Any], dict[str, Any]], elem_id: str) -> gr.HTML:
+def file_requests(answer: Callable[[Any], dict[str, Any]], elem_id: str) -> gr.HTML:
     """HTML with buttons that request files (file_requests.js); `answer` returns the state of a request."""
 
-    def ask(wish: Any) -> dict[str, Any]:  # file_requests.js calls it by this name; Gradio sets attributes on it
-        return answer(wish)
+    def ask(request: Any) -> dict[str, Any]:  # file_requests.js calls it by this name; Gradio sets attributes on it
+        return answer(request)
 
     return gr.HTML(
-        "", js_on_load=part("file_requests.js"), server_functions=[ask], apply_default_css=False, elem_id=elem_id
+        "", js_on_load=page_file("file_requests.js"), server_functions=[ask], apply_default_css=False, elem_id=elem_id
     )
 
 
@@ -83,19 +83,21 @@ def my_results() -> gr.HTML:
     return gr.HTML(
         None,
         html_template='<section class="j-mine" hidden></section>',
-        js_on_load=part("my_results.js"),
+        js_on_load=page_file("my_results.js"),
         apply_default_css=False,
         elem_id="j-mine",
     )
 
 
-def what() -> gr.HTML:
-    """What a visitor is looking at, with switches of the viewer in the text."""
-    return gr.HTML(part("about.html"), js_on_load=part("about.js"), apply_default_css=False, elem_id="j-what")
+def about() -> gr.HTML:
+    """The text that explains the page, with switches of the viewer in it."""
+    return gr.HTML(
+        page_file("about.html"), js_on_load=page_file("about.js"), apply_default_css=False, elem_id="j-about"
+    )
 
 
-def plain(value: str = "", elem_id: str | None = None) -> gr.HTML:
-    """A piece of our own HTML without Gradio's looks."""
+def html(value: str = "", elem_id: str | None = None) -> gr.HTML:
+    """A piece of our own HTML without Gradio's styles."""
     return gr.HTML(value, apply_default_css=False, elem_id=elem_id)
 
 

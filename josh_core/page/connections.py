@@ -1,4 +1,4 @@
-"""Connections that ask for nothing: who opens thousands of them would leave none for others.
+"""Idle connections are closed, since a client that opens thousands of them would leave none for others.
 
 The server itself (uvicorn) waits for ever for the rest of a request that has begun, and for a first byte.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-_LOOK_EVERY = 2.0  # s
+_CHECK_EVERY = 2.0  # s
 _PATIENCE = 20.0  # s for a whole head of a request; browsers open a connection that they may not use at once
 _CROWDED, _IMPATIENCE = 0.5, 2.0  # share of the connections that there can be, and s for which one may wait then
 
@@ -24,12 +24,12 @@ class Connections:
         self._idle: dict[Any, tuple[Any, float]] = {}  # after which request, and since when
 
     async def watch(self) -> None:
-        """Look now and then, until cancelled."""
+        """Close idle connections regularly, until cancelled."""
         while True:
-            await asyncio.sleep(_LOOK_EVERY)
-            self.look()
+            await asyncio.sleep(_CHECK_EVERY)
+            self.close_idle()
 
-    def look(self) -> None:
+    def close_idle(self) -> None:
         """Close those that have been idle for too long."""
         server, now = self._server(), self._clock()
         there = [c for c in server.server_state.connections if hasattr(c, "cycle")] if server is not None else []

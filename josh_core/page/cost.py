@@ -1,4 +1,4 @@
-"""What a run of an upload would take, what it would cut, and the picture that stands for a clip."""
+"""The expected cost of a run (time, frames, what is left out), and the picture that represents a clip."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def frames_of(look: Look, settings: Settings) -> int:
 
 
 def cost_card(look: Look, settings: Settings, rates: Rates, ahead: float, people: int | None) -> str:
-    """What a run would take: frames, people, time, and what will be left out."""
+    """A card with frames, people, expected time, and what will be left out."""
     info = look.info
     frames = frames_of(look, settings)
     seconds = frames / min(info.fps, settings.max_fps)
@@ -56,17 +56,17 @@ def cost_card(look: Look, settings: Settings, rates: Rates, ahead: float, people
 
 def cuts(look: Look, settings: Settings) -> list[str]:
     """What of the clip is left out or reduced, one sentence each."""
-    info, said = look.info, []
+    info, sentences = look.info, []
     left = look.seconds - settings.start - (settings.seconds or look.seconds)
     if settings.start > 0.05:
-        said.append(f"The first {settings.start:.1f} s are left out.")
+        sentences.append(f"The first {settings.start:.1f} s are left out.")
     if left > 0.05:
         first = settings.start == 0 and settings.seconds == FIRST_WINDOW
         longest = min(look.seconds, settings.max_seconds)
         more = f" A run begins with {FIRST_WINDOW:.0f} s, so that it is short; Length goes up to {longest:.0f} s."
-        said.append(f"The last {left:.1f} s are left out." + (more if first else ""))
+        sentences.append(f"The last {left:.1f} s are left out." + (more if first else ""))
     if info.fps > settings.max_fps * 1.02:
-        said.append(f"{info.fps:.0f} frames a second become {settings.max_fps:.0f}.")
+        sentences.append(f"{info.fps:.0f} frames a second become {settings.max_fps:.0f}.")
     if max(info.width, info.height) > settings.max_side:
-        said.append(f"Pictures are reduced to {settings.max_side} px.")
-    return said
+        sentences.append(f"Pictures are reduced to {settings.max_side} px.")
+    return sentences

@@ -1,4 +1,4 @@
-"""Room on the disk: everything that lies there counts, and when it gets scarce, what is worth least goes first."""
+"""The limit on disk space: all files count; over the limit uploads are removed first, then files that can be remade."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from josh_core.errors import ResultError
 from josh_core.serving.disk import size_of
 from josh_core.serving.store import Store
 
-UPLOADS = 0.25  # share of the room that uploads may take
+UPLOADS = 0.25  # share of the disk space that uploads may take
 _ABANDONED = 600.0  # s after which an upload that nobody has taken goes
-_ARRIVING = 30.0  # s for which a new upload may wait to be taken even when room is scarce
+_ARRIVING = 30.0  # s for which a new upload may wait to be taken even when disk space is scarce
 
 
-class Room:
-    """The folders beside the store's own, and what of them may stay."""
+class DiskSpace:
+    """The folders beside the store's own, and which of their files stay."""
 
     def __init__(self, store: Store, upload_bytes: int) -> None:
         """Folders of an earlier program are emptied. upload_bytes: of the largest upload.
@@ -40,14 +40,14 @@ class Room:
         return folder
 
     @property
-    def most(self) -> int:
+    def max_bytes(self) -> int:
         """Bytes that all may take together."""
         return self._store.limits.max_bytes
 
     @property
-    def most_uploads(self) -> int:
+    def max_upload_bytes(self) -> int:
         """Bytes that uploads may take."""
-        return max(int(UPLOADS * self.most), 2 * self._upload_bytes)
+        return max(int(UPLOADS * self.max_bytes), 2 * self._upload_bytes)
 
     def used(self) -> int:
         """Bytes that are taken."""
@@ -60,25 +60,25 @@ class Room:
     @property
     def is_full(self) -> bool:
         """Whether the disk takes no further run: it is read-only, or has less than 1 % of the room left (50 MB)."""
-        return self.free() < self.most // 100 or not os.access(self._store.root, os.W_OK)
+        return self.free() < self.max_bytes // 100 or not os.access(self._store.root, os.W_OK)
 
-    def takes(self, more: int, claimed: set[Path]) -> bool:
-        """Whether `more` bytes of uploads find room, if need be in the place of uploads that nobody has taken."""
+    def has_room_for(self, more: int, claimed: set[Path]) -> bool:
+        """Whether there is space for `more` bytes of uploads; unclaimed uploads are removed for them where needed."""
         if self.free() < more or self.is_full:
             return False
         for oldest in (_ABANDONED, _ARRIVING):
-            if size_of(self.uploads, self.visitors) + more <= self.most_uploads:
+            if size_of(self.uploads, self.visitors) + more <= self.max_upload_bytes:
                 return True
             self._drop_uploads(claimed, oldest)
-        return size_of(self.uploads, self.visitors) + more <= self.most_uploads
+        return size_of(self.uploads, self.visitors) + more <= self.max_upload_bytes
 
-    def tidy(self, claimed: set[Path]) -> None:
-        """Remove what nobody uses; when all together is too much, uploads first, then files that can be made again."""
+    def clean_up(self, claimed: set[Path]) -> None:
+        """Remove unclaimed uploads; over the limit also newer ones, then files that can be made again."""
         self._drop_uploads(claimed, _ABANDONED)
-        if self.used() > self.most:
+        if self.used() > self.max_bytes:
             self._drop_uploads(claimed, _ARRIVING)
             for folder in (self._store.root / "broken", *self.made.iterdir()):
-                if self.used() > self.most:
+                if self.used() > self.max_bytes:
                     shutil.rmtree(folder, ignore_errors=True)
         runs = size_of(self._store.root / "runs")
         self._store.prune(max(0, self.used() - runs))

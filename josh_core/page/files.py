@@ -1,4 +1,4 @@
-"""The downloads of a run: what each holds, in which frame, units and rate, and whether it has to be made first."""
+"""The downloads of a run: content, frame, units and rate of each, and whether it has to be made first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 
 from josh_core.page.markup import card, size
-from josh_core.page.shown_run import MODES, Shown, file_url
+from josh_core.page.shown_run import MODES, ShownRun, file_url
 from josh_core.serving.tasks import ARCHIVE, DATASET, FORMATS, OVERLAY, PAIR, SPLIT, SPLIT_MODES, T_POSE, TURNTABLE, USD
 
 _WORLD = "Metres, +Y up, floor at y = 0."
@@ -25,7 +25,7 @@ class Offer:
     about: str
 
 
-def offers(shown: Shown, mode: str) -> list[Offer]:
+def offers(shown: ShownRun, mode: str) -> list[Offer]:
     """All files of a mode, those most asked for first; some need the clip."""
     rate = f"{shown.manifest(mode)['fps']:.4g} frames a second"
     with_clip = [
@@ -78,7 +78,7 @@ def _of_people(count: int, rate: str) -> list[Offer]:
     return out
 
 
-def files_list(shown: Shown, coming: Container[str] = ()) -> str:
+def files_list(shown: ShownRun, coming: Container[str] = ()) -> str:
     """Every file of every mode, the best mode first and open; `coming` parts of the best are being made already."""
     parts = []
     for mode in reversed(list(shown.folders)):
@@ -91,7 +91,7 @@ def files_list(shown: Shown, coming: Container[str] = ()) -> str:
     return f'<div class="j-words">{"".join(parts)}</div>'
 
 
-def _card(shown: Shown, mode: str, offer: Offer, coming: Container[str]) -> str:
+def _card(shown: ShownRun, mode: str, offer: Offer, coming: Container[str]) -> str:
     """A link to a file that is there, or a button that has it made."""
     path = shown.file(mode, offer.name)
     text = f"<b>{escape(offer.title)}</b><small>{escape(offer.about)}</small>"
@@ -106,17 +106,17 @@ def _card(shown: Shown, mode: str, offer: Offer, coming: Container[str]) -> str:
     return f'<a href="{escape(file_url(path, name))}" download="{saved_as}">{text}{noted(note)}</a>'
 
 
-def asking(shown: Shown, mode: str, name: str) -> str:
-    """Attribute of a button that file_requests.js sends to Desk.ask."""
+def asking(shown: ShownRun, mode: str, name: str) -> str:
+    """Attribute of a button: the request that file_requests.js sends to PageService.request_file."""
     return f'data-ask="{escape(json.dumps({"query": shown.query, "mode": mode, "name": name}))}"'
 
 
 def noted(note: str) -> str:
-    """Where file_requests.js tells how far a file is."""
+    """The element in which file_requests.js shows the state of a file."""
     return f'<small class="j-note">{escape(note)}</small>'
 
 
-def film(shown: Shown, coming: Container[str] = ()) -> str:
+def overlay_part(shown: ShownRun, coming: Container[str] = ()) -> str:
     """The best mode's overlay video, or a button that has it made, unless it is among the `coming` parts."""
     label = "The bodies over the clip, seen through the recovered camera."
     if shown.clip is None:

@@ -1,8 +1,8 @@
-"""Files of a result that are made when somebody first asks for them: videos, other formats, everything as one zip.
+"""Files of a result that are made at the first request: videos, other formats, everything as one zip.
 
-They are made one after the other in a process of their own that stands back behind the runs, from links to what the
-result holds, so the result may be shared, deleted or expire meanwhile. A file appears whole or not at all and stays
-with its result; whoever asks next finds it.
+They are made one after the other in a process of lower priority than the runs, from links to the files of the result,
+so the result may be shared, deleted or expire meanwhile. A file appears complete or not at all, and stays with its
+result for later requests.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from josh_core.errors import ResultError
 from josh_core.page.files import offers
 from josh_core.page.markup import duration
 from josh_core.page.rates import TURNTABLE_FRAMES, Rates, Size
-from josh_core.page.shown_run import Shown, file_url
+from josh_core.page.shown_run import ShownRun, file_url
 from josh_core.serving.disk import link_or_copy, move
 from josh_core.serving.jobs import Job, Jobs, Runner, Ticket, visitor_error
 from josh_core.serving.store import Store
@@ -26,19 +26,19 @@ from josh_core.settings import Settings
 
 _LINE = 8  # files that may wait
 
-Order = tuple[str, str, str]  # query of the run, mode, and what is made: one of those in tasks.py
+_FileKey = tuple[str, str, str]  # query of the run, mode, and what is made: one of those in tasks.py
 
 
 @dataclass(frozen=True)
-class _Making:
-    """An order under way, or failed and not yet told."""
+class _FileJob:
+    """A file that is being made, or that failed and whose error was not shown yet."""
 
     ticket: Ticket
-    parts: tuple[str, ...]  # what is made for it, in order; the stages of the job
+    parts: tuple[str, ...]  # the files to make for it, in order; the stages of the job
     frames: int  # for the estimate
 
 
-class Workshop:
+class FilesOnDemand:
     """Makes files, one at a time. Everything here may be called from any thread."""
 
     def __init__(
@@ -46,15 +46,15 @@ class Workshop:
     ) -> None:
         self._store, self._rates = store, rates
         self._jobs = Jobs([runner], _LINE, on_end=on_end)
-        self._orders: dict[Order, _Making] = {}
+        self._pending: dict[_FileKey, _FileJob] = {}
         self._lock = threading.Lock()
 
     def close(self) -> None:
         """Stop what is being made and end the process."""
         self._jobs.close()
 
-    def ask(self, shown: Shown, mode: str, name: str) -> dict[str, Any]:
-        """How far a file is: {url} when it is there, else {fraction, note} while it is made.
+    def request(self, shown: ShownRun, mode: str, name: str) -> dict[str, Any]:
+        """State of a file: {url} when it exists, else {fraction, note} while it is made.
 
         `name` is that of one of `offers`. Raises ResultError for any other and when it cannot be made, JobError when
         too many files wait.
@@ -66,13 +66,13 @@ class Workshop:
             found = shown.file(mode, name)
             if found is not None:
                 return {"url": file_url(found)}
-            making = self._orders.get(order) or self._begin(shown, order)
-            if making.ticket.error is not None:
-                del self._orders[order]
-                raise making.ticket.error
-        return self._progress(making)
+            job = self._pending.get(order) or self._begin(shown, order)
+            if job.ticket.error is not None:
+                del self._pending[order]
+                raise job.ticket.error
+        return self._progress(job)
 
-    def _begin(self, shown: Shown, order: Order) -> _Making:
+    def _begin(self, shown: ShownRun, order: _FileKey) -> _FileJob:
         _, mode, part = order
         needed = (FORMATS, OVERLAY, PAIR, ARCHIVE) if part == ARCHIVE else (part,)
         parts = tuple(p for p in needed if shown.file(mode, p) is None)
@@ -89,13 +89,13 @@ class Workshop:
         except Exception:
             self._store.discard(workspace)
             raise
-        making = self._orders[order] = _Making(ticket, parts, _length(shown, mode, part))
-        threading.Thread(target=self._put_away, args=(shown, order, making), daemon=True, name="workshop").start()
-        return making
+        job = self._pending[order] = _FileJob(ticket, parts, _length(shown, mode, part))
+        threading.Thread(target=self._store_file, args=(shown, order, job), daemon=True, name="files").start()
+        return job
 
-    def _put_away(self, shown: Shown, order: Order, making: _Making) -> None:
-        """Move what was made to its result; when that has gone meanwhile, what was made goes too."""
-        ticket, out = making.ticket, making.ticket.job.out
+    def _store_file(self, shown: ShownRun, order: _FileKey, job: _FileJob) -> None:
+        """Move the finished file to its result; it is dropped if the result is gone meanwhile."""
+        ticket, out = job.ticket, job.ticket.job.out
         ticket.ended.wait()
         with self._lock:
             try:
@@ -106,27 +106,27 @@ class Workshop:
             except Exception as error:  # gone meanwhile, or the disk is full
                 ticket.error = visitor_error(error)
             if ticket.error is None:
-                del self._orders[order]
+                del self._pending[order]
                 for part, seconds in ticket.seconds.items():
-                    self._rates.learn(part, Size(making.frames), {part: seconds})
+                    self._rates.learn(part, Size(job.frames), {part: seconds})
         self._store.discard(out.parent)
 
-    def _progress(self, making: _Making) -> dict[str, Any]:
-        ticket, size = making.ticket, Size(making.frames)
-        expected = [self._rates.total(part, size) for part in making.parts]
-        now = making.parts.index(ticket.stage) if ticket.stage in making.parts else 0
+    def _progress(self, job: _FileJob) -> dict[str, Any]:
+        ticket, size = job.ticket, Size(job.frames)
+        expected = [self._rates.total(part, size) for part in job.parts]
+        now = job.parts.index(ticket.stage) if ticket.stage in job.parts else 0
         left = sum(expected[now:]) - ticket.fraction * expected[now]
         if ticket.state == "waiting":
             return {"fraction": 0.0, "note": f"number {len(self._jobs.ahead(ticket))} in line"}
         return {"fraction": round(1 - left / sum(expected), 3), "note": f"being made, about {duration(left)} left"}
 
 
-def _length(shown: Shown, mode: str, part: str) -> int:
+def _length(shown: ShownRun, mode: str, part: str) -> int:
     """Frames that a file takes, for the estimate; a turntable is about as long whatever the clip is."""
     return TURNTABLE_FRAMES if part == TURNTABLE else int(shown.manifest(mode)["num_frames"])
 
 
-def _links(shown: Shown, mode: str, workspace: Path) -> Path:
+def _links(shown: ShownRun, mode: str, workspace: Path) -> Path:
     """Links to all that a result holds, in workspace/source, and an empty workspace/out. Returns the clip's link."""
     source = workspace / "source"
     (workspace / "out").mkdir()

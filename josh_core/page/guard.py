@@ -1,4 +1,4 @@
-"""What stands between the network and Gradio: headers, who is calling, how much is taken in, and who still listens.
+"""ASGI middleware between the network and Gradio: headers, client address, size limits, and who is connected.
 
 It wraps the whole application (ASGI), so that nothing that Gradio answers goes around it.
 """
@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from josh_core.page.rate_limits import Crowd, network_of
+from josh_core.page.rate_limits import RateLimits, network_of
 from josh_core.page.request_rules import (
     App,
     Message,
@@ -24,22 +24,22 @@ from josh_core.page.request_rules import (
     header,
     is_call,
     is_open,
-    listener_of,
-    problem,
-    read_call,
+    listening_session,
+    parse_call,
+    refusal_of_call,
 )
-from josh_core.page.responses import Answer, is_foreign
-from josh_core.page.upload_body import OneFile
+from josh_core.page.responses import Response, is_foreign
+from josh_core.page.upload_body import UploadBody
 from josh_core.serving.jobs import visitor_error
 
 _BODY = 1 << 20  # bytes of a request that is no upload
 _ENVELOPE = 1 << 16  # bytes of an upload's request around the file
-_STEP = 8 << 20  # bytes of an upload between two looks at the room
+_STEP = 8 << 20  # bytes of an upload between two checks of the disk space
 _PATIENCE = 30.0  # s for a request's body, and as long again for each _SLOWEST bytes a second that have come
 _SLOWEST = 16_000  # bytes a second; the slowest telephone networks give more
 _HEARTBEAT = "/gradio_api/heartbeat/"
 _HOST = b"x-forwarded-host"
-_SAID_OF_ADDRESS = (b"x-forwarded-", b"forwarded", b"x-gradio-server")  # what callers say of our address and theirs
+_ADDRESS_HEADERS = (b"x-forwarded-", b"forwarded", b"x-gradio-server")  # in which clients and proxies give addresses
 _PIECE = re.compile(rb"bytes=\d*-\d*")  # one piece of a file; Gradio fails at several
 _TOO_MANY = "There are too many requests from your network address; please try again in a minute."
 _ONE_FILE = "Send one file in a request, as multipart/form-data."
@@ -48,12 +48,12 @@ _log = logging.getLogger(__name__)
 
 
 class Gate(Protocol):
-    """What the guard asks of the desk."""
+    """What the guard needs of the service."""
 
     def listening(self, session: str) -> contextlib.AbstractContextManager[None]:
         """While a connection of the session is open."""
 
-    def room_for(self, more: int) -> bool:
+    def has_room_for(self, more: int) -> bool:
         """Whether `more` bytes of uploads can be taken now. May block."""
 
     def health(self) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class Guard:
 
     def __init__(self, app: App, gate: Gate, rules: Rules) -> None:
         self._app, self._gate, self._rules = app, gate, rules
-        self._crowd = Crowd()
+        self._rate_limits = RateLimits()
         self._arriving = 0  # bytes of uploads under way
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,76 +74,76 @@ class Guard:
             await self._app(scope, receive, send)
             return
         scope = dict(scope)
-        self._settle_client(scope)
-        answer = Answer(send, scope)
-        with self._crowd.request(_network(scope)) as let_in:
+        self._set_client(scope)
+        response = Response(send, scope)
+        with self._rate_limits.request(_network(scope)) as let_in:
             try:
-                await (self._http(scope, receive, answer) if let_in else answer.refuse(429, _TOO_MANY))
+                await (self._http(scope, receive, response) if let_in else response.refuse(429, _TOO_MANY))
             except Exception as error:
-                await self._failed(error, answer)
+                await self._failed(error, response)
 
     @staticmethod
-    async def _failed(error: Exception, answer: Answer) -> None:
-        """Gradio has raised: a sentence, or where it had begun to answer, the end of the answer."""
-        if answer.closed:  # the client has had its refusal already, and this is how the rest ended
+    async def _failed(error: Exception, response: Response) -> None:
+        """Gradio has raised: a sentence, or where it had begun to response, the end of the response."""
+        if response.closed:  # the client has had its refusal already, and this is how the rest ended
             return
-        if answer.begun:  # such as a listener to a call that is not there
+        if response.begun:  # such as a listener to a call that is not there
             _log.warning("an answer ended early: %s", type(error).__name__)
             with contextlib.suppress(Exception):
-                await answer({"type": "http.response.body", "body": b"", "more_body": False})
+                await response({"type": "http.response.body", "body": b"", "more_body": False})
             return
-        await answer.refuse(500, str(visitor_error(error)))
+        await response.refuse(500, str(visitor_error(error)))
 
-    async def _http(self, scope: Scope, receive: Receive, answer: Answer) -> None:
+    async def _http(self, scope: Scope, receive: Receive, response: Response) -> None:
         path, method = scope["path"], scope["method"]
         if path == "/healthz":
-            await answer.say(200, await asyncio.to_thread(self._gate.health))
+            await response.send_json(200, await asyncio.to_thread(self._gate.health))
         elif not is_open(path, self._rules):
-            await answer.refuse(404, "There is nothing at this address.")
+            await response.refuse(404, "There is nothing at this address.")
         elif method == "POST" and is_foreign(scope):
-            await answer.refuse(403, "This page takes no orders from other pages.")
+            await response.refuse(403, "This page takes no orders from other pages.")
         elif path.rstrip("/") == "/gradio_api/upload" and method == "POST":
-            await self._upload(scope, receive, answer)
+            await self._upload(scope, receive, response)
         elif is_call(scope):
-            await self._join(scope, receive, answer)
-        elif scope["path"].startswith(_HEARTBEAT) and not self._lets_begin(scope, listener_of(scope)):
-            await answer.refuse(429, _TOO_MANY)
+            await self._join(scope, receive, response)
+        elif scope["path"].startswith(_HEARTBEAT) and not self._allows_session(scope, listening_session(scope)):
+            await response.refuse(429, _TOO_MANY)
         else:
             with self._listening(scope):
-                await self._app(scope, self._limited(receive, answer, _BODY), answer)
+                await self._app(scope, self._limited(receive, response, _BODY), response)
 
-    def _lets_begin(self, scope: Scope, session: str) -> bool:
-        return self._crowd.lets_begin(session, _network(scope))
+    def _allows_session(self, scope: Scope, session: str) -> bool:
+        return self._rate_limits.allows_session(session, _network(scope))
 
-    def _settle_client(self, scope: Scope) -> None:
-        """Set scope["client"] to the caller's address; drop what callers say about themselves."""
-        told = {name: self._told(scope, name) for name in (b"x-forwarded-for", b"x-forwarded-proto", _HOST)}
-        if told[b"x-forwarded-for"]:
-            scope["client"] = (told[b"x-forwarded-for"][:64], 0)
+    def _set_client(self, scope: Scope) -> None:
+        """Set scope["client"] to the caller's address; drop address headers that cannot be trusted."""
+        forwarded = {name: self._forwarded(scope, name) for name in (b"x-forwarded-for", b"x-forwarded-proto", _HOST)}
+        if forwarded[b"x-forwarded-for"]:
+            scope["client"] = (forwarded[b"x-forwarded-for"][:64], 0)
         client = scope.get("client")
         scope["client"] = (network_of(client[0]), client[1]) if client else ("", 0)
         # Gradio makes the page's own address of these. A proxy need not know the header, then its caller wrote it.
-        believed = told[_HOST].lower() in self._rules.hosts | {header(scope, b"host").lower()}
-        kept = [(name, value) for name, value in scope["headers"] if not name.startswith(_SAID_OF_ADDRESS)]
+        believed = forwarded[_HOST].lower() in self._rules.hosts | {header(scope, b"host").lower()}
+        kept = [(name, value) for name, value in scope["headers"] if not name.startswith(_ADDRESS_HEADERS)]
         kept = [(name, value) for name, value in kept if name != b"range" or _PIECE.fullmatch(value)]
-        kept += [(_HOST, told[_HOST].encode("latin-1"))] if told[_HOST] and believed else []
-        kept += [(b"x-forwarded-proto", b"https")] if told[b"x-forwarded-proto"] == "https" else []
+        kept += [(_HOST, forwarded[_HOST].encode("latin-1"))] if forwarded[_HOST] and believed else []
+        kept += [(b"x-forwarded-proto", b"https")] if forwarded[b"x-forwarded-proto"] == "https" else []
         scope["headers"] = kept
 
-    def _told(self, scope: Scope, name: bytes) -> str:
-        """What the outermost of our proxies said in a header to which each adds at the end; "" without proxies."""
-        said = b",".join(value for key, value in scope["headers"] if key == name)
-        parts = [part.strip() for part in said.decode("latin-1").split(",") if part.strip()]
+    def _forwarded(self, scope: Scope, name: bytes) -> str:
+        """The outermost trusted proxy's value in a header to which each proxy appends; "" without proxies."""
+        value = b",".join(value for key, value in scope["headers"] if key == name)
+        parts = [part.strip() for part in value.decode("latin-1").split(",") if part.strip()]
         count = min(self._rules.proxies, len(parts))
         return parts[-count] if count > 0 else ""
 
     @contextlib.contextmanager
     def _listening(self, scope: Scope) -> Iterator[None]:
-        session = listener_of(scope)
+        session = listening_session(scope)
         with self._gate.listening(session) if session else contextlib.nullcontext():
             yield
 
-    def _limited(self, receive: Receive, answer: Answer, most: int) -> Receive:
+    def _limited(self, receive: Receive, response: Response, most: int) -> Receive:
         """`receive` that refuses a body of more than `most` bytes, or one that comes too slowly, as soon as it is."""
         got, whole, begun = 0, False, time.monotonic()
 
@@ -155,34 +155,34 @@ class Guard:
             try:
                 message = await asyncio.wait_for(receive(), max(left, 0.0))
             except asyncio.TimeoutError:
-                await answer.refuse(408, "This request came too slowly; please try again on a better connection.")
+                await response.refuse(408, "This request came too slowly; please try again on a better connection.")
                 return {"type": "http.disconnect"}
             got += len(message.get("body", b""))
             whole = not message.get("more_body", False)
             if got > most:
-                await answer.refuse(413, "This is larger than the maximum allowed size.")
+                await response.refuse(413, "This is larger than the maximum allowed size.")
                 return {"type": "http.disconnect"}
             return message
 
         return limited
 
-    async def _upload(self, scope: Scope, receive: Receive, answer: Answer) -> None:
+    async def _upload(self, scope: Scope, receive: Receive, response: Response) -> None:
         most = self._rules.upload_bytes + _ENVELOPE
         length = header(scope, b"content-length")
-        told = int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
+        forwarded = int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
         try:
-            body = OneFile(header(scope, b"content-type"))
+            body = UploadBody(header(scope, b"content-type"))
         except ValueError:
-            await answer.refuse(415, _ONE_FILE)
+            await response.refuse(415, _ONE_FILE)
             return
-        if told > most:
-            await answer.refuse(413, "This file is larger than the maximum allowed size.")
+        if forwarded > most:
+            await response.refuse(413, "This file is larger than the maximum allowed size.")
             return
-        if not await asyncio.to_thread(self._gate.room_for, self._arriving + max(told, _STEP)):
-            await answer.refuse(503, _NO_ROOM)
+        if not await asyncio.to_thread(self._gate.has_room_for, self._arriving + max(forwarded, _STEP)):
+            await response.refuse(503, _NO_ROOM)
             return
         scope["query_string"] = b""  # an upload_id, of which Gradio would keep account for ever
-        limited, counted = self._limited(receive, answer, most), 0
+        limited, counted = self._limited(receive, response, most), 0
 
         async def counting() -> Message:
             nonlocal counted
@@ -190,37 +190,37 @@ class Guard:
             piece = message.get("body", b"")
             counted += len(piece)
             self._arriving += len(piece)
-            if not body.takes(piece):
-                await answer.refuse(415, _ONE_FILE)
+            if not body.accepts(piece):
+                await response.refuse(415, _ONE_FILE)
                 return {"type": "http.disconnect"}
-            if counted // _STEP != (counted - len(piece)) // _STEP and not told:
-                if not await asyncio.to_thread(self._gate.room_for, self._arriving):
-                    await answer.refuse(503, _NO_ROOM)
+            if counted // _STEP != (counted - len(piece)) // _STEP and not forwarded:
+                if not await asyncio.to_thread(self._gate.has_room_for, self._arriving):
+                    await response.refuse(503, _NO_ROOM)
                     return {"type": "http.disconnect"}
             return message
 
         try:
-            await self._app(scope, counting, answer)
+            await self._app(scope, counting, response)
         finally:
             self._arriving -= counted
 
-    async def _join(self, scope: Scope, receive: Receive, answer: Answer) -> None:
+    async def _join(self, scope: Scope, receive: Receive, response: Response) -> None:
         """A call of one of Gradio's functions: which one and by whom is checked before Gradio sees it."""
-        limited, body, more = self._limited(receive, answer, _BODY), b"", True
+        limited, body, more = self._limited(receive, response, _BODY), b"", True
         while more:
             message = await limited()
             if message["type"] != "http.request":
                 return
             body += message.get("body", b"")
             more = message.get("more_body", False)
-        asked = read_call(body)
-        refusal = problem(scope["path"], asked, self._rules)
+        asked = parse_call(body)
+        refusal = refusal_of_call(scope["path"], asked, self._rules)
         if refusal:
-            await answer.refuse(*refusal)
+            await response.refuse(*refusal)
             return
         session = str((asked or {}).get("session_hash") or "")
-        if not (self._crowd.lets_call(_network(scope)) and self._lets_begin(scope, session)):
-            await answer.refuse(429, _TOO_MANY)
+        if not (self._rate_limits.allows_call(_network(scope)) and self._allows_session(scope, session)):
+            await response.refuse(429, _TOO_MANY)
             return
         sent = False
 
@@ -231,7 +231,7 @@ class Guard:
             sent = True
             return {"type": "http.request", "body": body, "more_body": False}
 
-        await self._app(scope, replayed, answer)
+        await self._app(scope, replayed, response)
 
 
 def _network(scope: Scope) -> str:

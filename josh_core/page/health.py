@@ -1,6 +1,6 @@
-"""What whoever runs the service can see: one line in the log for each job, and /healthz.
+"""For the operator: one line in the log for each job, and the report of /healthz.
 
-Neither holds names, addresses or anything else that a visitor has brought.
+Neither holds names, addresses or any other data of a visitor.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from josh_core import __version__
-from josh_core.page.disk_space import Room
+from josh_core.page.disk_space import DiskSpace
 from josh_core.serving.jobs import Jobs, Ticket
 
 JOB_LOG = logging.getLogger("josh.jobs")
@@ -47,13 +47,13 @@ class Health:
             self._last_run = {k: line[k] for k in ("mode", "frames", "seconds", "outcome", "error")}
             self._last_run["ended"] = round(time.time())
 
-    def report(self, jobs: Jobs, room: Room, listening: int) -> dict[str, Any]:
-        """The state of the service; "status" is "ok" or says in a word what is wrong."""
+    def report(self, jobs: Jobs, disk: DiskSpace, listening: int) -> dict[str, Any]:
+        """The state of the service; "status" is "ok" or what is wrong."""
         tickets = jobs.tickets()
         running = sum(ticket.state == "running" for ticket in tickets)
-        used, free = room.used(), room.free()
+        used, free = disk.used(), disk.free()
         full = len(tickets) - running >= jobs.limit
-        status = "disk full" if room.is_full else "line full" if full else "ok"
+        status = "disk full" if disk.is_full else "line full" if full else "ok"
         return {
             "status": status,
             "version": __version__,
@@ -61,7 +61,7 @@ class Health:
             "device": self._devices,
             "listening": listening,
             "queue": {"running": running, "waiting": len(tickets) - running, "limit": jobs.limit},
-            "disk": {"used_bytes": used, "limit_bytes": room.most, "free_bytes": free},
+            "disk": {"used_bytes": used, "limit_bytes": disk.max_bytes, "free_bytes": free},
             "memory_bytes": psutil.Process().memory_info().rss,
             "runs": dict(self._counts),
             "last_run": self._last_run or None,

@@ -1,4 +1,4 @@
-"""What a visitor hands in: a clip in their own folder, and the settings that the page's inputs mean."""
+"""A visitor's input: a clip in their own folder, and Settings from the values of the page's inputs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def chosen_clip(upload: Upload, name: str) -> dict[str, Any]:
     }
 
 
-def wanted(clip: Mapping[str, Any] | None, upload: Upload, *options: Any) -> Settings:
+def settings_from_inputs(clip: Mapping[str, Any] | None, upload: Upload, *options: Any) -> Settings:
     """Settings from the page's inputs: the clip chooser's start and length, then mode, people, height (m), horizontal
     field of view (degrees), static camera, tier and turn (degrees); a number that is empty or 0 is not known. Raises
     SettingsError.

@@ -8,28 +8,39 @@ from typing import Any
 import gradio as gr
 
 from josh_core.networks.weights import JOSH3R, MAST3R, choose_tier, find
-from josh_core.page.components import asker, clip_input, gallery, my_results, part, plain, result_viewer, what
+from josh_core.page.components import (
+    about,
+    clip_input,
+    file_requests,
+    gallery,
+    html,
+    my_results,
+    page_file,
+    result_viewer,
+)
 from josh_core.page.config import Config
-from josh_core.page.shown_run import MODES, Shown, viewer_value
+from josh_core.page.shown_run import MODES, ShownRun, viewer_value
 from josh_core.settings import Settings
 
 
 class Layout:
     """Builds the components inside the current gr.Blocks and holds them by name."""
 
-    def __init__(self, config: Config, examples: Mapping[str, Shown], ask: Callable[[Any], dict[str, Any]]) -> None:
+    def __init__(
+        self, config: Config, examples: Mapping[str, ShownRun], request_file: Callable[[Any], dict[str, Any]]
+    ) -> None:
         self.upload = gr.State(None)  # inputs.Upload
         self.query = gr.State("")  # what a link to the run on show says
-        plain(part("head.html"))
+        html(page_file("head.html"))
         with gr.Row(elem_id="j-columns"):
             with gr.Column(elem_id="j-left"):
                 self._inputs(config, examples)
             with gr.Column(elem_id="j-right"):
                 self._scene(next(iter(examples.values()), None))
             with gr.Column(elem_id="j-more"):
-                self._tabs(ask)
+                self._tabs(request_file)
 
-    def _inputs(self, config: Config, examples: Mapping[str, Shown]) -> None:
+    def _inputs(self, config: Config, examples: Mapping[str, ShownRun]) -> None:
         self.clip = clip_input(config.max_upload_mb)
         choices = [(f"{label}: {short}", name) for name, (label, short, _) in MODES.items()]
         self.mode = gr.Radio(choices, value=Settings.mode, label="Method", elem_id="j-mode")
@@ -42,48 +53,48 @@ class Layout:
             self.static = gr.Radio(camera, value="auto", label="Camera")
             turns = [("Not", 0), ("90° right", 90), ("Upside down", 180), ("90° left", 270)]
             self.turn = gr.Radio(turns, value=0, label="Turn the picture")
-            tiers, about = _tiers()
-            self.tier = gr.Radio(tiers, value="auto", label="Networks", info=about)
-        self.cost = plain(elem_id="j-cost")
-        self.progress = plain(elem_id="j-progress")
-        self.found = plain(elem_id="j-found")
+            tiers, sentence = _tiers()
+            self.tier = gr.Radio(tiers, value="auto", label="Networks", info=sentence)
+        self.cost = html(elem_id="j-cost")
+        self.progress = html(elem_id="j-progress")
+        self.found = html(elem_id="j-found")
         self.go = gr.Button("Run", variant="primary", size="lg", interactive=False, elem_id="j-run")
         self.stop = gr.Button("Cancel", size="lg", visible="hidden", elem_id="j-cancel")
         self.mine = my_results()
         self.gallery = gallery(examples)
-        what()
+        about()
         self.options = [self.mode, self.people, self.height, self.view, self.static, self.tier, self.turn]
 
-    def _scene(self, first: Shown | None) -> None:
+    def _scene(self, first: ShownRun | None) -> None:
         self.viewer = result_viewer(viewer_value(first, {}) if first else None)
         with gr.Row(elem_id="j-share-row"):
             self.share = gr.Button("Share this view", elem_id="j-share", scale=0, min_width=170)
             self.link = gr.Textbox(
                 visible="hidden", label="Link", interactive=False, buttons=["copy"], elem_id="j-link"
             )
-        self.notice = plain(elem_id="j-notice")
+        self.notice = html(elem_id="j-notice")
         self.origin, self.link_view = gr.Textbox(visible=False), gr.Textbox(visible=False)
         self.own_key = gr.Textbox(visible=False)  # the delete key that this browser keeps of the run on show
 
-    def _tabs(self, ask: Callable[[Any], dict[str, Any]]) -> None:
+    def _tabs(self, request_file: Callable[[Any], dict[str, Any]]) -> None:
         with gr.Tabs():
             with gr.Tab("How good is it?"):
-                self.quality = plain(elem_id="j-quality")
+                self.quality = html(elem_id="j-quality")
             with gr.Tab("From above"):
-                self.plots = plain(elem_id="j-plots")
+                self.plots = html(elem_id="j-plots")
             with gr.Tab("Overlay video") as self.film_tab:
-                self.film = asker(ask, "j-film")
+                self.film = file_requests(request_file, "j-film")
             with gr.Tab("Files"):
-                self.files = asker(ask, "j-files")
+                self.files = file_requests(request_file, "j-files")
             with gr.Tab("Details"):
-                self.details = plain(elem_id="j-details")
+                self.details = html(elem_id="j-details")
                 with gr.Accordion("Delete this result", open=False):
                     self.delete_key = gr.Textbox(
                         label="Delete key", info="Not needed in the browser that made the result."
                     )
                     self.delete = gr.Button("Delete for good", size="sm", variant="stop", elem_id="j-delete")
                     with gr.Row(visible="hidden", elem_id="j-sure") as self.sure:
-                        plain("<b>Really delete? Nobody can bring it back.</b>")
+                        html("<b>Really delete? Nobody can bring it back.</b>")
                         self.delete_yes = gr.Button("Yes, delete", size="sm", variant="stop", elem_id="j-delete-yes")
                         self.delete_no = gr.Button("No", size="sm", elem_id="j-delete-no")
         self.servers = {(part._id, "ask") for part in (self.film, self.files)}

@@ -1,4 +1,4 @@
-"""Small pieces of page: numbers as people say them, and cards as HTML. Everything that is not ours is escaped."""
+"""HTML of cards and tables, and numbers as text. Everything that comes from outside is escaped."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 
 from josh_core.metrics.verdicts import QUANTITIES, rows
-from josh_core.page.shown_run import MODES, Shown, rounded
+from josh_core.page.shown_run import MODES, ShownRun, rounded
 
 LEAVING = "Keep this page open: closing it ends the run, and gives up a place in line."
 LEAVING_MEDIA = "The result is there already. Closing this page only ends the making of its files."
-STAGES = {  # what a run does in each stage of its progress
+STAGES = {  # progress text of each stage
     "clip": "Reading the clip",
     "people": "Finding people",
     "tracks": "Following points of the place",
@@ -48,9 +48,12 @@ LABELS = {  # lines of the quality table: its key (metrics/verdicts.py), what th
     "lens": "Field of view of the longer side, degrees",
     "scale": "Scale of the world, from",
 }
-SEEN_KEYS = ("feet_seen_pct", "match_cover_pct")  # what other lines rest on: said in words too where it is poor
-_UNITS = {"jitter": "a real walk has 5 to 10"}  # what says more than the unit does
-_SETTINGS = {  # of the page's own inputs; what else a run was told is of no use to a visitor
+SEEN_KEYS = (
+    "feet_seen_pct",
+    "match_cover_pct",
+)  # evidence of other lines: if poor, the sentence is shown too
+_UNITS = {"jitter": "a real walk has 5 to 10"}  # text in place of the unit
+_SETTINGS = {  # those of the page's inputs; others are of no use to a visitor
     "mode": "Method", "start": "Begins at, s", "seconds": "Length, s", "people": "Most people",
     "height_m": "Height of the first person, m", "focal_px": "Focal length, px", "static_camera": "Camera",
     "turn": "Picture turned by, degrees",
@@ -64,7 +67,7 @@ _SIGNS = {"good": "✓", "fair": "~", "poor": "✕", "": ""}
 
 
 def duration(seconds: float) -> str:
-    """Rounded as people say it: "12 s", "3 min", "1 h 20 min"."""
+    """A rounded duration: "12 s", "3 min", "1 h 20 min"."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)
@@ -109,12 +112,12 @@ def progress_card(stages: Mapping[str, float], current: str, fraction: float, no
 
 def people_found(count: int, jpeg: bytes) -> str:
     """Pictures of the clip with boxes around the people that a run has found."""
-    said = "Nobody found" if count == 0 else "1 person found" if count == 1 else f"{count} people found"
+    caption = "Nobody found" if count == 0 else "1 person found" if count == 1 else f"{count} people found"
     source = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
-    return f'<figure class="j-found"><img alt="" src="{source}"><figcaption>{said}</figcaption></figure>'
+    return f'<figure class="j-found"><img alt="" src="{source}"><figcaption>{caption}</figcaption></figure>'
 
 
-def quality_table(shown: Shown) -> str:
+def quality_table(shown: ShownRun) -> str:
     """One column per mode, one line per quantity, with limits and verdicts; then what was found in the best mode."""
     tables = {mode: {r.key: r for r in rows(shown.manifest(mode).get("quality") or {})} for mode in shown.folders}
     head = "".join(f'<th scope="col">{MODES[mode][0]}</th>' for mode in tables)
@@ -124,11 +127,11 @@ def quality_table(shown: Shown) -> str:
             cells = "".join(_cell(table.get(key)) for table in tables.values())
             lines.append(f'<tr><th scope="row">{label} <small>{_limits(key)}</small></th>{cells}</tr>')
     best = rows(shown.manifest(shown.best).get("quality") or {})
-    said = [row.sentence for row in best if row.key in ("scale", "lens", "person")]
-    said += [row.sentence for row in best if row.key in SEEN_KEYS and row.verdict == "poor"]
+    sentences = [row.sentence for row in best if row.key in ("scale", "lens", "person")]
+    sentences += [row.sentence for row in best if row.key in SEEN_KEYS and row.verdict == "poor"]
     manifest = shown.manifest(shown.best)
-    said += [*(manifest.get("notes") or []), *((manifest.get("clip") or {}).get("notes") or [])]
-    more = "".join(f"<li>{escape(str(sentence))}</li>" for sentence in said)
+    sentences += [*(manifest.get("notes") or []), *((manifest.get("clip") or {}).get("notes") or [])]
+    more = "".join(f"<li>{escape(str(sentence))}</li>" for sentence in sentences)
     return (
         f'<div class="j-words"><div class="j-scroll"><table class="j-table"><thead><tr><td></td>{head}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div><ul>{more}</ul></div>"
@@ -154,8 +157,8 @@ def _cell(row: Any) -> str:
     return f"<td>{escape(value)}{verdict}</td>"
 
 
-def details(shown: Shown) -> str:
-    """What made this result: method, machine time, versions, settings, licences."""
+def details(shown: ShownRun) -> str:
+    """Provenance of a result: method, machine time, versions, settings, licences."""
     manifest = shown.manifest(shown.best)
     clip = manifest.get("clip") or {}
     total = sum(stage["seconds"] for stage in manifest.get("stages") or [])
@@ -175,8 +178,8 @@ def details(shown: Shown) -> str:
         name = STAGES.get(stage["name"], stage["name"])
         stages[name] = stages.get(name, 0.0) + stage["seconds"]
     times = {name: f"{seconds:.1f} s" for name, seconds in stages.items()}
-    told = manifest.get("settings") or {}
-    settings = {label: _setting(key, told[key]) for key, label in _SETTINGS.items() if told.get(key) is not None}
+    stored = manifest.get("settings") or {}
+    settings = {label: _setting(key, stored[key]) for key, label in _SETTINGS.items() if stored.get(key) is not None}
     licences = "".join(f"<li>{escape(str(line))}</li>" for line in manifest.get("licences") or [])
     return (
         f'<div class="j-words">{_pairs(facts)}<details><summary>Stages</summary>{_pairs(times)}</details>'

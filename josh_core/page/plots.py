@@ -14,7 +14,7 @@ import numpy as np
 from josh_core.export.bundle import load_bundle
 from josh_core.export.colors import CAMERA_COLOR, person_color
 from josh_core.page.markup import picture_png
-from josh_core.page.shown_run import Shown
+from josh_core.page.shown_run import ShownRun
 from josh_core.types import Float, Reconstruction, UInt8
 
 _WIDTH, _HEIGHT, _MARGIN = 480.0, 360.0, 22.0  # of the drawing
@@ -22,7 +22,7 @@ _CELLS = 240  # cells of the ground picture along its longer side
 _MOST_SCENE = 8.0  # m of scene shown around where people and camera are
 
 
-def plots(shown: Shown) -> str:
+def plots(shown: ShownRun) -> str:
     """Both plots of the best mode."""
     result = load_bundle(shown.folders[shown.best])
     return f'<div class="j-plots">{top_view(result)}{camera_chart(result)}</div>'

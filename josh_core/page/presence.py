@@ -1,4 +1,4 @@
-"""Who listens: sessions with an open connection to the page, as the server sees them come and go (guard.py)."""
+"""Sessions with an open connection to the page (reported by guard.py)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KEPT = 600.0  # s for which it is known when a session was last there
 
 
 class Presence:
-    """Sessions that listen. Until somebody watches the connections, everybody counts as there."""
+    """Connected sessions. Until connections are reported (`watched`), everybody counts as connected."""
 
     def __init__(self) -> None:
         self.watched = False
@@ -40,8 +40,8 @@ class Presence:
                     while now - next(iter(self._last.values())) > _KEPT:
                         self._last.popitem(last=False)
 
-    def there(self, session: str, within: float = 0.0) -> bool:
-        """Whether the session listens, or did at most `within` seconds ago."""
+    def is_connected(self, session: str, within: float = 0.0) -> bool:
+        """Whether the session is connected, or was at most `within` seconds ago."""
         if not self.watched:
             return True
         with self._lock:
@@ -49,9 +49,9 @@ class Presence:
             return session in self._open or since <= within
 
     async def wait(self, session: str, seconds: float) -> bool:
-        """Wait until the session listens, at most `seconds`."""
+        """Wait until the session is connected, at most `seconds`."""
         end = time.monotonic() + seconds
-        while not self.there(session):
+        while not self.is_connected(session):
             if time.monotonic() > end:
                 return False
             await asyncio.sleep(_POLL)
@@ -59,5 +59,5 @@ class Presence:
 
     @property
     def count(self) -> int:
-        """Sessions that listen now."""
+        """How many sessions are connected now."""
         return len(self._open)

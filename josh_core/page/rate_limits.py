@@ -1,7 +1,7 @@
-"""How much one network may ask for: requests at once, calls, and new sessions.
+"""Rate limits by network: concurrent requests, calls, and new sessions.
 
-Gradio keeps something of every session that is ever named to it, and lets go of the oldest when there are too many.
-Who names thousands therefore takes the memory of the page and the sessions of others. All tables here are bounded.
+Gradio keeps data of every session id that it is sent, and drops the oldest when there are too many. A client that sends
+thousands of ids would take the page's memory and push out the sessions of others. All tables here are bounded.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 
 # A browser keeps at most six connections to one server, so this is some forty people behind one router.
 AT_ONCE = 256  # requests of one network under way
-CALLS, CALLS_A_SECOND = 200, 10.0  # at once, and then; a tab that waits for a file asks once a second
+CALLS, CALLS_A_SECOND = 200, 10.0  # bucket size and refill; a tab that waits for a file asks once a second
 # Gradio keeps the messages of 2000 sessions: pushing out somebody else's takes one network an hour.
-SESSIONS, SESSIONS_A_SECOND = 200, 0.5  # at once, and then
+SESSIONS, SESSIONS_A_SECOND = 200, 0.5  # bucket size and refill
 SESSIONS_KEPT = 1000  # by Gradio; each takes 0.1 MB, measured with this page
 _REMEMBERED = 10_000  # networks, and sessions that are not new
 
@@ -33,18 +33,18 @@ def network_of(address: str) -> str:
     return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False).network_address)
 
 
-class Crowd:
+class RateLimits:
     """Counts by network. For one thread, that of the server's event loop."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._now: Counter[str] = Counter()  # requests under way
-        self._calls = _Allowance(CALLS, CALLS_A_SECOND, clock)
-        self._begun = _Allowance(SESSIONS, SESSIONS_A_SECOND, clock)
+        self._calls = _TokenBucket(CALLS, CALLS_A_SECOND, clock)
+        self._begun = _TokenBucket(SESSIONS, SESSIONS_A_SECOND, clock)
         self._sessions: OrderedDict[str, None] = OrderedDict()
 
     @contextmanager
     def request(self, network: str) -> Iterator[bool]:
-        """While a request is under way; gives whether it may be."""
+        """Counts a request while the `with` block runs; yields whether it is allowed."""
         self._now[network] += 1
         try:
             yield self._now[network] <= AT_ONCE
@@ -53,12 +53,12 @@ class Crowd:
             if not self._now[network]:
                 del self._now[network]
 
-    def lets_call(self, network: str) -> bool:
-        """Whether one more call may be made from there now."""
+    def allows_call(self, network: str) -> bool:
+        """Whether one more call may be made from this network now."""
         return self._calls.take(network)
 
-    def lets_begin(self, session: str, network: str) -> bool:
-        """Whether a session is known, or one more may begin from there now; a call without one ("") begins one."""
+    def allows_session(self, session: str, network: str) -> bool:
+        """Whether a session is known, or one more may begin from this network now; "" always begins one."""
         known = session in self._sessions
         if not known and not self._begun.take(network):
             return False
@@ -69,15 +69,15 @@ class Crowd:
         return True
 
 
-class _Allowance:
-    """So many at once by network, and so many a second after that."""
+class _TokenBucket:
+    """A token bucket for each network: `most` at once, then `a_second` more each second."""
 
     def __init__(self, most: int, a_second: float, clock: Callable[[], float]) -> None:
         self._most, self._rate, self._clock = most, a_second, clock
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # what is left, and when it was
 
     def take(self, network: str) -> bool:
-        """Whether there is one left, which then is taken."""
+        """Take one token of a network; False if there is none left."""
         now = self._clock()
         left, then = self._left.pop(network, (float(self._most), now))
         left = min(self._most, left + self._rate * (now - then))

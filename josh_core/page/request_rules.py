@@ -1,7 +1,7 @@
-"""What callers may ask of Gradio: which of its addresses, which functions, and of whose calls.
+"""Allow-lists for requests to Gradio: addresses, functions, and which calls a session may cancel.
 
-Gradio has more doors than this page uses: a video editor, run histories, a code editor, monitoring. What is not
-named here is not there. All is judged before Gradio sees the request.
+Gradio has more routes than this page uses: a video editor, run histories, a code editor, monitoring. What is not
+listed here gets 404, before Gradio sees the request.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ Refusal = tuple[int, str]  # status and sentence
 
 @dataclass(frozen=True)
 class Rules:
-    """How much is taken in, whose word counts, and what there is to call."""
+    """Limits of uploads, trusted proxies, and what may be called."""
 
     upload_bytes: int  # of one upload
-    proxies: int = 0  # how many proxies stand in front, whose X-Forwarded headers are believed
+    proxies: int = 0  # how many proxies in front are trusted with their X-Forwarded headers
     hosts: frozenset[str] = frozenset()  # names under which proxies offer the page, beside those that Host gives
     mcp: bool = False  # whether the API is served as MCP tools too
     functions: Callable[[], Container[int]] = field(default=lambda: range(10_000))  # numbers of Gradio's functions
@@ -67,8 +67,8 @@ def is_call(scope: Scope) -> bool:
     return scope["method"] == "POST" and bool(_JOINS.fullmatch(scope["path"]))
 
 
-def read_call(body: bytes) -> dict[str, Any] | None:
-    """What a call says; None when it is no JSON object."""
+def parse_call(body: bytes) -> dict[str, Any] | None:
+    """The JSON object of a call; None when it is none."""
     try:
         asked = json.loads(body)
     except (ValueError, RecursionError):
@@ -76,8 +76,8 @@ def read_call(body: bytes) -> dict[str, Any] | None:
     return asked if isinstance(asked, dict) else None
 
 
-def problem(path: str, asked: dict[str, Any] | None, rules: Rules) -> Refusal | None:
-    """What is wrong with a call, if anything: which function, and by whom."""
+def refusal_of_call(path: str, asked: dict[str, Any] | None, rules: Rules) -> Refusal | None:
+    """Why a call is refused: its function or its session; None for one that is allowed."""
     if asked is None:
         return 400, "The request is no JSON object."
     session, number = asked.get("session_hash"), asked.get("fn_index")
@@ -102,12 +102,12 @@ def _is_served(asked: dict[str, Any], rules: Rules) -> bool:
     return isinstance(component, int) and isinstance(name, str) and (component, name) in rules.servers()
 
 
-def listener_of(scope: Scope) -> str:
-    """The session that listens on this connection, "" for none."""
+def listening_session(scope: Scope) -> str:
+    """The session whose events this connection receives, "" for none."""
     if scope["method"] != "GET":
         return ""
     if scope["path"].rstrip("/") == f"{_API}queue/data":
-        said = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("session_hash", [""])[0]
-        return said if _SESSION.fullmatch(said) else ""
+        session = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("session_hash", [""])[0]
+        return session if _SESSION.fullmatch(session) else ""
     found = _LISTENS.fullmatch(scope["path"])
     return found.group(1) if found else ""

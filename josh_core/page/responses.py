@@ -1,4 +1,4 @@
-"""What the guard lets out: our headers on every answer, refusals as sentences, no leave for other pages."""
+"""Responses as the guard sends them: with security headers, and errors as one sentence."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _HEADERS = (
 _LOCAL = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}
 
 
-class Answer:
-    """`send` with our headers; after a refusal, what the application still says is dropped."""
+class Response:
+    """`send` with our headers; after an error response, further messages of the application are dropped."""
 
     def __init__(self, send: Send, scope: Scope) -> None:
         self._send, self._scope = send, scope
@@ -45,7 +45,7 @@ class Answer:
         if self.closed:
             return
         if message["type"] == "http.response.start":
-            if message["status"] == 500 and not _is_json(message):  # Starlette's own words on an exception
+            if message["status"] == 500 and not _is_json(message):  # Starlette's own text for an exception
                 await self.refuse(500, "Something went wrong inside the program; please try again.")
                 return
             self.begun = True
@@ -53,18 +53,18 @@ class Answer:
         await self._send(message)
 
     def _kept(self, headers: Any) -> list[tuple[bytes, bytes]]:
-        """The application's headers, without leave for other pages to act in a visitor's name."""
+        """The application's headers, without those that let other sites act for a visitor (CORS)."""
         ours = {name for name, _ in _HEADERS} | {b"access-control-allow-credentials"}
         if is_foreign(self._scope):
             ours.add(b"access-control-allow-origin")
-        saved_as = _saved_as(self._scope)
+        saved_as = _download_name(self._scope)
         if saved_as:
             ours.add(b"content-disposition")
         kept = [(name, value) for name, value in headers if name.lower() not in ours]
         return kept + ([(b"content-disposition", saved_as)] if saved_as else [])
 
-    async def say(self, status: int, value: Any, close: bool = False) -> None:
-        """Answer with JSON; `close` hangs up, so that the rest of a body need not be read."""
+    async def send_json(self, status: int, value: Any, close: bool = False) -> None:
+        """Respond with JSON; close: end the connection, so that the rest of a body need not be read."""
         body = json.dumps(value).encode()
         headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
         headers += [(b"connection", b"close")] if close else []
@@ -72,9 +72,9 @@ class Answer:
         await self({"type": "http.response.body", "body": body})
 
     async def refuse(self, status: int, sentence: str) -> None:
-        """Answer with a sentence, unless the application has begun to, and let nothing follow."""
+        """Respond with an error of one sentence, unless the application has begun a response."""
         if not self.begun and not self.closed:
-            await self.say(status, {"detail": sentence}, close=status in (408, 413, 415, 503))
+            await self.send_json(status, {"detail": sentence}, close=status in (408, 413, 415, 503))
         self.closed = True
 
 
@@ -82,8 +82,8 @@ def _is_json(message: Message) -> bool:
     return any(n.lower() == b"content-type" and v.startswith(b"application/json") for n, v in message["headers"])
 
 
-def _saved_as(scope: Scope) -> bytes:
-    """The name under which a file is to be saved, where its address gives one: Gradio's own would be the stored one."""
+def _download_name(scope: Scope) -> bytes:
+    """Content-Disposition with the name that a file's address gives; Gradio would give the stored file's."""
     if not scope["path"].startswith("/gradio_api/file="):
         return b""
     name = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("name", [""])[0][:200]

@@ -14,8 +14,8 @@ from josh_core.errors import JoshError
 from josh_core.page.config import EXAMPLES, Config
 from josh_core.page.health import JOB_LOG
 from josh_core.page.page import Page
-from josh_core.page.service import Desk
-from josh_core.page.upload_checks import lookers
+from josh_core.page.service import PageService
+from josh_core.page.upload_checks import check_runners
 from josh_core.serving import tasks
 from josh_core.serving.ray_runner import ray_runners
 from josh_core.serving.runners import LocalRunner, ProcessRunner
@@ -23,11 +23,11 @@ from josh_core.serving.runners import LocalRunner, ProcessRunner
 RUN_NICENESS = 5  # runs stand back behind the page itself, and files made on demand behind the runs
 
 
-def open_desk(config: Config) -> Desk:
-    """The desk with the real work behind it: one process per device, or this one on ZeroGPU."""
+def open_service(config: Config) -> PageService:
+    """The service with its runners: one process per device, or this one on ZeroGPU."""
     if config.in_process:
         tasks.prepare()  # ZeroGPU wants the networks in this process, on their device, before the first visitor
-        return Desk(config, [LocalRunner(tasks.do)], LocalRunner(tasks.do), lookers(), EXAMPLES)
+        return PageService(config, [LocalRunner(tasks.do)], LocalRunner(tasks.do), check_runners(), EXAMPLES)
     longest = 60 * config.max_minutes
     if config.engine:
         store = config.store.resolve()
@@ -35,7 +35,7 @@ def open_desk(config: Config) -> Desk:
         address = None if config.engine == "ray" else config.engine
         spread = ray_runners(tasks.do, address, store, config.lanes, prepare=tasks.prepare, longest=longest)
         spread[0].warm()  # says at once what is wrong with the cluster
-        return Desk(config, spread, _file_runner(longest), lookers(), EXAMPLES)
+        return PageService(config, spread, _file_runner(longest), check_runners(), EXAMPLES)
     devices = [device.strip() for device in config.devices.split(",")]
     runners = [
         ProcessRunner(tasks.do, device, longest=longest, prepare=tasks.prepare, niceness=RUN_NICENESS)
@@ -43,7 +43,7 @@ def open_desk(config: Config) -> Desk:
     ]
     for runner in runners:
         runner.warm()
-    return Desk(config, runners, _file_runner(longest), lookers(), EXAMPLES)
+    return PageService(config, runners, _file_runner(longest), check_runners(), EXAMPLES)
 
 
 def _file_runner(longest: float) -> ProcessRunner:
@@ -64,12 +64,12 @@ def main() -> int:
     """Serve the page until it is stopped."""
     log_jobs()
     try:
-        desk = open_desk(Config.from_environment())
+        service = open_service(Config.from_environment())
     except JoshError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201  the only word to whoever starts the program
         return 2
     try:
-        Page(desk).launch()
+        Page(service).launch()
     finally:
-        desk.close()
+        service.close()
     return 0

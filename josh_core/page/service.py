@@ -1,6 +1,6 @@
-"""What the page does behind its buttons: take an upload, show a result, share and delete it. Runs are in runs.py.
+"""The operations behind the page's buttons: take an upload, open a result, share and delete it. Runs are in runs.py.
 
-One desk serves all visitors. What belongs to one visitor lies in a folder of their own, removed when they leave.
+One object serves all visitors. The files of one visitor are in a folder of their own, removed when they leave.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from josh_core.clip.look import FIRST_WINDOW
 from josh_core.errors import Cancelled, ClipError, JoshError, ResultError
 from josh_core.page.caller import Caller
 from josh_core.page.config import Config
-from josh_core.page.disk_space import Room
-from josh_core.page.files_on_demand import Workshop
+from josh_core.page.disk_space import DiskSpace
+from josh_core.page.files_on_demand import FilesOnDemand
 from josh_core.page.health import Health
 from josh_core.page.inputs import Upload
 from josh_core.page.presence import Presence
 from josh_core.page.rates import Rates
 from josh_core.page.runs import LISTEN_GRACE, Runs
-from josh_core.page.shown_run import Shown, examples, shown_run
-from josh_core.page.upload_checks import Looks
+from josh_core.page.shown_run import ShownRun, examples, stored_run
+from josh_core.page.upload_checks import UploadChecks
 from josh_core.page.visitors import Owned, Visitors
 from josh_core.serving.disk import link_or_copy
 from josh_core.serving.jobs import Job, Jobs, Runner, Ticket
@@ -41,84 +41,84 @@ from josh_core.settings import Settings
 
 COUNT_SECONDS = 8.0  # s that a guess at the number of people may take
 LEFT_AFTER = 120.0  # s without a connection after which a visitor has left
-_TIDY_EVERY = 60.0  # s between two looks for what has expired
+_CLEAN_EVERY = 60.0  # s between two searches for what has expired. Chosen
 _log = logging.getLogger(__name__)
 
 
-class Desk:
-    """Everything that lives as long as the program."""
+class PageService:
+    """All state that lives as long as the program: store, queue, visitors, examples."""
 
     def __init__(
-        self, config: Config, runners: Sequence[Runner], files: Runner, looks: Sequence[Runner], examples_root: Path
+        self, config: Config, runners: Sequence[Runner], files: Runner, checks: Sequence[Runner], examples_root: Path
     ) -> None:
-        """`runners` do the runs, `files` makes files from results, `looks` look at uploads (looks.lookers)."""
+        """runners: for runs; files: makes files from results; checks: inspect uploads (upload_checks.check_runners)."""
         self.config = config
         self.store = Store(config.store, config.limits, config.mirror())
-        self.room = Room(self.store, int(config.max_upload_mb * 1e6))
-        self.uploads = self.room.uploads
-        self.visitors = Visitors(self.room.visitors)
+        self.disk = DiskSpace(self.store, int(config.max_upload_mb * 1e6))
+        self.uploads = self.disk.uploads
+        self.visitors = Visitors(self.disk.visitors)
         self.rates = Rates(self.store.root / "rates.json")
-        self.examples = examples(examples_root, self.room.made)
+        self.examples = examples(examples_root, self.disk.made)
         self._health = Health(config.devices)
-        self.workshop = Workshop(self.store, files, self.rates, self._health.note)
+        self.files_on_demand = FilesOnDemand(self.store, files, self.rates, self._health.note)
         self.jobs = Jobs(runners, config.queue, config.per_visitor, config.per_address, self._job_ended)
-        self.looks = Looks(looks)
+        self.upload_checks = UploadChecks(checks)
         self.presence = Presence()
         programs = max(1, config.queue // 2)
-        self.runs = Runs(self.store, self.room, self.jobs, self.visitors, self.rates, self.presence, programs)
-        self._tidying = threading.Event()
-        threading.Thread(target=self._tidy_often, daemon=True, name="tidy").start()
+        self.runs = Runs(self.store, self.disk, self.jobs, self.visitors, self.rates, self.presence, programs)
+        self._closing = threading.Event()
+        threading.Thread(target=self._clean_regularly, daemon=True, name="cleaner").start()
 
     def close(self) -> None:
         """Stop the jobs and let another program use the store."""
-        self._tidying.set()
-        self.looks.close()
+        self._closing.set()
+        self.upload_checks.close()
         self.jobs.close()
-        self.workshop.close()
+        self.files_on_demand.close()
         self.store.close()
 
     def _job_ended(self, ticket: Ticket) -> None:
         self._health.note(ticket)
         self.runs.ended(ticket)
 
-    # ---- order in the house --------------------------------------------------------------------------------------
+    # ---- housekeeping --------------------------------------------------------------------------------------------
 
-    def _tidy_often(self) -> None:
-        while not self._tidying.wait(_TIDY_EVERY):
+    def _clean_regularly(self) -> None:
+        while not self._closing.wait(_CLEAN_EVERY):
             try:
-                self.tidy()
+                self.clean_up()
             except Exception:  # the next time may be better; without this thread nothing would expire
-                _log.exception("tidying failed")
+                _log.exception("removing expired files failed")
 
-    def tidy(self) -> None:
-        """Let go of visitors who have left, uploads that nobody uses, results that have expired or find no room."""
+    def clean_up(self) -> None:
+        """Remove files of visitors who have left, unused uploads, and results that expired or exceed the disk space."""
         for session in self.visitors.sessions():
-            if not self.presence.there(session, within=LEFT_AFTER):
+            if not self.presence.is_connected(session, within=LEFT_AFTER):
                 self.leave(session)
-        self.room.tidy(self.visitors.claimed())
+        self.disk.clean_up(self.visitors.claimed())
 
-    def room_for(self, more: int) -> bool:
+    def has_room_for(self, more: int) -> bool:
         """Whether uploads of `more` bytes can be taken now."""
-        return self.room.takes(more, self.visitors.claimed())
+        return self.disk.has_room_for(more, self.visitors.claimed())
 
     def listening(self, session: str) -> contextlib.AbstractContextManager[None]:
         """While a connection of the session is open."""
         return self.presence.connection(session)
 
     def health(self) -> dict[str, Any]:
-        """What /healthz says."""
-        return self._health.report(self.jobs, self.room, self.presence.count)
+        """The report of /healthz."""
+        return self._health.report(self.jobs, self.disk, self.presence.count)
 
     # ---- visitors ------------------------------------------------------------------------------------------------
 
     def leave(self, session: str) -> None:
-        """The visitor has closed the page: stop their jobs and remove their files. Results stay their time."""
-        self.looks.leave(session)
+        """The visitor has closed the page: stop their jobs and remove their files. Results stay until they expire."""
+        self.upload_checks.leave(session)
         self.jobs.cancel_owner(session)
         self.visitors.leave(session)
 
-    def owned(self, session: str, shown: Shown) -> Owned | None:
-        """What a session may do with a run of its own."""
+    def owned(self, session: str, shown: ShownRun) -> Owned | None:
+        """Delete key and title of a run that this session made; None for any other run."""
         return self.visitors.owned(session, shown.id)
 
     # ---- clips ---------------------------------------------------------------------------------------------------
@@ -129,22 +129,22 @@ class Desk:
         `path` comes from the client, so it counts only inside the server's folder of uploads; an example's clip,
         which does not, is taken with `copied` False. `name` is what the visitor calls it.
         """
-        await self._listened(caller)
+        await self._wait_for_listener(caller)
         place = await asyncio.to_thread(self._adopt, caller.session, Path(str(path)), copied)
         try:
-            look = await self.looks.at(place, caller.session, caller.client)
+            look = await self.upload_checks.check(place, caller.session, caller.client)
             return Upload(place, await asyncio.to_thread(file_sha256, place), look, title=Path(name).stem[:80])
         except BaseException:
             shutil.rmtree(place.parent, ignore_errors=True)
             raise
 
-    async def _listened(self, caller: Caller) -> None:
-        """Wait for somebody to listen: nothing is begun for a caller who has gone again."""
+    async def _wait_for_listener(self, caller: Caller) -> None:
+        """Wait until the caller is connected: nothing is begun for a caller who has left."""
         if not await self.presence.wait(caller.session, LISTEN_GRACE):
             raise Cancelled("Nobody listens any more.")
 
     def _adopt(self, session: str, path: Path, copied: bool) -> Path:
-        """An upload at a place of the visitor's own. Its name says nothing, neither to a decoder nor to others."""
+        """Link an upload into the visitor's folder, under a neutral name that neither a decoder nor others can use."""
         source = path.resolve()
         if copied and (not source.is_relative_to(self.uploads) or not source.is_file()):
             raise ClipError("The upload did not arrive; please choose the file again.")
@@ -176,14 +176,14 @@ class Desk:
 
     # ---- results -------------------------------------------------------------------------------------------------
 
-    def open(self, query: Mapping[str, str], session: str = "") -> Shown | None:
-        """What a link asks for: ?run=<id> or ?example=<name>; None when it asks for nothing. Raises ResultError.
+    def open(self, query: Mapping[str, str], session: str = "") -> ShownRun | None:
+        """The run of a link's query: ?run=<id> or ?example=<name>; None for any other. Raises ResultError.
 
         Only the session that made a run sees the name that it gave.
         """
         if "run" in query:
             entry, folder = self.store.get(query["run"])
-            shown = shown_run(entry.id, folder, entry.shared)
+            shown = stored_run(entry.id, folder, entry.shared)
             owned = self.visitors.owned(session, entry.id)
             return replace(shown, title=owned.title) if owned and owned.title else shown
         if "example" in query:
@@ -192,35 +192,35 @@ class Desk:
             return self.examples[query["example"]]
         return None
 
-    def ask(self, wish: object) -> dict[str, Any]:
-        """How far the file is that a visitor asks for (files_on_demand.py): {query, mode, name}. Raises JoshError."""
-        asked = [str(wish.get(key))[:200] if isinstance(wish, dict) else "" for key in ("query", "mode", "name")]
+    def request_file(self, request: object) -> dict[str, Any]:
+        """State of the file that a visitor requests (files_on_demand.py) as {query, mode, name}. Raises JoshError."""
+        asked = [str(request.get(key))[:200] if isinstance(request, dict) else "" for key in ("query", "mode", "name")]
         shown = self.open(dict(parse_qsl(asked[0])))
         if shown is None:
             raise ResultError("There is no such result; open an example or run a clip.")
         _, mode, name = asked
         made = None if mode not in shown.folders or shown.file(mode, name) else name.split("/", maxsplit=1)[0]
-        under_way = self.runs.making(shown.id, mode, made) if made else None
-        return under_way or self.workshop.ask(shown, mode, name)
+        under_way = self.runs.file_state(shown.id, mode, made) if made else None
+        return under_way or self.files_on_demand.request(shown, mode, name)
 
-    def share(self, shown: Shown, session: str, delete_key: str = "") -> Shown:
+    def share(self, shown: ShownRun, session: str, delete_key: str = "") -> ShownRun:
         """Keep a run beyond the program's end, for its owner. An example or a shared run is there already."""
         if shown.is_example or shown.shared:
-            self._draw(shown)
+            self._make_preview(shown)
             return shown
         owned = self.owned(session, shown)
         if not self.store.owns(shown.id, owned.delete_key if owned else delete_key):
             raise ResultError("Only whoever made this result can share it; run the clip yourself to have your own.")
-        self._draw(shown)
+        self._make_preview(shown)
         return replace(shown, shared=self.store.share(shown.id).shared)
 
-    def _draw(self, shown: Shown) -> None:
-        """Have the picture made that a link to a result shows; a link without one does too."""
+    def _make_preview(self, shown: ShownRun) -> None:
+        """Request the picture for link previews; a failure is ignored, since links work without it."""
         if shown.clip is not None:
             with contextlib.suppress(JoshError, OSError):
-                self.workshop.ask(shown, shown.best, PREVIEW)
+                self.files_on_demand.request(shown, shown.best, PREVIEW)
 
-    def delete(self, shown: Shown, session: str, delete_key: str = "") -> None:
+    def delete(self, shown: ShownRun, session: str, delete_key: str = "") -> None:
         """Remove a run for its owner. Raises ResultError."""
         if shown.is_example:
             raise ResultError("An example cannot be deleted.")
@@ -235,6 +235,6 @@ class Desk:
     @property
     def served(self) -> list[Path]:
         """Folders whose files the page may show: results and examples, nothing else."""
-        own = [self.store.root / "runs", self.room.made]
+        own = [self.store.root / "runs", self.disk.made]
         return [*own, *{folder.parent for shown in self.examples.values() for folder in shown.folders.values()},
                 *{shown.clip for shown in self.examples.values() if shown.clip}]  # fmt: skip

@@ -20,7 +20,7 @@ from josh_core.export.bundle import load_manifest
 from josh_core.metrics.verdicts import rows
 from josh_core.serving.tasks import CLIP_FILE, OVERLAY
 
-MODES = {  # name -> what the page calls it, what it is in three words, and in one sentence
+MODES = {  # name -> title on the page, three words and one sentence about it
     "baseline": (
         "Assembly line",
         "one step after the other",
@@ -36,7 +36,7 @@ _VIEW_VALUE = re.compile(r"[A-Za-z0-9_.,-]{1,200}")
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownRun:
     """A run that can be put on the page. `query` is what a link to it says."""
 
     id: str
@@ -77,16 +77,16 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def shown_run(run_id: str, folder: Path, shared: bool) -> Shown:
+def stored_run(run_id: str, folder: Path, shared: bool) -> ShownRun:
     """A stored run. Raises ResultError when it holds no result."""
     folders = _bundles(folder)
     if not folders:
         raise ResultError("This result is not complete; run the clip again.")
     clip = folder / CLIP_FILE if (folder / CLIP_FILE).is_file() else None
-    return Shown(run_id, f"run={run_id}", NEUTRAL_TITLE, clip, folders, folder, shared)
+    return ShownRun(run_id, f"run={run_id}", NEUTRAL_TITLE, clip, folders, folder, shared)
 
 
-def examples(root: Path, made: Path) -> dict[str, Shown]:
+def examples(root: Path, made: Path) -> dict[str, ShownRun]:
     """Every example under `root` that comes with a result, in the order of index.json, which holds their titles.
 
     name/clip.mp4, name/LICENSE, name/result/<mode>/; name/result/clip.mp4 where browsers cannot play the clip itself or
@@ -98,7 +98,7 @@ def examples(root: Path, made: Path) -> dict[str, Shown]:
         bundles = _bundles(result)
         clip = next((clip for clip in (result / CLIP_FILE, root / name / CLIP_FILE) if clip.is_file()), None)
         if bundles and clip is not None:
-            found[name] = Shown(name, f"example={name}", title, clip, bundles, made / name, shared=True)
+            found[name] = ShownRun(name, f"example={name}", title, clip, bundles, made / name, shared=True)
     return found
 
 
@@ -107,7 +107,7 @@ def file_url(path: Path, name: str = "") -> str:
     return "gradio_api/file=" + quote(str(path)) + (f"?name={quote(name, safe='')}" if name else "")
 
 
-def viewer_value(shown: Shown, query: Mapping[str, str]) -> dict[str, Any]:
+def viewer_value(shown: ShownRun, query: Mapping[str, str]) -> dict[str, Any]:
     """What viewer.js shows; addresses are relative to the app's root."""
 
     def served(path: Path) -> dict[str, str]:
@@ -135,7 +135,7 @@ def viewer_value(shown: Shown, query: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def glimpse_value(key: str, glb: bytes) -> dict[str, Any]:
+def preview_value(key: str, glb: bytes) -> dict[str, Any]:
     """What viewer.js shows before there is a result: cameras and points, which are not stored."""
     place = {
         "name": "place",
@@ -145,7 +145,7 @@ def glimpse_value(key: str, glb: bytes) -> dict[str, Any]:
         "glb": {"url": "data:model/gltf-binary;base64," + base64.b64encode(glb).decode()},
     }
     return {
-        "id": f"glimpse-{key}",
+        "id": f"preview-{key}",
         "title": NEUTRAL_TITLE,
         "clip": None,
         "overlay": None,
@@ -162,14 +162,14 @@ def clean_view(query: Mapping[str, str]) -> dict[str, str]:
 def facts(manifest: Mapping[str, Any]) -> list[str]:
     """The few numbers that tell the modes apart, for the viewer to show beside the switch."""
     found: dict[str, Any] = {r.key: r.value for r in rows(manifest.get("quality") or {}) if r.value is not None}
-    said = []
+    sentences = []
     if "foot_slide_mm" in found:
-        said.append(f"planted feet slide {rounded(found['foot_slide_mm'])} mm a frame")
+        sentences.append(f"planted feet slide {rounded(found['foot_slide_mm'])} mm a frame")
     if "foot_height_cm" in found:
-        said.append(f"{rounded(found['foot_height_cm'])} cm from the floor")
+        sentences.append(f"{rounded(found['foot_height_cm'])} cm from the floor")
     if "scale" in found:
-        said.append(SCALES[found["scale"]])
-    return said
+        sentences.append(SCALES[found["scale"]])
+    return sentences
 
 
 def rounded(value: float) -> str:

@@ -1,21 +1,21 @@
-"""Whether the body of an upload is what the page and its API send: one file and nothing else, judged as it comes.
+"""Checks that the body of an upload is one file and nothing else, piece by piece as it arrives.
 
-Gradio takes a thousand files in one request and makes each in the thread in which everybody waits; what comes without
-a file's name it gathers in memory.
+Gradio accepts a thousand files in one request and writes each in the thread that serves all visitors; parts without a
+file name it collects in memory.
 """
 
 from __future__ import annotations
 
 import re
 
-MOST_HEAD = 8192  # bytes before the file's own
+MAX_HEAD_BYTES = 8192  # bytes before the file's own
 _TYPE = re.compile(r'multipart/form-data; ?boundary=("?)([\w\'()+,./:=?-]{1,70})\1', re.ASCII | re.IGNORECASE)
 _QUOTED = rb'"(?:[^"\\\r\n]|\\[^\r\n])*"'
 _FILE = re.compile(rb'content-disposition: form-data; name="[^"\\\r\n]*"; filename=' + _QUOTED, re.IGNORECASE)
 
 
-class OneFile:
-    """Looks at a body piece by piece. Raises ValueError for a content type that is no such upload's."""
+class UploadBody:
+    """Reads a body piece by piece. Raises ValueError for any other content type than a file upload's."""
 
     def __init__(self, content_type: str) -> None:
         found = _TYPE.fullmatch(content_type)
@@ -25,13 +25,13 @@ class OneFile:
         self._head, self._in_file, self._closing = b"", False, False
         self._tail = b""  # of what has come: a boundary may be cut in two
 
-    def takes(self, piece: bytes) -> bool:
-        """Whether the body may go on as this piece does."""
+    def accepts(self, piece: bytes) -> bool:
+        """Whether the body is still valid with this piece."""
         if not self._in_file:
             self._head += piece
             head, end, piece = self._head.partition(b"\r\n\r\n")
             if not end:
-                return len(self._head) <= MOST_HEAD
+                return len(self._head) <= MAX_HEAD_BYTES
             self._in_file, self._head, self._tail = True, b"", b"\r\n"
             if not self._is_file(head):
                 return False

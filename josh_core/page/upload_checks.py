@@ -1,6 +1,6 @@
-"""First looks at uploads, in processes that can be killed: the page's own process never decodes what it was sent.
+"""Checks of uploads, in processes that can be killed: the page's own process never decodes what it was sent.
 
-Time, memory and the number of looks in line are limited; who leaves takes their look along.
+Time, memory and the number of waiting checks are limited; the check of a visitor who leaves is cancelled.
 """
 
 from __future__ import annotations
@@ -19,18 +19,20 @@ from josh_core.serving.processes import limit_memory
 from josh_core.serving.runners import ProcessRunner
 from josh_core.settings import Settings
 
-LANES = 2  # looks at once
-LINE = 24  # looks that may wait
+LANES = 2  # checks at a time. Chosen
+QUEUE = 24  # checks that may wait. Chosen
 FACTS_SECONDS = 8.0  # s until the facts of a file must be known
-MEMORY = 2 << 30  # bytes for one look: 8K video needs about 1 GB to decode
+MEMORY = 2 << 30  # bytes for one check: 8K video needs about 1 GB to decode
 _POLL = 0.03  # s
-_LONGEST = 60.0  # s for a look and the start of its process, on a machine that has much else to do
-_GRACE = 0.3  # s from asking a look to stop until its process is killed
+_LONGEST = 60.0  # s for a check and the start of its process, on a busy machine. Chosen
+_GRACE = 0.3  # s from asking a check to stop until its process is killed. Chosen
 
 
-def lookers() -> list[ProcessRunner]:
-    """The processes that look, started at once, so that the first visitor need not wait for them."""
-    runners = [ProcessRunner(look, "cpu", grace=_GRACE, longest=_LONGEST, prepare=_prepare) for _ in range(LANES)]
+def check_runners() -> list[ProcessRunner]:
+    """The processes that check, started at once, so that the first visitor need not wait for them."""
+    runners = [
+        ProcessRunner(check_upload, "cpu", grace=_GRACE, longest=_LONGEST, prepare=_prepare) for _ in range(LANES)
+    ]
     for runner in runners:
         runner.warm()
     return runners
@@ -40,8 +42,8 @@ def _prepare() -> None:
     limit_memory(MEMORY)
 
 
-def look(job: Job, progress: Progress) -> None:
-    """The work of a look: each better one replaces the file `job.out`."""
+def check_upload(job: Job, progress: Progress) -> None:
+    """Check the clip of a job: each better Look replaces the file `job.out`."""
 
     def keep(found: Look) -> None:
         progress.update(0.0)
@@ -49,26 +51,26 @@ def look(job: Job, progress: Progress) -> None:
         fresh.write_text(found.to_json(), "utf-8")
         os.replace(fresh, job.out)
 
-    with progress.stage("look"):  # says that the process is there
+    with progress.stage("look"):  # signals that the process has started
         look_at(job.clip, keep)
 
 
-class Looks:
-    """The line of looks."""
+class UploadChecks:
+    """The queue of checks."""
 
     def __init__(self, runners: Sequence[Runner]) -> None:
-        self._jobs = Jobs(runners, LINE, per_owner=2, per_client=LINE // 2)
+        self._jobs = Jobs(runners, QUEUE, per_owner=2, per_client=QUEUE // 2)
 
     def close(self) -> None:
-        """Stop all looks and end the processes."""
+        """Stop all checks and end the processes."""
         self._jobs.close()
 
     def leave(self, session: str) -> None:
         """The visitor has gone."""
         self._jobs.cancel_owner(session)
 
-    async def at(self, clip: Path, session: str, client: str) -> Look:
-        """Look at a file. Raises ClipError when it cannot be used, JobError when too many wait, Cancelled."""
+    async def check(self, clip: Path, session: str, client: str) -> Look:
+        """Check a file. Raises ClipError when it cannot be used, JobError when too many wait, Cancelled."""
         self.leave(session)  # who chooses another clip no longer waits for the first
         note = clip.with_name("look.json")
         ticket = self._jobs.submit(Job(clip, Settings(), note, session, client, kind="look"))
@@ -88,7 +90,7 @@ class Looks:
         raise ticket.error or _too_slow()
 
     async def _follow(self, ticket: Ticket, note: Path) -> None:
-        """Until the look is over; one that takes too long is stopped, and what it has found by then counts."""
+        """Wait until the check is over; one that takes too long is stopped, and its last Look counts."""
         begun = facts_known = 0.0
         while not ticket.over:
             await asyncio.sleep(_POLL)

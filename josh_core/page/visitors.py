@@ -1,4 +1,4 @@
-"""What belongs to one visitor: a folder for their clips, and the runs that they may share and delete.
+"""Per visitor: a folder for their clips, and the runs that they may share and delete.
 
 A visitor exists from the first clip they bring until they leave.
 """
@@ -24,10 +24,10 @@ class Owned:
 
 @dataclass
 class Visitor:
-    """What one browser tab has here."""
+    """The state of one browser tab."""
 
     folder: Path
-    owned: dict[str, Owned] = field(default_factory=dict)  # run id -> what they may do with it
+    owned: dict[str, Owned] = field(default_factory=dict)  # by run id
     uploads: set[Path] = field(default_factory=set)  # the server's own copies of what was uploaded
     ticket: Ticket | None = None
     chosen: Path | None = None  # the clip in the chooser now
@@ -56,12 +56,12 @@ class Visitors:
             return self._visitors[session]
 
     def owned(self, session: str, run_id: str) -> Owned | None:
-        """What a session may do with a run of its own."""
+        """Delete key and title of a run that this session made; None for any other run."""
         visitor = self._visitors.get(session)
         return visitor.owned.get(run_id) if visitor else None
 
     def leave(self, session: str) -> None:
-        """Forget a visitor and remove their files. Runs stay their time."""
+        """Forget a visitor and remove their files. Runs stay until they expire."""
         with self._lock:
             visitor = self._visitors.pop(session, None)
             claimed = self._claimed()

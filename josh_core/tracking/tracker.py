@@ -51,13 +51,13 @@ def find_people(clip: Clip, settings: Settings, progress: Progress | None = None
         raise ClipError(
             f"Nobody was found in this clip ({len(looked)} pictures were searched, among them those at "
             + ", ".join(f"{clip.start + clip.times[i]:.1f}" for i in shown)
-            + f" s): {_glimpses(chase.trails)}please use a clip that shows somebody from head to foot."
+            + f" s): {_short_sightings(chase.trails)}please use a clip that shows somebody from head to foot."
             + "".join(f" {note}" for note in clip.notes)  # such as that only one shot was looked at
         )
     return people
 
 
-def _glimpses(trails: Iterable[Trail]) -> str:
+def _short_sightings(trails: Iterable[Trail]) -> str:
     """What was seen although nobody could be followed, as the beginning of a sentence."""
     best = max(trails, key=lambda t: len(t.seen), default=None)
     if best is None:

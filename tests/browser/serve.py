@@ -80,11 +80,11 @@ def _hand_over(job: Job, progress: Progress, place: str, parts: dict[str, Path])
 
 def main(port: str, store: str, examples: str) -> None:
     """Serve until killed."""
-    from josh_core.page import service as desk_room
+    from josh_core.page import service as service_module
     from josh_core.page.config import Config
     from josh_core.page.page import Page
-    from josh_core.page.service import Desk
-    from josh_core.page.upload_checks import lookers
+    from josh_core.page.service import PageService
+    from josh_core.page.upload_checks import check_runners
     from josh_core.serving import tasks as real
     from josh_core.serving.runners import ProcessRunner
 
@@ -92,12 +92,12 @@ def main(port: str, store: str, examples: str) -> None:
     proxies = int(os.environ.get("JOSH_TRUSTED_PROXIES", "0"))
     config = Config(store=Path(store), port=int(port), max_upload_mb=20, queue=4, trusted_proxies=proxies)
     files = ProcessRunner(real.do, "cpu", niceness=10)
-    desk_room.COUNT_SECONDS = 60.0  # people are counted on a slow machine too
-    desk = Desk(config, [ProcessRunner(work, "cpu", grace=2)], files, lookers(), Path(examples))
+    service_module.COUNT_SECONDS = 60.0  # people are counted on a slow machine too
+    service = PageService(config, [ProcessRunner(work, "cpu", grace=2)], files, check_runners(), Path(examples))
     try:
-        Page(desk).launch(quiet=True)
+        Page(service).launch(quiet=True)
     finally:
-        desk.close()
+        service.close()
 
 
 if __name__ == "__main__":

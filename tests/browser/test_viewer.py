@@ -237,7 +237,7 @@ def test_layers_points_and_modes(page: Any) -> None:
     assert 0.05 < overlap(picture(page)[..., 3] > 0, refine) < 0.95
     assert page.evaluate("joshViewer.state.hidden.includes('scene')")
     assert page.locator(".jv-facts").inner_text() != facts
-    page.locator("#j-what [data-mode=refine]").click()
+    page.locator("#j-about [data-mode=refine]").click()
     page.wait_for_function("joshViewer.result.meta.mode === 'refine'")
 
 

@@ -86,20 +86,20 @@ def test_a_second_visitor_learns_nothing_of_the_first(server: Server, tab: Tab, 
 def test_only_the_owner_shares(server: Server, tab: Tab, clip: bytes) -> None:
     from josh_core.errors import ResultError
     from josh_core.page.config import Config
-    from josh_core.page.service import Desk
-    from josh_core.page.shown_run import Shown
+    from josh_core.page.service import PageService
+    from josh_core.page.shown_run import ShownRun
 
     del tab, clip
-    desk = Desk(Config(store=server.store.parent / "another"), [], _Nothing(), [], Path("none"))
-    workspace = desk.store.workspace()
+    service = PageService(Config(store=server.store.parent / "another"), [], _Nothing(), [], Path("none"))
+    workspace = service.store.workspace()
     (workspace / "fast").mkdir()
     (workspace / "fast" / "manifest.json").write_text("{}")
-    entry, key = desk.store.keep(workspace)
-    shown = Shown(entry.id, f"run={entry.id}", "Clip", None, {}, desk.room.made)
+    entry, key = service.store.keep(workspace)
+    shown = ShownRun(entry.id, f"run={entry.id}", "Clip", None, {}, service.disk.made)
     with pytest.raises(ResultError, match="Only whoever made"):
-        desk.share(shown, "somebody")
-    assert desk.share(shown, "somebody", key).shared
-    desk.close()
+        service.share(shown, "somebody")
+    assert service.share(shown, "somebody", key).shared
+    service.close()
 
 
 class _Nothing:
@@ -202,7 +202,7 @@ def test_an_upload_that_is_too_large_is_refused_before_it_has_come() -> None:
             pass
 
     class Gate:
-        def room_for(self, more: int) -> bool:
+        def has_room_for(self, more: int) -> bool:
             return True
 
     guard = Guard(app, Gate(), Rules(upload_bytes=20 << 20))  # type: ignore[arg-type]
@@ -234,7 +234,7 @@ def test_odd_settings_get_a_sentence() -> None:
     from josh_core.clip.video import Film
     from josh_core.errors import SettingsError
     from josh_core.page.api import settings_of
-    from josh_core.page.inputs import Upload, wanted
+    from josh_core.page.inputs import Upload, settings_from_inputs
 
     info = ClipInfo(640, 360, 30.0, 300, 10.0, 1000, Film(0, 0.0, 300, 10.0, 30.0, True))
     upload = Upload(Path("clip"), "0" * 64, Look(info, ""))
@@ -243,7 +243,7 @@ def test_odd_settings_get_a_sentence() -> None:
         for odd in ODD:
             asked = [*usual[:place], odd, *usual[place + 1 :]]
             try:
-                wanted(asked[0], upload, *asked[1:])
+                settings_from_inputs(asked[0], upload, *asked[1:])
             except SettingsError as error:
                 assert str(error)
     for place in range(9):

@@ -17,9 +17,9 @@ from josh_core.clip.video import Film
 from josh_core.errors import JobError, ResultError
 from josh_core.export.bundle import save_bundle
 from josh_core.page.config import Config
-from josh_core.page.disk_space import Room
+from josh_core.page.disk_space import DiskSpace
 from josh_core.page.inputs import Upload
-from josh_core.page.service import Caller, Desk
+from josh_core.page.service import Caller, PageService
 from josh_core.serving.jobs import visitor_error
 from josh_core.settings import Settings
 from tests.example_result import made_up_result
@@ -41,18 +41,18 @@ class Idle:
 
 @pytest.mark.parametrize("how", ["full", "read-only"])
 def test_a_run_that_could_not_be_kept_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
-    desk = Desk(Config(store=tmp_path), [], Idle(), [], Path("none"))
-    assert desk.health()["status"] == "ok" and desk.room_for(1000)
+    service = PageService(Config(store=tmp_path), [], Idle(), [], Path("none"))
+    assert service.health()["status"] == "ok" and service.has_room_for(1000)
     if how == "full":
-        monkeypatch.setattr(Room, "free", lambda _: 10_000_000)
+        monkeypatch.setattr(DiskSpace, "free", lambda _: 10_000_000)
     else:
         monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(JobError, match="cannot store anything"):
-        desk.runs.order(Caller("x"), UPLOAD, Settings())
-    assert desk.health()["status"] == "disk full" and not desk.room_for(1000)
+        service.runs.order(Caller("x"), UPLOAD, Settings())
+    assert service.health()["status"] == "disk full" and not service.has_room_for(1000)
     monkeypatch.undo()
-    assert desk.runs.order(Caller("x"), UPLOAD, Settings()).ticket is not None
-    desk.close()
+    assert service.runs.order(Caller("x"), UPLOAD, Settings()).ticket is not None
+    service.close()
 
 
 def test_a_visitor_is_not_asked_for_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,8 +67,8 @@ def test_a_visitor_is_not_asked_for_another_folder(tmp_path: Path, monkeypatch: 
 
 
 def test_a_clip_for_which_there_is_no_room_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = Desk(Config(store=tmp_path), [], Idle(), [], Path("none"))
-    place = desk.uploads / "x" / "clip.mp4"
+    service = PageService(Config(store=tmp_path), [], Idle(), [], Path("none"))
+    place = service.uploads / "x" / "clip.mp4"
     place.parent.mkdir()
     place.write_bytes(b"x")
 
@@ -77,17 +77,17 @@ def test_a_clip_for_which_there_is_no_room_is_told_so(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(Path, "mkdir", full)
     with ThreadPoolExecutor(1) as pool, pytest.raises(OSError) as caught:  # this thread may have a browser's loop
-        pool.submit(asyncio.run, desk.take(Caller("x"), place)).result()
+        pool.submit(asyncio.run, service.take(Caller("x"), place)).result()
     assert "its disk is full" in str(visitor_error(caught.value))
     monkeypatch.undo()
-    desk.close()
+    service.close()
 
 
 def test_uploads_go_when_the_clock_was_set_back(tmp_path: Path) -> None:
-    desk = Desk(Config(store=tmp_path), [], Idle(), [], Path("none"))
+    service = PageService(Config(store=tmp_path), [], Idle(), [], Path("none"))
     for name, made in (("now", 0.0), ("tomorrow", 86_400.0), ("just now", -20.0)):
-        (desk.uploads / name).mkdir()
-        os.utime(desk.uploads / name, (time.time() + made, time.time() + made))
-    desk.tidy()
-    assert {folder.name for folder in desk.uploads.iterdir()} == {"now", "just now"}
-    desk.close()
+        (service.uploads / name).mkdir()
+        os.utime(service.uploads / name, (time.time() + made, time.time() + made))
+    service.clean_up()
+    assert {folder.name for folder in service.uploads.iterdir()} == {"now", "just now"}
+    service.close()

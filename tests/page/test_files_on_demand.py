@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from josh_core.errors import ClipError, JoshError, ResultError
-from josh_core.page.files_on_demand import Workshop
+from josh_core.page.files_on_demand import FilesOnDemand
 from josh_core.page.rates import Rates
-from josh_core.page.shown_run import Shown, examples, shown_run
+from josh_core.page.shown_run import ShownRun, examples, stored_run
 from josh_core.progress import Progress
 from josh_core.serving.jobs import Job
 from josh_core.serving.runners import LocalRunner
@@ -69,39 +69,39 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.fixture
-def workshop(store: Store, bench: Bench) -> Iterator[Workshop]:
-    workshop = Workshop(store, LocalRunner(bench), Rates(store.root / "rates.json"))
-    yield workshop
-    workshop.close()
+def maker(store: Store, bench: Bench) -> Iterator[FilesOnDemand]:
+    maker = FilesOnDemand(store, LocalRunner(bench), Rates(store.root / "rates.json"))
+    yield maker
+    maker.close()
 
 
 @pytest.fixture
-def run(store: Store) -> Shown:
+def run(store: Store) -> ShownRun:
     workspace = store.workspace()
     write_bundle(workspace / "fast")
     (workspace / "clip.mp4").write_bytes(b"clip")
     entry, _ = store.keep(workspace)
-    return shown_run(entry.id, store.get(entry.id)[1], False)
+    return stored_run(entry.id, store.get(entry.id)[1], False)
 
 
-def wait(workshop: Workshop, shown: Shown, name: str) -> dict[str, Any]:
+def wait(maker: FilesOnDemand, shown: ShownRun, name: str) -> dict[str, Any]:
     end = time.monotonic() + 10
     while time.monotonic() < end:
-        state = workshop.ask(shown, "fast", name)
+        state = maker.request(shown, "fast", name)
         if "url" in state:
             return state
         time.sleep(0.01)
     raise AssertionError(f"{name} was not made")
 
 
-def test_a_file_is_made_once_and_stays(workshop: Workshop, bench: Bench, run: Shown, store: Store) -> None:
+def test_a_file_is_made_once_and_stays(maker: FilesOnDemand, bench: Bench, run: ShownRun, store: Store) -> None:
     before = store.get(run.id)[0].size
     bench.go.clear()
-    states = [workshop.ask(run, "fast", "everything.zip") for _ in range(3)]
+    states = [maker.request(run, "fast", "everything.zip") for _ in range(3)]
     assert all(0 <= state["fraction"] <= 1 for state in states)
     assert run.file("fast", "everything.zip") is None
     bench.go.set()
-    assert wait(workshop, run, "everything.zip")["url"].endswith("/fast/everything.zip")
+    assert wait(maker, run, "everything.zip")["url"].endswith("/fast/everything.zip")
     assert bench.done == ["everything.zip"]
     assert bench.seen == {"clip.mp4", "manifest.json", "arrays.npz", "result.glb"}
     assert store.get(run.id)[0].size == before + len(b"made")
@@ -109,15 +109,15 @@ def test_a_file_is_made_once_and_stays(workshop: Workshop, bench: Bench, run: Sh
     assert list((store.root / "building").iterdir()) == []
 
 
-def test_one_format_brings_all(workshop: Workshop, bench: Bench, run: Shown) -> None:
-    assert wait(workshop, run, "files/people/person_0.bvh")["url"].endswith("person_0.bvh")
+def test_one_format_brings_all(maker: FilesOnDemand, bench: Bench, run: ShownRun) -> None:
+    assert wait(maker, run, "files/people/person_0.bvh")["url"].endswith("person_0.bvh")
     assert bench.done == ["files"]
 
 
-def test_what_cannot_be_made_is_told_once_and_tried_again(workshop: Workshop, run: Shown) -> None:
+def test_what_cannot_be_made_is_told_once_and_tried_again(maker: FilesOnDemand, run: ShownRun) -> None:
     for _ in range(2):
         with pytest.raises(ClipError, match="cannot be read"):
-            wait(workshop, run, "overlay.mp4")
+            wait(maker, run, "overlay.mp4")
     assert run.file("fast", "overlay.mp4") is None
 
 
@@ -128,36 +128,36 @@ def test_what_cannot_be_made_is_told_once_and_tried_again(workshop: Workshop, ru
         ("fast", "files/../../entry.json"), ("fast", "/etc/passwd"), ("fast", ""), ("fast", "files"),
     ],
 )  # fmt: skip
-def test_only_files_of_the_list(workshop: Workshop, run: Shown, mode: str, name: str) -> None:
+def test_only_files_of_the_list(maker: FilesOnDemand, run: ShownRun, mode: str, name: str) -> None:
     with pytest.raises(ResultError, match="no such file"):
-        workshop.ask(run, mode, name)
+        maker.request(run, mode, name)
 
 
-def test_a_split_video_is_offered_where_both_results_are(workshop: Workshop, bench: Bench, store: Store) -> None:
+def test_a_split_video_is_offered_where_both_results_are(maker: FilesOnDemand, bench: Bench, store: Store) -> None:
     workspace = store.workspace()
     for mode in ("baseline", "refine"):
         write_bundle(workspace / mode)
     (workspace / "clip.mp4").write_bytes(b"clip")
     entry, _ = store.keep(workspace)
-    both = shown_run(entry.id, store.get(entry.id)[1], False)
+    both = stored_run(entry.id, store.get(entry.id)[1], False)
     with pytest.raises(ResultError, match="no such file"):
-        workshop.ask(both, "baseline", "split.mp4")
+        maker.request(both, "baseline", "split.mp4")
     end = time.monotonic() + 10
-    while "url" not in workshop.ask(both, "refine", "split.mp4"):
+    while "url" not in maker.request(both, "refine", "split.mp4"):
         assert time.monotonic() < end
         time.sleep(0.01)
     assert {"baseline/manifest.json", "baseline/arrays.npz", "manifest.json", "clip.mp4"} <= bench.seen
 
 
-def test_sharing_and_deleting_meanwhile(workshop: Workshop, bench: Bench, run: Shown, store: Store) -> None:
+def test_sharing_and_deleting_meanwhile(maker: FilesOnDemand, bench: Bench, run: ShownRun, store: Store) -> None:
     bench.go.clear()
-    workshop.ask(run, "fast", "side_by_side.mp4")
+    maker.request(run, "fast", "side_by_side.mp4")
     entry = store.share(run.id)
-    moved = shown_run(entry.id, store.get(entry.id)[1], True)
+    moved = stored_run(entry.id, store.get(entry.id)[1], True)
     bench.go.set()
-    assert f"/runs/{run.id}/" in wait(workshop, moved, "side_by_side.mp4")["url"]
+    assert f"/runs/{run.id}/" in wait(maker, moved, "side_by_side.mp4")["url"]
     bench.go.clear()
-    workshop.ask(moved, "fast", "everything.zip")
+    maker.request(moved, "fast", "everything.zip")
     store._remove(store.get(run.id)[0])
     bench.go.set()
     end = time.monotonic() + 10
@@ -167,18 +167,18 @@ def test_sharing_and_deleting_meanwhile(workshop: Workshop, bench: Bench, run: S
     assert not moved.folders["fast"].exists()
 
 
-def test_an_example_stays_as_it_is(workshop: Workshop, tmp_path: Path) -> None:
+def test_an_example_stays_as_it_is(maker: FilesOnDemand, tmp_path: Path) -> None:
     root = tmp_path / "examples"
     write_bundle(root / "walk" / "result" / "fast")
     (root / "walk" / "clip.mp4").write_bytes(b"clip")
     (root / "index.json").write_text('{"walk": "A walk"}')
     before = sorted(root.rglob("*"))
     shown = examples(root, tmp_path / "made")["walk"]
-    assert str(tmp_path / "made" / "walk" / "fast") in wait(workshop, shown, "everything.zip")["url"]
+    assert str(tmp_path / "made" / "walk" / "fast") in wait(maker, shown, "everything.zip")["url"]
     assert sorted(root.rglob("*")) == before
 
 
-def test_too_many_wishes_wait_for_another_time(workshop: Workshop, bench: Bench, store: Store) -> None:
+def test_too_many_wishes_wait_for_another_time(maker: FilesOnDemand, bench: Bench, store: Store) -> None:
     bench.go.clear()
     refused = 0
     for _ in range(12):
@@ -187,7 +187,7 @@ def test_too_many_wishes_wait_for_another_time(workshop: Workshop, bench: Bench,
         (workspace / "clip.mp4").write_bytes(b"clip")
         entry, _ = store.keep(workspace)
         try:
-            workshop.ask(shown_run(entry.id, store.get(entry.id)[1], False), "fast", "everything.zip")
+            maker.request(stored_run(entry.id, store.get(entry.id)[1], False), "fast", "everything.zip")
         except JoshError:
             refused += 1
     bench.go.set()

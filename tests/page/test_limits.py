@@ -16,8 +16,8 @@ import pytest
 
 from josh_core.errors import ClipError, JobError
 from josh_core.page.config import Config
-from josh_core.page.service import Caller, Desk
-from josh_core.page.upload_checks import Looks, lookers
+from josh_core.page.service import Caller, PageService
+from josh_core.page.upload_checks import UploadChecks, check_runners
 from josh_core.progress import Progress
 from josh_core.serving.jobs import Job
 from josh_core.serving.processes import limit_memory
@@ -36,52 +36,54 @@ def wait_for(what: Coroutine[Any, Any, T]) -> T:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    desk = Desk(Config(store=tmp_path, max_upload_mb=1e-3, store_gb=2e-5, queue=8), [], Idle(), [], Path("none"))
-    yield desk
-    desk.close()
+def service(tmp_path: Path) -> Iterator[PageService]:
+    service = PageService(
+        Config(store=tmp_path, max_upload_mb=1e-3, store_gb=2e-5, queue=8), [], Idle(), [], Path("none")
+    )
+    yield service
+    service.close()
 
 
-def uploaded(desk: Desk, name: str, size: int, age: float) -> Path:
-    place = desk.uploads / name / "clip.mp4"
+def uploaded(service: PageService, name: str, size: int, age: float) -> Path:
+    place = service.uploads / name / "clip.mp4"
     place.parent.mkdir()
     place.write_bytes(b"x" * size)
     os.utime(place.parent, (time.time() - age,) * 2)
     return place
 
 
-def test_uploads_have_one_limit_and_the_oldest_that_nobody_uses_go(desk: Desk) -> None:
-    assert desk.room.most_uploads == 5000
-    used = uploaded(desk, "used", 2000, 9000.0)
-    desk.visitors.get("somebody").uploads.add(used)
+def test_uploads_have_one_limit_and_the_oldest_that_nobody_uses_go(service: PageService) -> None:
+    assert service.disk.max_upload_bytes == 5000
+    used = uploaded(service, "used", 2000, 9000.0)
+    service.visitors.get("somebody").uploads.add(used)
     old, new, fresh = (
-        uploaded(desk, *said) for said in (("old", 1000, 900.0), ("new", 1000, 60.0), ("fresh", 900, 0.0))
+        uploaded(service, *said) for said in (("old", 1000, 900.0), ("new", 1000, 60.0), ("fresh", 900, 0.0))
     )
-    assert desk.room_for(100) and old.exists()  # as long as there is room nothing goes
-    assert desk.room_for(900) and not old.exists() and new.exists()
-    assert desk.room_for(2000) and not new.exists() and fresh.exists() and used.exists()
-    assert not desk.room_for(2200)  # what is used or has just come stays
+    assert service.has_room_for(100) and old.exists()  # as long as there is room nothing goes
+    assert service.has_room_for(900) and not old.exists() and new.exists()
+    assert service.has_room_for(2000) and not new.exists() and fresh.exists() and used.exists()
+    assert not service.has_room_for(2200)  # what is used or has just come stays
 
 
-def test_a_visitor_begins_with_a_clip_and_ends_without_a_connection(desk: Desk) -> None:
-    desk.presence.watched = True
-    with desk.presence.connection("a"):
-        assert desk.open({}, "a") is None and desk.visitors.known("a") is None
+def test_a_visitor_begins_with_a_clip_and_ends_without_a_connection(service: PageService) -> None:
+    service.presence.watched = True
+    with service.presence.connection("a"):
+        assert service.open({}, "a") is None and service.visitors.known("a") is None
         with pytest.raises(ClipError, match="did not arrive"):
-            wait_for(desk.take(Caller("a"), desk.uploads / "nothing"))
-        assert not desk.visitors.sessions() and not list(desk.room.visitors.iterdir())
-        place = uploaded(desk, "clip", 100, 0.0)
-        desk.visitors.get("a").uploads.add(place)
-        desk.tidy()
-        assert desk.visitors.sessions() == ["a"]
-    desk.presence._last["a"] -= 1000
-    desk.tidy()
-    assert not desk.visitors.sessions() and not list(desk.room.visitors.iterdir()) and not place.parent.exists()
+            wait_for(service.take(Caller("a"), service.uploads / "nothing"))
+        assert not service.visitors.sessions() and not list(service.disk.visitors.iterdir())
+        place = uploaded(service, "clip", 100, 0.0)
+        service.visitors.get("a").uploads.add(place)
+        service.clean_up()
+        assert service.visitors.sessions() == ["a"]
+    service.presence._last["a"] -= 1000
+    service.clean_up()
+    assert not service.visitors.sessions() and not list(service.disk.visitors.iterdir()) and not place.parent.exists()
 
 
-def test_an_address_and_programs_have_their_share(desk: Desk) -> None:
+def test_an_address_and_programs_have_their_share(service: PageService) -> None:
     def order(session: str, client: str, program: bool = False) -> None:
-        desk.runs.order(Caller(session, client, program), UPLOAD, Settings())
+        service.runs.order(Caller(session, client, program), UPLOAD, Settings())
 
     for k in range(4):
         order(f"tab {k}", "A")
@@ -98,19 +100,19 @@ def test_an_address_and_programs_have_their_share(desk: Desk) -> None:
 
 
 def test_places_are_left_for_people(tmp_path: Path) -> None:
-    desk = Desk(Config(store=tmp_path, queue=4), [], Idle(), [], Path("none"))
+    service = PageService(Config(store=tmp_path, queue=4), [], Idle(), [], Path("none"))
     for k in range(2):
-        desk.runs.order(Caller(f"call {k}", f"P{k}", program=True), UPLOAD, Settings())
+        service.runs.order(Caller(f"call {k}", f"P{k}", program=True), UPLOAD, Settings())
     with pytest.raises(JobError, match="for programs are taken"):
-        desk.runs.order(Caller("another", "P9", program=True), UPLOAD, Settings())
-    assert desk.runs.order(Caller("tab", "B"), UPLOAD, Settings()).ticket is not None
-    desk.close()
+        service.runs.order(Caller("another", "P9", program=True), UPLOAD, Settings())
+    assert service.runs.order(Caller("tab", "B"), UPLOAD, Settings()).ticket is not None
+    service.close()
 
 
-def looked_at(path: Path, work: Any, prepare: Any = None) -> tuple[Looks, ProcessRunner, Any]:
+def looked_at(path: Path, work: Any, prepare: Any = None) -> tuple[UploadChecks, ProcessRunner, Any]:
     runner = ProcessRunner(work, "cpu", grace=0.3, prepare=prepare)
-    looks = Looks([runner])
-    return looks, runner, looks.at(path, "somebody", "A")
+    looks = UploadChecks([runner])
+    return looks, runner, looks.check(path, "somebody", "A")
 
 
 def little_memory() -> None:
@@ -152,13 +154,13 @@ def test_the_page_s_own_process_decodes_nothing(tmp_path: Path, monkeypatch: pyt
 
     for name in ("josh_core.clip.video.Video.__init__", "josh_core.clip.look.probe", "cv2.VideoCapture"):
         monkeypatch.setattr(name, decodes)
-    desk = Desk(Config(store=tmp_path / "store"), [], Idle(), lookers(), Path("none"))
-    place = desk.uploads / "x" / "clip.mp4"
+    service = PageService(Config(store=tmp_path / "store"), [], Idle(), check_runners(), Path("none"))
+    place = service.uploads / "x" / "clip.mp4"
     place.parent.mkdir()
     shutil.copyfile(CLIP, place)
-    taken = wait_for(desk.take(Caller("x"), place))
+    taken = wait_for(service.take(Caller("x"), place))
     assert taken.look.info.frames > 0 and taken.look.strip.startswith("data:image")
-    desk.close()
+    service.close()
 
 
 def test_a_disk_that_fills_up_while_videos_are_made_loses_nothing(tmp_path: Path) -> None:
@@ -170,9 +172,9 @@ def test_a_disk_that_fills_up_while_videos_are_made_loses_nothing(tmp_path: Path
         with progress.stage("videos"):
             raise OSError(28, "No space left on device")
 
-    desk = Desk(Config(store=tmp_path), [LocalRunner(work)], Idle(), [], Path("none"))
-    order = desk.runs.order(Caller("x"), UPLOAD, Settings())
+    service = PageService(Config(store=tmp_path), [LocalRunner(work)], Idle(), [], Path("none"))
+    order = service.runs.order(Caller("x"), UPLOAD, Settings())
     assert order.ticket is not None and order.ticket.ended.wait(20)
     assert "its disk is full" in str(order.ticket.error) and "clip" not in str(order.ticket.error)
-    assert order.whole and desk.store.get(order.run)
-    desk.close()
+    assert order.whole and service.store.get(order.run)
+    service.close()

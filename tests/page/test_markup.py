@@ -14,19 +14,19 @@ from josh_core.errors import SettingsError
 from josh_core.export.bundle import save_bundle
 from josh_core.metrics.quality import measure
 from josh_core.metrics.verdicts import QUANTITIES
-from josh_core.page import markup as words
+from josh_core.page import markup
 from josh_core.page.cost import cost_card, cuts
-from josh_core.page.files import files_list, film, offers
-from josh_core.page.inputs import Upload, wanted
+from josh_core.page.files import files_list, offers, overlay_part
+from josh_core.page.inputs import Upload, settings_from_inputs
 from josh_core.page.layout import _tiers
 from josh_core.page.rates import FIRST_GUESS, Rates, Size
-from josh_core.page.shown_run import MODES, Shown, clean_view, examples, facts, rounded, viewer_value
+from josh_core.page.shown_run import MODES, ShownRun, clean_view, examples, facts, rounded, viewer_value
 from josh_core.settings import Settings
 from tests.example_result import made_up_result
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
+def shown(tmp_path_factory: pytest.TempPathFactory) -> ShownRun:
     """An example with one mode and a name that wants to be HTML."""
     root = tmp_path_factory.mktemp("examples")
     body = load_body()
@@ -43,20 +43,20 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
 
 
 def test_every_line_of_the_table_is_one_that_is_measured() -> None:
-    assert set(words.LABELS) - {"scale", "lens"} <= {quantity.key for quantity in QUANTITIES}
+    assert set(markup.LABELS) - {"scale", "lens"} <= {quantity.key for quantity in QUANTITIES}
 
 
 def test_every_expected_stage_has_words() -> None:
-    assert {stage for mode in MODES for stage in FIRST_GUESS[mode]} <= set(words.STAGES)
+    assert {stage for mode in MODES for stage in FIRST_GUESS[mode]} <= set(markup.STAGES)
 
 
-def test_the_table_has_a_column_per_mode_and_escapes(shown: Shown) -> None:
-    table = words.quality_table(shown)
+def test_the_table_has_a_column_per_mode_and_escapes(shown: ShownRun) -> None:
+    table = markup.quality_table(shown)
     assert table.count('scope="col"') == 2 and "Planted feet slide" in table and "good up to 5" in table
     assert "&lt;b&gt;note" in table and "<b>note" not in table
 
 
-def test_facts_of_a_mode(shown: Shown) -> None:
+def test_facts_of_a_mode(shown: ShownRun) -> None:
     said = facts(shown.manifest("refine"))
     assert said[0].startswith("planted feet slide") and said[-1].startswith("scale ")
     assert facts({}) == []
@@ -69,7 +69,7 @@ def test_numbers_have_the_digits_that_say_something(value: float, said: str) -> 
     assert rounded(value) == said
 
 
-def test_files_are_links_when_there_and_buttons_when_not(shown: Shown) -> None:
+def test_files_are_links_when_there_and_buttons_when_not(shown: ShownRun) -> None:
     names = [offer.name for offer in offers(shown, "refine")]
     assert "files/people/person_1.bvh" in names and len(names) == len(set(names))
     listed = files_list(shown)
@@ -77,11 +77,11 @@ def test_files_are_links_when_there_and_buttons_when_not(shown: Shown) -> None:
     made_later = [len(offers(shown, mode)) - 3 for mode in ("baseline", "refine")]
     assert made_later[1] == made_later[0] + 1  # the split film lays JOSH beside the baseline
     assert listed.count("<button") == sum(made_later)
-    assert "data-ask" in film(shown) and "<video" not in film(shown)
+    assert "data-ask" in overlay_part(shown) and "<video" not in overlay_part(shown)
     made = shown.made / "refine" / "overlay.mp4"
     made.parent.mkdir(parents=True)
     made.write_bytes(b"video")
-    assert "<video" in film(shown)
+    assert "<video" in overlay_part(shown)
     made.unlink()
 
 
@@ -211,27 +211,27 @@ def test_after_one_run_the_next_is_foretold_within_30_percent(tmp_path: Path, fi
 def test_the_page_s_numbers_become_settings_and_zero_is_not_known(tmp_path: Path) -> None:
     upload = Upload(tmp_path / "clip.mp4", "", Look(ClipInfo(1920, 1080, 30.0, 300, 10.0, 1), ""))
     part = {"start": 1.0, "length": 4.0}
-    unknown = wanted(part, upload, "refine", 0, 0, 0, "auto", "auto", 0)
+    unknown = settings_from_inputs(part, upload, "refine", 0, 0, 0, "auto", "auto", 0)
     assert (unknown.people, unknown.height_m, unknown.focal_px) == (None, None, None)
     assert (unknown.start, unknown.seconds, unknown.mode) == (1.0, 4.0, "refine")
-    known = wanted(part, upload, "fast", 2, 1.8, 90, "on", "auto", 180)
+    known = settings_from_inputs(part, upload, "fast", 2, 1.8, 90, "on", "auto", 180)
     assert (known.people, known.height_m, known.static_camera, known.turn) == (2, 1.8, "on", 180)
     assert known.focal_px == pytest.approx(640)  # half of 1280 px, at 45 degrees to each side
-    sideways = wanted(part, upload, "fast", 2, 1.8, 90, "on", "auto", 90)
+    sideways = settings_from_inputs(part, upload, "fast", 2, 1.8, 90, "on", "auto", 90)
     assert sideways.focal_px == pytest.approx(360)  # the picture is 720 px wide once it is turned
     for bad in ((-1, 0, 0), (0, 9, 0), (0, 0, 179), (0, 0, -20)):
         with pytest.raises(SettingsError):
-            wanted(part, upload, "fast", *bad, "auto", "auto", 0)
+            settings_from_inputs(part, upload, "fast", *bad, "auto", "auto", 0)
 
 
-def test_visitors_read_words(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_visitors_read_words(shown: ShownRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JOSH_MAST3R_WEIGHTS", raising=False)
-    said = words.details(shown) + words.quality_table(shown) + " ".join(map(str, _tiers()))
+    said = markup.details(shown) + markup.quality_table(shown) + " ".join(map(str, _tiers()))
     for raw in ("m/s³", "JOSH_", "use_smooth", "embedded", "anny-neutral", "sha256 &", "scale_source"):
         assert raw not in said.replace("('Built in', 'embedded')", "")
     assert "a real walk has 5 to 10" in said
 
 
-def test_a_download_is_called_after_clip_and_method(shown: Shown) -> None:
+def test_a_download_is_called_after_clip_and_method(shown: ShownRun) -> None:
     assert 'download="A_walk_refine_result.glb"' in files_list(shown)
     assert "result.glb?name=A_walk_refine_result.glb" in files_list(shown)

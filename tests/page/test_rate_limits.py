@@ -14,13 +14,13 @@ import pytest
 from josh_core.errors import JobError
 from josh_core.page import guard
 from josh_core.page import rate_limits as crowd
-from josh_core.page.api import detail
+from josh_core.page.api import event_text
 from josh_core.page.connections import Connections
 from josh_core.page.guard import Guard
 from josh_core.page.presence import Presence
-from josh_core.page.rate_limits import Crowd, network_of
-from josh_core.page.request_rules import Message, Receive, Rules, Scope, Send, is_open, problem
-from josh_core.page.response_cache import KeptFiles
+from josh_core.page.rate_limits import RateLimits, network_of
+from josh_core.page.request_rules import Message, Receive, Rules, Scope, Send, is_open, refusal_of_call
+from josh_core.page.response_cache import FileCache
 from josh_core.serving.jobs import Job, Jobs
 from josh_core.settings import Settings
 
@@ -33,7 +33,7 @@ class Clock:
 
 
 class Gate:
-    def room_for(self, more: int) -> bool:
+    def has_room_for(self, more: int) -> bool:
         return True
 
     def listening(self, session: str) -> Any:
@@ -77,15 +77,15 @@ def test_a_network_is_an_address_or_what_one_customer_is_given() -> None:
 
 def test_thousands_of_sessions_of_one_network() -> None:
     clock = Clock()
-    people = Crowd(clock)
-    begun = sum(people.lets_begin(f"s{k}", "1.1.1.1") for k in range(5000))
+    people = RateLimits(clock)
+    begun = sum(people.allows_session(f"s{k}", "1.1.1.1") for k in range(5000))
     assert begun == crowd.SESSIONS
-    assert people.lets_begin("s0", "1.1.1.1")  # a known one goes on
-    assert people.lets_begin("other", "2.2.2.2")
+    assert people.allows_session("s0", "1.1.1.1")  # a known one goes on
+    assert people.allows_session("other", "2.2.2.2")
     clock.now = 10.0
-    assert sum(people.lets_begin(f"t{k}", "1.1.1.1") for k in range(50)) == 10 * crowd.SESSIONS_A_SECOND
+    assert sum(people.allows_session(f"t{k}", "1.1.1.1") for k in range(50)) == 10 * crowd.SESSIONS_A_SECOND
     for k in range(30_000):
-        people.lets_begin(f"u{k}", f"net{k}")
+        people.allows_session(f"u{k}", f"net{k}")
     assert max(len(table) for table in (people._sessions, people._begun._left)) <= crowd._REMEMBERED
 
 
@@ -93,7 +93,7 @@ def test_requests_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crowd, "AT_ONCE", 0)
     said = asked(Guard(nothing, Gate(), Rules(1000)), {"path": "/config"})  # type: ignore[arg-type]
     assert said[0]["status"] == 429 and b"too many requests" in said[1]["body"]
-    assert not Guard(nothing, Gate(), Rules(1000))._crowd._now  # type: ignore[arg-type]
+    assert not Guard(nothing, Gate(), Rules(1000))._rate_limits._now  # type: ignore[arg-type]
 
 
 MULTIPART = [(b"content-type", b"multipart/form-data; boundary=b")]
@@ -121,16 +121,16 @@ def test_what_gradio_would_keep_or_fail_at_does_not_reach_it() -> None:
 def test_only_our_own_buttons_are_asked_and_for_a_session() -> None:
     rules = Rules(0, servers=lambda: {(7, "ask")})
     wish: dict[str, Any] = {"data": 1, "component_id": 7, "fn_name": "ask", "session_hash": "abc"}
-    assert problem("/gradio_api/component_server", wish, rules) is None
+    assert refusal_of_call("/gradio_api/component_server", wish, rules) is None
     odd: tuple[dict[str, Any], ...] = (
         {"component_id": 8}, {"component_id": [7]}, {"fn_name": "get_config"}, {"fn_name": {}},
         {"session_hash": "x" * 900_000}, {"session_hash": None}, {"session_hash": ["abc"]},
     )  # fmt: skip
     for change in odd:
-        refusal = problem("/gradio_api/component_server", wish | change, rules)
+        refusal = refusal_of_call("/gradio_api/component_server", wish | change, rules)
         assert refusal is not None and refusal[0] in (400, 404)
-    assert detail(gr.EventData(None, None), "example") == "" == detail(gr.EventData(None, [1]), "example")
-    assert detail(gr.EventData(None, {"example": "x"}), "example") == "x"
+    assert event_text(gr.EventData(None, None), "example") == "" == event_text(gr.EventData(None, [1]), "example")
+    assert event_text(gr.EventData(None, {"example": "x"}), "example") == "x"
 
 
 def test_idle_connections_are_closed() -> None:
@@ -151,13 +151,13 @@ def test_idle_connections_are_closed() -> None:
     for second in range(60):
         clock.now = float(second)
         browsing.cycle = answered(True)  # has asked for something since
-        watch.look()
+        watch.close_idle()
     assert "silent" in closed and not {"busy", "browsing"} & set(closed)
     closed.clear()
     crowded = Connections(lambda: server, 5, clock)
-    crowded.look()
+    crowded.close_idle()
     clock.now += 3
-    crowded.look()
+    crowded.close_idle()
     assert set(closed) == {"silent", "browsing"}
 
 
@@ -170,7 +170,11 @@ def test_who_was_there_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
         clock.now = float(k)
         with presence.connection(f"s{k}"):
             pass
-    assert len(presence._last) < 700 and presence.there("s1990", within=60) and not presence.there("s1", within=60)
+    assert (
+        len(presence._last) < 700
+        and presence.is_connected("s1990", within=60)
+        and not presence.is_connected("s1", within=60)
+    )
 
 
 def test_files_of_the_page_are_made_once() -> None:
@@ -180,7 +184,7 @@ def test_files_of_the_page_are_made_once() -> None:
         asked_for.append(scope["path"])
         await nothing(scope, receive, send)
 
-    files = KeptFiles(app)
+    files = FileCache(app)
     path = {"path": "/assets/main-AbCd1234.js"}
     first = asked(files, path)
     packed = asked(files, path | {"headers": [(b"accept-encoding", b"gzip, br")]})

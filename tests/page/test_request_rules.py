@@ -63,7 +63,7 @@ def settled(proxies: int, hosts: str = "", **headers: str) -> dict[str, str]:
     guard = Guard(None, None, Rules(0, proxies, frozenset(hosts.split())))  # type: ignore[arg-type]  # neither is asked
     named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     scope: dict[str, Any] = {"headers": [(b"host", b"page.example"), *named], "client": ("10.0.0.9", 1)}
-    guard._settle_client(scope)
+    guard._set_client(scope)
     return {name.decode(): value.decode() for name, value in scope["headers"]} | {"client": scope["client"][0]}
 
 

@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 
-from josh_core.page.upload_body import MOST_HEAD, OneFile
+from josh_core.page.upload_body import MAX_HEAD_BYTES, UploadBody
 from tests.browser.conftest import Server
 from tests.page.caller import Tab
 
@@ -20,8 +20,8 @@ def body(*parts: tuple[bytes, bytes]) -> bytes:
 
 
 def taken(whole: bytes, step: int) -> bool:
-    judge = OneFile(TYPE)
-    return all(judge.takes(whole[k : k + step]) for k in range(0, len(whole), step))
+    judge = UploadBody(TYPE)
+    return all(judge.accepts(whole[k : k + step]) for k in range(0, len(whole), step))
 
 
 @pytest.mark.parametrize("step", [1, 7, 64, 10_000])
@@ -41,14 +41,14 @@ def test_one_file_passes_and_a_second_part_does_not(step: int) -> None:
     ):
         assert not taken(body((head, data)), step)
     assert not taken(b"before" + body((NAMED, data)), step)
-    assert not taken(b"------x\r\nX: " + b"y" * (MOST_HEAD + 10_000), step)
+    assert not taken(b"------x\r\nX: " + b"y" * (MAX_HEAD_BYTES + 10_000), step)
 
 
 def test_only_forms() -> None:
     for odd in ("", "video/mp4", "multipart/form-data", "multipart/form-data; boundary*0=a", TYPE + "; boundary=b"):
         with pytest.raises(ValueError):
-            OneFile(odd)
-    OneFile('Multipart/Form-Data;boundary="a b"'.replace(" ", ""))
+            UploadBody(odd)
+    UploadBody('Multipart/Form-Data;boundary="a b"'.replace(" ", ""))
 
 
 def test_a_thousand_files_in_a_request(server: Server, tab: Tab) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from josh_core.errors import JoshError
-from josh_core.page.disk_space import Room
+from josh_core.page.disk_space import DiskSpace
 from josh_core.page.rates import Rates, Size
 from josh_core.serving import mirror as mirror_room
 from josh_core.serving.jobs import visitor_error
@@ -72,7 +72,7 @@ class Life:
         self._say = say
         self.mirror = FolderMirror(root / "bucket")
         self.store = Store(root / "store", mirror=self.mirror)
-        self.room = Room(self.store, 1000)
+        self.disk = DiskSpace(self.store, 1000)
         self.rates = Rates(self.store.root / "rates.json")
 
     def live(self) -> None:
@@ -88,7 +88,7 @@ class Life:
             self._try(lambda: self._delete(*second))
         self._try(lambda: self.store.keep(self._built(), "0" * 64))  # not shared: ends with the program
         self._try(lambda: self.rates.learn("fast", Size(10), {"clip": 1.0}))
-        self._try(lambda: self.room.tidy(set()))
+        self._try(lambda: self.disk.clean_up(set()))
 
     def _try(self, step: Callable[[], Any]) -> Any:
         """Do a step; an error of the disk becomes a sentence for whoever asked, and the program goes on."""
