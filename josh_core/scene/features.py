@@ -46,9 +46,7 @@ def _load_strictly(net: torch.nn.Module, state: dict[str, torch.Tensor], compute
 def load_xfeat() -> XFeatNet:
     """XFeat's network with bundled weights, ready for inference. Raises WeightsError."""
     net = XFeatNet()
-    state = _weights("xfeat")
-    # Of the published weights those of the refinement of coarse matches, which LighterGlue does not need, are left out.
-    _load_strictly(net, {k: v for k, v in state.items() if not k.startswith("fine_matcher.")}, set())
+    _load_strictly(net, _weights("xfeat"), set())
     return net
 
 
