@@ -1,4 +1,4 @@
-"""What the clip says before anything is metric: from a scene and its people to bodies, contacts, up and floor."""
+"""Evidence before anything is metric: from a scene and its people to bodies, contacts, up and floor."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SceneGeometry(Shaped):
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that the clip says before anything is put into one metric world."""
+    """All that is known of a clip before anything is put into one metric world."""
 
     clip: Clip
     people: People
@@ -46,18 +46,18 @@ class Evidence:
     body: BodyModel
     tier: str = "embedded"
     depth_tied: bool = True  # the keyframes' depths share one scale
-    scale: Scale | None = None  # where a network has said the scale already
+    scale: Scale | None = None  # where a network has predicted the scale already
     plate: UInt8 | None = None  # [h,w,3] sRGB, what stands behind the people of a camera that stands still
     licences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    fast: Evidence | None = None  # of mode fast, where it looks at another scene: sparse, or JOSH3R's (hub tier)
+    fast: Evidence | None = None  # for mode fast, where it uses another scene: sparse, or JOSH3R's (hub tier)
 
     @cached_property
-    def place(self) -> SceneGeometry:
-        """What the keyframes show of the place, in the CameraPath's world: for modes that leave the scene alone."""
-        return self.place_in(self.scene)
+    def geometry(self) -> SceneGeometry:
+        """Points and surface in the CameraPath's world, for modes that do not change the scene."""
+        return self.geometry_of(self.scene)
 
-    def place_in(self, scene: Scene) -> SceneGeometry:
+    def geometry_of(self, scene: Scene) -> SceneGeometry:
         """The same with the cameras and depths of `scene`."""
         cloud = point_cloud(self.clip, self.people, scene, self.plate)
         return SceneGeometry(*cloud, surface(self.clip, self.people, scene, self.plate))

@@ -9,10 +9,17 @@ from josh_core.body.posing import PosedPoints
 from josh_core.geometry import intrinsics, project, transform
 from josh_core.types import SURE_CONTACT, BodyTrack, CameraPath, Contacts, Float, Floor, Scale, ScaleSource, Scene
 
-LEAST_RATIOS = 8  # depth ratios needed for a scale, of all people or of one. Chosen
+MIN_RATIOS = 8  # depth ratios needed for a scale, of all people or of one. Chosen
 # Share of the largest median ratio below which a person stands on something higher than the floor. The ratio of two
 # people of unknown height (6 % each) and fitted depth (5 % each) has a standard deviation of 11 %.
 ON_GROUND = 0.75
+SIGMA_OF_MAD = 1.48  # standard deviation of a Gaussian over its median absolute deviation
+# Chosen by hand, no measurement is recorded:
+CORRELATED_RATIOS = 30  # ratios that count as one observation: neighbouring frames err alike
+UNKNOWN_SIGMA = 0.5  # relative, where nothing tells the scale
+MIN_DESCENT = 0.02  # slope of a ray toward the floor, below which its depth is too uncertain
+SEARCH_RADIUS = 0.012  # of the map's width: how far from a contact point its depth is searched
+MIN_DEPTH_CONFIDENCE = 0.5  # of a depth that is used
 ASSUMED_CAMERA_HEIGHT = 1.6  # m over the floor, eye level of an adult: the scale of `baseline`. Chosen
 
 
@@ -47,11 +54,11 @@ def metric_scale(
     standing = _standing_ratios(cameras, floor, tracks, points)
     found: tuple[tuple[Float, ScaleSource], ...] = ((_on_the_ground(touching), "contact"), (standing, "height"))
     for ratios, source in found:
-        if len(ratios) >= LEAST_RATIOS:
+        if len(ratios) >= MIN_RATIOS:
             middle = float(np.median(ratios))
-            spread = float(np.median(np.abs(ratios / middle - 1))) * 1.48
-            return Scale(middle, source, spread / float(np.sqrt(max(len(ratios) / 30, 1))))
-    return Scale(1.0, "assumed", 0.5)
+            spread = float(np.median(np.abs(ratios / middle - 1))) * SIGMA_OF_MAD
+            return Scale(middle, source, spread / float(np.sqrt(max(len(ratios) / CORRELATED_RATIOS, 1))))
+    return Scale(1.0, "assumed", UNKNOWN_SIGMA)
 
 
 def _standing_ratios(
@@ -72,7 +79,7 @@ def _on_the_ground(ratios: list[Float]) -> Float:
     ratios: of each person. The ray through the feet of a person on a box meets the ground behind the box, so the
     person's ratios are too small. Nobody is below the ground, so people far below the largest median are left out.
     """
-    usual = [float(np.median(r)) if len(r) >= LEAST_RATIOS else 0.0 for r in ratios]
+    usual = [float(np.median(r)) if len(r) >= MIN_RATIOS else 0.0 for r in ratios]
     kept = [r for r, middle in zip(ratios, usual, strict=True) if middle > ON_GROUND * max(usual) or not any(usual)]
     return np.concatenate([np.zeros(0), *kept])
 
@@ -99,7 +106,7 @@ def _floor_depth(cameras: CameraPath, floor: Floor | None, track: BodyTrack, p: 
     height = scene_from_cam[:, :3, 3] @ floor.normal + floor.offset
     with np.errstate(divide="ignore", invalid="ignore"):
         depth = height[:, None] / down
-    return np.where((down > 0.02) & (depth > 0), depth, np.nan)
+    return np.where((down > MIN_DESCENT) & (depth > 0), depth, np.nan)
 
 
 def _map_depth(scene: Scene, size: tuple[int, int], track: BodyTrack, p: PosedPoints) -> Float:
@@ -109,13 +116,15 @@ def _map_depth(scene: Scene, size: tuple[int, int], track: BodyTrack, p: PosedPo
     k = intrinsics(cameras.focal, *size)
     out = np.full(p.contacts.shape[:2], np.nan)
     row = {int(f): i for i, f in enumerate(track.frames)}
-    reach = max(2, round(0.012 * w))  # px of the map
+    reach = max(2, round(SEARCH_RADIUS * w))  # px of the map
     for key, frame in enumerate(cameras.keyframes):
         if int(frame) not in row:
             continue
         i = row[int(frame)]
         px = project(k, p.contacts[i]) * [w / size[0], h / size[1]]
-        usable = np.where((depths.confidence[key] > 0.5) & ~depths.backdrop[key], depths.depth[key], np.nan)
+        usable = np.where(
+            (depths.confidence[key] > MIN_DEPTH_CONFIDENCE) & ~depths.backdrop[key], depths.depth[key], np.nan
+        )
         out[i] = [_nearest(usable, x, y, reach) for x, y in px]
     return out
 

@@ -1,8 +1,8 @@
 """From evidence to results: what each mode makes of the same start values, in one metric world.
 
 baseline  camera, then scene, then people, nothing fed back; the scale of a travelling camera is assumed
-fast      scale (or floor) from human-scene contact, feet set down where they touch; of the scene it knows the camera's
-          own points and the floor through them, no dense depth
+fast      scale (or floor) from human-scene contact, feet set down where they touch; the scene is the camera's own
+          points and the floor through them, without dense depth
 refine    JOSH: cameras, scene scale, floor and bodies solved together from the same start values with dense depth
 """
 
@@ -167,7 +167,7 @@ def _lock_feet(e: Evidence, placed: Placed, index: int, person: PersonMotion) ->
 
 def _reconstruction(e: Evidence, placed: Placed, mode: str, people: tuple[PersonMotion, ...]) -> Reconstruction:
     cameras = placed.scene.cameras
-    cloud, place = _place(e, placed)
+    cloud, surface = _scene_in_world(e, placed)
     return Reconstruction(
         mode=mode,
         tier=e.tier,
@@ -179,7 +179,7 @@ def _reconstruction(e: Evidence, placed: Placed, mode: str, people: tuple[Person
         width=e.clip.width,
         height=e.clip.height,
         scene=cloud,
-        surface=place,
+        surface=surface,
         people=people,
         contact_names=tuple(e.body.contact_names),
         scale_source=placed.frame.source,
@@ -196,15 +196,15 @@ def _reconstruction(e: Evidence, placed: Placed, mode: str, people: tuple[Person
     )
 
 
-def _place(e: Evidence, placed: Placed) -> tuple[PointCloud, Surface | None]:
+def _scene_in_world(e: Evidence, placed: Placed) -> tuple[PointCloud, Surface | None]:
     """The scene's points and surface in the metric world; without travel the image on the floor and a backdrop."""
     scene = placed.scene
     if scene.cameras.kind != "moving" and placed.floor is not None:
         scene = replace(scene, depths=lay_floor(scene.cameras, e.clip, e.people, placed.floor))
-    seen = e.place if scene is e.scene else e.place_in(scene)
-    metric = placed.frame.points(seen.points).astype(np.float32)
-    cloud = PointCloud(metric, seen.colors.astype(np.uint8), seen.confidence.astype(np.float32))
-    mesh = seen.surface
+    geometry = e.geometry if scene is e.scene else e.geometry_of(scene)
+    metric = placed.frame.points(geometry.points).astype(np.float32)
+    cloud = PointCloud(metric, geometry.colors.astype(np.uint8), geometry.confidence.astype(np.float32))
+    mesh = geometry.surface
     if mesh is not None:
         mesh = replace(mesh, vertices=placed.frame.points(mesh.vertices).astype(np.float32))
     return cloud, mesh

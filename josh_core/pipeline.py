@@ -20,7 +20,7 @@ from josh_core.clip.load import load_clip
 from josh_core.errors import WeightsError
 from josh_core.evidence import Evidence, FittedBodies, evidence_of, with_scene
 from josh_core.export import early_results
-from josh_core.export.appearance import with_own_looks
+from josh_core.export.appearance import with_appearance
 from josh_core.export.bundle import save_bundle
 from josh_core.export.glb import glb_bytes
 from josh_core.metrics.pace import pace_notes
@@ -28,7 +28,7 @@ from josh_core.metrics.quality import measure
 from josh_core.metrics.seen import feet_seen_pct, match_cover_pct
 from josh_core.networks.weights import LICENCES, choose_tier
 from josh_core.progress import Progress
-from josh_core.scene import Looks, solve_scene, with_dense_depth
+from josh_core.scene import FrameFeatures, solve_scene, with_dense_depth
 from josh_core.scene.features import load_xfeat
 from josh_core.scene.lens import lens_error, lens_notes, lens_numbers
 from josh_core.scene.point_cloud import point_cloud
@@ -86,10 +86,10 @@ def _find_people(clip: Clip, settings: Settings, progress: Progress) -> tuple[Cl
 def _gather_embedded(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
     """Everything up to the contacts, with the networks that come with the package."""
     body = load_body()
-    with Looks(clip) as looks:
+    with FrameFeatures(clip) as features:
         clip, people = _find_people(clip, settings, progress)
         with progress.stage("cameras"):
-            solved = solve_scene(clip, people, settings, progress, looks)
+            solved = solve_scene(clip, people, settings, progress, features)
             scene = solved.scene if settings.mode == "fast" else with_dense_depth(solved, progress)
             people = solved.people
             clip = replace(solved.clip, notes=(*solved.clip.notes, *zoom_notes(scene.cameras)))
@@ -100,14 +100,14 @@ def _gather_embedded(clip: Clip, settings: Settings, progress: Progress) -> Evid
                 )
     with progress.stage("student"):
         observed = observe_people(people, scene.cameras, clip, settings.height_m)
-        said = estimate_people(people, observed, scene.cameras, clip.times, body) if settings.use_student else ()
-        observed = tuple(map(with_student, observed, said)) or observed
+        estimates = estimate_people(people, observed, scene.cameras, clip.times, body) if settings.use_student else ()
+        observed = tuple(map(with_student, observed, estimates)) or observed
     with progress.stage("bodies"):
         bodies = fit_observed(people, observed, scene.cameras.focal, body, settings.height_m, progress)
-    fitted = FittedBodies(bodies, body, tuple(s.contact for s in said))
+    fitted = FittedBodies(bodies, body, tuple(e.contact for e in estimates))
     evidence = evidence_of(clip, people, scene, fitted, progress)
-    if said:
-        evidence = replace(evidence, contacts=tuple(map(contacts_with_student, evidence.contacts, said)))
+    if estimates:
+        evidence = replace(evidence, contacts=tuple(map(contacts_with_student, evidence.contacts, estimates)))
     evidence = replace(evidence, licences=LICENCES)
     return replace(evidence, fast=with_scene(evidence, solved.scene)) if settings.mode == "refine" else evidence
 
@@ -129,27 +129,27 @@ def assemble_in_turn(evidence: Evidence, settings: Settings, progress: Progress)
 def _assemble(
     evidence: Evidence, settings: Settings, wanted: tuple[str, ...], progress: Progress
 ) -> dict[str, Reconstruction]:
-    makers: dict[str, tuple[str, Callable[[], Reconstruction]]] = {
+    recipes: dict[str, tuple[str, Callable[[], Reconstruction]]] = {
         "baseline": ("world", lambda: modes.baseline(evidence)),
         "fast": ("world", lambda: modes.fast(evidence.fast or evidence)),
         "refine": ("joint", lambda: modes.refined(evidence, settings, progress)),
     }
     results: dict[str, Reconstruction] = {}
     for mode in wanted:
-        stage, make = makers[mode]
+        stage, make = recipes[mode]
         with progress.stage(stage):
             results[mode] = make()
     with progress.stage("joint_looks" if "refine" in results else "looks"):
-        results = _with_looks(results, evidence, progress)
+        results = _with_appearance(results, evidence, progress)
     return {mode: _finish(r, evidence, settings.with_options(mode=mode), progress) for mode, r in results.items()}
 
 
-def _with_looks(results: dict[str, Reconstruction], e: Evidence, progress: Progress) -> dict[str, Reconstruction]:
-    """Everybody's colours as the last mode finds them, whose bodies lie best over the clip; the same in all modes."""
-    best = with_own_looks(list(results.values())[-1], e.body, e.clip, e.people, progress)
-    looks = {p.id: {"colors": p.colors, "colors_seen": p.colors_seen} for p in best.people}
+def _with_appearance(results: dict[str, Reconstruction], e: Evidence, progress: Progress) -> dict[str, Reconstruction]:
+    """Everybody's colours by the bodies of the last mode, which cover the clip best; the same in all modes."""
+    best = with_appearance(list(results.values())[-1], e.body, e.clip, e.people, progress)
+    appearance = {p.id: {"colors": p.colors, "colors_seen": p.colors_seen} for p in best.people}
     return {
-        mode: replace(r, people=tuple(replace(p, **looks[p.id]) for p in r.people))  # type: ignore[arg-type]
+        mode: replace(r, people=tuple(replace(p, **appearance[p.id]) for p in r.people))  # type: ignore[arg-type]
         for mode, r in results.items()
     }
 

@@ -33,7 +33,7 @@ CONTACT_NAMES = tuple(f"{side}_{part}" for side in ("left", "right") for part in
 )
 DEPTH_EVERY = 10  # frames
 REDUCTION = 4  # px of the frame for one of the stored depth
-LEAST_SEEN = 150  # px, a person with fewer visible pixels is not scored
+MIN_SEEN = 150  # px, a person with fewer visible pixels is not scored
 SCENE_FAR = 18.0  # m, as far as the accuracy of scene points is measured
 SCENE_POINTS = 30000  # most stored scene points
 GRID = 0.03  # m between stored scene points
@@ -94,7 +94,7 @@ def _person(shot: Shot, motion: Motion, seen: Int) -> dict[str, Float]:
     seat = np.repeat(motion.seated[:, None], 2, 1)
     return {
         "joints": motion.joints.astype(np.float32),
-        "valid": (seen >= LEAST_SEEN) & (inside.mean(1) > 0.25),
+        "valid": (seen >= MIN_SEEN) & (inside.mean(1) > 0.25),
         "in_view": inside.mean(1).astype(np.float32),
         "height_m": np.float64(motion.person.height),
         "betas": motion.person.betas.astype(np.float32),

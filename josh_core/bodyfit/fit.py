@@ -37,7 +37,7 @@ LIMITS = StopRule(tolerance=1e-4, steps=30, damping=1e6)
 # Number of fits with the gait prior. PA-MPJPE of rendered walkers (`python -m benchmarks.rendered_clips`): 47, 41 and
 # 40 mm after none, one and two.
 WALK_ROUNDS = 2
-LEAST_DIAGONAL = 1e-6  # of the normal matrix: unknowns without a residual then have a zero step
+MIN_DIAGONAL = 1e-6  # of the normal matrix: unknowns without a residual then have a zero step
 
 
 def fit_bodies(
@@ -94,8 +94,8 @@ class FitModel:
         return normal_equations(self.fit_body, pose, self.obs, self.smooth)
 
     def step(self, pose: Pose, system: ArrowSystem, damping: float) -> Trial[Pose]:
-        """The damped step; LEAST_DIAGONAL holds unknowns without any residual."""
-        step = solve(system, torch.ones(SHAPES, dtype=torch.bool), damping, LEAST_DIAGONAL)
+        """The damped step; MIN_DIAGONAL holds unknowns without any residual."""
+        step = solve(system, torch.ones(SHAPES, dtype=torch.bool), damping, MIN_DIAGONAL)
         return Trial(pose.retract(step.blocks.numpy(), step.dense.numpy()))
 
 

@@ -21,10 +21,10 @@ from josh_core.types import Bool, Float
 STEP_SECONDS = (0.3, 0.9)  # s, from a run to a slow walk
 STEADY = 0.3  # share by which a step may differ from the median step of its walk
 STEPS = 3  # of one walk, at least: fewer have no repetition
-LEAST_SWING = 0.15  # of the leg's length, that the ankles part
+MIN_SWING = 0.15  # of the leg's length, that the ankles part
 SMOOTH_SECONDS = 0.06  # s, smoothing of the ankles' paths
 PHASE_WIDTH = 0.3  # rad, about 1/20 of a stride: poses nearer than this are of one phase
-LEAST_SIGMA = 0.05  # rad: the two sides of healthy walkers differ by a few degrees (Sadeghi et al. 2000)
+MIN_SIGMA = 0.05  # rad: the two sides of healthy walkers differ by a few degrees (Sadeghi et al. 2000)
 LASTING_SECONDS = 2.0  # s over which a gait is taken as constant
 
 
@@ -90,7 +90,7 @@ def _lead(joints: Float) -> Float:
 
 def _steady_run(seconds: Float, swing: Float) -> tuple[int, int]:
     """First and last passing of the longest run of steps alike, of which each lasts `seconds` [k] and swings [k]."""
-    good = (seconds > STEP_SECONDS[0]) & (seconds < STEP_SECONDS[1]) & (swing > LEAST_SWING)
+    good = (seconds > STEP_SECONDS[0]) & (seconds < STEP_SECONDS[1]) & (swing > MIN_SWING)
     good &= np.abs(np.log(seconds / np.median(seconds))) < STEADY
     best, begin = (0, 0), 0
     for i, fits in enumerate([*good, False]):
@@ -108,7 +108,7 @@ def _alike(angle: Float) -> Float:
 
 def _joined(usual: Float, sigma: Float, known: Bool) -> PosePrior:
     """Product of the everyday and the gait prior, two Gaussians; the root keeps the former, as its heading changes."""
-    precision = np.where(known[:, None, None], np.maximum(sigma, LEAST_SIGMA) ** -2.0, 0.0)
+    precision = np.where(known[:, None, None], np.maximum(sigma, MIN_SIGMA) ** -2.0, 0.0)
     precision[:, 0] = 0.0
     everyday = POSE_PRIOR.sigma**-2.0
     mean = (precision * usual + everyday * POSE_PRIOR.mean) / (precision + everyday)

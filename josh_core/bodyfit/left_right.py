@@ -22,7 +22,7 @@ LOWER_LANDMARKS = np.array([LANDMARKS.index(f"{s}_{x}") for s in ("left", "right
 FACE_AND_ARMS = np.arange(LANDMARKS.index("left_hip"))
 LEG_LANDMARKS = np.arange(LANDMARKS.index("left_hip"), len(LANDMARKS))
 STATES = ((False, False), (True, True), (True, False), (False, True))  # exchanged: upper body, legs
-MOST_STEP = 0.2  # of the person's height: a step between two frames counts at most this
+MAX_STEP = 0.2  # of the person's height: a step between two frames counts at most this
 EXCHANGED_COST = 0.02  # cost of a frame with exchanged sides; steps cost their length over the person's height
 HALF_EXCHANGED_COST = 0.1  # the same for a frame where only one half of the body is exchanged
 
@@ -69,7 +69,7 @@ def _step_costs(track: Track, height_px: float) -> Float:
             for b in range(2):
                 way = np.linalg.norm(px[b, 1:, rows] - px[a, :-1, rows], axis=-1) / height_px
                 weight = np.minimum(seen[b, 1:, rows], seen[a, :-1, rows])
-                ways[half, a, b] = (weight * np.minimum(way, MOST_STEP)).sum(0)
+                ways[half, a, b] = (weight * np.minimum(way, MAX_STEP)).sum(0)
     costs = np.empty((n - 1, len(STATES), len(STATES)))
     for i, before in enumerate(STATES):
         for j, after in enumerate(STATES):

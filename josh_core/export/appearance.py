@@ -23,18 +23,22 @@ from josh_core.threads import in_threads
 from josh_core.types import Clip, Float, People, PersonMotion, Reconstruction, UInt8
 
 # All chosen by hand or by eye; no measurement is recorded.
-LOOK_FRAMES = 32  # frames from which colours are taken
-LOOK_SIDE = 720  # px, longest side of the pictures: a vertex then covers a few pixels of a person as tall as the frame
-BEHIND = 0.02  # m that a vertex may lie behind the nearest surface, for the slant of triangles
-FACING = 0.3  # cosine between normal and line of sight from which on a vertex counts
+SAMPLED_FRAMES = 32  # frames from which colours are taken
+SAMPLED_SIDE = (
+    720  # px, longest side of the pictures: a vertex then covers a few pixels of a person as tall as the frame
+)
+MAX_BEHIND = 0.02  # m that a vertex may lie behind the nearest surface, for the slant of triangles
+MIN_FACING = 0.3  # cosine between normal and line of sight from which on a vertex counts
 MASK_MARGIN = 0.012  # of the person's height in the picture: how far inside the mask a vertex has to lie
-BLUR = 4.0  # px that a vertex may move from frame to frame until it counts half
-ENOUGH = 0.5  # sum of weights (1: seen at rest from straight ahead in one frame) from which on a colour is used
+BLUR_PX = 4.0  # px that a vertex may move from frame to frame until it counts half
+MIN_TOTAL_WEIGHT = (
+    0.5  # sum of weights (1: seen at rest from straight ahead in one frame) from which on a colour is used
+)
 
-SOLVED = np.array([not name.endswith("_hand") for name in JOINTS])  # [24] rotation is estimated
+SOLVED_JOINTS = np.array([not name.endswith("_hand") for name in JOINTS])  # [24] rotation is estimated
 
 
-def with_own_looks(
+def with_appearance(
     result: Reconstruction, body: BodyModel, clip: Clip, people: People, progress: Progress | None = None
 ) -> Reconstruction:
     """The result with everybody's colours, from the frames of `clip` (and the masks) that it was solved on."""
@@ -42,11 +46,11 @@ def with_own_looks(
     faces, order = np.asarray(body.faces), [person.id for person in result.people]
     seen: list[list[tuple[Float, Float]]] = [[] for _ in order]
     present = np.unique(np.concatenate([[0], *(person.frames for person in result.people)]))
-    chosen = present[np.unique(np.linspace(0, len(present) - 1, min(LOOK_FRAMES, len(present))).round().astype(int))]
+    chosen = present[np.unique(np.linspace(0, len(present) - 1, min(SAMPLED_FRAMES, len(present))).round().astype(int))]
 
-    def look(frame: int) -> list[tuple[int, Float, Float]]:
+    def sample(frame: int) -> list[tuple[int, Float, Float]]:
         """Row, colours [V,3] and weights [V] of everybody in a frame."""
-        picture = clip.frame(frame, LOOK_SIDE)
+        picture = clip.frame(frame, SAMPLED_SIDE)
         meshes = meshes_at(result, body, frame)
         canvas = Canvas(camera_view(result, frame, (picture.shape[1], picture.shape[0])), picture)
         normals = [vertex_normals(vertices, faces) for _, vertices in meshes]
@@ -56,29 +60,29 @@ def with_own_looks(
         for (person, vertices), normal in zip(meshes, normals, strict=True):
             track = next(k for k, track in enumerate(people.tracks) if track.id == person.id)
             mask = people.mask(frame, picture.shape[1], picture.shape[0], track)
-            still = 1 / (1 + (_motion(result, person, frame, canvas.view.width) / BLUR) ** 2)  # [24]
+            still = 1 / (1 + (_motion(result, person, frame, canvas.view.width) / BLUR_PX) ** 2)  # [24]
             weight = _weights(canvas, vertices, normal, mask)
-            weight *= skin @ (still * SOLVED)
+            weight *= skin @ (still * SOLVED_JOINTS)
             found.append((order.index(person.id), _sampled(picture, canvas.view.project(vertices)[0]), weight))
         return found
 
-    for done, found in enumerate(in_threads(look, map(int, chosen))):
+    for done, found in enumerate(in_threads(sample, map(int, chosen))):
         if progress is not None:
             progress.update(done / len(chosen))
         for row, colors, weight in found:
             seen[row].append((colors, weight))
     return replace(
         result,
-        people=tuple(_colored(person, looks, body) for person, looks in zip(result.people, seen, strict=True)),
+        people=tuple(_colored(person, found, body) for person, found in zip(result.people, seen, strict=True)),
     )
 
 
-def _colored(person: PersonMotion, looks: list[tuple[Float, Float]], body: BodyModel) -> PersonMotion:
-    """The person with the weighted median of its looks, (colours [V,3], weights [V]) for each frame."""
-    if not looks:
+def _colored(person: PersonMotion, frames: list[tuple[Float, Float]], body: BodyModel) -> PersonMotion:
+    """The person with the weighted median of the colours of `frames`: (colours [V,3], weights [V]) of each."""
+    if not frames:
         return person
-    colors, weights = (np.stack(x) for x in zip(*looks, strict=True))
-    known = weights.sum(0) > ENOUGH
+    colors, weights = (np.stack(x) for x in zip(*frames, strict=True))
+    known = weights.sum(0) > MIN_TOTAL_WEIGHT
     if not known.any():
         return person
     whole = fill(body, weighted_median(colors, weights), known)
@@ -105,8 +109,8 @@ def _weights(canvas: Canvas, vertices: Float, normals: Float, mask: np.ndarray) 
     x, y = np.where(inside, x, 0), np.where(inside, y, 0)
     margin = max(1.5, MASK_MARGIN * float(np.ptp(px[:, 1])))
     deep = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 3)
-    seen = inside & (z <= canvas.depth[y, x] + BEHIND) & (deep[y, x] > margin)
-    return np.where(seen & (facing > FACING), facing**2, 0.0)
+    seen = inside & (z <= canvas.depth[y, x] + MAX_BEHIND) & (deep[y, x] > margin)
+    return np.where(seen & (facing > MIN_FACING), facing**2, 0.0)
 
 
 def _sampled(picture: UInt8, px: Float) -> Float:

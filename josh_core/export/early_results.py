@@ -17,7 +17,7 @@ from josh_core.world import world_frame
 PEOPLE, PLACE = "people", "place"  # names in Progress.show
 _PICTURES = 4  # of the clip, side by side
 _HEIGHT = 150  # px of them
-_MOST_POINTS = 30_000  # 16 bytes each: half a megabyte
+_MAX_POINTS = 30_000  # 16 bytes each: half a megabyte
 _MEDIAN_DISTANCE = 5.0  # m from the first camera to the points, assumed since the scale is not known yet
 _FARTHEST = 6.0  # times the median distance; farther points are left out, since the view is fitted to the points
 
@@ -72,4 +72,4 @@ def place_found(clip: Clip, cameras: CameraPath, cloud: tuple[Float, UInt8, Floa
         scale_source="assumed",
         body_model=body.name,
     )
-    return glb_bytes(found, body, _MOST_POINTS)
+    return glb_bytes(found, body, _MAX_POINTS)

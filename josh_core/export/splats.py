@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from josh_core.export.points import thin
 from josh_core.types import Float, PointCloud, Reconstruction
 
-_MOST_SPLATS = 200_000  # splats: 68 bytes each, about 13 MB
+_MAX_SPLATS = 200_000  # splats: 68 bytes each, about 13 MB
 _NEIGHBOURS = 12  # for the normal: a stable plane, and mostly on one surface; chosen by hand, as all below
 _FLATNESS = 0.1  # thickness of a disc over its radius
 _COVER = 0.75  # radius (one standard deviation) over the distance to the nearest neighbours: discs close the surface
@@ -33,7 +33,7 @@ def save_splats(result: Reconstruction, path: Path) -> None:
     scale_* are logarithms, opacity a log odds, f_dc_* the constant colour term (sRGB), rot_* a quaternion w first that
     takes the disc's own axis z to the normal, which points to where the point was seen from.
     """
-    cloud = thin(result.scene, _MOST_SPLATS)
+    cloud = thin(result.scene, _MAX_SPLATS)
     table = _splats(cloud, np.asarray(result.world_from_cam, np.float64)[:, :3, 3])
     header = [
         "ply",

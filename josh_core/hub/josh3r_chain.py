@@ -18,7 +18,7 @@ from josh_core.geometry import interpolate_linear, interpolate_rigid, invert, ri
 from josh_core.hub.josh3r_pairs import PairMotions, PairPlan
 from josh_core.types import BodyTrack, Bool, Float, Int
 
-LEAST_DEPTH = 0.2  # m, in front of the camera; nearer predictions are discarded
+MIN_DEPTH = 0.2  # m, in front of the camera; nearer predictions are discarded
 
 
 def rotation_from_6d(d6: Float) -> Float:
@@ -38,7 +38,7 @@ def root_frames(rotation: Float, transl: Float, pelvis: Float) -> Float:
 def mean_translations(plan: PairPlan, motions: PairMotions, people: int) -> Float:
     """SMPL translation [people,K,3] in the camera at every keyframe, the mean over both of its pairs; NaN for none."""
     total, number = np.zeros((people, len(plan.keyframes), 3)), np.zeros((people, len(plan.keyframes), 1))
-    believed = motions.trans[..., 2].min(1) > LEAST_DEPTH
+    believed = motions.trans[..., 2].min(1) > MIN_DEPTH
     for side in (0, 1):
         at = (plan.row_person[believed], plan.row_pair[believed] + side)
         np.add.at(total, at, motions.trans[believed, side])

@@ -18,8 +18,8 @@ from josh_core.progress import Progress
 from josh_core.types import Clip, Float, Int, People, UInt8
 
 PAIR_SECONDS = 0.1  # between the frames of a pair: three frames at 30 fps, as the network was trained
-LEAST_BOX_SHARE = 0.5  # share of a person's box that the network must see, in both frames
-MOST_DEPTHS = 60  # pairs whose pointmap is kept, evenly spread over the clip
+MIN_BOX_SHARE = 0.5  # share of a person's box that the network must see, in both frames
+MAX_DEPTHS = 60  # pairs whose pointmap is kept, evenly spread over the clip
 PAIRS_A_CALL = 120  # pairs in one call to the GPU, so that its duration stays bounded
 
 
@@ -60,7 +60,7 @@ def plan_pairs(clip: Clip, people: People) -> PairPlan:
     keyframes = np.unique(np.append(np.arange(0, len(clip), gap), len(clip) - 1))
     half, whole = crop_of(clip, CENTRE_HALF), crop_of(clip)
     best = people.tracks[0]
-    crop = half if np.median(_share_inside(half.boxes(best.boxes, clip))) >= LEAST_BOX_SHARE else whole
+    crop = half if np.median(_share_inside(half.boxes(best.boxes, clip))) >= MIN_BOX_SHARE else whole
     rows = [
         (pair, person, inside, boxes)
         for person, track in enumerate(people.tracks)
@@ -75,7 +75,7 @@ def plan_pairs(clip: Clip, people: People) -> PairPlan:
         row_person=np.array([row[1] for row in rows], np.int64),
         row_inside=np.array([row[2] for row in rows], np.float64),
         row_boxes=np.array([row[3] for row in rows], np.float32).reshape(-1, 2, 4),
-        depth_pairs=np.unique(np.linspace(0, pairs - 1, min(pairs, MOST_DEPTHS)).astype(np.int64)),
+        depth_pairs=np.unique(np.linspace(0, pairs - 1, min(pairs, MAX_DEPTHS)).astype(np.int64)),
     )
 
 
@@ -88,7 +88,7 @@ def _rows_of_track(frames: Int, boxes: Float, keyframes: Int) -> Iterator[tuple[
         if first in at and second in at:
             both = [at[first], at[second]]
             seen = float(inside[both].min())
-            if seen >= LEAST_BOX_SHARE:
+            if seen >= MIN_BOX_SHARE:
                 yield pair, seen, boxes[both]
 
 

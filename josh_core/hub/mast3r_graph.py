@@ -15,7 +15,7 @@ from josh_core.types import Bool, Float, Int
 
 EPIPOLAR_ERROR = 1.5  # px of the network's image; matches come in whole pixels
 RESECTION_ERROR = 3.0  # px of the network's image: larger, because depth errors add
-LEAST_MATCHES = 16  # that a pair needs to be used
+MIN_MATCHES = 16  # that a pair needs to be used
 PLACING_CONFIDENCE = 0.2  # confidence that a depth needs to place a keyframe
 
 
@@ -30,14 +30,14 @@ class PlacedKeyframes:
 
 def verified(matches: PairMatches, seed: int) -> PairMatches:
     """The matches that one epipolar geometry explains."""
-    if len(matches.xy1) < LEAST_MATCHES:
+    if len(matches.xy1) < MIN_MATCHES:
         return _chosen(matches, np.zeros(len(matches.xy1), np.bool_))
     cv2.setRNGSeed(seed)
     _, inlier = cv2.findFundamentalMat(
         matches.xy1.astype(np.float64), matches.xy2.astype(np.float64), cv2.USAC_MAGSAC, EPIPOLAR_ERROR, 0.999, 2000
     )
     keep = np.zeros(len(matches.xy1), np.bool_) if inlier is None else inlier[:, 0] > 0
-    return _chosen(matches, keep if keep.sum() >= LEAST_MATCHES else np.zeros_like(keep))
+    return _chosen(matches, keep if keep.sum() >= MIN_MATCHES else np.zeros_like(keep))
 
 
 def _chosen(m: PairMatches, keep: Bool) -> PairMatches:
@@ -98,7 +98,7 @@ def _child_from_parent(
     xy_parent, xy_child = (pair.xy1, pair.xy2) if forward else (pair.xy2, pair.xy1)
     depth, trust = (_at(value[parent], xy_parent) for value in (canonical.depth, canonical.confidence))
     usable = (depth > 0) & (trust > PLACING_CONFIDENCE)
-    if usable.sum() < LEAST_MATCHES:
+    if usable.sum() < MIN_MATCHES:
         return None
     p_parent = unproject(k, xy_parent[usable] + 0.5, depth[usable])
     child_from_parent = resect(p_parent, xy_child[usable] + 0.5, k, seed)
@@ -107,7 +107,7 @@ def _child_from_parent(
     depth_parent_unit = transform(child_from_parent, p_parent)[:, 2]
     depth_child_unit = _at(canonical.depth[child], xy_child[usable])
     both = (depth_parent_unit > 0) & (depth_child_unit > 0)
-    if both.sum() < LEAST_MATCHES:
+    if both.sum() < MIN_MATCHES:
         return None
     return child_from_parent, float(np.median(depth_parent_unit[both] / depth_child_unit[both]))
 
@@ -119,7 +119,7 @@ def resect(points: Float, px: Float, k: Float, seed: int) -> Float | None:
         ok, rvec, tvec, inlier = cv2.solvePnPRansac(
             points, px, k, None, iterationsCount=200, reprojectionError=RESECTION_ERROR, flags=cv2.SOLVEPNP_SQPNP
         )
-        if not ok or inlier is None or len(inlier) < LEAST_MATCHES:
+        if not ok or inlier is None or len(inlier) < MIN_MATCHES:
             return None
         rows = np.asarray(inlier).ravel()
         rvec, tvec = cv2.solvePnPRefineLM(points[rows], px[rows], k, None, rvec, tvec)

@@ -30,7 +30,7 @@ from josh_core.settings import Settings
 from josh_core.types import CameraPath, Clip, DepthMaps, Float, Int, Matches, People, Scene
 
 KEYFRAME_SECONDS = 1 / 6  # s between keyframes, but a longer clip has at most as many as follow:
-MOST_KEYFRAMES = 60  # pairs are decoded for each of them, which takes most of the time
+MAX_KEYFRAMES = 60  # pairs are decoded for each of them, which takes most of the time
 TRACK_NOISE = 1 / 1280  # of the longest side: error of a tracked point whose depth a keyframe tells
 CACHE_VERSION = "1"  # of what is kept; a change makes old entries unfindable
 
@@ -59,9 +59,9 @@ def reconstruct_scene_mast3r(
 
 
 def choose_keyframes(clip: Clip) -> Int:
-    """Evenly spread clip frames [K], six a second but at most MOST_KEYFRAMES, the first and the last included."""
+    """Evenly spread clip frames [K], six a second but at most MAX_KEYFRAMES, the first and the last included."""
     seconds = float(clip.times[-1] - clip.times[0])
-    count = min(max(round(seconds / KEYFRAME_SECONDS) + 1, 2), MOST_KEYFRAMES, len(clip))
+    count = min(max(round(seconds / KEYFRAME_SECONDS) + 1, 2), MAX_KEYFRAMES, len(clip))
     return np.unique(np.round(np.linspace(0, len(clip) - 1, count)).astype(np.int64))
 
 

@@ -21,8 +21,8 @@ from josh_core.joint.variables import CAMERA_UNKNOWNS, GlobalsLayout, State, bod
 from josh_core.lsq.levenberg_marquardt import Solution
 from josh_core.types import Clip, Int, Matches, Track
 
-MOST_BODIES = 1200  # body frames in a chunk, before its overlaps
-MOST_SECONDS = 12.0  # s of a chunk, likewise: keyframes, the other part of the memory, come with time
+MAX_BODIES = 1200  # body frames in a chunk, before its overlaps
+MAX_SECONDS = 12.0  # s of a chunk, likewise: keyframes, the other part of the memory, come with time
 AHEAD = 1.0  # s by which a chunk overlaps the next one
 
 
@@ -61,7 +61,7 @@ def seams_of(start: JointStart) -> list[int]:
     present = np.zeros(len(times))
     for body in start.bodies:
         present[body.frames] += 1
-    load = np.maximum(present / MOST_BODIES, np.gradient(times) / MOST_SECONDS) if len(times) > 1 else present
+    load = np.maximum(present / MAX_BODIES, np.gradient(times) / MAX_SECONDS) if len(times) > 1 else present
     count = int(np.ceil(load.sum() - 1e-9))
     wanted = np.interp(np.arange(1, count) * load.sum() / max(count, 1), load.cumsum(), np.arange(len(times)))
     inner = np.asarray(path.keyframes)[1:-1]  # before the first seam and after the last there is a keyframe

@@ -17,8 +17,8 @@ REST_SPEED = 0.12  # m/s, spread of a resting point's speed in a state that is n
 FREE_SPEED = 2.0  # m/s, a moving foot has any speed up to this
 REST_HEIGHT = 0.03  # m, spread of a resting point's height over the floor
 FREE_HEIGHT = 0.15  # m, a moving foot has any height up to this
-MOST_LABEL_ODDS = 4.0  # the labels' log odds are held within this
-MOST_MOTION_ODDS = 2.5  # log odds that speed or height alone can add or remove
+MAX_LABEL_ODDS = 4.0  # the labels' log odds are held within this
+MAX_MOTION_ODDS = 2.5  # log odds that speed or height alone can add or remove
 
 
 def update_contact(
@@ -33,7 +33,7 @@ def update_contact(
         return probability
     feet = index.feet
     p = at.points.p[:, index.contacts[feet]]
-    odds = torch.logit(probability[:, feet], eps=1e-6).clamp(-MOST_LABEL_ODDS, MOST_LABEL_ODDS)
+    odds = torch.logit(probability[:, feet], eps=1e-6).clamp(-MAX_LABEL_ODDS, MAX_LABEL_ODDS)
     odds = odds + _log_odds(_speed(p, sequence), REST_SPEED, FREE_SPEED)
     if floor is not None:
         normal = torch.as_tensor(floor.normal, dtype=torch.float64)
@@ -47,9 +47,9 @@ def update_contact(
 
 
 def _log_odds(x: Tensor, rest: float, free: float) -> Tensor:
-    """Log odds of a half normal of spread `rest` against anything up to `free`, held within MOST_MOTION_ODDS."""
+    """Log odds of a half normal of spread `rest` against anything up to `free`, held within MAX_MOTION_ODDS."""
     log_rest = math.log(2 / (rest * math.sqrt(2 * math.pi))) - 0.5 * (x / rest) ** 2
-    return (log_rest + math.log(free)).clamp(-MOST_MOTION_ODDS, MOST_MOTION_ODDS)
+    return (log_rest + math.log(free)).clamp(-MAX_MOTION_ODDS, MAX_MOTION_ODDS)
 
 
 def _speed(p: Tensor, sequence: BodyFrames) -> Tensor:

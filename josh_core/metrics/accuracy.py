@@ -19,9 +19,9 @@ from josh_core.metrics.ground_truth import GroundTruth, TruePerson, foot_rows, l
 from josh_core.metrics.quality import foot_slide, jitter
 from josh_core.types import Float, Int, PersonMotion, Reconstruction
 
-SEGMENT = 100  # frames between two alignments
-LEAST_TRAVEL = 0.05  # m, RMS spread of the true camera centres from which the scale is compared
-MOST_SCENE_DISTANCE = 18.0  # m from the nearest true camera: scene points beyond are not compared
+SEGMENT_FRAMES = 100  # frames between two alignments
+MIN_TRAVEL = 0.05  # m, RMS spread of the true camera centres from which the scale is compared
+MAX_SCENE_DISTANCE = 18.0  # m from the nearest true camera: scene points beyond are not compared
 HIPS = [0, 1]  # rows of EVALUATED_JOINTS
 Similarity = tuple[float, Float, Float]
 
@@ -41,7 +41,9 @@ def pa_mpjpe(pred: Float, true: Float) -> Float:
     return np.stack([_distance(move(umeyama(p, t), p), t) for p, t in zip(pred, true, strict=True)])
 
 
-def in_segments(error: Callable[[Float, Float], Float], pred: Float, true: Float, length: int = SEGMENT) -> float:
+def in_segments(
+    error: Callable[[Float, Float], Float], pred: Float, true: Float, length: int = SEGMENT_FRAMES
+) -> float:
     """Mean of an aligned error over segments of `length` frames; a last segment of one frame is left out."""
     parts = [error(pred[a : a + length], true[a : a + length]) for a in range(0, len(pred) - 1, length)]
     return float(np.concatenate([part.reshape(-1) for part in parts]).mean())
@@ -83,7 +85,7 @@ def camera_errors(pred: Float, true: Float, up: Float) -> dict[str, float | None
     p, t = pred[:, :3, 3], true[:, :3, 3]
     _, turn, _ = world = align_cameras(pred, true)
     angle = np.degrees(rotation_angle(true[:, :3, :3].swapaxes(1, 2) @ turn @ pred[:, :3, :3]))
-    moving = float(np.sqrt(((t - t.mean(0)) ** 2).sum(1).mean())) > LEAST_TRAVEL
+    moving = float(np.sqrt(((t - t.mean(0)) ** 2).sum(1).mean())) > MIN_TRAVEL
     scale = umeyama(p, t)[0] if moving else 0.0
     return {
         "ate_m": trajectory_error(p, t, with_scale=False),
@@ -108,10 +110,10 @@ def focal_error(result: Reconstruction, truth: GroundTruth) -> float:
 def scene_errors(points: Float, true: Float, cameras: Float) -> dict[str, float | None]:
     """Accuracy (result to truth), completeness (truth to result), as means and medians, and the F-score at 10 cm.
 
-    points [P,3] and true [Q,3] in the true world; cameras [T,3]: points farther than MOST_SCENE_DISTANCE from all are
+    points [P,3] and true [Q,3] in the true world; cameras [T,3]: points farther than MAX_SCENE_DISTANCE from all are
     left out.
     """
-    points = points[cKDTree(cameras).query(points)[0] < MOST_SCENE_DISTANCE] if len(points) else points
+    points = points[cKDTree(cameras).query(points)[0] < MAX_SCENE_DISTANCE] if len(points) else points
     if len(points) == 0 or len(true) == 0:
         return {}
     accuracy, completeness = cKDTree(true).query(points)[0], cKDTree(points).query(true)[0]

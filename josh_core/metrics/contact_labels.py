@@ -16,7 +16,7 @@ from josh_core.metrics.accuracy import align_cameras, match_people, same_moments
 from josh_core.metrics.ground_truth import GroundTruth, TruePerson
 from josh_core.types import IN_CONTACT, Bool, Float, Int, Reconstruction
 
-OVERLAP = 0.5  # intersection over union of two runs that are the same event
+MIN_IOU = 0.5  # intersection over union of two runs that are the same event
 
 # Words in the names of a result's contact points that tell a part of the truth.
 LABEL_PARTS = {
@@ -66,14 +66,14 @@ def contact_scores(result: Reconstruction, truth: GroundTruth) -> dict[str, tupl
         return {}
     out = {group: (Score(), Score()) for group in GROUPS}
     for group, probability, is_true in predictions(result, truth):
-        said = probability > IN_CONTACT
+        predicted = probability > IN_CONTACT
         frames, events = out[group]
-        out[group] = frames + frame_score(said, is_true), events + event_score(said, is_true)
+        out[group] = frames + frame_score(predicted, is_true), events + event_score(predicted, is_true)
     return out
 
 
 def reliability(probability: Float, is_true: Bool) -> list[tuple[float, float, int]]:
-    """Mean probability said, share that is true, and count, in each tenth of probability [n] that has any."""
+    """Mean predicted probability, share that is true, and count, in each tenth of probability [n] that has any."""
     tenth = np.minimum((10 * probability).astype(int), 9)
     chosen = [tenth == i for i in range(10)]
     return [(float(probability[c].mean()), float(is_true[c].mean()), int(c.sum())) for c in chosen if c.any()]
@@ -119,19 +119,19 @@ def part_probability(contact: Float, names: tuple[str, ...], part: str) -> Float
     return np.asarray(contact[:, columns].max(1, initial=0.0))
 
 
-def frame_score(said: Bool, is_true: Bool) -> Score:
-    """Counts of frames; said, is_true: [n]."""
-    return Score(int((said & is_true).sum()), int((said & ~is_true).sum()), int((~said & is_true).sum()))
+def frame_score(predicted: Bool, is_true: Bool) -> Score:
+    """Counts of frames; predicted, is_true: [n]."""
+    return Score(int((predicted & is_true).sum()), int((predicted & ~is_true).sum()), int((~predicted & is_true).sum()))
 
 
-def event_score(said: Bool, is_true: Bool) -> Score:
-    """Counts of events; said, is_true: [n]."""
-    predicted, true = runs_of(said), runs_of(is_true)
+def event_score(label: Bool, is_true: Bool) -> Score:
+    """Counts of events; label: [n] predicted, is_true: [n]."""
+    predicted, true = runs_of(label), runs_of(is_true)
     if not predicted or not true:
         return Score(0, len(predicted), len(true))
     overlap = np.array([[_overlap(a, b) for b in true] for a in predicted])
     chosen = linear_sum_assignment(-overlap)
-    hit = int((overlap[chosen] >= OVERLAP).sum())
+    hit = int((overlap[chosen] >= MIN_IOU).sum())
     return Score(hit, len(predicted) - hit, len(true) - hit)
 
 

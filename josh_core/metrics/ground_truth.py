@@ -18,7 +18,7 @@ from josh_core.types import Bool, Float, Int
 EVALUATED_JOINTS = tuple(
     f"{side}_{joint}" for joint in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist") for side in ("left", "right")
 )
-_SHORT = {f"{side}_{part}": f"{side[0].upper()}{part.capitalize()}" for side in ("left", "right") for part in
+_SHORT_NAMES = {f"{side}_{part}": f"{side[0].upper()}{part.capitalize()}" for side in ("left", "right") for part in
           ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")}  # fmt: skip
 
 
@@ -111,7 +111,7 @@ def _named_joints(arrays: dict[str, Any]) -> GroundTruth:
     """World +Z up, floor anywhere; one person with joints_world [T,J,3] named like "LHip"; no contact labels."""
     names = [str(name) for name in arrays["joint_names"]]
     joints = arrays["joints_world"].astype(np.float64)
-    limbs = joints[:, [names.index(_SHORT[name]) for name in EVALUATED_JOINTS]]
+    limbs = joints[:, [names.index(_SHORT_NAMES[name]) for name in EVALUATED_JOINTS]]
     frames = np.flatnonzero(np.isfinite(limbs).all((1, 2)))
     cam_from_world = rigid(arrays["R_world2cam"].astype(np.float64), arrays["t_world2cam"].astype(np.float64))
     return GroundTruth(

@@ -15,16 +15,18 @@ import numpy as np
 from josh_core.types import Float
 
 ANKLES = (7, 8)  # SMPL's joints
-BRISK, ABRUPT = 1.5, 40.0  # m/s and 10 m/s^3: a walk of that speed has a jerk of 5 to 10, five times as fast 125 times
-RUNNING = 3.0  # m/s: whoever walks goes at 0.8 to 2 m/s, and from about 2.5 people run (Bramble, Lieberman 2004)
-# Walk ratio in m s: walkers on the boardwalk, as reconstructed, have 0.26 to 0.34, rendered ones 0.29 to 0.33. Below
-# LEAST, at more steps a second than walkers make, a clip is sped up; above MOST it is in slow motion; from USUAL on who
-# is fast runs. FEW is MOST for who makes too few steps to count: then the length of a step over the speed tells.
-LEAST, USUAL, MOST, FEW = 0.22, 0.26, 0.5, 0.9
-QUICK_STEPS, LEAST_SPEED = 2.5, 0.7  # 1/s and m/s: who steps on the spot is left out
-LONG_STEP, CREEP = 0.35, 0.05  # m and m/s: feet so far apart, and a body that still goes on
-STRAIGHT = 0.7  # way from the first to the last place over the way gone, at least, of who walks somewhere
-SWING = 0.3  # of the widest step, by which the feet must pass each other to count
+# m/s and 10 m/s^3: a walk of that speed has a jerk of 5 to 10; played five times as fast, 125 times that.
+BRISK_SPEED, ABRUPT_JERK = 1.5, 40.0
+RUNNING_SPEED = 3.0  # m/s: whoever walks goes at 0.8 to 2 m/s, and from about 2.5 people run (Bramble, Lieberman 2004)
+# Walk ratio in m s: walkers on the boardwalk, as reconstructed, have 0.26 to 0.34, rendered ones 0.29 to 0.33. A clip
+# is sped up below MIN_WALK_RATIO, at more steps a second than walkers make; in slow motion above MAX_WALK_RATIO; fast
+# people with more than USUAL_WALK_RATIO run. MAX_STEP_RATIO is used where the steps are too few to count: the limit of
+# the squared length of a step over the speed.
+MIN_WALK_RATIO, USUAL_WALK_RATIO, MAX_WALK_RATIO, MAX_STEP_RATIO = 0.22, 0.26, 0.5, 0.9
+FAST_CADENCE, MIN_WALK_SPEED = 2.5, 0.7  # 1/s and m/s: who steps on the spot is left out
+LONG_STEP, MIN_CREEP_SPEED = 0.35, 0.05  # m and m/s: feet so far apart, and a body that still goes on
+MIN_STRAIGHTNESS = 0.7  # way from the first to the last place over the way gone, at least, of who walks somewhere
+MIN_SWING = 0.3  # of the widest step, by which the feet must pass each other to count
 
 
 def steps(joints: Float, times: Float) -> tuple[float | None, float | None]:
@@ -36,12 +38,12 @@ def steps(joints: Float, times: Float) -> tuple[float | None, float | None]:
     way = ground[-1, 0] - ground[0, 0]
     stride = max(1, len(ground) // max(1, round(2 * float(times[-1] - times[0]))))  # half a second: without the sway
     gone = np.linalg.norm(np.diff(ground[::stride, 0], axis=0), axis=-1).sum()
-    if np.linalg.norm(way) < max(STRAIGHT * gone, 1e-6):
+    if np.linalg.norm(way) < max(MIN_STRAIGHTNESS * gone, 1e-6):
         return None, None
     apart = (ground[:, ANKLES[0]] - ground[:, ANKLES[1]]) @ (way / np.linalg.norm(way))
     ahead, passes, widest = 0.0, [], []
     for time, distance in zip(times, apart, strict=True):
-        if abs(distance) < SWING * np.abs(apart).max():
+        if abs(distance) < MIN_SWING * np.abs(apart).max():
             continue
         if np.sign(distance) != np.sign(ahead):
             passes.append(float(time))
@@ -55,21 +57,23 @@ def steps(joints: Float, times: Float) -> tuple[float | None, float | None]:
 
 
 def pace(person: Mapping[str, Any]) -> str:
-    """Whether a person (of quality.py's numbers) is too "fast" or too "slow" for one of flesh and blood; "" if not."""
+    """Whether a person (of quality.py's numbers) moves too "fast" or too "slow" for a real one; "" if not."""
     speed, jitter = person["speed_m_s"] or 0.0, person.get("jitter") or 0.0
     cadence, step = person.get("steps_hz"), person.get("step_m")
     ratio = speed / cadence**2 if cadence else None
-    if cadence and ratio is not None and ratio < LEAST and cadence > QUICK_STEPS and speed > LEAST_SPEED:
+    if cadence and ratio is not None and ratio < MIN_WALK_RATIO and cadence > FAST_CADENCE and speed > MIN_WALK_SPEED:
         return "fast"
-    if (ratio is None or ratio < USUAL) and (speed > RUNNING or (speed > BRISK and jitter > ABRUPT)):
+    if (ratio is None or ratio < USUAL_WALK_RATIO) and (
+        speed > RUNNING_SPEED or (speed > BRISK_SPEED and jitter > ABRUPT_JERK)
+    ):
         return "fast"
-    if step is None or step < LONG_STEP or speed < CREEP:
+    if step is None or step < LONG_STEP or speed < MIN_CREEP_SPEED:
         return ""
-    return "slow" if (step**2 / speed > FEW if ratio is None else ratio > MOST) else ""
+    return "slow" if (step**2 / speed > MAX_STEP_RATIO if ratio is None else ratio > MAX_WALK_RATIO) else ""
 
 
 def pace_notes(quality: Mapping[str, Any]) -> tuple[str, ...]:
-    """A sentence each where somebody is faster and where somebody is slower than people are."""
+    """A sentence if somebody moves faster than people can, and one if somebody moves slower."""
     people = list(enumerate(quality["people"], 1))
     notes = []
     for kind, what in (("fast", max), ("slow", min)):
@@ -77,11 +81,11 @@ def pace_notes(quality: Mapping[str, Any]) -> tuple[str, ...]:
         if off:
             speed, k = what(off)
             who = f"Person {k}" if len(people) > 1 else "The person"
-            notes.append(f"{who} {_SAID[kind].format(speed=speed)}")
+            notes.append(f"{who} {_SENTENCES[kind].format(speed=speed)}")
     return tuple(notes)
 
 
-_SAID = {
+_SENTENCES = {
     "fast": "moves at {speed:.1f} m/s, faster or more abruptly than people walk: if nobody runs, rides or skates here, "
     "the clip is sped up (a time lapse?), and speeds and contacts are wrong. Give it at the speed of life.",
     "slow": "moves at {speed:.2f} m/s, slower than people go with steps that long: if nobody does so on purpose, "

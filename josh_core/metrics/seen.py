@@ -6,9 +6,12 @@ import numpy as np
 
 from josh_core.types import Bool, CameraPath, Clip, Float, Matches, People, Track
 
-CELLS = 8  # cells along each side of the image in which matches are counted
+CELLS_A_SIDE = 8  # cells along each side of the image in which matches are counted
 FREE_SHARE = 0.5  # share of a cell that people and overlays leave free, in half of the keyframes, for it to count
-SIDES = ((27, 29, 31), (28, 30, 32))  # BlazePose's ankle, heel and toe of the left and of the right foot
+FOOT_LANDMARKS_BY_SIDE = (
+    (27, 29, 31),
+    (28, 30, 32),
+)  # BlazePose's ankle, heel and toe of the left and of the right foot
 
 
 def inside(px: Float, width: int, height: int) -> Bool:
@@ -18,7 +21,9 @@ def inside(px: Float, width: int, height: int) -> Bool:
 
 def feet_inside(track: Track, width: int, height: int) -> Bool:
     """[n,2] True where any landmark of the left, of the right foot lies in the picture."""
-    return np.stack([inside(track.landmarks_px[:, list(side)], width, height).any(1) for side in SIDES], 1)
+    return np.stack(
+        [inside(track.landmarks_px[:, list(side)], width, height).any(1) for side in FOOT_LANDMARKS_BY_SIDE], 1
+    )
 
 
 def feet_seen_pct(people: People, clip: Clip) -> float | None:
@@ -34,13 +39,13 @@ def match_cover_pct(matches: Matches, cameras: CameraPath, people: People, clip:
     """
     if cameras.kind == "static":
         return None
-    free = np.zeros((CELLS, CELLS))
+    free = np.zeros((CELLS_A_SIDE, CELLS_A_SIDE))
     for frame in cameras.keyframes:
-        free += ~people.mask(int(frame), CELLS, CELLS)
+        free += ~people.mask(int(frame), CELLS_A_SIDE, CELLS_A_SIDE)
     usable = free >= FREE_SHARE * max(len(cameras.keyframes), 1)
     if not usable.any():
         return 0.0
-    at = (matches.px.reshape(-1, 2) / [clip.width, clip.height] * CELLS).astype(int).clip(0, CELLS - 1)
-    hit = np.zeros((CELLS, CELLS), bool)
+    at = (matches.px.reshape(-1, 2) / [clip.width, clip.height] * CELLS_A_SIDE).astype(int).clip(0, CELLS_A_SIDE - 1)
+    hit = np.zeros((CELLS_A_SIDE, CELLS_A_SIDE), bool)
     hit[at[:, 1], at[:, 0]] = True
     return 100 * float(hit[usable].mean())

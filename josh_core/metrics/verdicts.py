@@ -69,7 +69,7 @@ QUANTITIES = (
 ON_FEET = ("foot_slide_mm", "foot_slide_mm_s", "foot_height_cm", "floating_cm", "penetration_cm")
 ON_TIME = ("foot_slide_mm", "foot_slide_mm_s", "jitter", "scale_sigma_pct")  # mean little at another pace than life's
 NO_FEET = "the feet are hardly ever in the picture. Film people from head to foot."
-ADVICE = {  # what to film instead, where a number is poor
+ADVICE = {  # advice for filming, where a number is poor
     "feet_seen_pct": "Film people from head to foot.",
     "match_cover_pct": "Film a place with more to see, in better light, and move slowly.",
 }
@@ -94,8 +94,8 @@ def rows(numbers: dict[str, Any]) -> list[QualityRow]:
         if value is None and quantity.key in ADVICE:
             continue
         if unseen and quantity.key in ON_FEET:
-            said = f"{quantity.name} cannot be measured: {NO_FEET}"
-            table.append(QualityRow(quantity.key, quantity.name, None, quantity.unit, "", said))
+            sentence = f"{quantity.name} cannot be measured: {NO_FEET}"
+            table.append(QualityRow(quantity.key, quantity.name, None, quantity.unit, "", sentence))
             continue
         row = _row(quantity, value)
         row = _doubted(row, numbers) if quantity.key == "scale_sigma_pct" else row
@@ -120,11 +120,11 @@ def _row(quantity: Quantity, value: float | None) -> QualityRow:
             quantity.key, quantity.name, None, quantity.unit, "", f"{quantity.name} cannot be measured in this clip."
         )
     verdict = _verdict(quantity, value)
-    said = quantity.sentence.format(short(value))
-    said = f"{said}: {verdict}." if verdict else f"{said}."
+    sentence = quantity.sentence.format(short(value))
+    sentence = f"{sentence}: {verdict}." if verdict else f"{sentence}."
     if verdict == "poor" and quantity.key in ADVICE:
-        said = f"{said} {ADVICE[quantity.key]}"
-    return QualityRow(quantity.key, quantity.name, value, quantity.unit, verdict, said)
+        sentence = f"{sentence} {ADVICE[quantity.key]}"
+    return QualityRow(quantity.key, quantity.name, value, quantity.unit, verdict, sentence)
 
 
 def _verdict(quantity: Quantity, value: float) -> str:
@@ -162,8 +162,8 @@ def _fair(row: QualityRow, why: str) -> QualityRow:
     """A good row made fair by a doubt, which it says; the row itself without one."""
     if not why or row.verdict != "good":
         return row
-    said = row.sentence.removesuffix(".").removesuffix(": good")
-    return replace(row, verdict="fair", sentence=f"{said}, but {why}: fair.")
+    sentence = row.sentence.removesuffix(".").removesuffix(": good")
+    return replace(row, verdict="fair", sentence=f"{sentence}, but {why}: fair.")
 
 
 def _is_found(numbers: dict[str, Any]) -> bool:
@@ -174,22 +174,21 @@ def _is_found(numbers: dict[str, Any]) -> bool:
 def _lens_row(numbers: dict[str, Any]) -> QualityRow:
     """Where the focal length comes from, and how sure it is."""
     field, source, sigma = numbers["field_deg"], numbers["focal_from"], numbers.get("focal_sigma_pct") or 0.0
-    said = f"The lens sees {short(field)} degrees along the longer side"
+    sentence = f"The lens sees {short(field)} degrees along the longer side"
     if source == "given":
-        verdict, said = "good", f"{said}: it was given."
+        verdict, sentence = "good", f"{sentence}: it was given."
     elif source == "file":
-        verdict, said = "good", f"{said}, to within {short(sigma)} %: the camera wrote it into the file."
+        verdict, sentence = "good", f"{sentence}, to within {short(sigma)} %: the camera wrote it into the file."
     elif source == "assumed":
         verdict = "fair"
-        said = (
-            f"{said}: that is assumed, as the camera stands still, and distances from it may be off by {sigma:.0f} %."
-        )
+        doubt = f"that is assumed, as the camera stands still, and distances from it may be off by {sigma:.0f} %."
+        sentence = f"{sentence}: {doubt}"
     else:
         verdict = "good" if sigma <= FOCAL_GOOD else "fair" if sigma <= FOCAL_FAIR else "poor"
         verdict = "poor" if numbers.get("focal_unusual") else verdict
-        said = f"{said}, to within {short(sigma)} %: {verdict}."
-        said += " Give the focal length if you know it." if verdict == "poor" else ""
-    return QualityRow("lens", "Lens", field, "degrees", verdict, said)
+        sentence = f"{sentence}, to within {short(sigma)} %: {verdict}."
+        sentence += " Give the focal length if you know it." if verdict == "poor" else ""
+    return QualityRow("lens", "Lens", field, "degrees", verdict, sentence)
 
 
 def short(value: float) -> str:

@@ -26,7 +26,7 @@ LONGEST_SECONDS = 300.0  # asked of ZeroGPU at once
 
 # Working memory of one pair: the published sizes in float32 peak 0.7 GB above their weights at 512 x 288 px.
 BYTES_PER_PIXEL = 6000
-_MOST_PAIRS = 16  # decoded at once
+_MAX_PAIRS = 16  # decoded at once
 _SHARE_OF_FREE = 0.6  # of the free memory that one batch may take
 
 _held: dict[str, nn.Module] = {}
@@ -85,4 +85,4 @@ def pairs_at_once(device: torch.device, pixels: int) -> int:
     if device.type != "cuda":
         return 1
     free, _ = torch.cuda.mem_get_info(device)
-    return int(min(max(_SHARE_OF_FREE * free / (BYTES_PER_PIXEL * pixels), 1), _MOST_PAIRS))
+    return int(min(max(_SHARE_OF_FREE * free / (BYTES_PER_PIXEL * pixels), 1), _MAX_PAIRS))

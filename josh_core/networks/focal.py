@@ -8,7 +8,7 @@ from torch import Tensor
 
 from josh_core.types import Float
 
-_LEAST_DEPTH = 1e-3  # in units of the pointmap's median depth
+_MIN_DEPTH = 1e-3  # in units of the pointmap's median depth
 
 
 def focal_from_points(points: Tensor, confidence: Tensor, pixels: Tensor) -> Tensor:
@@ -20,7 +20,7 @@ def focal_from_points(points: Tensor, confidence: Tensor, pixels: Tensor) -> Ten
     """
     points, pixels = points.double(), pixels.double()
     depth = points[..., 2]
-    front = depth > _LEAST_DEPTH * depth.abs().flatten(1).median(1).values[:, None, None]
+    front = depth > _MIN_DEPTH * depth.abs().flatten(1).median(1).values[:, None, None]
     slope = points[..., :2] / depth.clamp(min=1e-12)[..., None]
     along = (slope * pixels).sum(-1)
     usable = front & (along > 0)

@@ -19,7 +19,7 @@ from josh_core.types import Float, Reconstruction, UInt8
 
 _WIDTH, _HEIGHT, _MARGIN = 480.0, 360.0, 22.0  # of the drawing
 _CELLS = 240  # cells of the ground picture along its longer side
-_MOST_SCENE = 8.0  # m of scene shown around where people and camera are
+_MAX_SCENE = 8.0  # m of scene shown around where people and camera are
 
 
 def plots(shown: ShownRun) -> str:
@@ -62,7 +62,7 @@ def top_view(result: Reconstruction) -> str:
 def _fit(points: Float) -> _Map:
     low, high = points.min(0) - 1.0, points.max(0) + 1.0
     middle, half = (low + high) / 2, np.maximum((high - low) / 2, 2.0)
-    half = np.maximum(half, np.minimum(half * 1.6, half + _MOST_SCENE))
+    half = np.maximum(half, np.minimum(half * 1.6, half + _MAX_SCENE))
     scale = float(min((_WIDTH - 2 * _MARGIN) / (2 * half[0]), (_HEIGHT - 2 * _MARGIN) / (2 * half[1])))
     reach = np.array([_WIDTH, _HEIGHT]) / scale / 2
     return _Map(middle - reach, middle + reach, scale)

@@ -5,10 +5,10 @@ from josh_core.scene.lens import undistort_clip
 from josh_core.scene.point_cloud import clean_plate, point_cloud
 from josh_core.scene.reconstruct import SolvedScene, solve_scene, with_dense_depth
 from josh_core.scene.surface import surface
-from josh_core.scene.tracks import Looks
+from josh_core.scene.tracks import FrameFeatures
 
 __all__ = [
-    "Looks",
+    "FrameFeatures",
     "SolvedScene",
     "clean_plate",
     "fit_floor",

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from josh_core.scene.sheets import SQUARE, Sheets
+from josh_core.scene.sheets import SQUARE_3X3, Sheets
 from josh_core.types import Clip, Int, Surface, UInt8
 
-TEXTURE_SIDE = (
-    3072  # px, longest side of the texture: 50 MB of graphics memory with its smaller copies, which phones have
-)
-PICTURE = 1280  # px, longest side of a keyframe's whole picture in it, where there is room
-QUALITY = 82  # of the JPEG
-_SMALLER = 0.9  # factor from one try to the next
+# px, longest side of the texture: 50 MB of graphics memory with its mipmaps, which phones have.
+TEXTURE_SIDE = 3072
+PICTURE_SIDE = 1280  # px, longest side of a keyframe's whole picture in it, where there is room
+JPEG_QUALITY = 82  # of the JPEG
+_SHRINK = 0.9  # factor from one try to the next
 
 
 @dataclass(frozen=True)
@@ -31,10 +30,10 @@ def textured(clip: Clip, sheets: Sheets, parts: list[SheetPart], plate: UInt8 | 
     """All parts as one mesh; plate: the one picture of a camera that stands still, else those of the keyframes."""
     width, height = sheets.grid.width, sheets.grid.height
     boxes = np.stack([_box(part.pixels, width, height) for part in parts])  # [n,4] x, y, w, h of the grid
-    scale = min(PICTURE, max(clip.width, clip.height)) / max(width, height)
+    scale = min(PICTURE_SIDE, max(clip.width, clip.height)) / max(width, height)
     places = _pack(np.ceil(boxes[:, 2:] * scale).astype(int))
     while places is None:
-        scale *= _SMALLER
+        scale *= _SHRINK
         places = _pack(np.ceil(boxes[:, 2:] * scale).astype(int))
     size = np.ceil(boxes[:, 2:] * scale).astype(int)
     whole = (places + size).max(0)
@@ -49,7 +48,7 @@ def textured(clip: Clip, sheets: Sheets, parts: list[SheetPart], plate: UInt8 | 
         vertices.append(sheets.points(part.sheet).reshape(-1, 3)[part.pixels])
         faces.append(part.triangles + count)
         count += len(part.pixels)
-    jpeg = cv2.imencode(".jpg", np.ascontiguousarray(atlas[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+    jpeg = cv2.imencode(".jpg", np.ascontiguousarray(atlas[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
     return Surface(
         np.concatenate(vertices).astype(np.float32),
         np.concatenate(faces).astype(np.int32),
@@ -85,7 +84,7 @@ def _cropped(shot: UInt8, part: SheetPart, box: Int, size: tuple[int, int], grid
     mask = np.zeros(grid[::-1], np.uint8)
     mask.ravel()[part.pixels] = 1
     x, y, w, h = box
-    used = cv2.dilate(mask, SQUARE)[y : y + h, x : x + w]
+    used = cv2.dilate(mask, SQUARE_3X3)[y : y + h, x : x + w]
     per_px = np.array(shot.shape[1::-1]) / grid
     (x0, y0), (x1, y1) = np.round([x, y] * per_px).astype(int), np.round([x + w, y + h] * per_px).astype(int)
     tile = cv2.resize(shot[y0:y1, x0:x1], size, interpolation=cv2.INTER_AREA)

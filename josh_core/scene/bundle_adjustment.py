@@ -18,9 +18,9 @@ from josh_core.scene.sparse_model import SparseModel, derivatives, residuals, su
 from josh_core.scene.tracks import Sightings
 from josh_core.types import Float, Int
 
-SHARED = 2  # unknowns of the lens: log focal and distortion
+LENS_UNKNOWNS = 2  # unknowns of the lens: log focal and distortion
 DAMPING = Stepwise(start=1e-4, least=1e-8)  # chosen by hand: the mapped start is near the solution
-SLAB = 500  # points eliminated at a time, which bounds the memory
+POINTS_AT_A_TIME = 500  # points eliminated at a time, which bounds the memory
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _normal_equations(model: SparseModel, sightings: Sightings, prior: FocalPrio
     weight = noise.robust.slope((residual**2).sum(-1) / noise.sigma**2) / noise.sigma**2
     weighted = weight[:, None, None] * by_camera
     cameras, right = _camera_equations(weighted, by_camera, residual, sightings, len(model.centres))
-    lens = np.arange(len(right) - SHARED, len(right))
+    lens = np.arange(len(right) - LENS_UNKNOWNS, len(right))
     cameras[lens, lens] += prior.precision()
     right[lens] += prior.precision() * prior.offset(model.lens)
     cameras[:6, :6] += np.eye(6) * 1e12  # camera 0 defines the world
@@ -132,17 +132,17 @@ def _normal_equations(model: SparseModel, sightings: Sightings, prior: FocalPrio
 def _columns(sightings: Sightings, cameras: int) -> Int:
     """Numbers [O,8] of the unknowns that each sighting touches: its camera's six and the lens."""
     own = 6 * sightings.camera[:, None] + np.arange(6)
-    return np.concatenate([own, np.tile(6 * cameras + np.arange(SHARED), (len(own), 1))], -1)
+    return np.concatenate([own, np.tile(6 * cameras + np.arange(LENS_UNKNOWNS), (len(own), 1))], -1)
 
 
 def _camera_equations(
     weighted: Float, by_camera: Float, residual: Float, sightings: Sightings, count: int
 ) -> tuple[Float, Float]:
-    size = 6 * count + SHARED
+    size = 6 * count + LENS_UNKNOWNS
     per_camera = sum_by(weighted.swapaxes(-1, -2) @ by_camera, sightings.camera, count)  # [K,8,8]
     left = np.zeros((size, size))
     for k in range(count):
-        rows = np.r_[6 * k : 6 * k + 6, size - SHARED : size]
+        rows = np.r_[6 * k : 6 * k + 6, size - LENS_UNKNOWNS : size]
         left[np.ix_(rows, rows)] += per_camera[k]
     sides = np.einsum("oki,ok->oi", weighted, residual)
     return left, np.bincount(_columns(sightings, count).ravel(), sides.ravel(), size)
@@ -156,15 +156,15 @@ def _reduce(system: _System, damping: float) -> tuple[Float, Float, Float]:
     inverse = np.linalg.inv(blocks)
     left, right = system.cameras.copy(), system.right_cameras.copy()
     order = np.argsort(system.point, kind="stable")
-    ends = np.searchsorted(system.point[order], np.arange(0, len(blocks) + SLAB, SLAB))
+    ends = np.searchsorted(system.point[order], np.arange(0, len(blocks) + POINTS_AT_A_TIME, POINTS_AT_A_TIME))
     for slab, (lo, hi) in enumerate(itertools.pairwise(ends)):
         rows = order[lo:hi]
-        inside = slice(slab * SLAB, (slab + 1) * SLAB)
+        inside = slice(slab * POINTS_AT_A_TIME, (slab + 1) * POINTS_AT_A_TIME)
         count = len(inverse[inside])
         mixed = np.zeros((len(right), count, 3))
-        own = system.point[rows] - slab * SLAB
+        own = system.point[rows] - slab * POINTS_AT_A_TIME
         mixed[system.columns[rows, :6], own[:, None]] = system.coupling[rows, :6]  # a camera sees a point once
-        mixed[-SHARED:] = sum_by(system.coupling[rows, 6:], own, count).swapaxes(0, 1)
+        mixed[-LENS_UNKNOWNS:] = sum_by(system.coupling[rows, 6:], own, count).swapaxes(0, 1)
         through = np.einsum("cpi,pij->cpj", mixed, inverse[inside]).reshape(len(right), -1)
         left -= through @ mixed.reshape(len(right), -1).T
         right -= through @ system.right_points[inside].ravel()
@@ -179,13 +179,13 @@ def _step(model: SparseModel, system: _System, damping: float) -> SparseModel:
     pulled = np.einsum("oci,oc->oi", system.coupling, by_camera[system.columns])
     rest = system.right_points + sum_by(pulled, system.point, len(model.rays))
     by_point = -np.einsum("pij,pj->pi", inverse, rest)
-    cameras = by_camera[:-SHARED].reshape(-1, 6)
+    cameras = by_camera[:-LENS_UNKNOWNS].reshape(-1, 6)
     rays = model.rays + np.einsum("pij,pj->pi", tangents(model.rays), np.clip(by_point[:, :2], -0.3, 0.3))
     length = np.linalg.norm(rays, axis=-1)
     return SparseModel(
         rotations=model.rotations @ rotvec_to_rotmat(np.clip(cameras[:, :3], -0.3, 0.3)),
         centres=model.centres + cameras[:, 3:],
-        lens=model.lens.retract(by_camera[-SHARED:]),
+        lens=model.lens.retract(by_camera[-LENS_UNKNOWNS:]),
         rays=rays / length[:, None],
         inverse=(model.inverse + by_point[:, 2]) / length,
     )
@@ -200,7 +200,7 @@ def _lens_sigmas(model: SparseModel, system: _System) -> tuple[float, float]:
         along = (model.centres[far] - model.centres[0]) / spread[far]
         rows = slice(6 * far + 3, 6 * far + 6)
         left[rows, rows] += 1e12 * np.outer(along, along)
-    variance = np.diag(np.linalg.inv(left))[-SHARED:]
+    variance = np.diag(np.linalg.inv(left))[-LENS_UNKNOWNS:]
     return float(np.sqrt(max(variance[0], 0.0))), float(np.sqrt(max(variance[1], 0.0)))
 
 

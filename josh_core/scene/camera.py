@@ -16,7 +16,7 @@ from josh_core.scene.lens import (
     USUAL_SPREAD,
     FocalPrior,
     Lens,
-    is_untold,
+    is_undetermined,
 )
 from josh_core.scene.rotation_only import PixelPairs, RotationSolution, solve_rotation_only
 from josh_core.scene.sfm import LITTLE_PARALLAX, KeyMap, solve_moving
@@ -26,12 +26,12 @@ from josh_core.scene.zoom import zoom_of
 from josh_core.settings import Settings
 from josh_core.types import CameraKind, CameraPath, Clip, Float, Int
 
-STILL_PX = 0.7  # px, largest displacement of a static camera's background (median of a frame)
-PARALLAX = 1.5  # px, largest residual of a rotating camera
-LEAST_SIGHTINGS = 12  # good sightings that a frame's own pose needs
-LEAST_MAPPED = 8  # keyframes that are needed to map every second one only
+STATIC_PX = 0.7  # px, largest displacement of a static camera's background (median of a frame)
+MAX_ROTATION_RESIDUAL = 1.5  # px, largest residual of a rotating camera
+MIN_SIGHTINGS = 12  # good sightings that a frame's own pose needs
+MIN_MAPPED = 8  # keyframes that are needed to map every second one only
 # At most 60 keyframes for each 10 s of the clip and 180 in all; chosen by hand for memory and time.
-CHUNK_SECONDS, MOST_PER_CHUNK, MOST_KEYFRAMES = 10.0, 60, 180
+CHUNK_SECONDS, MAX_PER_CHUNK, MAX_KEYFRAMES = 10.0, 60, 180
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,13 @@ def solve_camera(
     turning = solve_rotation_only(pairs, len(keyframes), prior, tracks.noise)
     progress.update(0.1)
     leftover = _unexplained(pairs, turning, len(keyframes)) / tracks.unit
-    zoom = zoom_of(pairs, len(keyframes), tracks.unit) if leftover > PARALLAX else None
+    zoom = zoom_of(pairs, len(keyframes), tracks.unit) if leftover > MAX_ROTATION_RESIDUAL else None
     if zoom is not None:
         still = _still(times, keyframes, prior)
         return replace(still, path=replace(still.path, zoom=zoom))
-    if leftover > PARALLAX:
+    if leftover > MAX_ROTATION_RESIDUAL:
         key_map = _travelling(tracks, keyframes, turning, prior, settings, progress)
-        if key_map is not None and is_untold(key_map.model.lens):
+        if key_map is not None and is_undetermined(key_map.model.lens):
             usual = FocalPrior(prior.focal, 0.0)  # where the clip does not tell, the lens stays at what is usual
             held = _travelling(tracks, keyframes, turning, usual, settings, progress)
             key_map = key_map if held is None else replace(held, focal_sigma=prior.sigma)
@@ -89,7 +89,7 @@ def _travelling(
     of all keyframes and the path within 1 mm of 3 m.
     """
     few = np.unique(np.append(np.arange(0, len(keyframes), 2), len(keyframes) - 1))
-    if settings.mode == "fast" and len(few) >= LEAST_MAPPED:
+    if settings.mode == "fast" and len(few) >= MIN_MAPPED:
         sparser = replace(turning, world_from_cam=turning.world_from_cam[few])
         found = solve_moving(tracks, keyframes[few], sparser, prior, settings.seed, progress)
         if found is not None and len(found.frames) == len(few):
@@ -106,7 +106,7 @@ def steady_camera(clip: Clip, tracks: Tracks, settings: Settings) -> CameraPath 
     if len(pairs.first) == 0:
         return None
     turning = solve_rotation_only(pairs, len(keyframes), prior, tracks.noise)
-    if _unexplained(pairs, turning, len(keyframes)) / tracks.unit > PARALLAX:
+    if _unexplained(pairs, turning, len(keyframes)) / tracks.unit > MAX_ROTATION_RESIDUAL:
         return None
     return every_frame(tracks, clip.times, _turning_map(tracks, keyframes, turning), "rotating")
 
@@ -123,7 +123,7 @@ def focal_prior(tracks: Tracks, settings: Settings, recorded: float | None) -> F
 def choose_keyframes(tracks: Tracks, times: Float) -> Int:
     """Keyframes [K] out of the frames with fresh points: first and last always, at most 60 in ten seconds."""
     frames = tracks.frames
-    most = min(MOST_KEYFRAMES, int(MOST_PER_CHUNK * max(1.0, float(times[-1] - times[0]) / CHUNK_SECONDS)))
+    most = min(MAX_KEYFRAMES, int(MAX_PER_CHUNK * max(1.0, float(times[-1] - times[0]) / CHUNK_SECONDS)))
     if len(frames) <= most:
         return frames
     return frames[np.unique(np.linspace(0, len(frames) - 1, most).round().astype(int))]
@@ -138,10 +138,10 @@ def is_static(tracks: Tracks, times: Float) -> bool:
     half_second = 0.5 * (len(times) - 1) / max(float(times[-1] - times[0]), 1e-3)  # in frames
     lasting = seen[tracks.ids] >= max(3.0, min(float(len(times)), half_second))
     off, frame = off[lasting], frame[lasting]
-    medians = [np.median(off[frame == t]) for t in range(len(times)) if (frame == t).sum() >= LEAST_SIGHTINGS]
+    medians = [np.median(off[frame == t]) for t in range(len(times)) if (frame == t).sum() >= MIN_SIGHTINGS]
     if len(medians) < 0.8 * len(times):
         return False
-    return bool(np.percentile(medians, 95) < STILL_PX * tracks.unit)
+    return bool(np.percentile(medians, 95) < STATIC_PX * tracks.unit)
 
 
 def pixel_pairs(tracks: Tracks, keyframes: Int, seed: int, most: int = 150) -> PixelPairs:
@@ -152,7 +152,7 @@ def pixel_pairs(tracks: Tracks, keyframes: Int, seed: int, most: int = 150) -> P
     while gap < len(keyframes):
         for k in range(len(keyframes) - gap):
             _, a, b = tracks.common(int(keyframes[k]), int(keyframes[k + gap]))
-            if len(a) >= LEAST_SIGHTINGS:
+            if len(a) >= MIN_SIGHTINGS:
                 pick = np.sort(rng.permutation(len(a))[:most])
                 rows.append((k, k + gap, a[pick] - tracks.centre, b[pick] - tracks.centre))
         gap *= 3
@@ -222,7 +222,7 @@ def every_frame(
     known = point >= 0
     sightings = Sightings(tracks.of_frames()[known], point[known], tracks.px[known] - tracks.centre)
     model, error = locate(replace(key_map.model, rotations=start[:, :3, :3], centres=start[:, :3, 3]), sightings, noise)
-    good = np.bincount(sightings.camera[error < 4 * noise], minlength=len(times)) >= LEAST_SIGHTINGS
+    good = np.bincount(sightings.camera[error < 4 * noise], minlength=len(times)) >= MIN_SIGHTINGS
     own = rigid(model.rotations, model.centres)
     own[keyframes] = at_keys  # these were solved together, which is better
     if good.any():

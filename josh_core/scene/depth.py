@@ -14,11 +14,11 @@ from josh_core.scene.map_grid import MapGrid, empty_depths
 from josh_core.threads import in_threads
 from josh_core.types import Bool, CameraPath, Clip, DepthMaps, Float, People
 
-BASELINES = (4.0, 10.0, 25.0)  # px of the map: the parallax that a neighbour on each side should show
-WIDEST, TURN = 45.0, 0.35  # px of parallax and rad: with more, two frames overlap too little
-APART = 0.5  # s, neighbours closer together than this see the same people before the same background
+BASELINES_PX = (4.0, 10.0, 25.0)  # px of the map: the parallax that a neighbour on each side should show
+MAX_PARALLAX, MAX_TURN = 45.0, 0.35  # px of parallax and rad: with more, two frames overlap too little
+APART_SECONDS = 0.5  # s, neighbours closer together than this see the same people before the same background
 SKY_DEPTH = 40.0  # times the scene's median depth: what is farther counts as sky
-CONFIRMED = 0.04  # relative difference at which two keyframes agree
+MAX_DISAGREEMENT = 0.04  # relative difference at which two keyframes agree
 
 
 def estimate_depths(clip: Clip, people: People, cameras: CameraPath, points: Float, progress: Progress) -> DepthMaps:
@@ -56,7 +56,7 @@ def estimate_depths(clip: Clip, people: People, cameras: CameraPath, points: Flo
 
 
 def choose_neighbours(clip: Clip, cameras: CameraPath, frame: int, px_per_unit: float) -> list[int]:
-    """Frames before and after whose parallax is nearest to each of BASELINES, by increasing parallax.
+    """Frames before and after whose parallax is nearest to each of BASELINES_PX, by increasing parallax.
 
     Frames near in time are preferred, and frames far apart from those chosen already.
 
@@ -66,16 +66,16 @@ def choose_neighbours(clip: Clip, cameras: CameraPath, frame: int, px_per_unit: 
     moved = np.linalg.norm(world_from_cam[:, :3, 3] - world_from_cam[frame, :3, 3], axis=-1)
     cosine = (world_from_cam[:, :3, 2] * world_from_cam[frame, :3, 2]).sum(-1)
     parallax = moved * px_per_unit
-    usable = cameras.registered & (parallax > 0.1) & (parallax < WIDEST) & (cosine > np.cos(TURN))
+    usable = cameras.registered & (parallax > 0.1) & (parallax < MAX_PARALLAX) & (cosine > np.cos(MAX_TURN))
     apart = np.abs(clip.times - clip.times[frame])
     chosen: list[int] = []
     for side in (np.arange(len(clip)) < frame, np.arange(len(clip)) > frame):
-        for wanted in BASELINES:
+        for wanted in BASELINES_PX:
             left = np.setdiff1d(np.nonzero(usable & side)[0], chosen)
             if len(left):
                 unfit = np.abs(np.log(parallax[left] / wanted)) + 0.1 * apart[left]
                 for other in chosen:
-                    unfit += np.exp(-(((clip.times[left] - clip.times[other]) / APART) ** 2)) * 0.5
+                    unfit += np.exp(-(((clip.times[left] - clip.times[other]) / APART_SECONDS) ** 2)) * 0.5
                 chosen.append(int(left[unfit.argmin()]))
     return sorted(chosen, key=lambda t: parallax[t])
 
@@ -111,6 +111,6 @@ def compare(maps: DepthMaps, cameras: CameraPath, grid: MapGrid, k: int, other: 
     seen[inside] = np.where(maps.confidence[other][at] > 0.1, maps.depth[other][at], 0)
     same, through = np.zeros(depth.shape, np.bool_), np.zeros(depth.shape, np.bool_)
     ratio = seen / np.maximum(p[:, 2], 1e-9)
-    same[known] = (seen > 0) & (np.abs(ratio - 1) < CONFIRMED)
-    through[known] = ratio > 1 + 2 * CONFIRMED
+    same[known] = (seen > 0) & (np.abs(ratio - 1) < MAX_DISAGREEMENT)
+    through[known] = ratio > 1 + 2 * MAX_DISAGREEMENT
     return same, through

@@ -12,14 +12,16 @@ from josh_core.scene.map_grid import MapGrid, frame_pixels, keyframe_points
 from josh_core.scene.tracks import background
 from josh_core.types import Bool, CameraPath, Clip, DepthMaps, Float, Floor, People, Scene
 
-LEVEL = 0.8  # smallest cosine between the floor's normal and the camera's mean up (37 degrees)
-THICKNESS = 0.015  # of the distance to the camera: how far floor points lie off their plane
-SAMPLES = 6000  # points that RANSAC counts inliers among
-TRIALS = 600  # planes: finds one with a fifth of the points on it with a probability of 0.99 (ln 0.01 / ln(1 - 0.2^3))
-FURTHEST = 14.0  # camera heights to which the image is laid on the floor
-NEARBY = 4.0  # camera heights within which a stretch without anything trusted around it is taken for floor
+MIN_LEVEL_COSINE = 0.8  # smallest cosine between the floor's normal and the camera's mean up (37 degrees)
+FLOOR_THICKNESS = 0.015  # of the distance to the camera: how far floor points lie off their plane
+RANSAC_SAMPLES = 6000  # points that RANSAC counts inliers among
+RANSAC_TRIALS = (
+    600  # planes: finds one with a fifth of the points on it with a probability of 0.99 (ln 0.01 / ln(1 - 0.2^3))
+)
+MAX_FLOOR_DISTANCE = 14.0  # camera heights to which the image is laid on the floor
+NEAR_FLOOR_DISTANCE = 4.0  # camera heights within which a stretch without anything trusted around it is taken for floor
 PLANE_CONFIDENCE = 0.3  # confidence of a depth that is only the plane
-# Of the plane behind a person: shown (above point_cloud.LEAST_CONFIDENCE), and marked as filled.
+# Of the plane behind a person: shown (above point_cloud.MIN_CONFIDENCE), and marked as filled.
 HIDDEN_CONFIDENCE = 0.13
 
 
@@ -32,7 +34,7 @@ def fit_floor(scene: Scene, people: People, clip: Clip) -> Floor | None:
     if len(points) < 50:
         return None
     up = -scene.cameras.world_from_cam[:, :3, 1].mean(0)
-    return fit_plane(points, weights, THICKNESS * distance, up / np.linalg.norm(up))
+    return fit_plane(points, weights, FLOOR_THICKNESS * distance, up / np.linalg.norm(up))
 
 
 def _candidates(scene: Scene, people: People, clip: Clip) -> tuple[Float, Float, Float]:
@@ -48,10 +50,12 @@ def _candidates(scene: Scene, people: People, clip: Clip) -> tuple[Float, Float,
         weights.append((scene.depths.confidence[k] * (0.1 + near_feet))[usable])
         distances.append(scene.depths.depth[k][usable])
     p, w, z = np.concatenate(points), np.concatenate(weights), np.concatenate(distances)
-    if len(p) > SAMPLES:
+    if len(p) > RANSAC_SAMPLES:
         # Half drawn by weight, so that the few points beside the feet are all there.
         pick = np.unique(
-            np.concatenate([np.argsort(-w, kind="stable")[: SAMPLES // 2], rng.permutation(len(p))[: SAMPLES // 2]])
+            np.concatenate(
+                [np.argsort(-w, kind="stable")[: RANSAC_SAMPLES // 2], rng.permutation(len(p))[: RANSAC_SAMPLES // 2]]
+            )
         )
         p, w, z = p[pick], w[pick], z[pick]
     return p, w, z
@@ -73,17 +77,17 @@ def _beside_feet(people: People, frame: int, clip: Clip, grid: MapGrid) -> Float
 def fit_plane(points: Float, weights: Float, thickness: Float, up: Float) -> Floor | None:
     """Robust plane through points [n,3] with weights [n] and tolerances [n] (RANSAC, then reweighted least squares).
 
-    up: [3] unit; the normal is within LEVEL of it. None when no plane holds a tenth of the weight.
+    up: [3] unit; the normal is within MIN_LEVEL_COSINE of it. None when no plane holds a tenth of the weight.
     """
     rng = np.random.default_rng(0)
-    picks = rng.choice(len(points), (TRIALS, 3), p=weights / weights.sum())
+    picks = rng.choice(len(points), (RANSAC_TRIALS, 3), p=weights / weights.sum())
     a, b, c = points[picks].swapaxes(0, 1)
     normal = np.cross(b - a, c - a)
     length = np.linalg.norm(normal, axis=-1)
     usable = length > 1e-9
     normal, a = normal[usable] / length[usable, None], a[usable]
     normal *= np.where(normal @ up < 0, -1.0, 1.0)[:, None]
-    level = normal @ up > LEVEL
+    level = normal @ up > MIN_LEVEL_COSINE
     if not level.any():
         return None
     normal, a = normal[level], a[level]
@@ -99,18 +103,18 @@ def fit_plane(points: Float, weights: Float, thickness: Float, up: Float) -> Flo
         n = n * (1.0 if n @ up > 0 else -1.0)
         d = -float(n @ centre)
     share = float((weights / (1 + ((points @ n + d) / thickness) ** 2)).sum() / weights.sum())
-    if share < 0.1 or n @ up < LEVEL:
+    if share < 0.1 or n @ up < MIN_LEVEL_COSINE:
         return None
     return Floor(n, d, min(1.0, share))
 
 
 def floor_depth(cameras: CameraPath, floor: Floor, frame: int, grid: MapGrid) -> Float:
-    """Depth [h,w] of the plane along every ray of a frame, 0 where it is not met within FURTHEST camera heights."""
+    """Depth [h,w] of the plane along every ray of a frame, 0 beyond MAX_FLOOR_DISTANCE camera heights."""
     world_from_cam = cameras.world_from_cam[frame]
     height = float(world_from_cam[:3, 3] @ floor.normal) + floor.offset
     down = -(grid.rays @ world_from_cam[:3, :3].T) @ floor.normal
     depth = height / np.maximum(down, 1e-6)
-    return np.where((down > 1e-6) & (height > 0) & (depth < FURTHEST * height), depth, 0)
+    return np.where((down > 1e-6) & (height > 0) & (depth < MAX_FLOOR_DISTANCE * height), depth, 0)
 
 
 def fill_floor(depths: DepthMaps, cameras: CameraPath, clip: Clip, people: People, floor: Floor) -> DepthMaps:
@@ -121,7 +125,7 @@ def fill_floor(depths: DepthMaps, cameras: CameraPath, clip: Clip, people: Peopl
     for k, frame in enumerate(cameras.keyframes):
         plane = floor_depth(cameras, floor, int(frame), grid)
         blank = (confidence[k] < 0.2) & (plane > 0) & background(people, int(frame), grid.width, grid.height)
-        blank &= _amid_floor(depth[k], confidence[k], plane, NEARBY * height[k])
+        blank &= _amid_floor(depth[k], confidence[k], plane, NEAR_FLOOR_DISTANCE * height[k])
         depth[k][blank] = plane[blank]
         confidence[k][blank] = np.maximum(confidence[k][blank], 0.6 * PLANE_CONFIDENCE)
     return replace(depths, depth=depth, confidence=confidence)
@@ -141,9 +145,9 @@ def _amid_floor(depth: Float, confidence: Float, plane: Float, nearby: float) ->
 def lay_floor(cameras: CameraPath, clip: Clip, people: People, floor: Floor) -> DepthMaps:
     """Depth maps of a camera that does not travel: the floor, and behind it an upright backdrop.
 
-    The image below the horizon lies on the plane up to FURTHEST camera heights, or up to the backdrop, which stands
-    half a body length behind the furthest feet seen (marked in DepthMaps.backdrop). People are left out, but for a
-    camera that stands still: there the plane is known behind them too, at the confidence HIDDEN_CONFIDENCE.
+    The image below the horizon lies on the plane up to MAX_FLOOR_DISTANCE camera heights, or up to the backdrop, which
+    stands half a body length behind the furthest feet seen (marked in DepthMaps.backdrop). People are left out, but
+    for a static camera: there the plane is known behind them too, at the confidence HIDDEN_CONFIDENCE.
     """
     grid = MapGrid.of(clip, cameras.focal)
     shape = (len(cameras.keyframes), grid.height, grid.width)

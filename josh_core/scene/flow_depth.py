@@ -17,8 +17,8 @@ from josh_core.scene.tracks import background
 from josh_core.types import Bool, CameraPath, Clip, Float, People, UInt8
 
 FLOW_NOISE, FLOW_DRIFT = 0.15, 0.03  # px of the map, and px per px of parallax
-ROUGH = 0.04  # relative standard deviation of depth at which the confidence is one half
-TEXTURE = 2.0  # grey levels, standard deviation in a patch that flow can follow
+HALF_CONFIDENCE_SIGMA = 0.04  # relative standard deviation of depth at which the confidence is one half
+TEXTURE_SIGMA = 2.0  # grey levels, standard deviation in a patch that flow can follow
 
 
 def triangulate_flow(
@@ -47,7 +47,7 @@ def triangulate_flow(
         measurements.add(seen * step[2] - np.float32(grid.focal) * step[:2], flow, (shown > 0).astype(np.float32))
         fused, precision, agree = measurements.fuse(rounds=1 if len(measurements) < len(neighbours) else 3)
     sigma = 1 / np.maximum(np.sqrt(precision) * np.abs(fused), 1e-9)  # relative
-    confidence = agree / (1 + (sigma / ROUGH) ** 2) * _texture(gray)
+    confidence = agree / (1 + (sigma / HALF_CONFIDENCE_SIGMA) ** 2) * _texture(gray)
     return fused, np.where(fused > 0, confidence, 0)
 
 
@@ -137,7 +137,7 @@ def _texture(gray: UInt8) -> Float:
     image = gray.astype(np.float32)
     mean = cv2.blur(image, (9, 9))
     variance = np.maximum(cv2.blur(image**2, (9, 9)) - mean**2, 0)
-    return np.asarray(variance / (variance + TEXTURE**2))
+    return np.asarray(variance / (variance + TEXTURE_SIGMA**2))
 
 
 def blank_above(gray: UInt8) -> Bool:
@@ -149,7 +149,7 @@ def blank_above(gray: UInt8) -> Bool:
     mean = cv2.blur(image, (5, 5))
     rough = np.maximum(cv2.blur(image**2, (5, 5)) - mean**2, 0)
     fine = np.hypot(cv2.Sobel(image, cv2.CV_32F, 1, 0), cv2.Sobel(image, cv2.CV_32F, 0, 1)) / 8
-    blank = ((rough < TEXTURE**2) | (fine < 0.5 * TEXTURE)).astype(np.uint8)
+    blank = ((rough < TEXTURE_SIGMA**2) | (fine < 0.5 * TEXTURE_SIGMA)).astype(np.uint8)
     _, labels = cv2.connectedComponents(blank, connectivity=4)
     top = np.unique(labels[0][blank[0] > 0])
     return np.asarray(np.isin(labels, top) & (blank > 0), np.bool_)

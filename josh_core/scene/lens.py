@@ -22,14 +22,20 @@ USUAL_SPREAD = 0.3  # of the logarithm
 # The same of a recorded focal: films show a little less than photographs (steadying, crop to 16:9). Chosen.
 RECORDED_SPREAD = 0.08
 USUAL_DISTORTION = 0.05  # standard deviation; most clips are straight to within their noise
-STRONGEST = 0.5  # of either sign; an even fisheye (angle to radius) has -0.35, a stereographic one -0.25
-LEAST_STRETCH, LEAST_ROOT = 0.3, 0.1  # where the model ends: no lens of a clip with people bends by more
+MAX_DISTORTION = 0.5  # of either sign; an even fisheye (angle to radius) has -0.35, a stereographic one -0.25
+MIN_STRETCH, MIN_ROOT = 0.3, 0.1  # where the model ends: no lens of a clip with people bends by more
 # Degrees along the longest side: from a short telephoto to a wide action camera. Beyond, people are rarely filmed.
-NARROW, WIDE = 25.0, 95.0
+MIN_FIELD_DEG, MAX_FIELD_DEG = 25.0, 95.0
 # A street seen through a barrel, an even and a stereographic fisheye, whose corners move by up to 30 %, came out with a
 # focal within 1 % and a path within 4 mm of 3 m. Nothing stronger was measured; there the error is a guess.
-STRONG, BEYOND = 0.3, 1.0  # share by which the corners move, and the error of lengths for each part of it
-FAR, VAGUE = 2.0, 0.05  # a focal is doubtful this many sigmas from the usual one, if its own sigma is larger
+MEASURED_BEND, ERROR_PER_BEND = (
+    0.3,
+    1.0,
+)  # share by which the corners move, and the error of lengths for each part of it
+UNUSUAL_SIGMAS, VAGUE_SIGMA = (
+    2.0,
+    0.05,
+)  # a focal is doubtful this many sigmas from the usual one, if its own sigma is larger
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Lens:
     def retract(self, step: Float) -> Lens:
         """The lens after a step [2] in log focal and distortion, held within reason."""
         focal = self.focal * float(np.exp(np.clip(step[0], -0.2, 0.2)))
-        return Lens(focal, float(np.clip(self.distortion + step[1], -STRONGEST, STRONGEST)))
+        return Lens(focal, float(np.clip(self.distortion + step[1], -MAX_DISTORTION, MAX_DISTORTION)))
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,9 @@ def is_unusual(focal: float, sigma: float, longest: float) -> bool:
     focal, longest: px; sigma: relative.
     """
     off = abs(np.log(focal / (USUAL_FOCAL * longest))) / USUAL_SPREAD
-    return not NARROW < field_deg(focal, longest) < WIDE or bool(off > FAR and sigma > VAGUE)
+    return not MIN_FIELD_DEG < field_deg(focal, longest) < MAX_FIELD_DEG or bool(
+        off > UNUSUAL_SIGMAS and sigma > VAGUE_SIGMA
+    )
 
 
 def bend(cameras: CameraPath, clip: Clip) -> float:
@@ -83,18 +91,18 @@ def bend(cameras: CameraPath, clip: Clip) -> float:
     return abs(float(np.linalg.norm(straight) / np.linalg.norm(corner)) - 1)
 
 
-def is_untold(cameras: Lens | CameraPath) -> bool:
+def is_undetermined(cameras: Lens | CameraPath) -> bool:
     """Whether the distortion is at the model's bound: it is then not determined by the clip, whatever its sigma.
 
     Seen on a camera below a flight of stairs: the bound of a pincushion, and 2.6 times the true focal.
     """
-    return abs(cameras.distortion) > 0.99 * STRONGEST
+    return abs(cameras.distortion) > 0.99 * MAX_DISTORTION
 
 
 def lens_error(cameras: CameraPath, clip: Clip) -> float:
     """Relative error of focal and lengths, beside their own, where the lens is untold or bends beyond the measured."""
     share = bend(cameras, clip)
-    return BEYOND if is_untold(cameras) else BEYOND * share if share > STRONG else 0.0
+    return ERROR_PER_BEND if is_undetermined(cameras) else ERROR_PER_BEND * share if share > MEASURED_BEND else 0.0
 
 
 def lens_notes(focal: float, cameras: CameraPath, clip: Clip, given: bool) -> tuple[str, ...]:
@@ -111,7 +119,7 @@ def lens_notes(focal: float, cameras: CameraPath, clip: Clip, given: bool) -> tu
             "its longer side; phones see about 65): if it was not, sizes and distances are wrong. Film while you walk "
             f"past things near and far, without cropping, or give the focal length ({focal:.0f} px was found)."
         )
-    if is_untold(cameras):
+    if is_undetermined(cameras):
         notes.append(
             "The clip does not tell through which lens it was filmed, so sizes and distances may be off by a factor "
             "of two. Film while you walk past things near and far, or give the focal length."
@@ -144,7 +152,8 @@ def lens_numbers(cameras: CameraPath, focal: float, clip: Clip, given: bool) -> 
         "field_deg": round(field_deg(focal, longest), 2),
         "focal_from": source,
         "lens_bend_pct": round(100 * bend(cameras, clip), 2),
-        "focal_unusual": source == "clip" and (is_unusual(focal, cameras.focal_sigma, longest) or is_untold(cameras)),
+        "focal_unusual": source == "clip"
+        and (is_unusual(focal, cameras.focal_sigma, longest) or is_undetermined(cameras)),
     }
 
 
@@ -158,7 +167,7 @@ def stretch(lens: Lens, squared: Float) -> tuple[Float, Float]:
 
     s = 2 / (1 + q) with q = sqrt(1 - 4 d r^2). With the slope s^2 / q, ds/dd = r^2 slope and ds/d(r^2) = d slope.
     """
-    root = np.sqrt(np.maximum(1 - 4 * lens.distortion * squared, LEAST_ROOT**2))
+    root = np.sqrt(np.maximum(1 - 4 * lens.distortion * squared, MIN_ROOT**2))
     out = 2 / (1 + root)
     return out, out**2 / root
 
@@ -167,7 +176,7 @@ def undistort(lens: Lens, xy: Float) -> Float:
     """Straightened pixels [...,2] of seen ones, both in px from the image centre."""
     if lens.distortion == 0:
         return xy
-    return xy / np.maximum(1 + lens.distortion * (xy**2).sum(-1, keepdims=True) / lens.focal**2, LEAST_STRETCH)
+    return xy / np.maximum(1 + lens.distortion * (xy**2).sum(-1, keepdims=True) / lens.focal**2, MIN_STRETCH)
 
 
 def undistort_clip(clip: Clip, people: People, cameras: CameraPath) -> tuple[Clip, People]:

@@ -17,7 +17,7 @@ from josh_core.types import Float, Int
 
 PROGRAM = Path(__file__).with_name("mapper_process.py")  # run by path, so that no other module of ours is loaded
 
-GRACE = 15.0  # s after the mapper's own limit before its process is ended
+GRACE_SECONDS = 15.0  # s after the mapper's own limit before its process is ended
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _run(command: list[object], problem: MapperProblem, progress: Progress) -> b
     )
     try:
         # The mapper's own limit comes first; this one is for a process that hangs.
-        while time.monotonic() - start < problem.time_limit + GRACE:
+        while time.monotonic() - start < problem.time_limit + GRACE_SECONDS:
             progress.update(min(0.95, (time.monotonic() - start) / problem.time_limit))
             try:
                 return process.wait(0.2) == 0

@@ -11,8 +11,8 @@ from josh_core.scene.tracks import Tracks
 from josh_core.types import CameraPath, Float, Matches
 
 PAIR_GAPS = (1, 2, 3, 5, 8)  # keyframes between the two of a pair
-MOST_MATCHES = 200  # correspondences of a pair
-LEAST_MATCHES = 15  # pairs with fewer may be chance matches
+MAX_MATCHES = 200  # correspondences of a pair
+MIN_MATCHES = 15  # pairs with fewer may be chance matches
 
 
 def keyframe_matches(tracks: Tracks, solution: CameraSolution, seed: int) -> Matches:
@@ -25,9 +25,9 @@ def keyframe_matches(tracks: Tracks, solution: CameraSolution, seed: int) -> Mat
             for b in (a + gap for gap in PAIR_GAPS if a + gap < len(path.keyframes)):
                 px, error = _pair(tracks, solution, int(path.keyframes[a]), int(path.keyframes[b]))
                 good = np.nonzero(error < 4 * noise)[0]
-                if len(good) < LEAST_MATCHES:
+                if len(good) < MIN_MATCHES:
                     continue
-                good = np.sort(rng.permutation(good)[:MOST_MATCHES])
+                good = np.sort(rng.permutation(good)[:MAX_MATCHES])
                 pairs.append((a, b))
                 pixels.append(px[good])
                 confidences.append(1 / (1 + (error[good] / (2 * noise)) ** 2))

@@ -13,14 +13,14 @@ from josh_core.scene.tracks import background
 from josh_core.threads import in_threads
 from josh_core.types import Bool, Clip, DepthMaps, Float, Int, People, Scene, UInt8
 
-LEAST_CONFIDENCE = 0.12  # of a depth that is shown
-CELL = 1.2  # pixels of the map that a cell measures at its distance
-POINT_STEP = 0.08  # relative depth step to a neighbouring pixel: beyond it a point is between front and back
-MOST_POINTS = 300_000  # of a result: about 5 MB
+MIN_CONFIDENCE = 0.12  # of a depth that is shown
+CELL_PX = 1.2  # pixels of the map that a cell measures at its distance
+MAX_DEPTH_STEP = 0.08  # relative depth step to a neighbouring pixel: beyond it a point is between front and back
+MAX_POINTS = 300_000  # of a result: about 5 MB
 PLATE_SIDE = 960  # px, longest side of the clean plate
-STILL_LOOKS = 25  # pictures of a camera that stands still
+PLATE_FRAMES = 25  # pictures of a camera that stands still
 INPAINT_RADIUS = 5  # px of the reduced picture around a hole that tell its colours
-_Look = tuple[int, DepthMaps, UInt8]  # row and maps of one look at the scene, and its picture [h,w,3]
+_View = tuple[int, DepthMaps, UInt8]  # row and maps of one view of the scene, and its image [h,w,3]
 
 
 def point_cloud(clip: Clip, people: People, scene: Scene, plate: UInt8 | None = None) -> tuple[Float, UInt8, Float]:
@@ -31,36 +31,36 @@ def point_cloud(clip: Clip, people: People, scene: Scene, plate: UInt8 | None = 
     """
     grid = MapGrid.of(clip, scene.cameras.focal)
 
-    def seen(look: _Look) -> tuple[Float, UInt8, Float, Float]:
-        k, maps, rgb = look
-        good = (maps.depth[k] > 0) & (maps.confidence[k] > LEAST_CONFIDENCE)
+    def points_of(view: _View) -> tuple[Float, UInt8, Float, Float]:
+        k, maps, rgb = view
+        good = (maps.depth[k] > 0) & (maps.confidence[k] > MIN_CONFIDENCE)
         if scene.cameras.kind == "moving" and not maps.sparse:
             good &= ~_at_depth_jump(maps.depth[k])
         points = keyframe_points(maps, scene.cameras, grid, k, good)
-        return points, rgb[good], maps.confidence[k][good], maps.depth[k][good] * CELL / grid.focal
+        return points, rgb[good], maps.confidence[k][good], maps.depth[k][good] * CELL_PX / grid.focal
 
-    looks = list(in_threads(seen, _looks(clip, people, scene, grid, plate)))
-    p, rgb, c, s = (np.concatenate(rows) for rows in zip(*looks, strict=True))
+    seen = list(in_threads(points_of, _views(clip, people, scene, grid, plate)))
+    p, rgb, c, s = (np.concatenate(rows) for rows in zip(*seen, strict=True))
     kept = _one_per_cell(p, s, c)
-    while len(kept) > MOST_POINTS:
+    while len(kept) > MAX_POINTS:
         s = s * 2**0.5
         kept = kept[_one_per_cell(p[kept], s[kept], c[kept])]
     return p[kept].astype(np.float32), rgb[kept].astype(np.uint8), c[kept].astype(np.float32)
 
 
-def _looks(clip: Clip, people: People, scene: Scene, grid: MapGrid, plate: UInt8 | None) -> Iterator[_Look]:
-    """Row and depth maps of every look at the scene, and its picture [h,w,3]."""
+def _views(clip: Clip, people: People, scene: Scene, grid: MapGrid, plate: UInt8 | None) -> Iterator[_View]:
+    """Row and depth maps of every view of the scene, and its image [h,w,3]."""
     keyframes, side = scene.cameras.keyframes, max(grid.width, grid.height)
     if scene.cameras.kind == "static" and len(keyframes):
         plate = clean_plate(clip, people) if plate is None else plate
-        yield _one_look(scene, cv2.resize(plate, (grid.width, grid.height), interpolation=cv2.INTER_AREA))
+        yield _one_view(scene, cv2.resize(plate, (grid.width, grid.height), interpolation=cv2.INTER_AREA))
         return
     for k, frame in enumerate(keyframes):
         yield k, scene.depths, clip.frame(int(frame), side)
 
 
-def _one_look(scene: Scene, plate: UInt8) -> _Look:
-    """All looks of a camera that stands still as one, with the clean plate as its picture."""
+def _one_view(scene: Scene, plate: UInt8) -> _View:
+    """All frames of a static camera as one view, with the clean plate as its image."""
     depths = scene.depths
     surest = depths.confidence.argmax(0)[None]
     depth, sure, backdrop = (
@@ -75,7 +75,7 @@ def clean_plate(clip: Clip, people: People, side: int = PLATE_SIDE) -> UInt8:
     Each pixel is the median of the frames in which nobody covers it, so a ball in flight or a shoe that the mask has
     missed is gone too. What is covered in every frame is painted in from its surroundings.
     """
-    few = np.unique(np.linspace(0, len(clip) - 1, min(len(clip), STILL_LOOKS)).round().astype(int))
+    few = np.unique(np.linspace(0, len(clip) - 1, min(len(clip), PLATE_FRAMES)).round().astype(int))
     rgb = np.stack([clip.frame(int(frame), side) for frame in few]).astype(np.float32)
     height, width = rgb.shape[1:3]
     covered = ~np.stack([background(people, int(frame), width, height) for frame in few])
@@ -97,7 +97,7 @@ def _at_depth_jump(depth: Float) -> Bool:
         before[axis], after[axis] = slice(None, -1), slice(1, None)
         step[tuple(before)] = np.maximum(step[tuple(before)], jump)
         step[tuple(after)] = np.maximum(step[tuple(after)], jump)
-    return step > POINT_STEP
+    return step > MAX_DEPTH_STEP
 
 
 def _neighbours(depth: Float, axis: int) -> tuple[Float, Float]:

@@ -12,7 +12,7 @@ from josh_core.scene.lens import undistort_clip
 from josh_core.scene.matches import keyframe_matches
 from josh_core.scene.relink import link
 from josh_core.scene.sparse import sparse_depths
-from josh_core.scene.tracks import Looks, follow
+from josh_core.scene.tracks import FrameFeatures, follow
 from josh_core.settings import Settings
 from josh_core.types import Clip, Float, People, Scene
 
@@ -32,14 +32,14 @@ class SolvedScene:
 
 
 def solve_scene(
-    clip: Clip, people: People, settings: Settings, progress: Progress, looks: Looks | None = None
+    clip: Clip, people: People, settings: Settings, progress: Progress, features: FrameFeatures | None = None
 ) -> SolvedScene:
     """Cameras and matches of a clip, with depth only where the camera's solution has points.
 
-    looks: of this clip, where they were begun before.
+    features: of this clip, if they were begun before.
     """
     with progress.stage("tracks"):
-        tracks = link(follow(clip, people, progress, looks), progress)
+        tracks = link(follow(clip, people, progress, features), progress)
     with progress.stage("camera"):
         solution = solve_camera(tracks, clip.times, settings, progress, clip.focal_px)
         matches = keyframe_matches(tracks, solution, settings.seed)

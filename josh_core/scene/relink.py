@@ -1,7 +1,7 @@
-"""Tracks that optical flow lost, found again: LighterGlue between looks that share too little, checked by geometry.
+"""Tracks that optical flow lost, found again: LighterGlue between frames that share too few, checked by geometry.
 
-Flow carries nearly everything at no cost; the network is asked only where it broke (a jump, a fast turn, a low frame
-rate) and where the camera may have come back to what it saw before.
+Flow follows nearly all points at no cost; the network is used only where flow broke (a jump, a fast turn, a low frame
+rate) and where the camera may have returned to a place seen before.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from josh_core.scene.tracks import Tracks
 from josh_core.threads import in_threads
 from josh_core.types import Bool, Float, Int
 
-WEAK = 60  # shared tracks below which two looks in a row are matched
-LOOP_GAP, STRANGERS = 8, 20  # looks apart, and shared tracks below which a return is considered
-MOST_LOOPS, MOST_WEAK = 8, 40  # pairs of each kind: about 0.2 s each
-BEST = 200  # descriptors of a look that say whether it shows a known place
-ALIKE, MUTUAL = 0.85, 40  # cosine, and how many descriptors must find each other for that
-LEAST_INLIERS = 25  # matches consistent with one fundamental matrix
+WEAK_LINK = 60  # shared tracks below which two feature frames in a row are matched
+LOOP_GAP, LOOP_MAX_SHARED = 8, 20  # feature frames apart, and shared tracks below which a loop is considered
+MAX_LOOPS, MAX_WEAK_LINKS = 8, 40  # pairs of each kind: about 0.2 s each
+LOOP_DESCRIPTORS = 200  # descriptors of a frame that are compared to detect a loop
+MIN_COSINE, MIN_MUTUAL = 0.85, 40  # cosine, and how many descriptors must find each other for that
+MIN_INLIERS = 25  # matches consistent with one fundamental matrix
 
 
 def link(tracks: Tracks, progress: Progress) -> Tracks:
@@ -36,10 +36,10 @@ def link(tracks: Tracks, progress: Progress) -> Tracks:
 
 
 def _weak_pairs(tracks: Tracks) -> list[tuple[int, int]]:
-    """Looks in a row that share few tracks."""
-    looks = range(len(tracks.frames) - 1)
-    weak = [(k, k + 1) for k in looks if _shared(tracks, k, k + 1) < WEAK]
-    return weak[:MOST_WEAK]
+    """Feature frames in a row that share few tracks."""
+    indices = range(len(tracks.frames) - 1)
+    weak = [(k, k + 1) for k in indices if _shared(tracks, k, k + 1) < WEAK_LINK]
+    return weak[:MAX_WEAK_LINKS]
 
 
 def _shared(tracks: Tracks, a: int, b: int) -> int:
@@ -47,43 +47,43 @@ def _shared(tracks: Tracks, a: int, b: int) -> int:
 
 
 def _loops(tracks: Tracks) -> list[tuple[int, int]]:
-    """Looks far apart that share hardly a track but look alike, the most alike first."""
+    """Feature frames far apart that share few tracks but have similar descriptors, the most similar first."""
     count = len(tracks.frames)
-    step = max(1, count // 30)  # a return lasts longer than one look
+    step = max(1, count // 30)  # a return lasts longer than one frame
     found = []
     for a in range(0, count, step):
         for b in range(a + LOOP_GAP, count, step):
-            if _shared(tracks, a, b) < STRANGERS:
-                likeness = _likeness(tracks, a, b)
-                if likeness >= MUTUAL:
-                    found.append((-likeness, a, b))
-    return [(a, b) for _, a, b in sorted(found)[:MOST_LOOPS]]
+            if _shared(tracks, a, b) < LOOP_MAX_SHARED:
+                mutual = _mutual_matches(tracks, a, b)
+                if mutual >= MIN_MUTUAL:
+                    found.append((-mutual, a, b))
+    return [(a, b) for _, a, b in sorted(found)[:MAX_LOOPS]]
 
 
-def _likeness(tracks: Tracks, a: int, b: int) -> int:
-    """How many descriptors of two looks are each other's nearest and near."""
-    first, second = tracks.descriptors[a][:BEST], tracks.descriptors[b][:BEST]
+def _mutual_matches(tracks: Tracks, a: int, b: int) -> int:
+    """How many descriptors of two feature frames are mutual nearest neighbours with a cosine over MIN_COSINE."""
+    first, second = tracks.descriptors[a][:LOOP_DESCRIPTORS], tracks.descriptors[b][:LOOP_DESCRIPTORS]
     if len(first) == 0 or len(second) == 0:
         return 0
     cosine = first @ second.T
     there, back = cosine.argmax(1).numpy(), cosine.argmax(0).numpy()
     mutual = back[there] == np.arange(len(there))
-    return int((mutual & (cosine.max(1).values.numpy() > ALIKE)).sum())
+    return int((mutual & (cosine.max(1).values.numpy() > MIN_COSINE)).sum())
 
 
 def _confirmed(tracks: Tracks, a: int, b: int) -> list[tuple[int, int]]:
-    """Pairs of track ids that show one point: matched by the network and in line with one fundamental matrix."""
+    """Pairs of track ids that show one point: matched by the network and consistent with one fundamental matrix."""
     (ids_a, px_a), (ids_b, px_b) = (tracks.frame(int(tracks.frames[k])) for k in (a, b))
     rows, _ = match(px_a, tracks.descriptors[a], px_b, tracks.descriptors[b], tracks.size)
-    if len(rows) < LEAST_INLIERS:
+    if len(rows) < MIN_INLIERS:
         return []
-    good = _in_line(px_a[rows[:, 0]], px_b[rows[:, 1]], 3 * tracks.noise)
-    if good.sum() < LEAST_INLIERS:
+    good = _epipolar_inliers(px_a[rows[:, 0]], px_b[rows[:, 1]], 3 * tracks.noise)
+    if good.sum() < MIN_INLIERS:
         return []
     return list(zip(ids_a[rows[good, 0]].tolist(), ids_b[rows[good, 1]].tolist(), strict=True))
 
 
-def _in_line(first: Float, second: Float, tolerance: float) -> Bool:
+def _epipolar_inliers(first: Float, second: Float, tolerance: float) -> Bool:
     """True [n] where correspondences [n,2] agree with the fundamental matrix that most of them agree with."""
     _, mask = cv2.findFundamentalMat(first, second, cv2.USAC_MAGSAC, tolerance, 0.999, 2000)
     return np.zeros(len(first), np.bool_) if mask is None else np.asarray(mask[:, 0] > 0, np.bool_)

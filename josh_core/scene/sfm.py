@@ -20,21 +20,17 @@ from josh_core.types import Float, Int
 
 MAP_GAPS = (1, 2, 3, 5, 8, 13, 21, 34)  # keyframes between the images of a pair
 MAPPED_POINTS = 300  # most keypoints of a keyframe that the mapper gets: enough to start from, and they cost time
-FOCALS = (
-    0.8,
-    1.15,
-    0.55,
-    1.6,
-)  # of the longest side: each is tried, as from a wrong one the map comes out wrong
+# Of the longest side: each is tried, since from a wrong focal the map comes out wrong.
+TRIED_FOCALS = (0.8, 1.15, 0.55, 1.6)
 LITTLE_PARALLAX = 10.0  # in units of track noise: with less parallax the mapper is not tried
 FIRST_POINTS = 400  # points of the first, quick adjustment
-WIDTHS = (32.0, 8.0, 2.0)  # noises: where the weight of a sighting falls to a half, from tolerant to strict
+CAUCHY_WIDTHS = (32.0, 8.0, 2.0)  # noises: where the weight of a sighting falls to a half, from tolerant to strict
 DISTORTED_COST = 0.95  # a lens is called distorted when that lowers the cost to this share,
 DISTORTED_SIGMAS = 3.0  # is this many of its standard deviations away from none,
 DISTORTED_NOISES = 1.0  # and moves the corners of the image by this many noises: less is not worth resampling the clip
-LEAST_POINTS = 30  # of a map: fewer tell nothing of the camera's way
+MIN_POINTS = 30  # of a map: fewer tell nothing of the camera's way
 USUAL_DEPTH = 8.0  # units: the median distance of the points that the map is scaled to
-GAIN = 0.6  # a camera counts as moving if translation lowers the cost to this share of that of rotation alone
+TRAVEL_COST = 0.6  # a camera counts as moving if translation lowers the cost to this share of that of rotation alone
 
 
 @dataclass(frozen=True)
@@ -62,7 +58,7 @@ def solve_moving(
 ) -> KeyMap | None:
     """Map of the keyframes, or None where no translation is found.
 
-    turning: the best camera without travel, which is also where a camera that moves by centimetres starts from.
+    turning: the best camera that only rotates; a camera that moves by centimetres starts from it.
     """
     mapped = None
     if float(np.percentile(turning.residual, 90)) > LITTLE_PARALLAX * tracks.noise:
@@ -71,7 +67,7 @@ def solve_moving(
     start = mapped or still
     progress.update(0.7)
     sightings, ids = sightings_of(tracks, start.frames, 3)
-    if len(ids) < LEAST_POINTS:
+    if len(ids) < MIN_POINTS:
         return None
     model = triangulate(start.rotations, start.centres, start.lens, sightings, len(ids))
     if mapped is None:
@@ -79,12 +75,12 @@ def solve_moving(
     adjusted = _adjust_in_two(model, sightings, prior, tracks.noise)
     if mapped is None and not _travels(adjusted, sightings, prior, tracks.noise):
         return None
-    return _tidy(adjusted, sightings, start.frames, ids, tracks.noise)
+    return _filtered_map(adjusted, sightings, start.frames, ids, tracks.noise)
 
 
 def _best_map(tracks: Tracks, keyframes: Int, prior: FocalPrior, seed: int, progress: Progress) -> _Start | None:
     """Maps with several focals, two at a time; the one whose cameras explain all tracks best."""
-    focals = [f * max(tracks.size) for f in FOCALS] if prior.sigma > 0 else [prior.focal]
+    focals = [f * max(tracks.size) for f in TRIED_FOCALS] if prior.sigma > 0 else [prior.focal]
     problem = mapper_problem(tracks, keyframes, seed)
     with ThreadPoolExecutor(2) as pool:
         maps = list(pool.map(lambda f: map_keyframes(replace(problem, focal=f), progress), focals))
@@ -102,11 +98,11 @@ def _best_map(tracks: Tracks, keyframes: Int, prior: FocalPrior, seed: int, prog
 def mapper_problem(tracks: Tracks, keyframes: Int, seed: int) -> MapperProblem:
     """Keypoints and matches for the mapper, drawn at random (the longest tracks would all be far away)."""
     sightings, ids = sightings_of(tracks, keyframes, 3)
-    luck = np.random.default_rng(seed).permutation(len(ids))
+    order = np.random.default_rng(seed).permutation(len(ids))
     rows = []
     for k in range(len(keyframes)):
         mine = np.nonzero(sightings.camera == k)[0]
-        rows.append(mine[np.argsort(luck[sightings.point[mine]], kind="stable")[:MAPPED_POINTS]])
+        rows.append(mine[np.argsort(order[sightings.point[mine]], kind="stable")[:MAPPED_POINTS]])
     pairs, matches = [], []
     for a in range(len(keyframes)):
         for b in (a + gap for gap in MAP_GAPS if a + gap < len(keyframes)):
@@ -117,7 +113,7 @@ def mapper_problem(tracks: Tracks, keyframes: Int, seed: int) -> MapperProblem:
                 matches.append(np.stack([i, j], -1))
     return MapperProblem(
         size=np.array(tracks.size),
-        focal=FOCALS[0] * max(tracks.size),
+        focal=TRIED_FOCALS[0] * max(tracks.size),
         keypoint_starts=np.concatenate([[0], np.cumsum([len(r) for r in rows])]),
         keypoints=sightings.xy[np.concatenate(rows)] + tracks.centre,
         pairs=np.array(pairs, np.int64).reshape(-1, 2),
@@ -186,9 +182,9 @@ def _is_bent(adjusted: Adjusted, sightings: Sightings, noise: float) -> bool:
 
 def _settle(model: SparseModel, sightings: Sightings, prior: FocalPrior, noise: float) -> Adjusted:
     """Adjustment from wide to narrow robust weights, so that a poor initial focal does not make all points outliers."""
-    for width in WIDTHS[:-1]:
+    for width in CAUCHY_WIDTHS[:-1]:
         model = adjust(model, sightings, prior, SightingNoise(noise, width * noise), 12).model
-    return adjust(model, sightings, prior, SightingNoise(noise, WIDTHS[-1] * noise), 20)
+    return adjust(model, sightings, prior, SightingNoise(noise, CAUCHY_WIDTHS[-1] * noise), 20)
 
 
 def _travels(adjusted: Adjusted, sightings: Sightings, prior: FocalPrior, noise: float) -> bool:
@@ -196,15 +192,15 @@ def _travels(adjusted: Adjusted, sightings: Sightings, prior: FocalPrior, noise:
     model = adjusted.model
     still = replace(model, centres=np.zeros_like(model.centres), inverse=np.zeros_like(model.inverse))
     turned = adjust(still, sightings, replace(prior, focal=model.lens.focal, sigma=0.0), SightingNoise.usual(noise), 4)
-    return adjusted.cost < GAIN * turned.cost
+    return adjusted.cost < TRAVEL_COST * turned.cost
 
 
-def _tidy(adjusted: Adjusted, sightings: Sightings, frames: Int, ids: Int, noise: float) -> KeyMap | None:
+def _filtered_map(adjusted: Adjusted, sightings: Sightings, frames: Int, ids: Int, noise: float) -> KeyMap | None:
     """The map scaled to USUAL_DEPTH, with only the points that agree with their observations; None without enough."""
     model = adjusted.model
     good = np.bincount(sightings.point[adjusted.residual < 4 * noise], minlength=len(ids)) >= 3
     good &= model.inverse > -1e-3
-    if good.sum() < LEAST_POINTS:
+    if good.sum() < MIN_POINTS:
         return None
     depth = 1 / np.maximum(model.inverse[good], 1e-4)
     scale = USUAL_DEPTH / float(np.median(depth))

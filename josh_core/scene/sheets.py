@@ -1,7 +1,7 @@
 """Depth of all keyframes on a coarser grid, made consistent with each other, from which the surface is built.
 
-Every keyframe's depth becomes the mean of what all keyframes say there; what others see through its gaps is taken over,
-what others look through is dropped, small holes are closed, and the sky is left out.
+Every keyframe's depth becomes the mean over all keyframes that see the same surface; its gaps are filled from others,
+depths that others contradict are dropped, small holes are closed, and the sky is left out.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ import numpy as np
 
 from josh_core.geometry import invert, transform
 from josh_core.scene.map_grid import MapGrid
-from josh_core.scene.point_cloud import LEAST_CONFIDENCE
+from josh_core.scene.point_cloud import MIN_CONFIDENCE
 from josh_core.scene.tracks import background
 from josh_core.threads import in_threads
 from josh_core.types import Bool, Clip, Float, Int, People, Scene, UInt8
 
-MOST_SHEETS = 30  # keyframes: each is held against every other, so that time grows with their square
-REDUCED = 224  # px, longest side of the grid: half of a depth map's, whose noise is correlated over pixels
+MAX_SHEETS = 30  # keyframes: each is held against every other, so that time grows with their square
+GRID_SIDE = 224  # px, longest side of the grid: half of a depth map's, whose noise is correlated over pixels
 SMOOTH_SIDE = 112  # px of it where the depth is only a floor and a backdrop
-AGREE = 0.06  # relative difference of depths up to which two keyframes see the same surface
-THROUGH = 0.15  # relative: a depth that much in front of what another keyframe sees is looked through
-WITNESSES = 2  # other keyframes that fill a gap, or contradict a depth, together
-PASSING = 45  # grey levels by which a shadow or a passer-by differs from the place; exposure changes less
-CLOSINGS = 4  # passes over holes: they close holes up to eight pixels wide
+MAX_DISAGREEMENT = 0.06  # relative difference of depths up to which two keyframes see the same surface
+SEEN_THROUGH = 0.15  # relative: a depth that much in front of what another keyframe sees is looked through
+MIN_WITNESSES = 2  # other keyframes that fill a gap, or contradict a depth, together
+PASSING_LEVELS = 45  # grey levels by which a shadow or a passer-by differs from the place; exposure changes less
+CLOSING_PASSES = 4  # passes over holes: they close holes up to eight pixels wide
 SKY_GROWTH, SKY_COLOR = 20, 24  # px of the grid, and levels of a channel, within which sky's rim is still sky
-SQUARE = np.ones((3, 3), np.uint8)  # structuring element of morphology
+SQUARE_3X3 = np.ones((3, 3), np.uint8)  # structuring element of morphology
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ class Sheets:
 def reduced(clip: Clip, people: People, scene: Scene) -> Sheets:
     """Depth on the reduced grid: the surest pixel of each block."""
     cameras, depths = scene.cameras, scene.depths
-    most = 1 if cameras.kind == "static" else MOST_SHEETS  # all looks are the same, and the clean plate shows no people
+    most = 1 if cameras.kind == "static" else MAX_SHEETS  # all frames are the same, and the clean plate shows no people
     rows = np.unique(np.linspace(0, len(cameras.keyframes) - 1, min(most, len(cameras.keyframes))).round().astype(int))
-    grid = MapGrid.of(clip, cameras.focal, REDUCED if cameras.kind == "moving" else SMOOTH_SIDE)
+    grid = MapGrid.of(clip, cameras.focal, GRID_SIDE if cameras.kind == "moving" else SMOOTH_SIDE)
     frames = cameras.keyframes[rows]
     depth = np.stack(list(in_threads(lambda k: _surest(depths.depth[k], depths.confidence[k], grid), rows)))
     free = np.stack([background(people, int(f), grid.width, grid.height) for f in frames])
@@ -69,7 +69,7 @@ def reduced(clip: Clip, people: People, scene: Scene) -> Sheets:
         free[:] = True
     pictures = [clip.frame(int(f), max(grid.width, grid.height)) for f in frames]
     if cameras.kind == "moving":
-        free &= ~np.stack(list(in_threads(lambda looked: _sky(*looked), zip(depth, free, pictures, strict=True))))
+        free &= ~np.stack(list(in_threads(lambda inputs: _sky(*inputs), zip(depth, free, pictures, strict=True))))
     gray = np.stack([cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures]).astype(np.float32)
     world_from_cam = np.asarray(cameras.world_from_cam[frames], np.float64)
     return Sheets(frames, depth * free, world_from_cam, free, gray, grid)
@@ -91,7 +91,7 @@ def _sky(depth: Float, free: Bool, picture: UInt8) -> Bool:
 
 def _surest(depth: Float, confidence: Float, grid: MapGrid) -> Float:
     """Depth [grid] of the most confident pixel around each reduced one; 0 where none is confident."""
-    sure = np.where((depth > 0) & (confidence > LEAST_CONFIDENCE), confidence, 0)
+    sure = np.where((depth > 0) & (confidence > MIN_CONFIDENCE), confidence, 0)
     height, width = depth.shape
     step = max(1, round(width / grid.width))
     best_depth = np.zeros((grid.height, grid.width), np.float32)
@@ -107,63 +107,63 @@ def _surest(depth: Float, confidence: Float, grid: MapGrid) -> Float:
 
 
 def agreed(sheets: Sheets) -> Sheets:
-    """Depths that all keyframes agree on: averaged, gaps filled from others, what others look through removed.
+    """Depths that the keyframes agree on: averaged, gaps filled from others, contradicted ones removed.
 
-    What looks unlike the same place in most other keyframes, a shadow or somebody who passes, is removed too.
+    Pixels unlike the same place in most other keyframes (a shadow, a passer-by) are removed too.
     """
     count, shape = len(sheets.depth), sheets.depth.shape[1:]
     points = [sheets.points(k)[sheets.depth[k] > 0] for k in range(count)]
     shades = [sheets.gray[k][sheets.depth[k] > 0] for k in range(count)]
 
-    def of(k: int) -> Float:
+    def agreed_depth(k: int) -> Float:
         own = np.where(sheets.depth[k] > 0, sheets.depth[k], np.inf).ravel()
-        said, gray = np.full((2, count, own.size), np.inf, np.float32)
-        said[k], gray[k] = own, sheets.gray[k].ravel()
+        depths, gray = np.full((2, count, own.size), np.inf, np.float32)
+        depths[k], gray[k] = own, sheets.gray[k].ravel()
         for j in set(range(count)) - {k}:
             pixel, z = sheets.seen_from(k, points[j])
             order = np.argsort(-z, kind="stable")  # of several points in a pixel the nearest is written last
             order = order[pixel[order] >= 0]
-            said[j][pixel[order]], gray[j][pixel[order]] = z[order], shades[j][order]
-        depth, agrees = _consensus(said, own)
+            depths[j][pixel[order]], gray[j][pixel[order]] = z[order], shades[j][order]
+        depth, agrees = _consensus(depths, own)
         usual = _median(np.where(agrees, gray, np.inf))
-        passing = (agrees.sum(0) > 2 * WITNESSES) & (np.abs(gray[k] - usual) > PASSING)
-        free = sheets.free[k] & ~cv2.dilate(passing.reshape(shape).astype(np.uint8), SQUARE).astype(bool)
+        passing = (agrees.sum(0) > 2 * MIN_WITNESSES) & (np.abs(gray[k] - usual) > PASSING_LEVELS)
+        free = sheets.free[k] & ~cv2.dilate(passing.reshape(shape).astype(np.uint8), SQUARE_3X3).astype(bool)
         return _closed(depth.reshape(shape) * free) * free
 
-    out = np.array(list(in_threads(of, range(count))), sheets.depth.dtype).reshape(sheets.depth.shape)
+    out = np.array(list(in_threads(agreed_depth, range(count))), sheets.depth.dtype).reshape(sheets.depth.shape)
     return replace(sheets, depth=out)
 
 
-def _consensus(said: Float, own: Float) -> tuple[Float, Bool]:
+def _consensus(depths: Float, own: Float) -> tuple[Float, Bool]:
     """Depth [n] from the depths of the keyframes, [K,n] with inf for none, and which of them agree with it [K,n].
 
     own: [n] depth of the keyframe itself.
     """
-    known = np.isfinite(said)
+    known = np.isfinite(depths)
     start = own.copy()
     gap = ~np.isfinite(own)
-    start[gap] = _median(said[:, gap])
+    start[gap] = _median(depths[:, gap])
     with np.errstate(invalid="ignore"):
-        agrees = known & (np.abs(said - start) < AGREE * start)
-        beyond = known & (said > (1 + THROUGH) * start)
+        agrees = known & (np.abs(depths - start) < MAX_DISAGREEMENT * start)
+        beyond = known & (depths > (1 + SEEN_THROUGH) * start)
     support = agrees.sum(0)
-    mean = np.where(agrees, said, 0).sum(0) / np.maximum(support, 1)
-    good = np.isfinite(start) & (beyond.sum(0) < np.maximum(support, WITNESSES))
-    good &= ~gap | (support >= WITNESSES)
+    mean = np.where(agrees, depths, 0).sum(0) / np.maximum(support, 1)
+    good = np.isfinite(start) & (beyond.sum(0) < np.maximum(support, MIN_WITNESSES))
+    good &= ~gap | (support >= MIN_WITNESSES)
     return np.where(good, mean, 0), agrees
 
 
 def _closed(depth: Float) -> Float:
     """Depth [h,w] smoothed along its surfaces, and its small holes closed where what is around them is one surface."""
     inverse = np.where(depth > 0, 1 / np.maximum(depth, 1e-9), 0).astype(np.float32)
-    for _ in range(CLOSINGS):
+    for _ in range(CLOSING_PASSES):
         known = inverse > 0
         near, many = _box(inverse), _box(known.astype(np.float32))
         mean = near / np.maximum(many, 1e-6)
-        low = -cv2.dilate(np.where(known, -inverse, -1e9).astype(np.float32), SQUARE)
-        high = cv2.dilate(inverse, SQUARE)
-        one_surface = (many > 0) & (high < (1 + 2 * AGREE) * low)
-        whole = many > SQUARE.size - 0.5  # at a rim the mean would lie to one side
+        low = -cv2.dilate(np.where(known, -inverse, -1e9).astype(np.float32), SQUARE_3X3)
+        high = cv2.dilate(inverse, SQUARE_3X3)
+        one_surface = (many > 0) & (high < (1 + 2 * MAX_DISAGREEMENT) * low)
+        whole = many > SQUARE_3X3.size - 0.5  # at a rim the mean would lie to one side
         grown = one_surface & np.where(known, whole, many >= 4)
         inverse = np.where(grown, mean, inverse)
     return np.where(inverse > 0, 1 / np.maximum(inverse, 1e-9), 0)
@@ -174,8 +174,8 @@ def _box(image: Float) -> Float:
     return np.asarray(cv2.boxFilter(image, -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT))
 
 
-def _median(said: Float) -> Float:
+def _median(depths: Float) -> Float:
     """Lower median [n] of the finite values of [K,n]; inf where there is none."""
-    ordered = np.sort(said, 0)
-    middle = np.maximum((np.isfinite(said).sum(0) - 1) // 2, 0)
+    ordered = np.sort(depths, 0)
+    middle = np.maximum((np.isfinite(depths).sum(0) - 1) // 2, 0)
     return np.take_along_axis(ordered, middle[None], 0)[0]

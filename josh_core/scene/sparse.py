@@ -12,7 +12,7 @@ from josh_core.scene.map_grid import MapGrid, empty_depths
 from josh_core.scene.tracks import Tracks
 from josh_core.types import Clip, DepthMaps
 
-SEEN = 0.6  # confidence: a point of the camera's solution agrees with three keyframes at least
+SPARSE_CONFIDENCE = 0.6  # confidence: a point of the camera's solution agrees with three keyframes at least
 
 
 def sparse_depths(clip: Clip, tracks: Tracks, solution: CameraSolution) -> DepthMaps:
@@ -32,10 +32,10 @@ def sparse_depths(clip: Clip, tracks: Tracks, solution: CameraSolution) -> Depth
         far_first = np.argsort(-p_cam[good, 2], kind="stable")  # the last that is written stays
         at = y[good][far_first], x[good][far_first]
         out.depth[k][at] = p_cam[good, 2][far_first]
-        out.confidence[k][at] = SEEN
+        out.confidence[k][at] = SPARSE_CONFIDENCE
     return replace(out, sparse=True)
 
 
 def without_points(maps: DepthMaps) -> DepthMaps:
     """The maps without the sparse points, that is the filled-in floor alone: single points make no surface."""
-    return replace(maps, depth=np.where(maps.confidence < np.float32(SEEN), maps.depth, 0))
+    return replace(maps, depth=np.where(maps.confidence < np.float32(SPARSE_CONFIDENCE), maps.depth, 0))

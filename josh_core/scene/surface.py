@@ -16,16 +16,16 @@ from scipy.sparse.csgraph import connected_components
 
 from josh_core.scene.atlas import SheetPart, textured
 from josh_core.scene.point_cloud import clean_plate
-from josh_core.scene.sheets import AGREE, SQUARE, Sheets, agreed, reduced
+from josh_core.scene.sheets import MAX_DISAGREEMENT, SQUARE_3X3, Sheets, agreed, reduced
 from josh_core.scene.sparse import without_points
 from josh_core.types import Bool, Clip, Float, Int, People, Scene, Surface, UInt8
 
 SURFACE_STEP = 0.05  # relative depth step between neighbours that is always taken for one surface
-BEND = 2.0  # and beyond it, steps up to that many times those beside it: ground toward the horizon
-MOST_TRIANGLES = 150_000  # triangles, about 4 MB of a GLB; sheets that see least are left out beyond them
-_AROUND = 6  # triangles around a vertex of a grid: with fewer, it is at a rim and covers nothing by itself
-SMALLEST = 150  # triangles: smaller islands of a sheet are dust
-LEAST_PATCH = 40  # triangles: smaller pieces that a sheet adds to others are shreds rather than patches
+MAX_STEP_GROWTH = 2.0  # and beyond it, steps up to that many times those beside it: ground toward the horizon
+MAX_TRIANGLES = 150_000  # triangles, about 4 MB of a GLB; sheets that see least are left out beyond them
+_FULL_VALENCE = 6  # triangles around a vertex of a grid: with fewer, it is at a rim and covers nothing by itself
+MIN_ISLAND = 150  # triangles: smaller islands of a sheet are dust
+MIN_PATCH = 40  # triangles: smaller pieces that a sheet adds to others are shreds rather than patches
 
 
 def surface(clip: Clip, people: People, scene: Scene, plate: UInt8 | None = None) -> Surface | None:
@@ -57,16 +57,16 @@ def _parts(sheets: Sheets) -> list[SheetPart]:
     parts = []
     for k in _order(sheets.depth):
         fresh = (sheets.depth[k] > 0) & ~_covered(sheets, k, accepted, shown)
-        with_rim = cv2.dilate(fresh.astype(np.uint8), SQUARE) > 0  # sheets overlap a little, or cracks would show
+        with_rim = cv2.dilate(fresh.astype(np.uint8), SQUARE_3X3) > 0  # sheets overlap a little, or cracks would show
         triangles = _triangles(sheets.depth[k])
-        triangles = triangles[_in_islands(triangles, sheets.depth[k].size, SMALLEST)]
+        triangles = triangles[_in_islands(triangles, sheets.depth[k].size, MIN_ISLAND)]
         triangles = triangles[with_rim.ravel()[triangles].any(1)]
-        triangles = triangles[_in_islands(triangles, sheets.depth[k].size, LEAST_PATCH)]
-        if len(triangles) == 0 or count + len(triangles) > MOST_TRIANGLES:
+        triangles = triangles[_in_islands(triangles, sheets.depth[k].size, MIN_PATCH)]
+        if len(triangles) == 0 or count + len(triangles) > MAX_TRIANGLES:
             continue
         count += len(triangles)
         used, index = np.unique(triangles, return_inverse=True)
-        shown[k] = (np.bincount(triangles.ravel(), minlength=shown[k].size) == _AROUND).reshape(shown[k].shape)
+        shown[k] = (np.bincount(triangles.ravel(), minlength=shown[k].size) == _FULL_VALENCE).reshape(shown[k].shape)
         accepted.append(k)
         parts.append(SheetPart(k, used, index.reshape(-1, 3)))
     return parts
@@ -86,7 +86,7 @@ def _covered(sheets: Sheets, k: int, accepted: list[int], shown: Bool) -> Bool:
         left = known[~covered[known]]
         pixel, z = sheets.seen_from(j, points[left])
         there = sheets.depth[j].ravel()[pixel]
-        same = (pixel >= 0) & shown[j].ravel()[pixel] & (np.abs(z - there) < 2 * AGREE * there)
+        same = (pixel >= 0) & shown[j].ravel()[pixel] & (np.abs(z - there) < 2 * MAX_DISAGREEMENT * there)
         covered[left[same]] = True
     return covered.reshape(sheets.depth[k].shape)
 
@@ -114,7 +114,7 @@ def _joined(depth: Float) -> Bool:
     same_way = np.sign(step[:, 1:]) == np.sign(step[:, :-1])
     beside[:, 1:] = np.where(same_way & both[:, :-1], size[:, :-1], 0)
     beside[:, :-1] = np.maximum(beside[:, :-1], np.where(same_way & both[:, 1:], size[:, 1:], 0))
-    return both & ((size < SURFACE_STEP) | (size < np.minimum(BEND * beside, 5 * SURFACE_STEP)))
+    return both & ((size < SURFACE_STEP) | (size < np.minimum(MAX_STEP_GROWTH * beside, 5 * SURFACE_STEP)))
 
 
 def _diagonal(one: Float, other: Float) -> Bool:

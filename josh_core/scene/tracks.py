@@ -1,7 +1,7 @@
-"""Background points followed from frame to frame, outside every person: the raw material of camera and case decision.
+"""Background points followed from frame to frame, outside every person: what the camera is solved from.
 
 New points are XFeat keypoints found every few frames; sparse optical flow (pyramidal Lucas-Kanade) carries them on,
-which costs little, is good to a fraction of a pixel and gives every frame of the clip, not only keyframes, its place.
+which is cheap, accurate to a fraction of a pixel, and gives points in every frame of the clip, not only in keyframes.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from josh_core.shapes import Shaped
 from josh_core.types import Bool, Clip, Float, Int, People, UInt8
 
 WORK_SIDE = 960  # px, longest side of the images that are tracked
-MOST_TRACKED = 1200  # live points in a frame
-SPACING = 0.011  # of the longest side: a new keypoint keeps this distance from live ones
-REFERENCE = 1280  # px: thresholds are for an image whose longest side is this
+MAX_TRACKED = 1200  # live points in a frame
+KEYPOINT_SPACING = 0.011  # of the longest side: a new keypoint keeps this distance from live ones
+REFERENCE_SIDE = 1280  # px: thresholds are for an image whose longest side is this
 TRACK_SIGMA = 0.5  # px, standard deviation of a good track
 MASK_GROWTH = 0.012  # of the longest side: how far person masks are grown
 MAPS_AHEAD = 48  # feature maps that wait to be used: 2 MB each
-FORWARD_BACKWARD = 0.6  # px of the working image: a track that does not return to its start is dropped
+MAX_ROUND_TRIP = 0.6  # px of the working image: a track that does not return to its start is dropped
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Tracks(Shaped):
     @property
     def unit(self) -> float:
         """Pixels of the frame per pixel of an image 1280 px long: thresholds in px are stated for the latter."""
-        return max(self.size) / REFERENCE
+        return max(self.size) / REFERENCE_SIDE
 
     @property
     def noise(self) -> float:
@@ -106,10 +106,10 @@ def background(people: People, frame: int, width: int, height: int) -> Bool:
     return np.asarray(cv2.dilate(mask, kernel) == 0, np.bool_)
 
 
-class Looks:
-    """The frames in which new points are looked for, a sixth of a second apart, and XFeat's output for each.
+class FrameFeatures:
+    """XFeat's output for frames a sixth of a second apart, in which new points are searched.
 
-    Which pixels are background does not matter to it, so a thread of its own makes it while people are being found.
+    It does not depend on where people are, so a background thread computes it while people are being found.
     Use it in a `with` statement.
     """
 
@@ -120,7 +120,7 @@ class Looks:
         self._pool = ThreadPoolExecutor(1)
         self._maps = {t: self._pool.submit(self._make, t) for t in self.frames}
 
-    def __enter__(self) -> Looks:
+    def __enter__(self) -> FrameFeatures:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -129,7 +129,7 @@ class Looks:
         self._pool.shutdown(cancel_futures=True)
 
     def take(self, frame: int) -> FeatureMap:
-        """The output for one of `frames`; each can be taken once, in order. Raises WeightsError without weights."""
+        """The output of one of `frames`; each can be taken once, in order. Raises WeightsError without weights."""
         features = self._maps.pop(frame).result()
         self._room.release()
         return features
@@ -146,14 +146,14 @@ def working_side(clip: Clip) -> int:
     return min(WORK_SIDE, max(clip.width, clip.height))
 
 
-def follow(clip: Clip, people: People, progress: Progress, looks: Looks | None = None) -> Tracks:
-    """Follow background points through all frames of the clip; looks: of this clip, where they were begun before."""
-    if looks is None:
-        with Looks(clip) as begun:
+def follow(clip: Clip, people: People, progress: Progress, features: FrameFeatures | None = None) -> Tracks:
+    """Follow background points through all frames of the clip; features: of this clip, if they were begun before."""
+    if features is None:
+        with FrameFeatures(clip) as begun:
             return follow(clip, people, progress, begun)
     side = working_side(clip)
     scale = max(clip.width, clip.height) / side  # px of the frame per px of the working image
-    live, places = _Live(), set(looks.frames)
+    live, places = _Live(), set(features.frames)
     last: UInt8 | None = None
     rows: list[tuple[Int, Float]] = []
     descriptors: list[torch.Tensor] = []
@@ -165,9 +165,9 @@ def follow(clip: Clip, people: People, progress: Progress, looks: Looks | None =
             live.advance(last, gray)
         live.keep(_inside(live.px, free))
         if t in places:
-            features = looks.take(t)
-            live.add(features.keypoints(_away_from(live.px, free), MOST_TRACKED - len(live.px)))
-            descriptors.append(features.describe(live.px))
+            of_frame = features.take(t)
+            live.add(of_frame.keypoints(_away_from(live.px, free), MAX_TRACKED - len(live.px)))
+            descriptors.append(of_frame.describe(live.px))
         rows.append((live.ids.copy(), live.px * scale))
         last = gray
     return Tracks(
@@ -176,7 +176,7 @@ def follow(clip: Clip, people: People, progress: Progress, looks: Looks | None =
         px=np.concatenate([px for _, px in rows]),
         count=live.count,
         size=(clip.width, clip.height),
-        frames=np.array(looks.frames),
+        frames=np.array(features.frames),
         descriptors=tuple(descriptors),
     )
 
@@ -204,7 +204,7 @@ class _Live:
         start = (self.px - 0.5).astype(np.float32)  # OpenCV counts pixel centres as integers
         there, ok_there = _flow(last, gray, start)
         back, ok_back = _flow(gray, last, there)
-        good = ok_there & ok_back & (np.linalg.norm(back - start, axis=-1) < FORWARD_BACKWARD)
+        good = ok_there & ok_back & (np.linalg.norm(back - start, axis=-1) < MAX_ROUND_TRIP)
         self.px = there.astype(np.float64) + 0.5
         self.keep(good)
 
@@ -237,6 +237,6 @@ def _away_from(px: Float, free: Bool) -> Bool:
     taken = np.zeros(free.shape, np.uint8)
     at = np.floor(px).astype(int)
     taken[at[:, 1], at[:, 0]] = 1
-    radius = max(2, round(SPACING * max(free.shape)))
+    radius = max(2, round(KEYPOINT_SPACING * max(free.shape)))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     return free & (cv2.dilate(taken, disc) == 0)

@@ -8,8 +8,8 @@ import numpy as np
 from josh_core.scene.rotation_only import PixelPairs
 from josh_core.types import CameraPath, Float
 
-LEAST_ZOOM = 1.08  # largest over smallest image; less is within what a turning camera explains
-EXPLAINED = 1.5  # px of an image 1280 px long: largest residual of an image similarity for a zoom
+MIN_ZOOM = 1.08  # largest over smallest image; less is within what a turning camera explains
+MAX_SIMILARITY_RESIDUAL = 1.5  # px of an image 1280 px long: largest residual of an image similarity for a zoom
 
 
 def zoom_of(pairs: PixelPairs, nodes: int, unit: float) -> float | None:
@@ -24,7 +24,7 @@ def zoom_of(pairs: PixelPairs, nodes: int, unit: float) -> float | None:
         rows = edge == key
         a, b = pairs.xy_first[rows].astype(np.float32), pairs.xy_second[rows].astype(np.float32)
         cv2.setRNGSeed(0)
-        matrix, _ = cv2.estimateAffinePartial2D(a, b, ransacReprojThreshold=2 * EXPLAINED * unit)
+        matrix, _ = cv2.estimateAffinePartial2D(a, b, ransacReprojThreshold=2 * MAX_SIMILARITY_RESIDUAL * unit)
         if matrix is None:
             continue
         edges.append(divmod(int(key), nodes))
@@ -33,7 +33,7 @@ def zoom_of(pairs: PixelPairs, nodes: int, unit: float) -> float | None:
     if not scales:
         return None
     most = float(np.exp(np.ptp(_sizes(edges, np.log(scales), nodes))))
-    return most if most > LEAST_ZOOM and np.percentile(left, 90) < EXPLAINED else None
+    return most if most > MIN_ZOOM and np.percentile(left, 90) < MAX_SIMILARITY_RESIDUAL else None
 
 
 def _sizes(edges: list[tuple[int, int]], steps: Float, nodes: int) -> Float:
@@ -51,7 +51,7 @@ def _sizes(edges: list[tuple[int, int]], steps: Float, nodes: int) -> Float:
 
 def zoom_notes(cameras: CameraPath) -> tuple[str, ...]:
     """A sentence for the user where the lens zooms: the camera is then solved as static."""
-    if cameras.zoom <= LEAST_ZOOM:
+    if cameras.zoom <= MIN_ZOOM:
         return ()
     return (
         f"The lens zooms ({cameras.zoom:.1f} times): the camera is taken to stand still, and people seem to come "

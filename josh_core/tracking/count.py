@@ -15,8 +15,8 @@ from josh_core.tracking.tracklet import bodies
 
 SEARCHED_FRAMES = 3  # frames that a first look searches for people
 FRAME_SIDE = 960  # px, longest side of a frame in a first look
-TILE = 0.8  # side of a searched square over the picture's shorter side, beside the whole picture
-COUNT_SCORE = 0.75  # score from which a sighting counts
+TILE_SHARE = 0.8  # side of a searched square over the picture's shorter side, beside the whole picture
+COUNT_SCORE = 0.75  # score from which a detection counts
 
 
 def guess_people(path: Path, settings: Settings) -> int:
@@ -31,7 +31,7 @@ def guess_people(path: Path, settings: Settings) -> int:
                 break
             rgb = np.ascontiguousarray(image[..., ::-1])
             whole = Square.around(np.array([0, 0, rgb.shape[1], rgb.shape[0]], float), 1.0)
-            parts = [whole, *tiles(rgb.shape[1], rgb.shape[0], TILE)]
+            parts = [whole, *tiles(rgb.shape[1], rgb.shape[0], TILE_SHARE)]
             seen = [d for part in parts for d in networks.search(rgb, part) if d.score >= COUNT_SCORE]
             counts.append(len(bodies(seen, 1.0)))
     return settled(counts)

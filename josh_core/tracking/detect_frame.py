@@ -14,9 +14,9 @@ from josh_core.tracking.tracklet import bodies
 from josh_core.types import Clip, Float, UInt8
 
 SQUARE_OVER_SIZE = 1.4  # side of the square in which a person is looked at, over the size of the person
-NEW_TRACK_SCORE = 0.65  # score from which a sighting may begin a track
+NEW_TRACK_SCORE = 0.65  # score from which a detection may begin a track
 HIDDEN_SHARE = 0.5  # share of the limbs behind somebody from which a detection is dropped
-TRIED = 3  # sightings of one body that compete
+TRIED_DETECTIONS = 3  # detections of one body that compete
 SAME_SKELETON = 0.04  # distance of skeletons, in sizes of the person, below which they are the same detection
 
 
@@ -39,7 +39,7 @@ class Frame:
 
 
 def search(frame: Frame, networks: Landmarker) -> list[Detection]:
-    """Everybody in a picture, one sighting for each body."""
+    """Everybody in a picture, one detection for each body."""
     height, width = frame.image.shape[:2]
     squares = tiles(width, height, 0)
     if max(width, height) > 1.2 * min(width, height):
@@ -50,7 +50,7 @@ def search(frame: Frame, networks: Landmarker) -> list[Detection]:
 
 
 def _clearest(frame: Frame, networks: Landmarker, group: Sequence[Detection]) -> list[Detection]:
-    """The best of several sightings of one body, and those who stand behind it.
+    """The best of several detections of one body, and those who stand behind it.
 
     Each is painted over in turn: a skeleton that has mixed up two people hides both, the right one leaves the other
     to be seen.
@@ -58,7 +58,7 @@ def _clearest(frame: Frame, networks: Landmarker, group: Sequence[Detection]) ->
     tried: list[tuple[float, Detection, list[Detection]]] = []
     for detection in sorted(group, key=lambda d: -d.score):
         alike = [d for _, d, _ in tried if landmark_distance(d.landmarks_px, detection.landmarks_px) < SAME_SKELETON]
-        if alike or len(tried) == TRIED:
+        if alike or len(tried) == TRIED_DETECTIONS:
             continue
         square = Square.around(detection.box, SQUARE_OVER_SIZE)
         revealed = networks.search(frame.image, square, frame.covering([detection.mask]))
@@ -70,7 +70,7 @@ def _clearest(frame: Frame, networks: Landmarker, group: Sequence[Detection]) ->
 
 
 def _is_behind(detection: Detection, front: Detection, label_scale: float) -> bool:
-    """Whether a sighting is somebody else near the one in front, and not mere remains of that one."""
+    """Whether a detection is somebody else near the one in front, and not mere remains of that one."""
     near = overlap(detection.box, front.box) > 0.05
     return near and detection.score >= NEW_TRACK_SCORE and covered(detection, front, label_scale) < HIDDEN_SHARE
 
@@ -78,7 +78,7 @@ def _is_behind(detection: Detection, front: Detection, label_scale: float) -> bo
 def clarity(found: Sequence[Detection]) -> float:
     """How well a frame separates people: a sum over sure detections, less where boxes overlap.
 
-    Where people cross, or where one body is seen more than once, there are more sightings than people: two who hide
+    Where people cross, or where one body is seen more than once, there are more detections than people: two who hide
     three tenths of each other count no more than one.
     """
     sure = [d for d in found if d.score >= NEW_TRACK_SCORE]

@@ -1,4 +1,4 @@
-"""One person seen in one frame, and how alike two such sightings are."""
+"""One person seen in one frame, and how alike two such detections are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from josh_core.types import Float, UInt8
 # BlazePose's landmarks, by index.
 SHOULDERS, HIPS = (11, 12), (23, 24)
 LIMB_LANDMARKS = (11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)  # shoulders to wrists, hips to ankles
-BINS = (6, 6, 6)  # of a Lab colour histogram
+LAB_BINS = (6, 6, 6)  # of a Lab colour histogram
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Mask:
 
 @dataclass(frozen=True)
 class Detection:
-    """One sighting."""
+    """One person detected in one frame."""
 
     landmarks_px: Float  # [33,2] px of the frame
     visibility: Float  # [33] in [0, 1]
@@ -66,7 +66,7 @@ def size_of(landmarks_px: Float) -> float:
 
 
 def score_of(landmarks_px: Float, visibility: Float, mask: Mask, label_scale: float) -> float:
-    """How sure a sighting is: visibility of the limbs, and how many of them lie on the mask."""
+    """How sure a detection is: visibility of the limbs, and how many of them lie on the mask."""
     limbs = list(LIMB_LANDMARKS)
     on_mask = mask.at(landmarks_px[limbs] * label_scale) > 0.4
     weight = visibility[limbs] + 1e-6
@@ -89,10 +89,10 @@ def _histogram(image: UInt8, corners: Float, mask: Mask, label_scale: float) -> 
     good = (column >= 0) & (row >= 0) & (column < image.shape[1]) & (row < image.shape[0])
     good &= mask.at(points * label_scale) > 0.5
     if good.sum() < 10:
-        return np.zeros(int(np.prod(BINS)))
+        return np.zeros(int(np.prod(LAB_BINS)))
     pixels = image[row[good], column[good]].reshape(-1, 1, 3)
     lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)
-    counts = cv2.calcHist([lab], [0, 1, 2], None, list(BINS), [0, 256, 64, 192, 64, 192])
+    counts = cv2.calcHist([lab], [0, 1, 2], None, list(LAB_BINS), [0, 256, 64, 192, 64, 192])
     for axis in range(3):  # neighbouring colours are alike: light changes should not count as another colour
         counts = 0.5 * counts + 0.25 * (_shifted(counts, 1, axis) + _shifted(counts, -1, axis))
     return counts.ravel() / max(counts.sum(), 1)
@@ -105,7 +105,7 @@ def _shifted(counts: Float, step: int, axis: int) -> Float:
 
 
 def with_mask(detection: Detection, mask: Mask, image: UInt8, label_scale: float, shade: bool) -> Detection:
-    """The sighting with another mask, and with the colours and the score that follow from it."""
+    """The detection with another mask, and with the colours and the score that follow from it."""
     px = detection.landmarks_px
     return replace(
         detection,
@@ -138,7 +138,7 @@ def landmark_distance(a: Float, b: Float) -> float:
 
 
 def same_body(a: Detection, b: Detection, label_scale: float) -> bool:
-    """Whether two sightings in one frame are of one body: alike, or one within the other."""
+    """Whether two detections in one frame are of one body: alike, or one within the other."""
     if landmark_distance(a.landmarks_px, b.landmarks_px) < 0.07:
         return True
     return max(covered(a, b, label_scale), covered(b, a, label_scale)) > 0.75

@@ -1,4 +1,4 @@
-"""From trails of sightings to finished tracks: ghosts and shadows left out, gaps bridged, hidden landmarks marked."""
+"""From tracklets to finished tracks: false detections and shadows left out, gaps bridged, hidden landmarks marked."""
 
 from __future__ import annotations
 
@@ -19,22 +19,24 @@ from josh_core.tracking.detection import (
 )
 from josh_core.tracking.masks import label_images
 from josh_core.tracking.rejoin import rejoined
-from josh_core.tracking.tracklet import BRIDGE_SECONDS, LASTING_SECONDS, STEADY, Trail, lifetime
+from josh_core.tracking.tracklet import BRIDGE_SECONDS, MIN_LIFETIME, MIN_SEEN_SHARE, Tracklet, lifetime
 from josh_core.types import Clip, Float, Int, People, Track, UInt8
 
-GHOST_SCORE = 0.6  # a trail of a lower mean score is no person,
+GHOST_SCORE = 0.6  # a tracklet of a lower mean score is no person,
 GHOST_SHAKE = 0.035  # nor one whose torso shakes by more than this, in sizes of the person, and more than it moves;
-FALL = 9.81 / 1.7  # sizes/s^2 of a person: who jumps or lands is as fast, which shows where frames are far apart
+FALL_ACCELERATION = (
+    9.81 / 1.7
+)  # sizes/s^2 of a person: who jumps or lands is as fast, which shows where frames are far apart
 SURE_SCORE, SURE_SECONDS, SURE_SHARE = 0.8, 1.0, 0.9  # who is seen so surely, so long and so steadily is no ghost
-TILT = 45.0  # degrees from which a shadow lies otherwise than its owner
-TOUCH = 0.2  # distance of a shadow from its owner's feet, in sizes of the owner
+SHADOW_TILT = 45.0  # degrees from which a shadow lies otherwise than its owner
+SHADOW_GAP = 0.2  # distance of a shadow from its owner's feet, in sizes of the owner
 HIDDEN_VISIBILITY = 0.3  # factor for a landmark that lies on somebody else
 BRIDGED_VISIBILITY = 0.5  # factor for landmarks that were interpolated
 
 
-def finish(trails: Sequence[Trail], clip: Clip, settings: Settings, label_scale: float) -> People:
-    """Tracks and label images of the trails that are people, best first, at most as many as asked for."""
-    real = rejoined([t for t in trails if _is_person(t, clip.times)], clip)
+def finish(tracklets: Sequence[Tracklet], clip: Clip, settings: Settings, label_scale: float) -> People:
+    """Tracks and label images of the tracklets that are people, best first, at most as many as asked for."""
+    real = rejoined([t for t in tracklets if _is_person(t, clip.times)], clip)
     real = sorted(real, key=_worth, reverse=True)
     real = _without_doubles(real, label_scale)
     shadows = [t for t in real if _is_shadow(t, real)]
@@ -49,50 +51,53 @@ def finish(trails: Sequence[Trail], clip: Clip, settings: Settings, label_scale:
     return People(tuple(_track(t, i, clip, labels) for i, t in enumerate(chosen)), labels)
 
 
-def _is_person(trail: Trail, times: Float) -> bool:
-    """Whether a trail lasts, is sure, is there most of the time and moves like a body."""
-    frames, scores = sorted(trail.seen), [d.score for d in trail.seen.values()]
-    lasting = len(frames) >= 3 and lifetime(frames, times) >= min(LASTING_SECONDS, 0.5 * float(times[-1]))
+def _is_person(tracklet: Tracklet, times: Float) -> bool:
+    """Whether a tracklet lasts, is sure, is there most of the time and moves like a body."""
+    frames, scores = sorted(tracklet.seen), [d.score for d in tracklet.seen.values()]
+    lasting = len(frames) >= 3 and lifetime(frames, times) >= min(MIN_LIFETIME, 0.5 * float(times[-1]))
     share = len(frames) / max(frames[-1] - frames[0], 1)
-    if not lasting or share <= STEADY or float(np.mean(scores)) < GHOST_SCORE:
+    if not lasting or share <= MIN_SEEN_SHARE or float(np.mean(scores)) < GHOST_SCORE:
         return False
     # A camera that jolts shakes everybody in the image: it must not make ghosts of those who are seen all the time.
     sure = float(np.mean(scores)) >= SURE_SCORE and share >= SURE_SHARE
-    return (sure and lifetime(frames, times) >= SURE_SECONDS) or not _shakes(trail, times)
+    return (sure and lifetime(frames, times) >= SURE_SECONDS) or not _shakes(tracklet, times)
 
 
-def _shakes(trail: Trail, times: Float) -> bool:
+def _shakes(tracklet: Tracklet, times: Float) -> bool:
     """Whether the torso jumps to and fro from frame to frame, as chance finds do."""
-    triples = [f for f in trail.seen if f - 1 in trail.seen and f + 1 in trail.seen]
+    triples = [f for f in tracklet.seen if f - 1 in tracklet.seen and f + 1 in tracklet.seen]
     if len(triples) < 3:
         return False
     torso = list(SHOULDERS + HIPS)
-    size = np.array([size_of(trail.seen[f].landmarks_px) for f in triples])[:, None, None]
-    before, now, after = (np.stack([trail.seen[f + s].landmarks_px[torso] for f in triples]) / size for s in (-1, 0, 1))
+    size = np.array([size_of(tracklet.seen[f].landmarks_px) for f in triples])[:, None, None]
+    before, now, after = (
+        np.stack([tracklet.seen[f + s].landmarks_px[torso] for f in triples]) / size for s in (-1, 0, 1)
+    )
     shake = np.median(np.linalg.norm(before - 2 * now + after, axis=-1).mean(1))
     move = np.median(np.linalg.norm(after - now, axis=-1).mean(1))
     step = float(np.median(np.diff(times)))
-    return bool(shake > GHOST_SHAKE + FALL * step**2 and shake > move)
+    return bool(shake > GHOST_SHAKE + FALL_ACCELERATION * step**2 and shake > move)
 
 
-def _without_doubles(trails: Sequence[Trail], label_scale: float) -> list[Trail]:
-    """Leaves out trails that mostly lie on the body of a better one."""
-    kept: list[Trail] = []
-    for trail in trails:
+def _without_doubles(tracklets: Sequence[Tracklet], label_scale: float) -> list[Tracklet]:
+    """Leaves out tracklets that mostly lie on the body of a better one."""
+    kept: list[Tracklet] = []
+    for tracklet in tracklets:
         doubled = [
             any(f in other.seen and same_body(d, other.seen[f], label_scale) for other in kept)
-            for f, d in trail.seen.items()
+            for f, d in tracklet.seen.items()
         ]
         if np.mean(doubled) < 0.5:
-            kept.append(trail)
+            kept.append(tracklet)
     return kept
 
 
-def _is_shadow(trail: Trail, others: Sequence[Trail]) -> bool:
-    """Whether a trail mostly looks like a shadow that lies at the feet of somebody who stands otherwise."""
+def _is_shadow(tracklet: Tracklet, others: Sequence[Tracklet]) -> bool:
+    """Whether a tracklet mostly looks like a shadow that lies at the feet of somebody who stands otherwise."""
     cast = [
-        d.shade and any(f in o.seen and _cast_by(d.landmarks_px, o.seen[f].landmarks_px) for o in others if o != trail)
-        for f, d in trail.seen.items()
+        d.shade
+        and any(f in o.seen and _cast_by(d.landmarks_px, o.seen[f].landmarks_px) for o in others if o != tracklet)
+        for f, d in tracklet.seen.items()
     ]
     return bool(np.mean(cast) > 0.5)
 
@@ -102,24 +107,24 @@ def _cast_by(shadow: Float, owner: Float) -> bool:
     axes = [p[list(HIPS)].mean(0) - p[list(SHOULDERS)].mean(0) for p in (shadow, owner)]
     cosine = axes[0] @ axes[1] / max(np.linalg.norm(axes[0]) * np.linalg.norm(axes[1]), 1e-6)
     gap = np.linalg.norm(shadow[:, None] - owner[list(FOOT_LANDMARKS)], axis=-1).min()
-    return bool(cosine < np.cos(np.radians(TILT)) and gap < TOUCH * size_of(owner))
+    return bool(cosine < np.cos(np.radians(SHADOW_TILT)) and gap < SHADOW_GAP * size_of(owner))
 
 
-def _worth(trail: Trail) -> float:
+def _worth(tracklet: Tracklet) -> float:
     """How much there is to see of a person: how long, how surely and how large."""
-    return float(sum(d.score * np.sqrt(size_of(d.landmarks_px)) for d in trail.seen.values()))
+    return float(sum(d.score * np.sqrt(size_of(d.landmarks_px)) for d in tracklet.seen.values()))
 
 
-def _masks(trail: Trail, times: Float, label_scale: float) -> dict[int, Mask]:
-    """Mask per frame; in a bridged gap the nearer sighting's, moved along."""
-    seen = sorted(trail.seen)
-    out = {f: trail.seen[f].mask for f in seen}
+def _masks(tracklet: Tracklet, times: Float, label_scale: float) -> dict[int, Mask]:
+    """Mask per frame; in a bridged gap the nearer detection's, moved along."""
+    seen = sorted(tracklet.seen)
+    out = {f: tracklet.seen[f].mask for f in seen}
     for a, b in _gaps(seen, times):
         for f in range(a + 1, b):
             near, far = (a, b) if f - a <= b - f else (b, a)
-            way = np.median(trail.seen[far].landmarks_px - trail.seen[near].landmarks_px, axis=0)
+            way = np.median(tracklet.seen[far].landmarks_px - tracklet.seen[near].landmarks_px, axis=0)
             share = (times[f] - times[near]) / (times[far] - times[near])
-            out[f] = trail.seen[near].mask.moved(way * share * label_scale)
+            out[f] = tracklet.seen[near].mask.moved(way * share * label_scale)
     return out
 
 
@@ -129,12 +134,12 @@ def _gaps(seen: Sequence[int], times: Float) -> list[tuple[int, int]]:
     return [(a, b) for a, b in pairs if b > a + 1 and times[b] - times[a] <= BRIDGE_SECONDS + 1e-6]
 
 
-def _track(trail: Trail, index: int, clip: Clip, labels: UInt8) -> Track:
-    """The finished track of a trail; `index` is its id and, plus one, its label."""
-    seen = sorted(trail.seen)
+def _track(tracklet: Tracklet, index: int, clip: Clip, labels: UInt8) -> Track:
+    """The finished track of a tracklet; `index` is its id and, plus one, its label."""
+    seen = sorted(tracklet.seen)
     bridged = [f for a, b in _gaps(seen, clip.times) for f in range(a + 1, b)]
     frames = np.array(sorted({*seen, *bridged}), np.int64)
-    rows = [_between(trail, int(f), clip.times) for f in frames]
+    rows = [_between(tracklet, int(f), clip.times) for f in frames]
     px, visibility, metres = (np.stack(column) for column in zip(*rows, strict=True))
     detected = np.isin(frames, seen)
     visibility = visibility * np.where(detected, 1.0, BRIDGED_VISIBILITY)[:, None]
@@ -151,13 +156,13 @@ def _track(trail: Trail, index: int, clip: Clip, labels: UInt8) -> Track:
     )
 
 
-def _between(trail: Trail, frame: int, times: Float) -> tuple[Float, Float, Float]:
+def _between(tracklet: Tracklet, frame: int, times: Float) -> tuple[Float, Float, Float]:
     """Landmarks in px, visibility and landmarks in metres at a frame that was seen or lies in a gap."""
-    if frame in trail.seen:
-        d = trail.seen[frame]
+    if frame in tracklet.seen:
+        d = tracklet.seen[frame]
         return d.landmarks_px, d.visibility, d.landmarks_m
-    before, later = max(f for f in trail.seen if f < frame), min(f for f in trail.seen if f > frame)
-    a, b = trail.seen[before], trail.seen[later]
+    before, later = max(f for f in tracklet.seen if f < frame), min(f for f in tracklet.seen if f > frame)
+    a, b = tracklet.seen[before], tracklet.seen[later]
     share = (times[frame] - times[before]) / (times[later] - times[before])
     order = _same_sides(a.landmarks_px, b.landmarks_px)
     return (

@@ -28,7 +28,7 @@ SEARCH_SIDE = 640  # px at most of the square picture that a search looks at
 FAR_APART_MS = 100_000  # between two looks of a follow
 MIN_DETECTION = 0.2  # the detector's threshold; low, because what is no person is dropped later
 MIN_PRESENCE = 0.3  # the landmark network's threshold
-MOST_IN_A_LOOK = 6  # people in one search picture
+MAX_IN_A_LOOK = 6  # people in one search picture
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Landmarker:
     def _search_network(self) -> Any:
         """This thread's network for searches."""
         if not hasattr(self._searches, "network"):
-            self._searches.network = _network(video=False, people=MOST_IN_A_LOOK)
+            self._searches.network = _network(video=False, people=MAX_IN_A_LOOK)
             self._searches.fresh = True  # it announces itself once more when it first sees somebody
             self._open.append(self._searches.network)
         return self._searches.network

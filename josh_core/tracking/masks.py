@@ -12,9 +12,11 @@ from josh_core.tracking.detection import Mask
 from josh_core.types import Float, UInt8
 
 COLOUR_BINS = 8  # per channel of the whole-body colours
-RARE = 1e-3  # share of a colour that a person may show without having been seen with it
-SHADE = 0.5  # lightness of a shadow over that around it, at most
-ONE_HUE = 3.5  # standard deviation of Lab's two colour channels in a shadow, at most; a person has skin and clothes
+RARE_COLOUR = 1e-3  # share of a colour that a person may show without having been seen with it
+SHADOW_LIGHTNESS = 0.5  # lightness of a shadow over that around it, at most
+SHADOW_HUE_SPREAD = (
+    3.5  # standard deviation of Lab's two colour channels in a shadow, at most; a person has skin and clothes
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def _settle(first: Claim, second: Claim, mine: Mask, yours: Mask, lab: UInt8) ->
     if first.colours is not None and second.colours is not None:
         bins = (lab[box[1] : box[3], box[0] : box[2]].astype(int) * COLOUR_BINS) // 256
         index = (bins[..., 0] * COLOUR_BINS + bins[..., 1]) * COLOUR_BINS + bins[..., 2]
-        ratio = np.log((first.colours[index] + RARE) / (second.colours[index] + RARE))
+        ratio = np.log((first.colours[index] + RARE_COLOUR) / (second.colours[index] + RARE_COLOUR))
         strength += 0.25 * np.clip(ratio, -2, 2).astype(np.float32)
     strength = cv2.blur(strength, (5, 5))
     _clear(mine, box, contested & (strength <= 0))
@@ -117,8 +119,8 @@ def in_shade(lab: UInt8, mask: Mask, everybody: UInt8) -> bool:
     if own.sum() < 20 or ring.sum() < 20:
         return False
     inside, around = lab[own].astype(np.float32), lab[ring].astype(np.float32)
-    darker = inside[:, 0].mean() < SHADE * around[:, 0].mean()
-    return bool(darker and inside[:, 1:].std(0).mean() < ONE_HUE)
+    darker = inside[:, 0].mean() < SHADOW_LIGHTNESS * around[:, 0].mean()
+    return bool(darker and inside[:, 1:].std(0).mean() < SHADOW_HUE_SPREAD)
 
 
 def hide(picture: UInt8, hidden: UInt8) -> UInt8:

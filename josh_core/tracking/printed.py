@@ -11,9 +11,9 @@ import numpy as np
 from josh_core.errors import ClipError
 from josh_core.types import Bool, Clip, People, Track
 
-AROUND = 0.15  # of the sides of a person's box: how far it is looked around them
-STAYS = 0.5  # share of what is around somebody that stays in the image, from which it is another film
-LOOKED_AT = 12  # frames of a track
+AROUND_SHARE = 0.15  # of the sides of a person's box: how far it is looked around them
+OVERLAY_SHARE = 0.5  # share of what is around somebody that stays in the image, from which it is another film
+SAMPLED_FRAMES = 12  # frames of a track
 
 
 def shown_people(people: People, clip: Clip) -> tuple[People, tuple[str, ...]]:
@@ -25,7 +25,7 @@ def shown_people(people: People, clip: Clip) -> tuple[People, tuple[str, ...]]:
     people = outside_inset(people, clip)
     if clip.overlay is None:
         return people, ()
-    kept = [k for k in range(len(people.tracks)) if _around(people, k, clip, clip.overlay) < STAYS]
+    kept = [k for k in range(len(people.tracks)) if _around(people, k, clip, clip.overlay) < OVERLAY_SHARE]
     gone = len(people.tracks) - len(kept)
     notes: tuple[str, ...] = ()
     if kept and gone:  # where it is everybody, the film is one of somebody in front of a screen
@@ -70,7 +70,7 @@ def without_overlay(people: People, overlay: Bool) -> People:
 def _around(people: People, index: int, clip: Clip, overlay: Bool) -> float:
     """Median share of the overlay [h,w] in the background around a person, over some frames."""
     track, mask = people.tracks[index], _sized(overlay, people)
-    few = np.unique(np.linspace(0, len(track.frames) - 1, LOOKED_AT).astype(int))
+    few = np.unique(np.linspace(0, len(track.frames) - 1, SAMPLED_FRAMES).astype(int))
     shares = [_share(people.labels[track.frames[i]] == 0, mask, _grown(track, int(i), clip, mask.shape)) for i in few]
     return float(np.median(shares))
 
@@ -84,7 +84,7 @@ def _grown(track: Track, at: int, clip: Clip, shape: tuple[int, ...]) -> tuple[s
     """Rows and columns of the label image [h,w] in and around a person's box."""
     scale = np.array([shape[1] / clip.width, shape[0] / clip.height] * 2)
     left, top, right, bottom = track.boxes[at] * scale
-    x, y = AROUND * (right - left), AROUND * (bottom - top)
+    x, y = AROUND_SHARE * (right - left), AROUND_SHARE * (bottom - top)
     ends = np.array([left - x, right + x, top - y, bottom + y]).round().astype(int).clip(0)
     return slice(ends[2], ends[3]), slice(ends[0], ends[1])
 

@@ -22,16 +22,16 @@ from josh_core.tracking.detection import Detection, Mask, colour_distance, same_
 from josh_core.tracking.finish import finish
 from josh_core.tracking.landmarker import Landmarker, Square
 from josh_core.tracking.masks import Claim, divide, in_shade, painted
-from josh_core.tracking.tracklet import Expectation, Trail, assign, bodies, mismatch
+from josh_core.tracking.tracklet import Expectation, Tracklet, assign, bodies, mismatch
 from josh_core.types import Clip, Float, People, UInt8
 
 LABEL_SIDE = 480  # px, longest side of the label images
 SEARCH_SECONDS = 0.4  # between two searches of the whole picture
 SEARCH_SHARE = 0.4  # of the progress
-WIDE = 2.0  # side of the square in which a lost person is searched, over the person's size
-SURE_COLORS = 0.5  # distance of colours up to which a sure sighting of a followed person is taken as it is
-PAINTED = 0.55  # score of a sighting from which the person is painted over for others
-LOST = 0.45  # score below which a follow begins afresh
+WIDE_SQUARE = 2.0  # side of the square in which a lost person is searched, over the person's size
+SURE_COLORS = 0.5  # distance of colours up to which a sure detection of a followed person is taken as it is
+PAINT_OVER_SCORE = 0.55  # score of a detection from which the person is painted over for others
+LOST_SCORE = 0.45  # score below which a follow begins afresh
 
 
 def find_people(clip: Clip, settings: Settings, progress: Progress | None = None) -> People:
@@ -42,24 +42,24 @@ def find_people(clip: Clip, settings: Settings, progress: Progress | None = None
     progress = progress or Progress()
     scale = min(1.0, LABEL_SIDE / max(clip.width, clip.height))
     with Landmarker(scale) as networks, ThreadPoolExecutor(2) as pool:
-        chase = _Chase(clip, networks, pool, scale)
-        looked = chase.search_all(progress)
-        chase.follow_all(progress)
-    people = finish(chase.trails, clip, settings, scale)
+        tracker = _Tracker(clip, networks, pool, scale)
+        looked = tracker.search_all(progress)
+        tracker.follow_all(progress)
+    people = finish(tracker.tracklets, clip, settings, scale)
     if not people.tracks:
         shown = looked[:: max(1, len(looked) // 5)]
         raise ClipError(
             f"Nobody was found in this clip ({len(looked)} pictures were searched, among them those at "
             + ", ".join(f"{clip.start + clip.times[i]:.1f}" for i in shown)
-            + f" s): {_short_sightings(chase.trails)}please use a clip that shows somebody from head to foot."
+            + f" s): {_short_sightings(tracker.tracklets)}please use a clip that shows somebody from head to foot."
             + "".join(f" {note}" for note in clip.notes)  # such as that only one shot was looked at
         )
     return people
 
 
-def _short_sightings(trails: Iterable[Trail]) -> str:
+def _short_sightings(tracklets: Iterable[Tracklet]) -> str:
     """What was seen although nobody could be followed, as the beginning of a sentence."""
-    best = max(trails, key=lambda t: len(t.seen), default=None)
+    best = max(tracklets, key=lambda t: len(t.seen), default=None)
     if best is None:
         return ""
     score = max(d.score for d in best.seen.values())
@@ -70,23 +70,23 @@ def _short_sightings(trails: Iterable[Trail]) -> str:
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Attempt:
     """Key of one attempt to find a person: a second attempt with the same key would give the same."""
 
     key: int  # who is looked for
     frame: int
-    last: int | None  # frame of the sighting that tells where
+    last: int | None  # frame of the detection that tells where
     known: frozenset[int]  # who is seen or expected in the frame and can be painted over
 
 
-class _Chase:
+class _Tracker:
     """The state of finding and following people in one clip."""
 
     def __init__(self, clip: Clip, networks: Landmarker, pool: ThreadPoolExecutor, label_scale: float) -> None:
-        self.trails: list[Trail] = []
+        self.tracklets: list[Tracklet] = []
         self._clip, self._networks, self._pool, self._scale = clip, networks, pool, label_scale
         self._searched: dict[int, list[Detection]] = {}
-        self._in_vain: set[_Look] = set()
+        self._in_vain: set[_Attempt] = set()
 
     def search_all(self, progress: Progress) -> list[int]:
         """Search a few pictures a second; the frames that were searched."""
@@ -106,8 +106,8 @@ class _Chase:
         total = sum(len(s) for s in sweeps)
         done = 0
         for sweep in sweeps:
-            for trail in self.trails:
-                self._networks.forget(trail.id)
+            for tracklet in self.tracklets:
+                self._networks.forget(tracklet.id)
             for index in sweep:
                 self._step(index, sweep.step)
                 done += 1
@@ -123,38 +123,42 @@ class _Chase:
         followed = self._follow(frame, expected)
         given = self._assign(frame, expected, followed, searched)
         for key in expected:
-            if given.get(key) is None or given[key] is not followed.get(key) or given[key].score < LOST:
+            if given.get(key) is None or given[key] is not followed.get(key) or given[key].score < LOST_SCORE:
                 self._networks.forget(key)
         self._in_vain |= {looks[key] for key in expected if key not in given}
         self._record(frame, expected, given)
 
-    def _expected(self, index: int, direction: int) -> tuple[dict[int, Expectation], dict[int, _Look]]:
+    def _expected(self, index: int, direction: int) -> tuple[dict[int, Expectation], dict[int, _Attempt]]:
         """Who may be found in a frame, by id, and the looks for them.
 
         A failed attempt is repeated only for people who have been tracked for long, once other people are known better.
         """
         expected: dict[int, Expectation] = {}
-        for trail in self.trails:
-            if index not in trail.seen:
-                expectation = trail.expect(index, direction, self._clip.times, self._scale)
+        for tracklet in self.tracklets:
+            if index not in tracklet.seen:
+                expectation = tracklet.expect(index, direction, self._clip.times, self._scale)
                 if expectation is not None:
-                    expected[trail.id] = expectation
-        known = frozenset(k for k in (*expected, *self._present(index)) if not self.trails[k].tentative)
-        looks = {key: _Look(key, index, self.trails[key].latest(index, direction), known) for key in expected}
+                    expected[tracklet.id] = expectation
+        known = frozenset(k for k in (*expected, *self._present(index)) if not self.tracklets[k].tentative)
+        looks = {key: _Attempt(key, index, self.tracklets[key].latest(index, direction), known) for key in expected}
         again = {
-            key for key in expected if looks[key] in self._in_vain and not self.trails[key].lasting(self._clip.times)
+            key for key in expected if looks[key] in self._in_vain and not self.tracklets[key].lasting(self._clip.times)
         }
         return {key: e for key, e in expected.items() if key not in again}, looks
 
     def _present(self, index: int) -> dict[int, Detection]:
         """Who has been seen in a frame already, by id."""
-        return {trail.id: trail.seen[index] for trail in self.trails if index in trail.seen}
+        return {tracklet.id: tracklet.seen[index] for tracklet in self.tracklets if index in tracklet.seen}
 
     def _follow(self, frame: Frame, expected: Mapping[int, Expectation]) -> dict[int, Detection]:
         """Look for each expected person with everybody else painted over; once more, wider, for who is not found."""
-        people = {key: (d.landmarks_px, d.mask) for key, d in self._present(frame.index).items() if d.score >= PAINTED}
-        people |= {key: (e.landmarks, e.mask) for key, e in expected.items() if e.score >= PAINTED}
-        people = {key: person for key, person in people.items() if not self.trails[key].tentative}
+        people = {
+            key: (d.landmarks_px, d.mask)
+            for key, d in self._present(frame.index).items()
+            if d.score >= PAINT_OVER_SCORE
+        }
+        people |= {key: (e.landmarks, e.mask) for key, e in expected.items() if e.score >= PAINT_OVER_SCORE}
+        people = {key: person for key, person in people.items() if not self.tracklets[key].tentative}
         hidden = {key: _others(frame, expected[key], (p for k, p in people.items() if k != key)) for key in expected}
 
         def look(key: int) -> Detection | None:
@@ -165,7 +169,7 @@ class _Chase:
         self._networks.prepare(expected)
         found = dict(zip(expected, self._pool.map(look, expected), strict=True))
         for key in [key for key, d in found.items() if d is None or not assign([expected[key]], [d])]:
-            seen = self._networks.search(frame.image, Square.around(expected[key].box, WIDE), hidden[key])
+            seen = self._networks.search(frame.image, Square.around(expected[key].box, WIDE_SQUARE), hidden[key])
             pairs = assign([expected[key]], seen)
             found[key] = seen[pairs[0][1]] if pairs else None
         return {key: d for key, d in found.items() if d is not None}
@@ -177,9 +181,9 @@ class _Chase:
         followed: Mapping[int, Detection],
         searched: list[Detection],
     ) -> dict[int, Detection]:
-        """One sighting for each person, by id; what a search saw of nobody known begins a new trail."""
+        """One detection for each person, by id; what a search saw of nobody known begins a new tracklet."""
         given: dict[int, Detection] = {}
-        for key in sorted(followed, key=lambda k: (self.trails[k].tentative, mismatch(expected[k], followed[k]))):
+        for key in sorted(followed, key=lambda k: (self.tracklets[k].tentative, mismatch(expected[k], followed[k]))):
             if _trusted(expected[key], followed[key]) and not self._doubled(followed[key], given.values()):
                 given[key] = followed[key]
         taken = [*given.values(), *self._present(frame.index).values()]
@@ -191,30 +195,30 @@ class _Chase:
         used = {id(d) for d in given.values()}
         for detection in searched:
             if id(detection) not in used and any(detection is d for d in rest) and detection.score >= NEW_TRACK_SCORE:
-                self.trails.append(Trail(len(self.trails), beside=bool(expected or taken)))
-                given[self.trails[-1].id] = detection
+                self.tracklets.append(Tracklet(len(self.tracklets), beside=bool(expected or taken)))
+                given[self.tracklets[-1].id] = detection
         return given
 
     def _doubled(self, detection: Detection, others: Iterable[Detection]) -> bool:
         return any(same_body(detection, other, self._scale) for other in others)
 
     def _record(self, frame: Frame, expected: Mapping[int, Expectation], given: Mapping[int, Detection]) -> None:
-        """Divide the pixels among the sightings of one frame and add each to its trail."""
+        """Divide the pixels among the detections of one frame and add each to its tracklet."""
         present = [d.mask for d in self._present(frame.index).values()]
         claims = []
         for key, detection in given.items():
             known = expected.get(key)
-            claims.append(Claim(detection.mask, known.mask if known else None, self.trails[key].body_colours))
+            claims.append(Claim(detection.mask, known.mask if known else None, self.tracklets[key].body_colours))
         masks = self._divided(list(given), claims, frame.lab)
         everybody = painted([*masks, *present], frame.width, frame.height)
         for (key, detection), mask in zip(given.items(), masks, strict=True):
             shade = in_shade(frame.lab, mask, everybody)
-            self.trails[key].add(frame.index, with_mask(detection, mask, frame.image, self._scale, shade), frame.lab)
+            self.tracklets[key].add(frame.index, with_mask(detection, mask, frame.image, self._scale, shade), frame.lab)
 
     def _divided(self, keys: list[int], claims: list[Claim], lab: UInt8) -> list[Mask]:
         """Masks of disjoint people; tentative people only get pixels that nobody else has."""
         masks = divide(claims, lab)
-        proven = [i for i, key in enumerate(keys) if not self.trails[key].tentative]
+        proven = [i for i, key in enumerate(keys) if not self.tracklets[key].tentative]
         if len(proven) == len(keys):
             return masks
         for i, mask in zip(proven, divide([claims[i] for i in proven], lab), strict=True):
@@ -241,6 +245,6 @@ def _others(frame: Frame, person: Expectation, others: Iterable[tuple[Float, Mas
 
 
 def _trusted(expected: Expectation, detection: Detection) -> bool:
-    """Whether a sighting of a followed person needs no comparison with others."""
+    """Whether a detection of a followed person needs no comparison with others."""
     like = colour_distance(expected.colours, detection.colours) <= SURE_COLORS
     return like and detection.score >= NEW_TRACK_SCORE and bool(assign([expected], [detection]))

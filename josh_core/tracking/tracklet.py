@@ -22,27 +22,29 @@ from josh_core.types import Float, UInt8
 
 BRIDGE_SECONDS = 0.5  # longest gap that is filled by interpolation
 COAST_SECONDS = 0.3  # s, longest extrapolation of a prediction
-STALE = 2  # frames after which a mask is not carried on
+MASK_FRAMES = 2  # frames after which a mask is not carried on
 VELOCITY_SECONDS = 0.25  # over which a velocity is measured
-MOST_JUMP = 0.5  # a sighting farther from its expectation, in sizes of the person, is somebody else
-GROWTH = 0.5  # nor does anybody's size change by more than this (natural logarithm)
-UNLIKE = 0.75  # nor their colours by more than this
-FAITHFUL = 0.95  # share of the known colours that each new sighting keeps
-STEADY = 0.65  # share of the frames in which somebody who is there is seen
-LASTING_SECONDS = 0.5  # s: chance finds rarely last longer
-NEVER = 10.0  # cost of an assignment that is out of reach
-PROVEN = 3  # detections in a row until a new track beside known people is confirmed (DeepSORT, Wojke et al. 2017)
+MAX_JUMP = 0.5  # a detection farther from its expectation, in sizes of the person, is somebody else
+MAX_GROWTH = 0.5  # nor does anybody's size change by more than this (natural logarithm)
+MAX_COLOUR_DISTANCE = 0.75  # nor their colours by more than this
+COLOUR_MEMORY = 0.95  # share of the known colours that each new detection keeps
+MIN_SEEN_SHARE = 0.65  # share of the frames in which somebody who is there is seen
+MIN_LIFETIME = 0.5  # s: chance finds rarely last longer
+OUT_OF_REACH = 10.0  # cost of an assignment that is out of reach
+CONFIRMING_DETECTIONS = (
+    3  # detections in a row until a new track beside known people is confirmed (DeepSORT, Wojke et al. 2017)
+)
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """What one person should look like in a frame, from the sightings before."""
+    """What one person should look like in a frame, from the detections before."""
 
     landmarks: Float  # [33,2] px
     mask: Mask
     colours: Float  # [2,bins] of torso and thighs
     body_colours: Float | None  # [bins] of the whole body
-    score: float  # of the last sighting, 0 when that is too long ago to say where the mask is now
+    score: float  # of the last detection, 0 when that is too long ago to say where the mask is now
 
     @property
     def box(self) -> Float:
@@ -51,8 +53,8 @@ class Expectation:
 
 
 @dataclass
-class Trail:
-    """One person's sightings while they are collected."""
+class Tracklet:
+    """One person's detections while they are collected."""
 
     id: int
     seen: dict[int, Detection] = field(default_factory=dict)
@@ -63,16 +65,16 @@ class Trail:
     @property
     def tentative(self) -> bool:
         """Whether this track is not confirmed yet: it may be a false detection on another person's body."""
-        return self.beside and len(self.seen) < PROVEN
+        return self.beside and len(self.seen) < CONFIRMING_DETECTIONS
 
     def add(self, frame: int, detection: Detection, lab: UInt8 | None = None) -> None:
-        """Record a sighting and learn its colours; lab is the frame in Lab at label resolution."""
+        """Record a detection and learn its colours; lab is the frame in Lab at label resolution."""
         self.seen[frame] = detection
         self.colours = _blend(self.colours, detection.colours)
         whole = None if lab is None else body_colours(lab, detection.mask)
         if whole is not None:
             old = self.body_colours
-            self.body_colours = whole if old is None else FAITHFUL * old + (1 - FAITHFUL) * whole
+            self.body_colours = whole if old is None else COLOUR_MEMORY * old + (1 - COLOUR_MEMORY) * whole
 
     def latest(self, frame: int, direction: int) -> int | None:
         """The last frame seen before `frame` when time runs in `direction` (1 or -1)."""
@@ -94,25 +96,25 @@ class Trail:
             first = min(recent, key=lambda f: f * direction)
             moved = np.median(now.landmarks_px - self.seen[first].landmarks_px, axis=0)
             step = moved * min(abs(times[frame] - times[last]), COAST_SECONDS) / abs(times[last] - times[first])
-        score = now.score if abs(frame - last) <= STALE else 0.0
+        score = now.score if abs(frame - last) <= MASK_FRAMES else 0.0
         assert self.colours is not None
         return Expectation(
             now.landmarks_px + step, now.mask.moved(step * label_scale), self.colours, self.body_colours, score
         )
 
     def _patience(self, times: Float) -> float:
-        """Seconds for which this person is still expected after the last sighting: the longer known, the longer."""
+        """Seconds for which this person is still expected after the last detection: the longer known, the longer."""
         frame = float(np.median(np.diff(times)))
         return max(1.5 * frame, min(BRIDGE_SECONDS, 0.1 + 0.5 * lifetime(self.seen, times)) * self._steady)
 
     @property
     def _steady(self) -> bool:
         """Whether this person is seen most of the time."""
-        return len(self.seen) > STEADY * (max(self.seen) - min(self.seen))
+        return len(self.seen) > MIN_SEEN_SHARE * (max(self.seen) - min(self.seen))
 
     def lasting(self, times: Float) -> bool:
         """Whether this track is so long and so complete that it is hardly a false detection."""
-        return self._steady and lifetime(self.seen, times) >= LASTING_SECONDS
+        return self._steady and lifetime(self.seen, times) >= MIN_LIFETIME
 
 
 def _blend(known: Float | None, new: Float) -> Float:
@@ -120,12 +122,12 @@ def _blend(known: Float | None, new: Float) -> Float:
     if known is None:
         return new.copy()
     seen, unknown = new.sum(-1) > 0, known.sum(-1) == 0
-    keep = np.where(unknown, 0.0, np.where(seen, FAITHFUL, 1.0))[:, None]
+    keep = np.where(unknown, 0.0, np.where(seen, COLOUR_MEMORY, 1.0))[:, None]
     return keep * known + (1 - keep) * new
 
 
 def bodies(detections: Sequence[Detection], label_scale: float) -> list[list[Detection]]:
-    """Sightings gathered by the body they lie on, each group begun by its best: the surest, of equals the largest."""
+    """Detections gathered by the body they lie on, each group begun by its best: the surest, of equals the largest."""
     groups: list[list[Detection]] = []
     for detection in sorted(detections, key=lambda d: -d.score * size_of(d.landmarks_px) ** 0.5):
         for group in groups:
@@ -143,17 +145,17 @@ def assign(expected: Sequence[Expectation], detections: Sequence[Detection]) -> 
         return []
     cost = np.array([[mismatch(e, d) for d in detections] for e in expected])
     rows, columns = linear_sum_assignment(cost)
-    return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if cost[r, c] < NEVER]
+    return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if cost[r, c] < OUT_OF_REACH]
 
 
 def mismatch(expected: Expectation, detection: Detection) -> float:
-    """How unlike a sighting is to what was expected: place, box and colours, in [0, 1]; NEVER when out of reach."""
+    """Cost in [0, 1] of a detection for an expectation, by place, box and colours; OUT_OF_REACH beyond a limit."""
     apart = landmark_distance(expected.landmarks, detection.landmarks_px)
     growth = abs(np.log(size_of(detection.landmarks_px) / size_of(expected.landmarks)))
     unlike = colour_distance(expected.colours, detection.colours)
-    if apart > MOST_JUMP or growth > GROWTH or unlike > UNLIKE:
-        return NEVER
-    return 0.35 * (1 - overlap(expected.box, detection.box)) + 0.35 * apart / MOST_JUMP + 0.3 * unlike
+    if apart > MAX_JUMP or growth > MAX_GROWTH or unlike > MAX_COLOUR_DISTANCE:
+        return OUT_OF_REACH
+    return 0.35 * (1 - overlap(expected.box, detection.box)) + 0.35 * apart / MAX_JUMP + 0.3 * unlike
 
 
 def lifetime(frames: Iterable[int], times: Float) -> float:

@@ -7,12 +7,12 @@ import numpy as np
 from josh_core.body.names import FOOT_LANDMARKS
 from josh_core.types import Clip, People, Track
 
-MOSTLY = 0.8  # share of a person's frames
+MOSTLY_SHARE = 0.8  # share of a person's frames
 
 
 def unseen_notes(people: People, clip: Clip) -> tuple[str, ...]:
     """One sentence for those whose feet are outside the picture most of the time; none where all are seen."""
-    without = [track.id + 1 for track in people.tracks if _feet_outside(track, clip) > MOSTLY]
+    without = [track.id + 1 for track in people.tracks if _feet_outside(track, clip) > MOSTLY_SHARE]
     if not without:
         return ()
     who = f"Person {without[0]}" if len(without) == 1 else f"{len(without)} people"

@@ -11,7 +11,7 @@ import pytest
 from josh_core.body import BodyModel, load_body
 from josh_core.body.names import JOINTS
 from josh_core.body.posing import posed_points, posed_vertices
-from josh_core.export.appearance import weighted_median, with_own_looks
+from josh_core.export.appearance import weighted_median, with_appearance
 from josh_core.export.body_colors import body_colors, own_colors
 from josh_core.export.fill import fill, mirror
 from josh_core.export.glb import glb_bytes
@@ -104,7 +104,7 @@ def clip_of(pictures: list[UInt8]) -> Clip:
 def test_a_painted_body_seen_by_two_cameras_gets_its_colours_back(body: BodyModel) -> None:
     result, people, meshes = filmed(body, [FRONT, FRONT, BACK, BACK])
     clip = clip_of([shot(result, k, body, meshes, [paint(body)]) for k in range(4)])
-    (person,) = with_own_looks(result, body, clip, people).people
+    (person,) = with_appearance(result, body, clip, people).people
     assert person.colors is not None and 0.35 < person.colors_seen < 0.9
     off = np.abs(person.colors.astype(int) - paint(body)).max(1)
     fingers = body.skin_weights.numpy()[:, [JOINTS.index("left_hand"), JOINTS.index("right_hand")]].sum(1) > 0.3
@@ -117,7 +117,7 @@ def test_a_body_that_nothing_shows_is_plain(body: BodyModel) -> None:
     result, people, meshes = filmed(body, [FRONT])
     clip = clip_of([shot(result, 0, body, meshes, [paint(body)])])
     unseen = replace(people, labels=np.zeros_like(people.labels))
-    (person,) = with_own_looks(result, body, clip, unseen).people
+    (person,) = with_appearance(result, body, clip, unseen).people
     assert person.colors is None and person.colors_seen == 0
     np.testing.assert_array_equal(body_colors(person, body), plain_colors(body, person.id))
     hardly = replace(person, colors=paint(body), colors_seen=0.03)
@@ -132,7 +132,7 @@ def test_who_stands_behind_somebody_does_not_take_his_colours(body: BodyModel) -
     clip = clip_of([shot(result, k, body, meshes, worn) for k in range(4)])
     generous = replace(people, labels=np.where(people.labels > 0, 2, 0).astype(np.uint8))  # a mask that takes both
     assert (generous.labels[0] == 2).any()
-    behind = with_own_looks(result, body, clip, generous).people[1]
+    behind = with_appearance(result, body, clip, generous).people[1]
     assert behind.colors is not None
     assert np.abs(behind.colors.astype(int) - blue).max(1).mean() < 15
 
@@ -141,8 +141,8 @@ def test_what_covers_a_body_now_and_then_is_passed_over(body: BodyModel) -> None
     result, people, meshes = filmed(body, [FRONT] * 5)
     pictures = [shot(result, k, body, meshes, [paint(body)]) for k in range(5)]
     pictures[2][200:500] = [255, 255, 0]  # something drives by
-    clean = with_own_looks(result, body, clip_of(pictures[:2] + pictures[3:4] * 3), people).people[0]
-    crossed = with_own_looks(result, body, clip_of(pictures), people).people[0]
+    clean = with_appearance(result, body, clip_of(pictures[:2] + pictures[3:4] * 3), people).people[0]
+    crossed = with_appearance(result, body, clip_of(pictures), people).people[0]
     assert clean.colors is not None and crossed.colors is not None
     assert np.abs(clean.colors.astype(int) - crossed.colors).max() <= 3
 

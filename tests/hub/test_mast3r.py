@@ -316,7 +316,7 @@ def test_frames_without_tracks_are_interpolated(street: tuple) -> None:
 
 
 @pytest.mark.parametrize(
-    ("frames", "fps", "count"), [(100, 30, 21), (2, 30, 2), (50, 5, 50), (1800, 30, mast3r_scene.MOST_KEYFRAMES)]
+    ("frames", "fps", "count"), [(100, 30, 21), (2, 30, 2), (50, 5, 50), (1800, 30, mast3r_scene.MAX_KEYFRAMES)]
 )
 def test_keyframes_are_six_a_second(frames: int, fps: float, count: int) -> None:
     clip = Clip([b""] * frames, np.arange(frames) / fps, *SIZE, fps)

@@ -83,7 +83,7 @@ def test_a_standing_camera_does_not_move_and_a_turning_one_does_not_travel(passi
 def test_chunks_agree_with_one_piece(walk, monkeypatch: pytest.MonkeyPatch) -> None:
     start = start_of(evidence_of(walk))
     whole = refine(start, SETTINGS)
-    monkeypatch.setattr(chunks, "MOST_BODIES", 18)
+    monkeypatch.setattr(chunks, "MAX_BODIES", 18)
     monkeypatch.setattr(chunks, "AHEAD", 0.3)
     assert len(chunks.seams_of(start)) == 2
     cut = refine(start, SETTINGS)
@@ -109,7 +109,7 @@ def test_people_who_come_and_go_are_cut_too(passing, monkeypatch: pytest.MonkeyP
         tracks=(start.tracks[0], track),
         contacts=(start.contacts[0], replace(contact, probability=contact.probability[late])),
     )
-    monkeypatch.setattr(chunks, "MOST_BODIES", 14)
+    monkeypatch.setattr(chunks, "MAX_BODIES", 14)
     monkeypatch.setattr(chunks, "AHEAD", 0.1)
     assert len(chunks.seams_of(start)) >= 2
     result = refine(start, SETTINGS)

@@ -10,7 +10,7 @@ from josh_core.geometry import rigid
 from josh_core.scene.camera import CameraSolution
 from josh_core.scene.lens import Lens
 from josh_core.scene.point_cloud import point_cloud
-from josh_core.scene.sparse import SEEN, sparse_depths
+from josh_core.scene.sparse import SPARSE_CONFIDENCE, sparse_depths
 from josh_core.scene.surface import surface
 from josh_core.scene.tracks import Tracks
 from josh_core.types import CameraPath, Clip, Float, Matches, Scene
@@ -47,7 +47,7 @@ def test_depth_is_known_where_a_solved_point_is_seen_and_nowhere_else() -> None:
     assert at(second, POINTS[1], np.array([0.5, 0, 0])) == 5.0
     assert at(second, POINTS[3], np.array([0.5, 0, 0])) == 4.0 and (second > 0).sum() == 2
     assert not third.any() and ((maps.confidence > 0) == (maps.depth > 0)).all()
-    assert maps.confidence.max() == np.float32(SEEN)
+    assert maps.confidence.max() == np.float32(SPARSE_CONFIDENCE)
 
 
 def test_lone_points_of_a_sparse_scene_are_shown() -> None:
@@ -64,7 +64,7 @@ def test_lone_points_of_a_sparse_scene_are_shown() -> None:
 def test_points_make_no_surface_but_the_floor_laid_through_them_does() -> None:
     clip, tracks, solution = solved()
     maps = sparse_depths(clip, tracks, solution)
-    maps.depth[:], maps.confidence[:] = 6.0, SEEN  # so many points that they would pass for a surface
+    maps.depth[:], maps.confidence[:] = 6.0, SPARSE_CONFIDENCE  # so many points that they would pass for a surface
     scene = Scene(solution.path, NO_MATCHES, maps)
     assert surface(clip, nobody(clip), scene) is None
     assert surface(clip, nobody(clip), replace(scene, depths=replace(maps, sparse=False))) is not None

@@ -10,7 +10,7 @@ import pytest
 from josh_core.errors import Cancelled
 from josh_core.progress import Progress
 from josh_core.scene.features import FeatureMap
-from josh_core.scene.tracks import Looks, follow
+from josh_core.scene.tracks import FrameFeatures, follow
 from josh_core.types import People
 from tests.scene.test_features import texture
 from tests.scene.textured_plane import clip_of, nobody
@@ -58,7 +58,7 @@ def test_stops_when_asked() -> None:
 def test_looks_begun_before_give_the_same_tracks() -> None:
     clip = clip_of(sliding())
     alone = follow(clip, nobody(clip), Progress())
-    with Looks(clip) as looks:
+    with FrameFeatures(clip) as looks:
         ahead = follow(clip, nobody(clip), Progress(), looks)
     assert np.array_equal(alone.px, ahead.px)
     assert np.array_equal(alone.ids, ahead.ids)
@@ -73,7 +73,7 @@ def test_looks_wait_for_room_and_end_when_nobody_takes_them(monkeypatch: pytest.
 
     monkeypatch.setattr("josh_core.scene.tracks.FeatureMap", Counted)
     monkeypatch.setattr("josh_core.scene.tracks.MAPS_AHEAD", 2)
-    with Looks(clip_of(sliding() * 3)) as looks:
+    with FrameFeatures(clip_of(sliding() * 3)) as looks:
         deadline = time.monotonic() + 10
         while len(made) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)

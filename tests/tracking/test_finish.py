@@ -10,16 +10,16 @@ from josh_core.clip.load import load_clip
 from josh_core.settings import Settings
 from josh_core.tracking.detection import Detection, Mask
 from josh_core.tracking.finish import _is_person
-from josh_core.tracking.tracklet import Trail
+from josh_core.tracking.tracklet import Tracklet
 from josh_core.tracking.unseen import unseen_notes
 from josh_core.types import People, Track
 from tests.tracking.test_real_clip import CLIP
 from tests.tracking.test_tracking import skeleton
 
 
-def jolting(score: float, count: int = 36) -> Trail:
+def jolting(score: float, count: int = 36) -> Tracklet:
     """A person at one place while the picture jumps by a tenth of their size from frame to frame."""
-    trail = Trail(0)
+    trail = Tracklet(0)
     for t in range(count):
         px = 200 * skeleton()[:, :2] / np.ptp(skeleton()[:, 1]) + [300 + 20 * (t % 2), 200]
         mask, ones = Mask(0, 0, np.zeros((4, 4), np.uint8)), np.ones(33)
@@ -37,7 +37,7 @@ def test_who_is_seen_all_the_time_is_kept_though_the_camera_jolts() -> None:
 def test_who_jumps_at_ten_frames_a_second_is_no_ghost() -> None:
     """Up and down between frames a tenth of a second apart: a body does that, a chance find jumps farther."""
 
-    def hopping(way: float) -> Trail:
+    def hopping(way: float) -> Tracklet:
         trail = jolting(0.7, 12)
         for t, d in trail.seen.items():
             px = d.landmarks_px + [-20 * (t % 2), way * (t % 2)]
@@ -50,9 +50,9 @@ def test_who_jumps_at_ten_frames_a_second_is_no_ghost() -> None:
     assert not _is_person(replace_frames(hopping(8.0), 36), fast)
 
 
-def replace_frames(trail: Trail, count: int) -> Trail:
+def replace_frames(trail: Tracklet, count: int) -> Tracklet:
     """The trail's first two sightings in turn."""
-    return Trail(0, {t: trail.seen[t % 2] for t in range(count)}, trail.colours)
+    return Tracklet(0, {t: trail.seen[t % 2] for t in range(count)}, trail.colours)
 
 
 def test_feet_outside_the_picture_are_said() -> None:

@@ -20,7 +20,7 @@ from josh_core.tracking.detection import Detection, Mask, colours_of, landmark_d
 from josh_core.tracking.finish import _cast_by, finish
 from josh_core.tracking.landmarker import Square
 from josh_core.tracking.masks import Claim, divide
-from josh_core.tracking.tracklet import Trail
+from josh_core.tracking.tracklet import Tracklet
 from josh_core.types import Clip, People
 
 WIDTH, HEIGHT, FRAMES, STEP = 480, 270, 60, 4  # STEP: grey levels by which a frame's corner tells its number
@@ -317,7 +317,7 @@ def test_a_shadow_lies_at_the_feet_of_its_owner() -> None:
 def test_a_trail_that_is_always_within_another_is_dropped() -> None:
     actor = Actor(RED, lambda f: (200, 230))
     clip = film([actor])
-    whole, part = Trail(0), Trail(1)
+    whole, part = Tracklet(0), Tracklet(1)
     for f in range(20):
         image = clip.frame(f)
         seen = MadeUpNetworks([actor]).search(image, Square(0, -105, 480))[0]
