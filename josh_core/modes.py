@@ -35,6 +35,7 @@ from josh_core.types import (
     Surface,
 )
 
+# Chosen by hand, except where a measurement or a source is given.
 ASSUMED_SIGMA = 0.3  # relative: how far an assumed camera height is off
 
 

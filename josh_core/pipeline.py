@@ -44,7 +44,7 @@ from josh_core.tracking.tracker import find_people
 from josh_core.tracking.unseen import unseen_notes
 from josh_core.types import Clip, People, Reconstruction
 
-QUICK = 2  # modes whose results take moments once the evidence is there: baseline and fast
+QUICK = 2  # modes that are finished together: baseline and fast, which take moments once the evidence is there
 _log = logging.getLogger(__name__)
 
 

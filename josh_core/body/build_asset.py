@@ -27,6 +27,7 @@ from josh_core.types import Float, Int
 
 NAME = "anny-neutral-1"
 TOPOLOGY = "anny-notongue"
+# Chosen by hand, except where a measurement or a source is given.
 PEOPLE = 600  # bodies drawn for the shape space
 AGES = (13.0, 80.0)  # years
 TRIANGLES = 9000  # about 4,500 vertices

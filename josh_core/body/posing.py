@@ -15,6 +15,7 @@ from josh_core.geometry import rotvec_to_rotmat
 from josh_core.shapes import Shaped
 from josh_core.types import BodyTrack, Float, Int, PersonMotion, Reconstruction
 
+# Chosen by hand, except where a measurement or a source is given.
 _BATCH = 32  # frames whose meshes are held at once
 
 

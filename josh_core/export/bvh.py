@@ -15,6 +15,7 @@ from josh_core.export.rig import rig_of, t_pose_root
 from josh_core.geometry import interpolate_linear, interpolate_rotations, rotvec_to_rotmat
 from josh_core.types import Float, PersonMotion, Reconstruction
 
+# Chosen by hand, except where a measurement or a source is given.
 _TIP = 0.08  # m, length drawn beyond a joint that has no child
 _ORDER = "ZXY"  # order of rotation channels: rotation = Rz Rx Ry
 

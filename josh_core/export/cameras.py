@@ -19,6 +19,7 @@ from josh_core.export.points import thin
 from josh_core.geometry import OPENCV_FROM_OPENGL, invert
 from josh_core.types import Reconstruction
 
+# Chosen by hand, except where a measurement or a source is given.
 _COLMAP_POINTS = 60_000  # text takes about 60 bytes a point
 
 

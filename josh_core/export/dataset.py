@@ -24,6 +24,7 @@ from josh_core.export.video import CLIP_SIDE
 from josh_core.progress import Progress
 from josh_core.types import Clip, Reconstruction, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 # Dilation of the masks for clothes and hair, of the image's longest side: 8 cm on a person 300 of 960 px high.
 _DILATION = 0.015
 _MAX_IMAGES = 300  # evenly over the clip, usual for a scene in these tools; all frames of a minute would be 0.5 GB

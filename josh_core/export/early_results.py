@@ -15,6 +15,7 @@ from josh_core.types import CameraPath, Clip, Float, People, PointCloud, Reconst
 from josh_core.world import world_frame
 
 PEOPLE, PLACE = "people", "place"  # names in Progress.show
+# Chosen by hand, except where a measurement or a source is given.
 _PICTURES = 4  # of the clip, side by side
 _HEIGHT = 150  # px of them
 _MAX_POINTS = 30_000  # 16 bytes each: half a megabyte

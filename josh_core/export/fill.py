@@ -13,6 +13,7 @@ from josh_core.body.model import BodyModel
 from josh_core.export.outfit import mean_of_neighbours, regions
 from josh_core.types import Bool, Float, Int
 
+# Chosen by hand, except where a measurement or a source is given.
 _PULL = 0.02  # of a region's median against the neighbours: it wins some 7 edges away from anything seen
 _ACROSS = 0.1  # weight of a neighbour in another region: shirts end somewhere near the belt, not sharply there
 

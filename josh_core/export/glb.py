@@ -32,6 +32,7 @@ from josh_core.export.rig import Rig, quaternions, rig_of, t_pose_root, top_weig
 from josh_core.geometry import OPENCV_FROM_OPENGL, rotmat_to_rotvec
 from josh_core.types import Float, Int, PersonMotion, Reconstruction, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 _MAX_POINTS = 180_000  # 16 bytes each: about 3 MB
 _BESIDE_SURFACE = 100_000  # most points if there is also a surface
 _FRUSTUM_DEPTH = 0.4  # m from the camera to the drawn image plane

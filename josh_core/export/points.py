@@ -6,6 +6,7 @@ import numpy as np
 
 from josh_core.types import PointCloud
 
+# Chosen by hand, except where a measurement or a source is given.
 _FINEST = 0.01  # m, smallest voxel; chosen by hand
 _COARSER = 1.25  # factor of the voxel size from one try to the next
 

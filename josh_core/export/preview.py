@@ -21,6 +21,7 @@ ViewName = Literal["top", "side", "front", "third", "camera"]
 
 DARK = np.array([20, 23, 28], np.uint8)  # sRGB of the background
 _GRID = np.array([58, 64, 74], np.uint8)
+# Chosen by hand, except where a measurement or a source is given.
 _FAR = 1000.0  # m, distance of the camera of an orthographic picture, which is one with a very long lens
 _MARGIN = 1.5  # m of surroundings shown around people and camera
 

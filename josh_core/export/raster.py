@@ -12,6 +12,7 @@ from josh_core.export.rig import vertex_normals
 from josh_core.geometry import invert, project, transform
 from josh_core.types import Bool, Float, Int, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 _LARGEST_TRIANGLE = 512  # px, a triangle with a longer side is left out: the body is inside the camera there
 
 

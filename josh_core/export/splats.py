@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 from josh_core.export.points import thin
 from josh_core.types import Float, PointCloud, Reconstruction
 
+# Chosen by hand, except where a measurement or a source is given.
 _MAX_SPLATS = 200_000  # splats: 68 bytes each, about 13 MB
 _NEIGHBOURS = 12  # for the normal: a stable plane, and mostly on one surface; chosen by hand, as all below
 _FLATNESS = 0.1  # thickness of a disc over its radius

@@ -22,6 +22,7 @@ from josh_core.progress import Progress
 from josh_core.types import Clip, Float, Reconstruction, UInt8
 
 LABELS = ("Assembly line", "JOSH")
+# Chosen by hand, except where a measurement or a source is given.
 _SIDE = 640  # px, longest side of each of the four pictures
 _LINE = 2  # px between the halves
 _WHITE = (240, 243, 247)

@@ -22,6 +22,7 @@ from josh_core.export.rig import Rig, quaternions, rig_of, top_weights
 from josh_core.geometry import OPENCV_FROM_OPENGL
 from josh_core.types import Float, PersonMotion, Reconstruction
 
+# Chosen by hand, except where a measurement or a source is given.
 _POINTS = 60_000  # about 60 bytes of text each
 _POINT_WIDTH = 0.02  # m, as dense as the thinned points are in most scenes
 _APERTURE = 0.36  # tenths of a metre, USD's unit here: a sensor 36 mm wide

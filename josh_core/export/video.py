@@ -30,6 +30,7 @@ from josh_core.export.raster import Canvas
 from josh_core.progress import Progress
 from josh_core.types import Clip, Float, Reconstruction, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 CLIP_SIDE = 960  # px, longest side of the clip in a video
 _OPACITY = 0.72  # of the bodies over the clip
 _TICKS = 90_000  # per second, the usual resolution of time stamps in video

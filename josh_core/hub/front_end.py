@@ -16,6 +16,7 @@ from josh_core.scene import undistort_clip
 from josh_core.settings import Settings
 from josh_core.types import Clip, People, Scale
 
+# Chosen by hand, except where a measurement or a source is given.
 SCALE_SIGMA = 0.1  # relative: how far JOSH3R's metres may be off
 
 

@@ -18,6 +18,7 @@ from josh_core.geometry import interpolate_linear, interpolate_rigid, invert, ri
 from josh_core.hub.josh3r_pairs import PairMotions, PairPlan
 from josh_core.types import BodyTrack, Bool, Float, Int
 
+# Chosen by hand, except where a measurement or a source is given.
 MIN_DEPTH = 0.2  # m, in front of the camera; nearer predictions are discarded
 
 

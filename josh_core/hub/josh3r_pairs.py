@@ -17,6 +17,7 @@ from josh_core.networks.pairs import DecodedPairs, PassCount, decode_pairs
 from josh_core.progress import Progress
 from josh_core.types import Clip, Float, Int, People, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 PAIR_SECONDS = 0.1  # between the frames of a pair: three frames at 30 fps, as the network was trained
 MIN_BOX_SHARE = 0.5  # share of a person's box that the network must see, in both frames
 MAX_DEPTHS = 60  # pairs whose pointmap is kept, evenly spread over the clip

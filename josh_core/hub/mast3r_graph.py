@@ -13,6 +13,7 @@ from josh_core.geometry import invert, rigid, transform, unproject
 from josh_core.hub.mast3r_pairs import Canonical, PairMatches
 from josh_core.types import Bool, Float, Int
 
+# Chosen by hand, except where a measurement or a source is given.
 EPIPOLAR_ERROR = 1.5  # px of the network's image; matches come in whole pixels
 RESECTION_ERROR = 3.0  # px of the network's image: larger, because depth errors add
 MIN_MATCHES = 16  # that a pair needs to be used

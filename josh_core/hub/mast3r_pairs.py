@@ -17,6 +17,7 @@ from josh_core.networks.pairs import DecodedPairs, decode_pairs
 from josh_core.progress import Progress
 from josh_core.types import Bool, Float, Int, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 STRIDE = 8  # px of the network's image between the points whose match is looked for
 WINDOW = 10  # keyframes: how far apart two may be and still be a pair
 HALF_CONFIDENCE_SPREAD = 0.03  # relative spread of a pixel's depth over its pointmaps that halves its confidence

@@ -29,6 +29,7 @@ from josh_core.scene.tracks import Tracks, background, follow
 from josh_core.settings import Settings
 from josh_core.types import CameraPath, Clip, DepthMaps, Float, Int, Matches, People, Scene
 
+# Chosen by hand, except where a measurement or a source is given.
 KEYFRAME_SECONDS = 1 / 6  # s between keyframes, but a longer clip has at most as many as follow:
 MAX_KEYFRAMES = 60  # pairs are decoded for each of them, which takes most of the time
 TRACK_NOISE = 1 / 1280  # of the longest side: error of a tracked point whose depth a keyframe tells

@@ -16,6 +16,7 @@ from josh_core.metrics.accuracy import align_cameras, match_people, same_moments
 from josh_core.metrics.ground_truth import GroundTruth, TruePerson
 from josh_core.types import IN_CONTACT, Bool, Float, Int, Reconstruction
 
+# Chosen by hand, except where a measurement or a source is given.
 MIN_IOU = 0.5  # intersection over union of two runs that are the same event
 
 # Words in the names of a result's contact points that tell a part of the truth.

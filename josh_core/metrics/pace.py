@@ -14,6 +14,7 @@ import numpy as np
 
 from josh_core.types import Float
 
+# Chosen by hand, except where a measurement or a source is given.
 ANKLES = (7, 8)  # SMPL's joints
 # m/s and 10 m/s^3: a walk of that speed has a jerk of 5 to 10; played five times as fast, 125 times that.
 BRISK_SPEED, ABRUPT_JERK = 1.5, 40.0

@@ -19,6 +19,7 @@ from josh_core.metrics.pace import steps
 from josh_core.metrics.seen import feet_inside, inside
 from josh_core.types import IN_CONTACT, Bool, Float, People, PersonMotion, Reconstruction, Track
 
+# Chosen by hand, except where a measurement or a source is given.
 SEEN_VISIBILITY = 0.5  # visibility from which a landmark counts as seen
 BODY_LANDMARKS = [11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]  # shoulders, elbows, wrists, hips, knees, ankles
 

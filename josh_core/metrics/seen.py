@@ -6,6 +6,7 @@ import numpy as np
 
 from josh_core.types import Bool, CameraPath, Clip, Float, Matches, People, Track
 
+# Chosen by hand, except where a measurement or a source is given.
 CELLS_A_SIDE = 8  # cells along each side of the image in which matches are counted
 FREE_SHARE = 0.5  # share of a cell that people and overlays leave free, in half of the keyframes, for it to count
 FOOT_LANDMARKS_BY_SIDE = (

@@ -17,6 +17,7 @@ from torch import nn
 P = ParamSpec("P")
 Item = TypeVar("Item")
 
+# Chosen by hand, except where a measurement or a source is given.
 # Guesses for a ZeroGPU card, none was at hand: too short a duration kills the run, too long a one costs quota.
 START_SECONDS = 10.0  # the process starts and its weights arrive
 ENCODE_SECONDS = 0.04  # one frame

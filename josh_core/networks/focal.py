@@ -8,6 +8,7 @@ from torch import Tensor
 
 from josh_core.types import Float
 
+# Chosen by hand, except where a measurement or a source is given.
 _MIN_DEPTH = 1e-3  # in units of the pointmap's median depth
 
 

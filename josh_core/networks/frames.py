@@ -17,6 +17,7 @@ from torch import Tensor
 from josh_core.networks.architecture import PATCH
 from josh_core.types import Clip, Float, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 LONGEST = 512  # px
 WHOLE_FRAME = (0.0, 0.0, 1.0, 1.0)  # xyxy, shares of width and height
 CENTRE_HALF = (0.25, 0.25, 0.75, 0.75)  # xyxy, likewise

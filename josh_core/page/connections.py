@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+# Chosen by hand, except where a measurement or a source is given.
 _CHECK_EVERY = 2.0  # s
 _PATIENCE = 20.0  # s for a whole head of a request; browsers open a connection that they may not use at once
 _CROWDED, _IMPATIENCE = 0.5, 2.0  # share of the connections that there can be, and s for which one may wait then

@@ -11,6 +11,7 @@ from josh_core.errors import ResultError
 from josh_core.serving.disk import size_of
 from josh_core.serving.store import Store
 
+# Chosen by hand, except where a measurement or a source is given.
 UPLOADS = 0.25  # share of the disk space that uploads may take
 _ABANDONED = 600.0  # s after which an upload that nobody has taken goes
 _ARRIVING = 30.0  # s for which a new upload may wait to be taken even when disk space is scarce

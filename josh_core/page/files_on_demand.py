@@ -24,6 +24,7 @@ from josh_core.serving.store import Store
 from josh_core.serving.tasks import ARCHIVE, CLIP_FILE, FORMATS, OVERLAY, PAIR, PREVIEW, SPLIT, SPLIT_MODES, TURNTABLE
 from josh_core.settings import Settings
 
+# Chosen by hand, except where a measurement or a source is given.
 _LINE = 8  # files that may wait
 
 _FileKey = tuple[str, str, str]  # query of the run, mode, and what is made: one of those in tasks.py

@@ -32,6 +32,7 @@ from josh_core.page.responses import Response, is_foreign
 from josh_core.page.upload_body import UploadBody
 from josh_core.serving.jobs import visitor_error
 
+# Chosen by hand, except where a measurement or a source is given.
 _BODY = 1 << 20  # bytes of a request that is no upload
 _ENVELOPE = 1 << 16  # bytes of an upload's request around the file
 _STEP = 8 << 20  # bytes of an upload between two checks of the disk space

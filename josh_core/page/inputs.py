@@ -12,6 +12,7 @@ from josh_core.clip.look import FIRST_WINDOW, Look
 from josh_core.errors import SettingsError
 from josh_core.settings import Settings
 
+# Chosen by hand, except where a measurement or a source is given.
 NARROWEST, WIDEST = 5.0, 150.0  # degrees, horizontal field of view
 
 

@@ -17,6 +17,7 @@ from josh_core.page.markup import picture_png
 from josh_core.page.shown_run import ShownRun
 from josh_core.types import Float, Reconstruction, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 _WIDTH, _HEIGHT, _MARGIN = 480.0, 360.0, 22.0  # of the drawing
 _CELLS = 240  # cells of the ground picture along its longer side
 _MAX_SCENE = 8.0  # m of scene shown around where people and camera are

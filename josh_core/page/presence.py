@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+# Chosen by hand, except where a measurement or a source is given.
 _POLL = 0.1  # s
 _KEPT = 600.0  # s for which it is known when a session was last there
 

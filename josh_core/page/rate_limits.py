@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+# Chosen by hand, except where a measurement or a source is given.
 # A browser keeps at most six connections to one server, so this is some forty people behind one router.
 AT_ONCE = 256  # requests of one network under way
 CALLS, CALLS_A_SECOND = 200, 10.0  # bucket size and refill; a tab that waits for a file asks once a second

@@ -46,6 +46,7 @@ FIRST_GUESS = {  # by mode of a run, or by file made from a result
     PREVIEW: {PREVIEW: 0.02},
     ARCHIVE: {ARCHIVE: 0.02},
 }
+# Chosen by hand, except where a measurement or a source is given.
 TURNTABLE_FRAMES = 160  # of export/turntable.py, about
 _NEWEST = 0.5  # weight of the newest run
 _SLOWEST = 3600.0  # s per frame; no stage of any machine takes longer

@@ -31,6 +31,7 @@ from josh_core.serving.store import Entry, Store
 from josh_core.serving.tasks import FORMATS, OVERLAY
 from josh_core.settings import Settings
 
+# Chosen by hand, except where a measurement or a source is given.
 POLL = 0.4  # s between two looks at a running job
 LISTEN_GRACE = 15.0  # s for which a run goes on, or is not begun, while nobody listens
 _STAGE_OF = {FORMATS: "formats", OVERLAY: "videos"}  # stage of a run that makes each

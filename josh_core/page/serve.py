@@ -20,6 +20,7 @@ from josh_core.serving import tasks
 from josh_core.serving.ray_runner import ray_runners
 from josh_core.serving.runners import LocalRunner, ProcessRunner
 
+# Chosen by hand, except where a measurement or a source is given.
 RUN_NICENESS = 5  # runs stand back behind the page itself, and files made on demand behind the runs
 
 

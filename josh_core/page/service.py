@@ -39,6 +39,7 @@ from josh_core.serving.store import Store
 from josh_core.serving.tasks import PREVIEW
 from josh_core.settings import Settings
 
+# Chosen by hand, except where a measurement or a source is given.
 COUNT_SECONDS = 8.0  # s that a guess at the number of people may take
 LEFT_AFTER = 120.0  # s without a connection after which a visitor has left
 _CLEAN_EVERY = 60.0  # s between two searches for what has expired. Chosen

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+# Chosen by hand, except where a measurement or a source is given.
 MAX_HEAD_BYTES = 8192  # bytes before the file's own
 _TYPE = re.compile(r'multipart/form-data; ?boundary=("?)([\w\'()+,./:=?-]{1,70})\1', re.ASCII | re.IGNORECASE)
 _QUOTED = rb'"(?:[^"\\\r\n]|\\[^\r\n])*"'

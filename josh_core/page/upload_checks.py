@@ -19,6 +19,7 @@ from josh_core.serving.processes import limit_memory
 from josh_core.serving.runners import ProcessRunner
 from josh_core.settings import Settings
 
+# Chosen by hand, except where a measurement or a source is given.
 LANES = 2  # checks at a time. Chosen
 QUEUE = 24  # checks that may wait. Chosen
 FACTS_SECONDS = 8.0  # s until the facts of a file must be known

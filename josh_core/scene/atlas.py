@@ -10,6 +10,7 @@ import numpy as np
 from josh_core.scene.sheets import SQUARE_3X3, Sheets
 from josh_core.types import Clip, Int, Surface, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 # px, longest side of the texture: 50 MB of graphics memory with its mipmaps, which phones have.
 TEXTURE_SIDE = 3072
 PICTURE_SIDE = 1280  # px, longest side of a keyframe's whole picture in it, where there is room

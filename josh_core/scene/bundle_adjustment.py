@@ -18,6 +18,7 @@ from josh_core.scene.sparse_model import SparseModel, derivatives, residuals, su
 from josh_core.scene.tracks import Sightings
 from josh_core.types import Float, Int
 
+# Chosen by hand, except where a measurement or a source is given.
 LENS_UNKNOWNS = 2  # unknowns of the lens: log focal and distortion
 DAMPING = Stepwise(start=1e-4, least=1e-8)  # chosen by hand: the mapped start is near the solution
 POINTS_AT_A_TIME = 500  # points eliminated at a time, which bounds the memory

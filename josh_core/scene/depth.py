@@ -14,6 +14,7 @@ from josh_core.scene.map_grid import MapGrid, empty_depths
 from josh_core.threads import in_threads
 from josh_core.types import Bool, CameraPath, Clip, DepthMaps, Float, People
 
+# Chosen by hand, except where a measurement or a source is given.
 BASELINES_PX = (4.0, 10.0, 25.0)  # px of the map: the parallax that a neighbour on each side should show
 MAX_PARALLAX, MAX_TURN = 45.0, 0.35  # px of parallax and rad: with more, two frames overlap too little
 APART_SECONDS = 0.5  # s, neighbours closer together than this see the same people before the same background

@@ -8,10 +8,12 @@ import cv2
 import numpy as np
 
 from josh_core.body.names import FOOT_LANDMARKS
+from josh_core.lsq.robust import Cauchy, Geman
 from josh_core.scene.map_grid import MapGrid, frame_pixels, keyframe_points
 from josh_core.scene.tracks import background
 from josh_core.types import Bool, CameraPath, Clip, DepthMaps, Float, Floor, People, Scene
 
+# Chosen by hand, except where a measurement or a source is given.
 MIN_LEVEL_COSINE = 0.8  # smallest cosine between the floor's normal and the camera's mean up (37 degrees)
 FLOOR_THICKNESS = 0.015  # of the distance to the camera: how far floor points lie off their plane
 RANSAC_SAMPLES = 6000  # points that RANSAC counts inliers among
@@ -92,17 +94,17 @@ def fit_plane(points: Float, weights: Float, thickness: Float, up: Float) -> Flo
         return None
     normal, a = normal[level], a[level]
     off = np.abs(points @ normal.T - (a * normal).sum(-1)) / thickness[:, None]  # [n,trials]
-    best = int((weights[:, None] / (1 + off**2)).sum(0).argmax())
+    best = int((weights[:, None] * Cauchy(1.0).slope(off**2)).sum(0).argmax())
     n, d = normal[best], -float(a[best] @ normal[best])
     for _ in range(15):
         off = (points @ n + d) / thickness
-        w = weights / (1 + off**2) ** 2 / thickness**2
+        w = weights * Geman(1.0).slope(off**2) / thickness**2
         centre = (w[:, None] * points).sum(0) / w.sum()
         spread = (points - centre).T @ (w[:, None] * (points - centre))
         n = np.linalg.eigh(spread)[1][:, 0]
         n = n * (1.0 if n @ up > 0 else -1.0)
         d = -float(n @ centre)
-    share = float((weights / (1 + ((points @ n + d) / thickness) ** 2)).sum() / weights.sum())
+    share = float((weights * Cauchy(1.0).slope(((points @ n + d) / thickness) ** 2)).sum() / weights.sum())
     if share < 0.1 or n @ up < MIN_LEVEL_COSINE:
         return None
     return Floor(n, d, min(1.0, share))

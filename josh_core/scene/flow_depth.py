@@ -12,12 +12,15 @@ import cv2
 import numpy as np
 
 from josh_core.geometry import invert
+from josh_core.lsq.robust import Geman
 from josh_core.scene.map_grid import MapGrid
 from josh_core.scene.tracks import background
 from josh_core.types import Bool, CameraPath, Clip, Float, People, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 FLOW_NOISE, FLOW_DRIFT = 0.15, 0.03  # px of the map, and px per px of parallax
 HALF_CONFIDENCE_SIGMA = 0.04  # relative standard deviation of depth at which the confidence is one half
+NORM = Geman(2.0)  # of errors over their standard deviations
 TEXTURE_SIGMA = 2.0  # grey levels, standard deviation in a patch that flow can follow
 
 
@@ -113,7 +116,7 @@ class _FlowMeasurements:
         miss = np.linalg.norm(a * rho[..., None] + flow, axis=-1)
         self._rho.append(rho)
         self._precision.append(info / noise**2)
-        self._trust.append(shown / np.square(1 + np.square(miss / (2 * noise))))
+        self._trust.append(shown * NORM.slope(np.square(miss / noise)))
 
     def __len__(self) -> int:
         return len(self._rho)
@@ -125,7 +128,7 @@ class _FlowMeasurements:
         fused = (weight * rho).sum(0) / weight.sum(0)
         good = trust
         for _ in range(rounds):
-            good = trust / np.square(1 + np.square(rho - fused) * precision / 4)
+            good = trust * NORM.slope(np.square(rho - fused) * precision)
             weight = good * precision + 1e-12
             fused = (weight * rho).sum(0) / weight.sum(0)
         shown = (trust > 0).sum(0)

@@ -9,6 +9,7 @@ import numpy as np
 from josh_core.geometry import pixel_grid, transform
 from josh_core.types import Bool, CameraPath, Clip, DepthMaps, Float, Int
 
+# Chosen by hand, except where a measurement or a source is given.
 MAP_SIDE = 448  # px, longest side of a depth map
 
 

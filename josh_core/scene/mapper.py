@@ -17,6 +17,7 @@ from josh_core.types import Float, Int
 
 PROGRAM = Path(__file__).with_name("mapper_process.py")  # run by path, so that no other module of ours is loaded
 
+# Chosen by hand, except where a measurement or a source is given.
 GRACE_SECONDS = 15.0  # s after the mapper's own limit before its process is ended
 
 

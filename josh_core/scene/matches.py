@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from josh_core.geometry import transform
+from josh_core.lsq.robust import Cauchy
 from josh_core.scene.camera import CameraSolution
 from josh_core.scene.lens import undistort
 from josh_core.scene.tracks import Tracks
 from josh_core.types import CameraPath, Float, Matches
 
+# Chosen by hand, except where a measurement or a source is given.
 PAIR_GAPS = (1, 2, 3, 5, 8)  # keyframes between the two of a pair
 MAX_MATCHES = 200  # correspondences of a pair
 MIN_MATCHES = 15  # pairs with fewer may be chance matches
@@ -30,7 +32,7 @@ def keyframe_matches(tracks: Tracks, solution: CameraSolution, seed: int) -> Mat
                 good = np.sort(rng.permutation(good)[:MAX_MATCHES])
                 pairs.append((a, b))
                 pixels.append(px[good])
-                confidences.append(1 / (1 + (error[good] / (2 * noise)) ** 2))
+                confidences.append(Cauchy(2.0).slope((error[good] / noise) ** 2))
     return Matches(
         pairs=np.array(pairs, np.int64).reshape(-1, 2),
         offsets=np.concatenate([[0], np.cumsum([len(px) for px in pixels])]).astype(np.int64),

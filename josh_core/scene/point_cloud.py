@@ -13,6 +13,7 @@ from josh_core.scene.tracks import background
 from josh_core.threads import in_threads
 from josh_core.types import Bool, Clip, DepthMaps, Float, Int, People, Scene, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 MIN_CONFIDENCE = 0.12  # of a depth that is shown
 CELL_PX = 1.2  # pixels of the map that a cell measures at its distance
 MAX_DEPTH_STEP = 0.08  # relative depth step to a neighbouring pixel: beyond it a point is between front and back

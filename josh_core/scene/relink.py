@@ -17,6 +17,7 @@ from josh_core.scene.tracks import Tracks
 from josh_core.threads import in_threads
 from josh_core.types import Bool, Float, Int
 
+# Chosen by hand, except where a measurement or a source is given.
 WEAK_LINK = 60  # shared tracks below which two feature frames in a row are matched
 LOOP_GAP, LOOP_MAX_SHARED = 8, 20  # feature frames apart, and shared tracks below which a loop is considered
 MAX_LOOPS, MAX_WEAK_LINKS = 8, 40  # pairs of each kind: about 0.2 s each

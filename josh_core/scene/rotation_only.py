@@ -16,6 +16,7 @@ from josh_core.lsq.robust import Cauchy
 from josh_core.scene.lens import FocalPrior
 from josh_core.types import Float, Int
 
+# Chosen by hand, except where a measurement or a source is given.
 CAUCHY_WIDTH = 2.0  # standard deviations at which a correspondence's weight falls to a half in the end
 DAMPING = Stepwise(start=1e-3, least=1e-9, shrink=10)  # chosen by hand
 MIN_SHARED = 12  # correspondences that a pair needs to be used
@@ -109,7 +110,7 @@ def _initial_rotations(pairs: PixelPairs, nodes: int, focal: float) -> Float:
         a, b = (v / np.linalg.norm(v, axis=-1, keepdims=True) for v in (a, b))
         for _ in range(5):  # reweighted: moving things among the points must not turn the camera
             angle = np.linalg.norm(b @ (out[other].T @ out[node]).T - a, axis=-1)
-            weight = 1 / (1 + (angle / max(float(np.median(angle)), 1e-6)) ** 2)
+            weight = Cauchy(1.0).slope((angle / max(float(np.median(angle)), 1e-6)) ** 2)
             u, _, vt = np.linalg.svd((a * weight[:, None]).T @ b)
             out[node] = out[other] @ (u * [1, 1, np.linalg.det(u @ vt)]) @ vt
     return out

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import numpy as np
 
+from josh_core.lsq.robust import Cauchy
 from josh_core.progress import Progress
 from josh_core.scene.bundle_adjustment import Adjusted, SightingNoise, adjust
 from josh_core.scene.lens import FocalPrior, Lens
@@ -18,6 +19,7 @@ from josh_core.scene.tracks import Sightings, Tracks, sightings_of
 from josh_core.shapes import Shaped
 from josh_core.types import Float, Int
 
+# Chosen by hand, except where a measurement or a source is given.
 MAP_GAPS = (1, 2, 3, 5, 8, 13, 21, 34)  # keyframes between the images of a pair
 MAPPED_POINTS = 300  # most keypoints of a keyframe that the mapper gets: enough to start from, and they cost time
 # Of the longest side: each is tried, since from a wrong focal the map comes out wrong.
@@ -89,7 +91,7 @@ def _best_map(tracks: Tracks, keyframes: Int, prior: FocalPrior, seed: int, prog
         sightings, ids = sightings_of(tracks, start.frames, 3)
         model = triangulate(start.rotations, start.centres, start.lens, sightings, len(ids))
         off = np.linalg.norm(residuals(model, sightings), axis=-1) / tracks.noise
-        cost = float(np.log1p((off / 8) ** 2).mean()) * (len(keyframes) / len(start.frames)) ** 2
+        cost = float(Cauchy(8.0).value(off**2).mean()) * (len(keyframes) / len(start.frames)) ** 2
         if cost < least:
             best, least = start, cost
     return best

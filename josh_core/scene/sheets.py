@@ -18,6 +18,7 @@ from josh_core.scene.tracks import background
 from josh_core.threads import in_threads
 from josh_core.types import Bool, Clip, Float, Int, People, Scene, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 MAX_SHEETS = 30  # keyframes: each is held against every other, so that time grows with their square
 GRID_SIDE = 224  # px, longest side of the grid: half of a depth map's, whose noise is correlated over pixels
 SMOOTH_SIDE = 112  # px of it where the depth is only a floor and a backdrop

@@ -12,6 +12,7 @@ from josh_core.scene.map_grid import MapGrid, empty_depths
 from josh_core.scene.tracks import Tracks
 from josh_core.types import Clip, DepthMaps
 
+# Chosen by hand, except where a measurement or a source is given.
 SPARSE_CONFIDENCE = 0.6  # confidence: a point of the camera's solution agrees with three keyframes at least
 
 

@@ -17,6 +17,7 @@ from josh_core.scene.lens import Lens, distort, stretch, undistort
 from josh_core.scene.tracks import Sightings
 from josh_core.types import Float, Int
 
+# Chosen by hand, except where a measurement or a source is given.
 MIN_Z = 0.02  # of the ray's length: a point is not allowed beside or behind the camera
 
 

@@ -20,6 +20,7 @@ from josh_core.scene.sheets import MAX_DISAGREEMENT, SQUARE_3X3, Sheets, agreed,
 from josh_core.scene.sparse import without_points
 from josh_core.types import Bool, Clip, Float, Int, People, Scene, Surface, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 SURFACE_STEP = 0.05  # relative depth step between neighbours that is always taken for one surface
 MAX_STEP_GROWTH = 2.0  # and beyond it, steps up to that many times those beside it: ground toward the horizon
 MAX_TRIANGLES = 150_000  # triangles, about 4 MB of a GLB; sheets that see least are left out beyond them

@@ -21,6 +21,7 @@ from josh_core.scene.features import FeatureMap
 from josh_core.shapes import Shaped
 from josh_core.types import Bool, Clip, Float, Int, People, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 WORK_SIDE = 960  # px, longest side of the images that are tracked
 MAX_TRACKED = 1200  # live points in a frame
 KEYPOINT_SPACING = 0.011  # of the longest side: a new keypoint keeps this distance from live ones

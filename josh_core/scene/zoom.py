@@ -8,6 +8,7 @@ import numpy as np
 from josh_core.scene.rotation_only import PixelPairs
 from josh_core.types import CameraPath, Float
 
+# Chosen by hand, except where a measurement or a source is given.
 MIN_ZOOM = 1.08  # largest over smallest image; less is within what a turning camera explains
 MAX_SIMILARITY_RESIDUAL = 1.5  # px of an image 1280 px long: largest residual of an image similarity for a zoom
 

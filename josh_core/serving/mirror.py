@@ -25,6 +25,7 @@ from josh_core.stored_json import clear_unfinished, write_json
 # Types of the files that a run consists of; no other file is taken from a mirror, which others may write to.
 SUFFIXES = set(".json .npz .glb .mp4 .bvh .trc .chan .usdz .ply .csv .txt .zip .py .jpg .md".split())
 ENTRY = "entry.json"  # the store's metadata of a run, written after all its other files
+# Chosen by hand, except where a measurement or a source is given.
 MAX_FILES, MAX_BYTES = 5_000, 2 << 30  # of one run; a minute with 30 people, with all its files, has about 500 and 1 GB
 _RETRY_AFTER = (5.0, 30.0)  # s, chosen by hand
 _RETRY_FAILED_EVERY = 600.0  # s, for as long as the program runs; chosen by hand

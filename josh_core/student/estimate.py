@@ -1,4 +1,4 @@
-"""The shipped student applied to the tracks: its estimate for every frame, each quantity with a standard deviation."""
+"""The shipped student applied to the tracks: its estimate for every frame."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from josh_core.student.network import Prediction, Student, load_student
 from josh_core.student.parts import part_rows
 from josh_core.types import CameraPath, Float, Int, People
 
+# Chosen by hand, except where a measurement or a source is given.
 TRAVEL_SECONDS = 1 / 15  # s to either side, over which the camera's direction of travel is taken; chosen by hand
-UNKNOWN = 0.5  # contact probability of points that the student does not predict
+UNKNOWN_PROBABILITY = 0.5  # contact probability of points that the student does not predict
 
 
 @dataclass(frozen=True)
@@ -32,17 +33,11 @@ class StudentEstimate(Shaped):
 
     frames: Annotated[Int, "n"]  # clip frames
     rotations: Annotated[Float, "n 24 3 3"]  # local, 0 is the root in camera axes
-    rotation_sigma: Annotated[Float, "n 24"]  # rad
     betas: Annotated[Float, "10"]
-    betas_sigma: Annotated[Float, "10"]
     pelvis: Annotated[Float, "n 3"]  # m in the camera
-    depth_sigma: Annotated[Float, "n"]  # relative to the depth
     landmarks: Annotated[Float, "n 33 3"]  # m about the middle of the hips, camera axes
     landmark_sigma: Annotated[Float, "n 33"]  # m
     up: Annotated[Float, "n 3"]  # unit, opposite to gravity, in the camera
-    up_sigma: Annotated[Float, "n"]  # rad
-    velocity: Annotated[Float, "n 3"]  # m/s of the pelvis in the world, in the axes of the root
-    velocity_sigma: Annotated[Float, "n"]  # m/s
     contact: Annotated[Float, "n C"]  # probability in the order of the body's contact points
     known: Annotated[Float, "C"]  # True for the contact points that the student predicts
 
@@ -117,24 +112,17 @@ def _to_camera(
     depth = prediction.log_depth[0, back].exp() / size
     flat = prediction.offset[0, back] * size[:, None] + middle
     pelvis = torch.cat([flat * depth[:, None], depth[:, None]], 1)
-    sigma = {name: value[0, back] for name, value in prediction.sigma.items()}
     from_joints = body.landmark_joints + body.landmark_skin * body.landmark_joints.new_tensor(_nearest_joints())
     probability = torch.sigmoid(prediction.touch[0, back]).double().numpy()
     rows = [part_rows(name) for name in body.contact_names]
-    contact = np.stack([probability[:, r].min(1) if r else np.full(n, UNKNOWN) for r in rows], 1)
+    contact = np.stack([probability[:, r].min(1) if r else np.full(n, UNKNOWN_PROBABILITY) for r in rows], 1)
     arrays = {
         "rotations": rotations,
-        "rotation_sigma": sigma["rotations"],
         "betas": betas,
-        "betas_sigma": sigma["betas"].mean(0),
         "pelvis": (sight @ pelvis[..., None])[..., 0],
-        "depth_sigma": sigma["log_depth"][:, 0],
         "landmarks": posed.landmarks - hips,
-        "landmark_sigma": sigma["joints"] @ from_joints.mT,
+        "landmark_sigma": prediction.sigma["joints"][0, back] @ from_joints.mT,
         "up": (sight @ prediction.up[0, back][..., None])[..., 0],
-        "up_sigma": sigma["up"][:, 0],
-        "velocity": prediction.velocity[0, back],
-        "velocity_sigma": sigma["velocity"][:, 0],
     }
     plain = {name: value.double().numpy() for name, value in arrays.items()}
     return StudentEstimate(frames=frames, contact=contact, known=np.array([bool(r) for r in rows]), **plain)

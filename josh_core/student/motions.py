@@ -24,6 +24,7 @@ from josh_core.student.squats import rest_legs, squat_or_sit
 from josh_core.student.terrain import Walk, move_to_terrain
 from josh_core.types import Bool, Float
 
+# Chosen by hand, except where a measurement or a source is given.
 FPS = 30.0  # frames a second of all motions, and of the student
 MOCAP_FILE = Path(__file__).parent / "assets" / "mocap.npz"
 

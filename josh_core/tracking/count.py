@@ -13,6 +13,7 @@ from josh_core.settings import Settings
 from josh_core.tracking.landmarker import Landmarker, Square, tiles
 from josh_core.tracking.tracklet import bodies
 
+# Chosen by hand, except where a measurement or a source is given.
 SEARCHED_FRAMES = 3  # frames that a first look searches for people
 FRAME_SIDE = 960  # px, longest side of a frame in a first look
 TILE_SHARE = 0.8  # side of a searched square over the picture's shorter side, beside the whole picture

@@ -13,6 +13,7 @@ from josh_core.tracking.masks import painted
 from josh_core.tracking.tracklet import bodies
 from josh_core.types import Clip, Float, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 SQUARE_OVER_SIZE = 1.4  # side of the square in which a person is looked at, over the size of the person
 NEW_TRACK_SCORE = 0.65  # score from which a detection may begin a track
 HIDDEN_SHARE = 0.5  # share of the limbs behind somebody from which a detection is dropped

@@ -10,6 +10,7 @@ import numpy as np
 from josh_core.body.names import MIRRORED_LANDMARKS
 from josh_core.types import Float, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 # BlazePose's landmarks, by index.
 SHOULDERS, HIPS = (11, 12), (23, 24)
 LIMB_LANDMARKS = (11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)  # shoulders to wrists, hips to ankles

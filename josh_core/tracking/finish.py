@@ -22,6 +22,7 @@ from josh_core.tracking.rejoin import rejoined
 from josh_core.tracking.tracklet import BRIDGE_SECONDS, MIN_LIFETIME, MIN_SEEN_SHARE, Tracklet, lifetime
 from josh_core.types import Clip, Float, Int, People, Track, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 GHOST_SCORE = 0.6  # a tracklet of a lower mean score is no person,
 GHOST_SHAKE = 0.035  # nor one whose torso shakes by more than this, in sizes of the person, and more than it moves;
 FALL_ACCELERATION = (

@@ -23,6 +23,7 @@ from josh_core.tracking.masks import hide
 from josh_core.types import Float, UInt8
 
 MODEL = Path(__file__).parent / "assets" / "pose_landmarker_full.task"
+# Chosen by hand, except where a measurement or a source is given.
 FOLLOW_SIDE = 320  # px of the square picture that a follow looks at; the network itself uses 256
 SEARCH_SIDE = 640  # px at most of the square picture that a search looks at
 FAR_APART_MS = 100_000  # between two looks of a follow

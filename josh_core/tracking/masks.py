@@ -11,6 +11,7 @@ import numpy as np
 from josh_core.tracking.detection import Mask
 from josh_core.types import Float, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 COLOUR_BINS = 8  # per channel of the whole-body colours
 RARE_COLOUR = 1e-3  # share of a colour that a person may show without having been seen with it
 SHADOW_LIGHTNESS = 0.5  # lightness of a shadow over that around it, at most

@@ -11,6 +11,7 @@ import numpy as np
 from josh_core.errors import ClipError
 from josh_core.types import Bool, Clip, People, Track
 
+# Chosen by hand, except where a measurement or a source is given.
 AROUND_SHARE = 0.15  # of the sides of a person's box: how far it is looked around them
 OVERLAY_SHARE = 0.5  # share of what is around somebody that stays in the image, from which it is another film
 SAMPLED_FRAMES = 12  # frames of a track

@@ -10,6 +10,7 @@ from josh_core.tracking.detection import colour_distance, size_of
 from josh_core.tracking.tracklet import Tracklet
 from josh_core.types import Clip, Float
 
+# Chosen by hand, except where a measurement or a source is given.
 MAX_COLOUR_DISTANCE = 0.2  # distance of torso and thighs' colours up to which two tracklets may show one person
 MAX_BODY_COLOUR_DISTANCE = 0.2  # and of the whole body's
 MAX_SIZE_CHANGE = 0.4  # and the difference of their sizes where they meet (natural logarithm)

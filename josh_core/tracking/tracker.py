@@ -25,6 +25,7 @@ from josh_core.tracking.masks import Claim, divide, in_shade, painted
 from josh_core.tracking.tracklet import Expectation, Tracklet, assign, bodies, mismatch
 from josh_core.types import Clip, Float, People, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 LABEL_SIDE = 480  # px, longest side of the label images
 SEARCH_SECONDS = 0.4  # between two searches of the whole picture
 SEARCH_SHARE = 0.4  # of the progress

@@ -20,6 +20,7 @@ from josh_core.tracking.detection import (
 from josh_core.tracking.masks import body_colours
 from josh_core.types import Float, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 BRIDGE_SECONDS = 0.5  # longest gap that is filled by interpolation
 COAST_SECONDS = 0.3  # s, longest extrapolation of a prediction
 MASK_FRAMES = 2  # frames after which a mask is not carried on

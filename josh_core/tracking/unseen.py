@@ -7,6 +7,7 @@ import numpy as np
 from josh_core.body.names import FOOT_LANDMARKS
 from josh_core.types import Clip, People, Track
 
+# Chosen by hand, except where a measurement or a source is given.
 MOSTLY_SHARE = 0.8  # share of a person's frames
 
 
