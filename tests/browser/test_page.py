@@ -21,7 +21,7 @@ import pytest
 from josh_core.export.video import encode
 from tests.browser.conftest import READY, Server, Visitor, only, overlap, patience, picture
 
-RESULT = "joshViewer.ready && !/courtyard|glimpse/.test(joshViewer.value.id)"
+RESULT = "joshViewer.ready && !/courtyard|preview/.test(joshViewer.value.id)"
 CARD = "#j-progress .j-card"
 
 
