@@ -47,7 +47,7 @@ from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.types import Reconstruction, Scale
 from tests.synthetic import make_scene
-from tests.synthetic.given import evidence_of, truth_of
+from tests.synthetic.evidence import evidence_of, truth_of
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 Numbers = dict[str, list[float]]  # samples by column

@@ -19,7 +19,7 @@ from josh_core.scene import SolvedScene
 from josh_core.settings import Settings
 from josh_core.types import Scene
 from tests.synthetic import make_scene
-from tests.synthetic.given import evidence_of, truth_of
+from tests.synthetic.evidence import evidence_of, truth_of
 
 
 def test_torch_is_held_to_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:

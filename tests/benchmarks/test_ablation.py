@@ -23,7 +23,7 @@ from benchmarks.ablation import (
 )
 from josh_core.settings import Settings
 from tests.synthetic import make_scene
-from tests.synthetic.given import evidence_of, truth_of
+from tests.synthetic.evidence import evidence_of, truth_of
 
 NO_CONTACT = VARIANTS[2]
 

@@ -11,7 +11,7 @@ from benchmarks.rendered.labels import label_of, true_cameras
 from benchmarks.rendered.truth import CONTACT_NAMES
 from josh_core.student.parts import PARTS
 from josh_core.types import Float, People
-from tests.synthetic.given import evidence_of
+from tests.synthetic.evidence import evidence_of
 from tests.synthetic.scene import Synthetic, make_scene
 
 

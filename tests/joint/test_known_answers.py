@@ -24,7 +24,7 @@ from josh_core.joint.variables import State
 from josh_core.settings import Settings
 from josh_core.types import Floor
 from tests.synthetic import Noise, make_scene
-from tests.synthetic.given import evidence_of
+from tests.synthetic.evidence import evidence_of
 
 
 @pytest.fixture(scope="module")

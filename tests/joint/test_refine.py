@@ -14,7 +14,7 @@ from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.types import Reconstruction
 from tests.synthetic import make_scene
-from tests.synthetic.given import evidence_of, truth_of
+from tests.synthetic.evidence import evidence_of, truth_of
 
 SETTINGS = Settings(mode="refine")
 

@@ -60,7 +60,7 @@ def film_room(cam_path: Float, focal: float, size: tuple[int, int]) -> tuple[Cli
     room, k = make_room(3), intrinsics(focal, *size)
     pictures, depths = [], []
     for room_from_cam in cam_path:
-        hits = room.look(room_from_cam, k, *size)
+        hits = room.cast_pixels(room_from_cam, k, *size)
         pictures.append(room.colors(hits, focal).reshape(size[1], size[0], 3))
         depths.append(np.where(np.isfinite(hits.distance), hits.distance, 0).reshape(size[1], size[0]))
     return clip_of(pictures), np.array(depths)

@@ -28,7 +28,9 @@ def label_maps(truth: Reconstruction, body: BodyModel, room: Room) -> UInt8:
     for frame, meshes in enumerate(meshes_by_frame(truth, body)):
         world_from_cam = truth.world_from_cam[frame]
         canvas = Canvas(View(world_from_cam, k, w, h), np.zeros(3, np.uint8))
-        canvas.depth[:] = room.look(world_from_cam, k, w, h).distance.reshape(h, w) + 0.02  # feet touch the ground
+        canvas.depth[:] = (
+            room.cast_pixels(world_from_cam, k, w, h).distance.reshape(h, w) + 0.02
+        )  # feet touch the ground
         for person, vertices in meshes:
             before = canvas.depth.copy()
             canvas.mesh(vertices, body.faces, np.array([255, 255, 255], np.uint8))

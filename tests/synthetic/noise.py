@@ -1,4 +1,4 @@
-"""How wrong the stage outputs of a synthetic scene are; standard deviations unless it says otherwise."""
+"""Errors of the stage outputs of a synthetic scene; standard deviations unless it says otherwise."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Noise:
     body_across: float = 0.01  # m, across the ray, anew in each frame
     body_degrees: float = 3.0  # of each joint's rotation: constant and slowly changing parts alike
     betas: float = 0.3  # of each shape number
-    contact_flips: float = 0.02  # share of contact labels that are turned over
+    contact_flips: float = 0.02  # share of contact labels that are inverted
     missed: float = 0.0  # share of the frames in which a person was not detected (bridged by interpolation)
 
     @classmethod

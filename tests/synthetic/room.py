@@ -1,4 +1,4 @@
-"""The place people are filmed in: textured rectangles (ground, walls, a box) that rays meet exactly."""
+"""The room of the synthetic scenes: textured rectangles (ground, walls, a box) with exact ray intersections."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from josh_core.geometry import invert, pixel_grid, transform
 from josh_core.types import Float, Int, UInt8
 
 TEXELS = 100  # a metre
-NOTHING = -1
+NO_HIT = -1
 LEVELS = 5  # of the textures' pyramids
 
 
@@ -31,7 +31,7 @@ class Hits:
     """Where rays meet the room first."""
 
     distance: Float  # [N] in lengths of the ray's direction, inf where it meets nothing
-    rect: Int  # [N] which rectangle, NOTHING where none
+    rect: Int  # [N] which rectangle, NO_HIT where none
     place: Float  # [N,2] m along u and v
     spread: Float  # [N] m on the surface that a radian of view covers, mean of both directions
 
@@ -45,7 +45,7 @@ class Room:
     def cast(self, origin: Float, directions: Float) -> Hits:
         """First hit of each ray; origin: [3] m; directions: [N,3]."""
         n = len(directions)
-        distance, which, place, spread = np.full(n, np.inf), np.full(n, NOTHING), np.zeros((n, 2)), np.zeros(n)
+        distance, which, place, spread = np.full(n, np.inf), np.full(n, NO_HIT), np.zeros((n, 2)), np.zeros(n)
         length = np.linalg.norm(directions, axis=1)
         for i, r in enumerate(self.rects):
             normal = np.cross(r.u, r.v) / np.linalg.norm(np.cross(r.u, r.v))
@@ -61,7 +61,7 @@ class Room:
             spread[hit] = t[hit] * length[hit] / np.sqrt(np.abs(towards[hit]) / length[hit])
         return Hits(distance, which, place, spread)
 
-    def look(self, world_from_cam: Float, k: Float, width: int, height: int) -> Hits:
+    def cast_pixels(self, world_from_cam: Float, k: Float, width: int, height: int) -> Hits:
         """Hits of the rays through all pixel centres, row by row; `distance` is then depth (z in camera, m)."""
         return self.cast(world_from_cam[:3, 3], pixel_rays(k, width, height) @ world_from_cam[:3, :3].T)
 

@@ -35,9 +35,9 @@ from tests.synthetic.cameras import camera_path
 from tests.synthetic.labels import keyframes_of, label_maps
 from tests.synthetic.motions import BOX, Motion, sit, walk
 from tests.synthetic.noise import Noise
-from tests.synthetic.observe import observe_body, observe_contacts, observe_people
+from tests.synthetic.people_observations import observe_body, observe_contacts, observe_people
 from tests.synthetic.room import Box, Room, make_room, pixel_rays
-from tests.synthetic.views import Similarity, observe_scene
+from tests.synthetic.scene_observations import Similarity, observe_scene
 
 Kind = Literal["walk", "sit", "two_people", "march"]
 WIDTH, HEIGHT, FOCAL = 640, 360, 520.0  # px
@@ -78,7 +78,7 @@ def make_scene(
     noise = Noise() if noise is None else noise
     times = np.arange(frames) / fps
     body = load_body()
-    cast, box = _cast(kind, body, times, rng)
+    cast, box = _motions(kind, body, times, rng)
     room = make_room(seed, box)
     world_from_cam = camera_path(camera, times, *_camera_move(kind, float(times[-1])))
     people = tuple(_person(i, body, motion, place, box, fps) for i, (motion, place) in enumerate(cast))
@@ -99,23 +99,23 @@ def make_scene(
     )
 
 
-def _cast(
+def _motions(
     kind: Kind, body: BodyModel, times: Float, rng: np.random.Generator
 ) -> tuple[list[tuple[Motion, Float]], Box | None]:
     """Motions with world_from_walker [4,4], and the box if somebody sits on one."""
     betas = rng.normal(0, 0.6, (2, 10)).round(3)
     half = 0.5 * float(times[-1])
     if kind == "sit":
-        place = _place(0.3, -4.2, rng.uniform(-35, 35))
+        place = _pose(0.3, -4.2, rng.uniform(-35, 35))
         return [(sit(body, betas[0], times), place)], Box(*BOX, place)
     if kind == "march":
-        return [(walk(body, betas[0], times, 0.0), _place(0.0, -4.0, rng.uniform(-40, 40)))], None
-    first = walk(body, betas[0], times, 1.1, rng.uniform()), _place(-1.1 * half, -4.4, 85)
-    second = walk(body, betas[1], times, 0.9, rng.uniform()), _place(0.9 * half, -5.6, -80)
+        return [(walk(body, betas[0], times, 0.0), _pose(0.0, -4.0, rng.uniform(-40, 40)))], None
+    first = walk(body, betas[0], times, 1.1, rng.uniform()), _pose(-1.1 * half, -4.4, 85)
+    second = walk(body, betas[1], times, 0.9, rng.uniform()), _pose(0.9 * half, -5.6, -80)
     return ([first] if kind == "walk" else [first, second]), None
 
 
-def _place(x: float, z: float, heading: float) -> Float:
+def _pose(x: float, z: float, heading: float) -> Float:
     """world_from_walker [4,4]: standing at (x, z) on the floor, heading in degrees from +Z toward +X."""
     return rigid(rotvec_to_rotmat(np.array([0, np.radians(heading), 0])), np.array([x, 0.0, z]))
 
@@ -183,7 +183,7 @@ def _points(truth: Reconstruction, room: Room, labels: UInt8) -> PointCloud:
     k = intrinsics(FOCAL * w / WIDTH, w, h)
     points, colors = [], []
     for frame in keyframes_of(len(truth.frame_times)):
-        hits = room.look(truth.world_from_cam[frame], k, w, h)
+        hits = room.cast_pixels(truth.world_from_cam[frame], k, w, h)
         seen = np.isfinite(hits.distance) & (labels[frame].ravel() == 0)
         p_cam = pixel_rays(k, w, h)[seen] * hits.distance[seen, None]
         points.append(transform(truth.world_from_cam[frame], p_cam))

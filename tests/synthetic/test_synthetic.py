@@ -10,7 +10,7 @@ import pytest
 
 from josh_core.body.posing import pose_points, posed_points, posed_vertices
 from josh_core.geometry import intrinsics, invert, project, rotation_angle, transform, unproject
-from tests.synthetic import Noise, Synthetic, film, make_scene, render_clip
+from tests.synthetic import Noise, Synthetic, make_scene, rendered_clip, write_video
 
 CASES = [("walk", "moving"), ("sit", "static"), ("two_people", "rotating"), ("march", "moving")]
 
@@ -133,12 +133,12 @@ def test_same_arguments_same_scene() -> None:
 
 def test_pictures_show_the_people_where_the_labels_are(tmp_path: Path) -> None:
     scene = make_scene("march", "static", frames=4, seed=2)
-    clip = film(scene)
+    clip = rendered_clip(scene)
     assert len(clip) == 4 and clip.frame(0).shape == (360, 640, 3)
     picture, mask = clip.frame(3).astype(int), scene.people.mask(3, 640, 360)
     red = (picture[..., 0] - picture[..., 1:].max(-1)) > 60  # the shirt
     assert red.sum() > 500 and (red & mask).sum() > 0.95 * red.sum()
-    render_clip(scene, tmp_path / "clip.mp4")
+    write_video(scene, tmp_path / "clip.mp4")
     video = cv2.VideoCapture(str(tmp_path / "clip.mp4"))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 4
     ok, frame = video.read()

@@ -1,4 +1,4 @@
-"""What the people stages would hand on: tracks with landmarks, bodies in the camera, contact labels."""
+"""Outputs of the people stages, with noise: tracks with landmarks, bodies in the camera, contact labels."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ def observe_body(
         invert(truth.world_from_cam[person.frames]), rotations[:, 0], person.transl, np.tile(true_pelvis, (n, 1))
     )
     rotations = np.concatenate([root[:, None], rotations[:, 1:]], 1)
-    error = (_slow(n, 72, rng) + rng.normal(0, 1, 72)) / np.sqrt(2) * np.radians(noise.body_degrees)
+    error = (_slow_noise(n, 72, rng) + rng.normal(0, 1, 72)) / np.sqrt(2) * np.radians(noise.body_degrees)
     place = (transl + true_pelvis) * [1, 1, 1 + noise.focal]  # at another focal the same pixels mean another depth
     place = place + rng.normal(0, 1, (n, 3)) * [noise.body_across, noise.body_across, 0]
-    along = rng.normal() + 0.2 * _slow(n, 1, rng)
+    along = rng.normal() + 0.2 * _slow_noise(n, 1, rng)
     place = place * (1 + noise.body_depth * along)
     height = body.height(torch.tensor(betas, dtype=torch.float32)[None])
     return BodyTrack(
@@ -82,7 +82,7 @@ def observe_body(
 
 
 def observe_contacts(person: PersonMotion, body: BodyModel, noise: Noise, rng: np.random.Generator) -> Contacts:
-    """Labels as probabilities near 0 and 1, some turned over."""
+    """Labels as probabilities near 0 and 1, some inverted."""
     flipped = rng.uniform(size=person.contact.shape) < noise.contact_flips
     touching = np.where(flipped, 1 - person.contact, person.contact)
     return Contacts(0.03 + 0.94 * touching, body.contact_names)
@@ -92,7 +92,7 @@ def _pelvis(body: BodyModel, betas: Float) -> Float:
     return body.pelvis(torch.tensor(betas, dtype=torch.float32)[None])[0].double().numpy()
 
 
-def _slow(n: int, width: int, rng: np.random.Generator) -> Float:
+def _slow_noise(n: int, width: int, rng: np.random.Generator) -> Float:
     """Errors [n,width] of standard deviation about 1 that change over half a second at 30 fps."""
     knots = rng.normal(0, 1, (n // 15 + 2, width))
     at = np.arange(n) / 15

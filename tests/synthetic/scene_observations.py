@@ -1,4 +1,4 @@
-"""What the camera stages would hand on: CameraPath, Matches and DepthMaps in a world of any rotation and scale."""
+"""Outputs of the camera stages, with noise: CameraPath, Matches and DepthMaps in a world of any rotation and scale."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ def _cameras(
     n = len(scene_from_cam)
     place = scene_from_cam[:, :3, 3]
     if truth.camera_kind != "static":
-        wobble = _wander(n, 3, rng) * np.radians(noise.camera_degrees)
+        wobble = _slow_noise(n, 3, rng) * np.radians(noise.camera_degrees)
         scene_from_cam[:, :3, :3] = scene_from_cam[:, :3, :3] @ rotvec_to_rotmat(wobble)
     if truth.camera_kind == "moving":
         travel = np.linalg.norm(np.diff(place, axis=0), axis=1).sum()
-        scene_from_cam[:, :3, 3] = place + _wander(n, 3, rng) * noise.camera_share * travel
+        scene_from_cam[:, :3, 3] = place + _slow_noise(n, 3, rng) * noise.camera_share * travel
     focal = truth.intrinsics[0, 0] * (1 + noise.focal)
     sigma = max(abs(noise.focal), 0.005)
     return CameraPath(truth.camera_kind, scene_from_cam, float(focal), sigma, keyframes, np.ones(n, bool))
@@ -118,7 +118,7 @@ def _depths(
     depth = np.zeros((len(keyframes), h, w), np.float32)
     confidence = np.zeros_like(depth)
     for i, frame in enumerate(keyframes):
-        z = room.look(truth.world_from_cam[frame], k, w, h).distance.reshape(h, w)
+        z = room.cast_pixels(truth.world_from_cam[frame], k, w, h).distance.reshape(h, w)
         error = cv2.resize(rng.normal(0, noise.depth, (6, 8)), (w, h), interpolation=cv2.INTER_CUBIC)
         seen = np.isfinite(z) & (labels[frame] == 0)
         depth[i][seen] = (scale * z * (1 + error))[seen]
@@ -126,11 +126,11 @@ def _depths(
     walls = np.zeros_like(depth, bool)
     if truth.camera_kind != "moving":  # without parallax only the ground is measured, the rest is a backdrop
         for i, frame in enumerate(keyframes):
-            walls[i] = room.look(truth.world_from_cam[frame], k, w, h).rect.reshape(h, w) != 0
+            walls[i] = room.cast_pixels(truth.world_from_cam[frame], k, w, h).rect.reshape(h, w) != 0
     return DepthMaps(depth, confidence, walls & (depth > 0))
 
 
-def _wander(n: int, width: int, rng: np.random.Generator) -> Float:
+def _slow_noise(n: int, width: int, rng: np.random.Generator) -> Float:
     """Errors [n,width] of standard deviation about 1 that change slowly and begin at 0."""
     knots = rng.normal(0, 1, (max(n // 15, 1) + 2, width))
     at = np.linspace(0, len(knots) - 1, n)

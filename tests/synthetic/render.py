@@ -1,4 +1,4 @@
-"""The scene as pictures: a rendered clip with textured room and dressed people, in memory or as an mp4 file."""
+"""The scene as images: a rendered clip with a textured room and dressed people, in memory or as an mp4 file."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ SKIN, HAIR, SHOES = (214, 168, 140), (58, 40, 30), (40, 40, 46)
 SHIRTS, TROUSERS = ((176, 54, 48), (58, 96, 170)), ((44, 52, 84), (92, 84, 66))
 
 
-def frames_of(synthetic: Synthetic) -> Iterator[UInt8]:
+def rendered_frames(synthetic: Synthetic) -> Iterator[UInt8]:
     """RGB pictures [h,w,3], one a frame."""
     truth, body = synthetic.truth, synthetic.body
-    parts = [_dress(synthetic, who) for who in range(len(truth.people))]
+    parts = [_clothing(synthetic, who) for who in range(len(truth.people))]
     grain = np.random.default_rng(0)
     for frame, meshes in enumerate(meshes_by_frame(truth, body)):
         view = View(truth.world_from_cam[frame], truth.intrinsics, truth.width, truth.height)
-        hits = synthetic.room.look(view.world_from_cam, view.intrinsics, view.width, view.height)
+        hits = synthetic.room.cast_pixels(view.world_from_cam, view.intrinsics, view.width, view.height)
         canvas = Canvas(view, synthetic.room.colors(hits, truth.intrinsics[0, 0]).reshape(view.height, view.width, 3))
         _shadows(canvas, [v for _, v in meshes], float(truth.intrinsics[0, 0]))
         canvas.depth[:] = hits.distance.reshape(view.height, view.width) + 0.02  # feet touch the ground
@@ -36,10 +36,10 @@ def frames_of(synthetic: Synthetic) -> Iterator[UInt8]:
         yield cv2.GaussianBlur(np.clip(noisy, 0, 255).astype(np.uint8), (3, 3), 0.6)
 
 
-def film(synthetic: Synthetic) -> Clip:
+def rendered_clip(synthetic: Synthetic) -> Clip:
     """The rendered scene as a decoded clip."""
     jpegs = []
-    for rgb in frames_of(synthetic):
+    for rgb in rendered_frames(synthetic):
         ok, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])
         assert ok
         jpegs.append(data.tobytes())
@@ -47,17 +47,17 @@ def film(synthetic: Synthetic) -> Clip:
     return Clip(jpegs, t.frame_times, t.width, t.height, t.fps, name="synthetic", source_seconds=len(jpegs) / t.fps)
 
 
-def render_clip(synthetic: Synthetic, path: Path | str) -> None:
+def write_video(synthetic: Synthetic, path: Path | str) -> None:
     """Write the rendered scene as an mp4 file."""
     t = synthetic.truth
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), t.fps, (t.width, t.height))
     assert writer.isOpened()
-    for rgb in frames_of(synthetic):
+    for rgb in rendered_frames(synthetic):
         writer.write(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
     writer.release()
 
 
-def _dress(synthetic: Synthetic, who: int) -> list[tuple[Int, tuple[int, int, int]]]:
+def _clothing(synthetic: Synthetic, who: int) -> list[tuple[Int, tuple[int, int, int]]]:
     """Faces [F,3] of each piece of clothing with its colour."""
     body = synthetic.body
     rest = body.smpl.v_template.numpy()

@@ -1,4 +1,4 @@
-"""A synthetic scene as the modes take it, and its truth as the evaluation takes it.
+"""A synthetic scene as Evidence for the modes, and its truth as GroundTruth for the evaluation.
 
 The pictures are plain grey: no mode looks at them, only the scene's points take their colour from there.
 """
@@ -17,11 +17,11 @@ from josh_core.scene.map_grid import empty_depths
 from josh_core.types import Bool, CameraPath, Clip, DepthMaps, Float, Reconstruction, Scene
 from tests.synthetic.scene import Synthetic
 
-PLANTED = ("heel", "ball_inner")  # a foot stands when all of these touch, so that neither ankle nor toes move
+FLAT_FOOT_PARTS = ("heel", "ball_inner")  # a foot stands when all of these touch, so that neither ankle nor toes move
 
 
 def evidence_of(synthetic: Synthetic) -> Evidence:
-    """What the stages before the modes would have found, with the scene's noise; the floor is fitted to the depths."""
+    """Evidence that the stages before the modes would find, with noise; the floor is fitted to the depths."""
     t, cameras = synthetic.truth, synthetic.scene.cameras
     jpeg = cv2.imencode(".jpg", np.full((t.height, t.width, 3), 128, np.uint8))[1].tobytes()
     clip = Clip([jpeg] * len(t.frame_times), t.frame_times, t.width, t.height, t.fps, name="synthetic")
@@ -41,7 +41,7 @@ def evidence_of(synthetic: Synthetic) -> Evidence:
 
 
 def truth_of(truth: Reconstruction) -> GroundTruth:
-    """The right result in the form that results are held against."""
+    """The true result in the form that results are evaluated against."""
     people = tuple(
         TruePerson(
             frames=person.frames.astype(np.int64),
@@ -64,7 +64,7 @@ def truth_of(truth: Reconstruction) -> GroundTruth:
 
 def _standing(contact: Float, names: tuple[str, ...]) -> Bool:
     """Whether the left and the right foot stand flat, [n,2], from contacts [n,C]."""
-    feet = [[names.index(f"{side}_{part}") for part in PLANTED] for side in ("left", "right")]
+    feet = [[names.index(f"{side}_{part}") for part in FLAT_FOOT_PARTS] for side in ("left", "right")]
     return np.stack([(contact[:, foot] > 0.5).all(1) for foot in feet], 1)
 
 
