@@ -122,7 +122,7 @@ def test_a_short_clip_has_no_seams(walk) -> None:
 
 
 @pytest.mark.parametrize("frames", [[], [5], [5, 6]])
-def test_hardly_anybody(walk, frames: list[int]) -> None:
+def test_a_person_in_very_few_frames(walk, frames: list[int]) -> None:
     start = start_of(evidence_of(walk))
     rows = np.searchsorted(start.bodies[0].frames, frames)
     body = start.bodies[0]

@@ -99,7 +99,7 @@ def test_an_address_and_programs_have_their_share(service: PageService) -> None:
         order("tab", "C")
 
 
-def test_places_are_left_for_people(tmp_path: Path) -> None:
+def test_places_in_the_queue_are_left_for_visitors(tmp_path: Path) -> None:
     service = PageService(Config(store=tmp_path, queue=4), [], Idle(), [], Path("none"))
     for k in range(2):
         service.runs.order(Caller(f"call {k}", f"P{k}", program=True), UPLOAD, Settings())
@@ -132,7 +132,7 @@ def test_a_clip_that_takes_too_much_memory_to_look_at(tmp_path: Path) -> None:
     looks.close()
 
 
-def test_who_leaves_takes_the_look_along(tmp_path: Path) -> None:
+def test_leaving_cancels_the_check_of_an_upload(tmp_path: Path) -> None:
     looks, runner, look = looked_at(tmp_path / "stubborn", fake_tasks.by_name)
 
     async def leave() -> None:

@@ -100,14 +100,14 @@ MULTIPART = [(b"content-type", b"multipart/form-data; boundary=b")]
 
 
 @pytest.mark.parametrize("path", ["/gradio_api/queue/join", "/gradio_api/upload", "/gradio_api/reset"])
-def test_a_body_that_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+def test_a_body_that_arrives_too_slowly_is_refused(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     monkeypatch.setattr(guard, "_PATIENCE", 0.2)
     place = Guard(nothing, Gate(), Rules(1000))  # type: ignore[arg-type]
     said = asked(place, {"method": "POST", "path": path, "headers": MULTIPART}, b"-", wait=20.0)
     assert said[0]["status"] == 408 and b"too slowly" in said[1]["body"]
 
 
-def test_what_gradio_would_keep_or_fail_at_does_not_reach_it() -> None:
+def test_requests_that_gradio_would_store_or_fail_at_do_not_reach_it() -> None:
     place = Guard(nothing, Gate(), Rules(1000))  # type: ignore[arg-type]
     for value, there in ((b"bytes=0-5", True), (b"bytes=0-0,1-1", False), (b"bytes=" + b"0-," * 2000, False)):
         said = asked(place, {"path": "/gradio_api/file=x", "headers": [(b"range", value)]})
@@ -161,7 +161,7 @@ def test_idle_connections_are_closed() -> None:
     assert set(closed) == {"silent", "browsing"}
 
 
-def test_who_was_there_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_are_forgotten_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr("josh_core.page.presence.time.monotonic", clock)
     presence = Presence()
