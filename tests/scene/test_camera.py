@@ -222,7 +222,7 @@ def test_a_mapper_that_hangs_or_dies_is_survived(
     script = tmp_path / "program.py"  # type: ignore[operator]
     script.write_text(program)
     monkeypatch.setattr(mapper, "PROGRAM", script)
-    monkeypatch.setattr(mapper, "GRACE", 0.3)
+    monkeypatch.setattr(mapper, "GRACE_SECONDS", 0.3)
     tracks = tracks_of(path(FRAMES, np.array([2.0, 0, 0.5]), 0.2), Lens(500.0))
     problem = sfm.mapper_problem(tracks, tracks.frames, 0)
     assert map_keyframes(replace(problem, time_limit=0.5), Progress()) is None
