@@ -15,6 +15,7 @@ from josh_core.errors import JobError
 from josh_core.page import guard
 from josh_core.page import rate_limits as crowd
 from josh_core.page.api import event_text
+from josh_core.page.blocks import Blocks
 from josh_core.page.connections import Connections
 from josh_core.page.guard import Guard
 from josh_core.page.presence import Presence
@@ -105,6 +106,32 @@ def test_a_body_that_arrives_too_slowly_is_refused(monkeypatch: pytest.MonkeyPat
     place = Guard(nothing, Gate(), Rules(1000))  # type: ignore[arg-type]
     said = asked(place, {"method": "POST", "path": path, "headers": MULTIPART}, b"-", wait=20.0)
     assert said[0]["status"] == 408 and b"too slowly" in said[1]["body"]
+
+
+def test_thousands_of_small_uploads_of_one_network() -> None:
+    place = Guard(nothing, Gate(), Rules(1000))  # type: ignore[arg-type]
+    upload = {"method": "POST", "path": "/gradio_api/upload", "headers": MULTIPART}
+    said = [asked(place, upload)[0]["status"] for _ in range(crowd.UPLOADS + 5)]
+    assert said[: crowd.UPLOADS] == [200] * crowd.UPLOADS and said[-1] == 429
+    assert asked(place, upload | {"client": ("5.6.7.8", 1)})[0]["status"] == 200
+
+
+def test_gradio_keeps_no_account_of_uploads() -> None:
+    with Blocks() as blocks:
+        blocks.upload_file_set.update(["a", "b"])
+    assert not any(blocks.temp_file_sets)
+
+
+def test_why_an_upload_failed_is_said() -> None:
+    async def full(scope: Scope, receive: Receive, send: Send) -> None:
+        """As Starlette's outermost part does on an exception."""
+        await send({"type": "http.response.start", "status": 500, "headers": []})
+        await send({"type": "http.response.body", "body": b"Internal Server Error"})
+        raise OSError(28, "No space left on device")
+
+    upload = {"method": "POST", "path": "/gradio_api/upload", "headers": MULTIPART}
+    said = asked(Guard(full, Gate(), Rules(1000)), upload)  # type: ignore[arg-type]
+    assert len(said) == 2 and said[0]["status"] == 500 and b"its disk is full" in said[1]["body"]
 
 
 def test_requests_that_gradio_would_store_or_fail_at_do_not_reach_it() -> None:
