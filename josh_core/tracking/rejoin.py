@@ -1,12 +1,16 @@
-"""Re-identification: tracks of one person with a gap between them, joined by appearance and place."""
+"""Re-identification: tracks of one person after each other, joined by appearance and place.
+
+Between them the person was out of sight; or, behind somebody, was taken for a second person for some frames.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from josh_core.tracking.detection import colour_distance, size_of
+from josh_core.tracking.detection import Detection, Mask, colour_distance, size_of
 from josh_core.tracking.tracklet import Tracklet
 from josh_core.types import Clip, Float
 
@@ -20,6 +24,9 @@ MAX_GAP_DISTANCE, MAX_GAP_SECONDS = (
     0.8,
     2.0,
 )  # sizes of the person and seconds between two detections within the picture
+MAX_DOUBLE_SECONDS = 0.5  # s for which one person may be tracked twice, who comes out from behind somebody
+MIN_BOX_OVERLAP = 0.6  # mean share of the smaller of their two boxes that is within the larger one
+DOUBLE_COLOUR_FACTOR = 1.5  # on the distances of colours: somebody half hidden does not show all of theirs
 RIVAL_FACTOR = 1.5  # times as alike as any other tracklet that would fit
 
 
@@ -49,18 +56,33 @@ def _is_clear(fit: tuple[float, int, int], fits: Sequence[tuple[float, int, int]
 
 
 def _follows(a: Tracklet, b: Tracklet, clip: Clip) -> bool:
-    """Whether `b` may be the person of `a`, seen again later."""
+    """Whether `b` may be the person of `a`, seen again later or tracked twice where the two meet."""
     last, first = max(a.seen), min(b.seen)
-    if first <= last or _unlike(a, b) > 1:
+    earlier, later = [f for f in sorted(a.seen) if f < first], [f for f in sorted(b.seen) if f > last]
+    if not earlier or not later or _unlike(a, b) > (1 if first > last else DOUBLE_COLOUR_FACTOR):
         return False
-    before, after = a.seen[last], b.seen[first]
-    size = _size(a, sorted(a.seen)[-SIZE_DETECTIONS:]), _size(b, sorted(b.seen)[:SIZE_DETECTIONS])
+    size = _size(a, earlier[-SIZE_DETECTIONS:]), _size(b, later[:SIZE_DETECTIONS])
     if abs(np.log(size[1] / size[0])) > MAX_SIZE_CHANGE:
         return False
+    if first <= last:
+        return _overlap(a, b) > MIN_BOX_OVERLAP and bool(clip.times[last] - clip.times[first] <= MAX_DOUBLE_SECONDS)
+    before, after = a.seen[last], b.seen[first]
     edges = _edges(before.box, clip) & _edges(after.box, clip)
     apart = np.linalg.norm(np.median(after.landmarks_px, axis=0) - np.median(before.landmarks_px, axis=0))
     soon = clip.times[first] - clip.times[last] <= MAX_GAP_SECONDS
     return bool(edges.any() or (soon and apart < MAX_GAP_DISTANCE * max(size)))
+
+
+def _overlap(a: Tracklet, b: Tracklet) -> float:
+    """Mean share of the smaller box within the larger one, over the frames that both tracklets have; 0 without any."""
+    shares = [_box_overlap(a.seen[f].box, b.seen[f].box) for f in a.seen.keys() & b.seen.keys()]
+    return float(np.mean(shares)) if shares else 0.0
+
+
+def _box_overlap(a: Float, b: Float) -> float:
+    """Share of the smaller of two boxes xyxy that is within the other one."""
+    common = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None).prod()
+    return float(common / max(min((a[2:] - a[:2]).prod(), (b[2:] - b[:2]).prod()), 1e-6))
 
 
 def _size(tracklet: Tracklet, frames: Sequence[int]) -> float:
@@ -87,4 +109,24 @@ def _unlike(a: Tracklet, b: Tracklet) -> float:
 
 
 def _joined(a: Tracklet, b: Tracklet) -> Tracklet:
-    return Tracklet(a.id, {**a.seen, **b.seen}, a.colours, a.body_colours)
+    twice = {f: _surer(a.seen[f], b.seen[f]) for f in a.seen.keys() & b.seen.keys()}
+    return Tracklet(a.id, {**a.seen, **b.seen, **twice}, a.colours, a.body_colours)
+
+
+def _surer(a: Detection, b: Detection) -> Detection:
+    """The surer of two detections of one person in one frame, with the masks of both."""
+    return replace(max(a, b, key=lambda d: d.score), mask=_united(a.mask, b.mask))
+
+
+def _united(a: Mask, b: Mask) -> Mask:
+    """All that is on either mask."""
+    if not a.patch.size or not b.patch.size:
+        return a if a.patch.size else b
+    left, top = min(a.x, b.x), min(a.y, b.y)
+    right, bottom = max(m.x + m.patch.shape[1] for m in (a, b)), max(m.y + m.patch.shape[0] for m in (a, b))
+    patch = np.zeros((bottom - top, right - left), np.uint8)
+    for m in (a, b):
+        height, width = m.patch.shape
+        part = patch[m.y - top : m.y - top + height, m.x - left : m.x - left + width]
+        np.maximum(part, m.patch, out=part)
+    return Mask(left, top, patch)
