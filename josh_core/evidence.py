@@ -8,6 +8,7 @@ from typing import Annotated
 
 from josh_core.body.model import BodyModel
 from josh_core.body.posing import PosedPoints, pose_points
+from josh_core.bodyfit.observations import Observations
 from josh_core.contact.detect import FilmedScene, find_contacts
 from josh_core.gravity import Gravity, find_gravity, turn_notes
 from josh_core.progress import Progress
@@ -38,7 +39,8 @@ class Evidence:
     clip: Clip
     people: People
     scene: Scene
-    bodies: tuple[BodyTrack, ...]
+    observations: tuple[Observations, ...]  # of people.tracks, for the scene's focal
+    bodies: tuple[BodyTrack, ...]  # each in frames of its track
     points: list[PosedPoints]
     contacts: tuple[Contacts, ...]
     floor: Floor | None  # of a travelling camera; without travel the people tell it
@@ -67,6 +69,7 @@ class Evidence:
 class FittedBodies:
     """Everybody's body fitted for the scene's focal."""
 
+    observations: tuple[Observations, ...]  # that they were fitted to
     tracks: tuple[BodyTrack, ...]
     model: BodyModel
     student: tuple[Float, ...] = ()  # its contact probability [n,C] of each track, where one was asked
@@ -86,7 +89,8 @@ def evidence_of(clip: Clip, people: People, scene: Scene, fitted: FittedBodies, 
         contacts = find_contacts(view, bodies, points, tuple(body.contact_names), fitted.student, progress)
     plate = clean_plate(clip, people) if scene.cameras.kind == "static" else None
     notes = (*scene_notes(scene), *turn_notes(gravity, scene.cameras, bodies, points))
-    return Evidence(clip, people, scene, bodies, points, contacts, floor, gravity, body, plate=plate, notes=notes)
+    seen = fitted.observations
+    return Evidence(clip, people, scene, seen, bodies, points, contacts, floor, gravity, body, plate=plate, notes=notes)
 
 
 def with_scene(evidence: Evidence, scene: Scene) -> Evidence:

@@ -84,7 +84,10 @@ def joint_start(e: Evidence) -> tuple[Placed, JointStart]:
     return start, JointStart(
         clip=e.clip,
         scene=e.scene,
-        tracks=e.people.tracks,
+        observations=tuple(
+            seen.at(np.searchsorted(track.frames, body.frames))
+            for seen, track, body in zip(e.observations, e.people.tracks, e.bodies, strict=True)
+        ),
         bodies=e.bodies,
         contacts=e.contacts,
         body=e.body,

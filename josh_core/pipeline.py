@@ -104,7 +104,7 @@ def _gather_embedded(clip: Clip, settings: Settings, progress: Progress) -> Evid
         observed = tuple(map(with_student, observed, estimates)) or observed
     with progress.stage("bodies"):
         bodies = fit_observed(people, observed, scene.cameras.focal, body, settings.height_m, progress)
-    fitted = FittedBodies(bodies, body, tuple(e.contact for e in estimates))
+    fitted = FittedBodies(observed, bodies, body, tuple(e.contact for e in estimates))
     evidence = evidence_of(clip, people, scene, fitted, progress)
     if estimates:
         evidence = replace(evidence, contacts=tuple(map(contacts_with_student, evidence.contacts, estimates)))

@@ -25,17 +25,18 @@ class PosedPoints(Shaped):
 
     joints: Annotated[Float, "n 24 3"]
     contacts: Annotated[Float, "n C 3"]
+    landmarks: Annotated[Float, "n 33 3"]  # BlazePose's
 
 
 def pose_points(track: BodyTrack, body: BodyModel) -> PosedPoints:
-    """Joints and contact points of a body track in its cameras."""
+    """Joints, contact points and landmarks of a body track in its cameras."""
     with torch.no_grad():
         p = body.points(
             torch.as_tensor(track.betas, dtype=torch.float32).expand(len(track.frames), -1),
             torch.as_tensor(track.rotations, dtype=torch.float32),
             torch.as_tensor(track.transl, dtype=torch.float32),
         )
-    return PosedPoints(p.joints.double().numpy(), p.contacts.double().numpy())
+    return PosedPoints(*(x.double().numpy() for x in (p.joints, p.contacts, p.landmarks)))
 
 
 def posed_points(body: BodyModel, betas: Float, pose: Float, transl: Float) -> tuple[Float, Float, Float]:

@@ -6,7 +6,7 @@ pixels are good to 2 or 3 cm where it sees a landmark and to 20 where it does no
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Annotated
 
 import numpy as np
@@ -17,7 +17,7 @@ from josh_core.bodyfit.left_right import LEG_LANDMARKS, fix_left_right
 from josh_core.bodyfit.pose_prior import POSE_PRIOR, PosePrior
 from josh_core.geometry import rotvec_to_rotmat
 from josh_core.shapes import Shaped
-from josh_core.types import Bool, CameraPath, Clip, Float, Track
+from josh_core.types import Bool, CameraPath, Clip, Float, Int, Track
 
 # Standard deviation of a well seen landmark across the line of sight, m.
 PIXEL_SIGMA = {
@@ -95,6 +95,11 @@ class Observations(Shaped):
     turned: Annotated[Bool, "n"]  # the network had exchanged the sides of the whole or half of the person
     height: float  # m, standing height
     prior: PosePrior = POSE_PRIOR  # how joints are usually turned, [24,3] or [n,24,3] where a frame knows better
+
+    def at(self, rows: Int | Bool) -> Observations:
+        """The observations of some frames: indices or a mask [n]. The prior must not be one of every frame."""
+        whole = ("camera_stays", "height", "prior")
+        return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name not in whole})
 
 
 def gather_observations(track: Track, cameras: CameraPath, clip: Clip, height: float) -> Observations:

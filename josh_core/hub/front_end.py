@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from josh_core.body.model import BodyModel
-from josh_core.bodyfit.fit import fit_bodies
+from josh_core.bodyfit.fit import fit_observed, observe_people
 from josh_core.evidence import Evidence, FittedBodies, evidence_of
 from josh_core.hub.josh3r_stage import reconstruct_josh3r
 from josh_core.hub.mast3r_scene import reconstruct_scene_mast3r
@@ -46,17 +46,17 @@ def _by_mast3r(clip: Clip, people: People, body: BodyModel, settings: Settings, 
         scene = reconstruct_scene_mast3r(clip, people, network, settings, progress)
         clip, people = undistort_clip(clip, people, scene.cameras)
     with progress.stage("bodies"):
-        bodies = fit_bodies(people, scene.cameras, clip, body, settings, progress)
-    evidence = evidence_of(clip, people, scene, FittedBodies(bodies, body), progress)
+        observed = observe_people(people, scene.cameras, clip, settings.height_m)
+        bodies = fit_observed(people, observed, scene.cameras.focal, body, settings.height_m, progress)
+    evidence = evidence_of(clip, people, scene, FittedBodies(observed, bodies, body), progress)
     return replace(_signed(evidence, MAST3R, str(network.source)), depth_tied=False)
 
 
 def _by_josh3r(clip: Clip, people: People, body: BodyModel, settings: Settings, progress: Progress) -> Evidence:
     network = load_josh3r(progress)
     scene, bodies = reconstruct_josh3r(clip, people, body, network, settings, progress)
-    evidence = _signed(
-        evidence_of(clip, people, scene, FittedBodies(bodies, body), progress), JOSH3R, str(network.source)
-    )
+    fitted = FittedBodies(observe_people(people, scene.cameras, clip, settings.height_m), bodies, body)
+    evidence = _signed(evidence_of(clip, people, scene, fitted, progress), JOSH3R, str(network.source))
     note = "JOSH3R tells the metric scale from how people look."
     return replace(evidence, depth_tied=False, scale=Scale(1.0, "height", SCALE_SIGMA), notes=(*evidence.notes, note))
 

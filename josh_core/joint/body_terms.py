@@ -9,17 +9,20 @@ import torch
 from torch import Tensor
 
 from josh_core.body.names import JOINTS
-from josh_core.bodyfit.observations import gather_observations
+from josh_core.body.posing import pose_points
+from josh_core.bodyfit.frame_terms import BONE_WIDTH
+from josh_core.bodyfit.observations import BONE_FROM, BONE_TO
 from josh_core.joint import residuals
 from josh_core.joint.body_points import PointIndex
 from josh_core.joint.evaluated_state import EvaluatedState, points_in_camera
 from josh_core.joint.interface import JointStart
-from josh_core.joint.variables import HeadingTerm, LandmarkTerm, SmoothTerm, StartTerm, StaticTerm
+from josh_core.joint.variables import BoneTerm, HeadingTerm, LandmarkTerm, SmoothTerm, StartTerm, StaticTerm
 from josh_core.lsq.robust import Cauchy, Geman
 
 SWINGING = ("knee", "ankle", "foot", "elbow", "wrist", "hand")
 WALKING = 0.6  # m/s, half weight of the heading term: slower people also step sideways. Chosen, not tuned
 TRAVEL_SECONDS = 0.4  # s, over which a path becomes a direction of travel: longer than the sway of a step
+LEAST_BONE = 1e-3  # m, length by which observed bones are divided at least
 STIFF = ("foot", "hand", "collar")  # joints whose rotation hardly changes the landmarks
 
 
@@ -147,21 +150,37 @@ def _velocity(root: Tensor, sequence: BodyFrames) -> Tensor:
 
 
 def landmark_term(start: JointStart, sequence: BodyFrames, index: PointIndex) -> LandmarkTerm:
-    """2D landmarks of all body frames; missing ones and those that are not finite have weight 0."""
-    cameras = start.scene.cameras
-    rays, sigmas = [], []
-    for track, body in zip(start.tracks, start.bodies, strict=True):
-        evidence = gather_observations(track, cameras, start.clip, body.height_m)
-        _, of_body, of_track = np.intersect1d(body.frames, track.frames, return_indices=True)
-        rays.append(np.full((len(body.frames), 33, 2), np.nan))
-        sigmas.append(np.full((len(body.frames), 33), np.nan))
-        rays[-1][of_body], sigmas[-1][of_body] = evidence.rays[of_track], evidence.ray_sigma[of_track]
-    px = sequence.stack(rays, (33, 2)) * cameras.focal
-    sigma = sequence.stack(sigmas, (33,)) * cameras.focal
+    """2D landmarks of all body frames; those that are not finite have weight 0."""
+    focal = start.scene.cameras.focal
+    px = sequence.stack([seen.rays for seen in start.observations], (33, 2)) * focal
+    sigma = sequence.stack([seen.ray_sigma for seen in start.observations], (33,)) * focal
     usable = torch.isfinite(px).all(-1) & torch.isfinite(sigma) & (sigma > 0)
     weight = usable * sequence.independent[:, None]
     px, sigma = torch.where(usable[..., None], px, 0.0), torch.where(usable, sigma, 1.0)
     return LandmarkTerm(index.landmarks, px, sigma, weight, Cauchy(2.0))
+
+
+def bone_term(start: JointStart, sequence: BodyFrames, index: PointIndex, s: BodySigmas) -> BoneTerm:
+    """3D directions of the bones of all body frames, as the body fit had them.
+
+    Their lengths are the start bodies' own mean lengths. Their errors last as long as those of the start's pose.
+    """
+    bones = []
+    for seen, body in zip(start.observations, start.bodies, strict=True):
+        points = pose_points(body, start.body).landmarks
+        own = np.linalg.norm(points[:, BONE_TO] - points[:, BONE_FROM], axis=-1).mean(0)
+        length = np.median(np.linalg.norm(seen.bones, axis=-1), axis=0)
+        bones.append((seen.bones * (own / np.maximum(length, LEAST_BONE))[:, None]) @ seen.sight)
+    shape = (len(BONE_TO), 3)
+    share = sequence.independent * s.correlated / s.pose_correlated
+    return BoneTerm(
+        ends=torch.stack([index.landmarks[BONE_FROM], index.landmarks[BONE_TO]]),
+        bones=sequence.stack(bones, shape),
+        sight=sequence.stack([seen.sight for seen in start.observations], (3, 3)),
+        sigma=sequence.stack([seen.bone_sigma for seen in start.observations], shape),
+        weight=share[:, None].expand(-1, len(BONE_TO)),
+        robust=Cauchy(BONE_WIDTH),
+    )
 
 
 def remove_landmark_bias(term: LandmarkTerm, at: EvaluatedState, sigma_bias: float) -> LandmarkTerm:

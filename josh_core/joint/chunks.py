@@ -19,7 +19,7 @@ from josh_core.joint.schedule import STEPS, JointSolution, Work, by_contact, pre
 from josh_core.joint.solver import JointModel, minimise
 from josh_core.joint.variables import CAMERA_UNKNOWNS, GlobalsLayout, State, bodies_in_cameras, globals_of, with_bodies
 from josh_core.lsq.levenberg_marquardt import Solution
-from josh_core.types import Clip, Int, Matches, Track
+from josh_core.types import Clip, Int, Matches
 
 MAX_BODIES = 1200  # body frames in a chunk, before its overlaps
 MAX_SECONDS = 12.0  # s of a chunk, likewise: keyframes, the other part of the memory, come with time
@@ -146,7 +146,7 @@ def _cut(start: JointStart, chunk: Chunk, people: list[int], knots: Int) -> Join
         start,
         clip=_cut_clip(clip, window),
         scene=scene,
-        tracks=tuple(_cut_track(start.tracks[i], chunk) for i in people),
+        observations=tuple(start.observations[i].at(k) for i, k in zip(people, kept, strict=True)),
         bodies=tuple(bodies),
         contacts=tuple(contacts),
     )
@@ -158,12 +158,6 @@ def _within(frames: Int, chunk: Chunk) -> np.ndarray:
 
 def _cut_clip(clip: Clip, window: slice) -> Clip:
     return replace(clip, jpegs=clip.jpegs[window], times=np.asarray(clip.times)[window] - clip.times[window.start])
-
-
-def _cut_track(track: Track, chunk: Chunk) -> Track:
-    k = _within(track.frames, chunk)
-    names = ("boxes", "landmarks_px", "visibility", "landmarks_m", "detected")
-    return replace(track, frames=track.frames[k] - chunk.first, **{name: getattr(track, name)[k] for name in names})
 
 
 def _cut_matches(matches: Matches, knots: Int) -> Matches:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from josh_core.body.model import BodyModel
+from josh_core.bodyfit.observations import Observations
 from josh_core.types import (
     BodyTrack,
     CameraPath,
@@ -14,17 +15,16 @@ from josh_core.types import (
     Floor,
     ScaleSource,
     Scene,
-    Track,
 )
 
 
 @dataclass(frozen=True)
 class JointStart:
-    """Start values. `tracks`, `bodies` and `contacts` are in one order, one entry a person; all may be empty."""
+    """Start values. `observations`, `bodies` and `contacts` are in one order, one entry a person; all may be empty."""
 
     clip: Clip  # its times and size are read, never its frames
     scene: Scene  # cameras, matches and depth in the CameraPath's world
-    tracks: tuple[Track, ...]  # 2D landmarks
+    observations: tuple[Observations, ...]  # what is seen of each body in its frames, for the cameras' focal
     bodies: tuple[BodyTrack, ...]  # in camera space, for their focal
     contacts: tuple[Contacts, ...]  # per frame of each body
     body: BodyModel

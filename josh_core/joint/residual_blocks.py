@@ -176,6 +176,31 @@ def landmark_block(at: EvaluatedState) -> ResidualBlock:
     return ResidualBlock(r, term.weight, term.robust, columns, by_globals, torch.arange(n), du @ in_camera.by_bodies)
 
 
+def bone_block(at: EvaluatedState) -> ResidualBlock:
+    """Bones: lines between landmarks point as the 3D evidence says, (S^T (y_to - y_from) / growth - bone) / sigma."""
+    term = at.problem.bones
+    assert term is not None
+    everyone, count = torch.arange(len(at.problem.frame)), term.ends.shape[1]
+    in_camera = points_in_camera(at, everyone, term.ends.reshape(-1))
+    axes = term.sight.mT[:, None] / term.sigma[..., None]  # [N,B,3,3]
+
+    def along(ends: Tensor) -> Tensor:  # [N,2B,3,X] -> [N,B,3,X] in standard deviations
+        return axes @ (ends[:, count:] - ends[:, :count])
+
+    own = along(in_camera.y[..., None])[..., 0]
+    if not at.jacobian:
+        own, _ = in_body_size(at, everyone, own, own.new_zeros(0))
+        return ResidualBlock(own - term.bones / term.sigma, term.weight, term.robust)
+    by_globals = along(in_camera.by_globals)
+    shapes = at.problem.start.betas.shape[1]
+    own, by_shape = in_body_size(at, everyone, own, by_globals[..., -shapes:])
+    growth = at.growth[:, None, None, None]
+    by_globals = torch.cat([by_globals[..., :-shapes] / growth, by_shape], -1)
+    by_bodies = along(in_camera.by_bodies) / growth
+    r = own - term.bones / term.sigma
+    return ResidualBlock(r, term.weight, term.robust, in_camera.columns, by_globals, everyone, by_bodies)
+
+
 def heading_block(at: EvaluatedState) -> ResidualBlock:
     """Heading: who walks faces where they go. The direction of travel is fixed when the term is made."""
     term = at.problem.heading
@@ -253,6 +278,7 @@ TERMS: dict[str, Callable[[EvaluatedState], ResidualBlock]] = {
     "static": static_block,
     "smooth": smooth_block,
     "landmarks": landmark_block,
+    "bones": bone_block,
     "heading": heading_block,
 }
 

@@ -14,6 +14,7 @@ from josh_core.joint.body_points import PointIndex, point_index
 from josh_core.joint.body_terms import (
     BodyFrames,
     BodySigmas,
+    bone_term,
     heading_term,
     landmark_term,
     remove_landmark_bias,
@@ -98,7 +99,11 @@ def prepare(start: JointStart, settings: Settings, options: Options = Options())
     if settings.use_smooth:
         problem = replace(problem, smooth=smooth_term(sequence, options.bodies))
     if settings.use_landmarks and len(sequence.frame):
-        problem = replace(problem, landmarks=landmark_term(start, sequence, index))
+        problem = replace(
+            problem,
+            landmarks=landmark_term(start, sequence, index),
+            bones=bone_term(start, sequence, index, options.bodies),
+        )
     probability = sequence.stack([c.probability for c in start.contacts], (len(index.contacts),))
     return Work(start, settings, options, sequence, index, probability, problem, state)
 

@@ -167,6 +167,18 @@ class LandmarkTerm:
 
 
 @dataclass(frozen=True)
+class BoneTerm:
+    """Lines between landmarks point as their 3D evidence says."""
+
+    ends: Tensor  # [2,B] int body points, from and to
+    bones: Tensor  # [N,B,3] m for a body of the start's stature, in the axes of `sight`
+    sight: Tensor  # [N,3,3] columns: two axes across the line of sight, then the line itself, in the camera
+    sigma: Tensor  # [N,B,3] m
+    weight: Tensor  # [N,B]
+    robust: Robust
+
+
+@dataclass(frozen=True)
 class StartTerm:
     """The start bodies in camera space and their standard deviations."""
 
@@ -203,6 +215,7 @@ class Problem:
     static: StaticTerm | None = None
     smooth: SmoothTerm | None = None
     landmarks: LandmarkTerm | None = None
+    bones: BoneTerm | None = None
     heading: HeadingTerm | None = None
     held: Tensor | None = None  # [N] bool: body frames that stay where they are
     quadratic: Robust = field(default_factory=Quadratic)

@@ -10,14 +10,16 @@ import torch
 from torch import Tensor
 
 from josh_core import modes
+from josh_core.body.posing import pose_points
 from josh_core.body.skinning import SkinnedPoints
+from josh_core.bodyfit.observations import BONE_FROM, BONE_TO, Observations
 from josh_core.joint import JointStart, residuals
 from josh_core.joint.body_points import PointIndex
-from josh_core.joint.body_terms import BodyFrames, BodySigmas, remove_landmark_bias, static_term
+from josh_core.joint.body_terms import BodyFrames, BodySigmas, bone_term, remove_landmark_bias, static_term
 from josh_core.joint.contact_update import update_contact
 from josh_core.joint.evaluated_state import EvaluatedState, evaluate_state, points_in_camera
 from josh_core.joint.local_plane import inverse_depth_plane
-from josh_core.joint.residual_blocks import floor_block, surface_block
+from josh_core.joint.residual_blocks import bone_block, floor_block, surface_block
 from josh_core.joint.scene_terms import SceneSigmas, floor_term, surface_term
 from josh_core.joint.schedule import Work, prepare
 from josh_core.joint.variables import State
@@ -232,3 +234,32 @@ def test_a_constant_error_of_a_landmark_is_found(start: JointStart, work: Work) 
     others = torch.ones(33, dtype=torch.bool)
     others[7] = False
     assert torch.allclose(clean.px[:, others], u[:, others])
+
+
+# Bones
+
+
+def test_bones_point_as_observed_whatever_the_size_of_the_observed_body(start: JointStart, work: Work) -> None:
+    true = [pose_points(body, start.body).landmarks for body in start.bodies]
+    bones = [0.8 * (points[:, BONE_TO] - points[:, BONE_FROM]) for points in true]  # of a smaller body
+    seen = tuple(replace(o, bones=b) for o, b in zip(start.observations, bones, strict=True))
+
+    def off(observations: tuple[Observations, ...]) -> Tensor:
+        """Mean distance [B] in metres between the bones of the start and those of the term."""
+        term = bone_term(replace(start, observations=observations), work.sequence, work.index, BodySigmas())
+        at = evaluate_state(
+            replace(work.problem, bones=replace(term, sigma=torch.ones_like(term.sigma))), work.state, False
+        )
+        return bone_block(at).r.norm(dim=-1).mean(0)
+
+    length = np.linalg.norm(true[0][:, BONE_TO] - true[0][:, BONE_FROM], axis=-1).mean(0)
+    assert (off(seen).numpy() < 0.03 * length).all()  # lengths of single frames differ a little from their mean
+    turned = tuple(replace(o, bones=o.bones @ turn_about_sight(20.0)) for o in seen)
+    expected = 2 * np.sin(np.radians(10.0))  # of a bone across the axis of the turn
+    assert 0.8 * expected < float((off(turned).numpy() / length).max()) < 1.1 * expected
+
+
+def turn_about_sight(degrees: float) -> np.ndarray:
+    """A rotation [3,3] about the camera's axis."""
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])

@@ -98,15 +98,13 @@ def test_chunks_agree_with_one_piece(walk, monkeypatch: pytest.MonkeyPatch) -> N
 def test_people_who_come_and_go_are_cut_too(passing, monkeypatch: pytest.MonkeyPatch) -> None:
     evidence = evidence_of(passing)
     late = evidence.bodies[1].frames >= 20
-    body, track, contact = evidence.bodies[1], evidence.people.tracks[1], evidence.contacts[1]
+    body, contact = evidence.bodies[1], evidence.contacts[1]
     body = replace(body, frames=body.frames[late], rotations=body.rotations[late], transl=body.transl[late])
-    names = ("frames", "boxes", "landmarks_px", "visibility", "landmarks_m", "detected")
-    track = replace(track, **{name: getattr(track, name)[track.frames >= 20] for name in names})
     start = start_of(evidence)
     start = replace(
         start,
         bodies=(start.bodies[0], body),
-        tracks=(start.tracks[0], track),
+        observations=(start.observations[0], start.observations[1].at(late)),
         contacts=(start.contacts[0], replace(contact, probability=contact.probability[late])),
     )
     monkeypatch.setattr(chunks, "MAX_BODIES", 14)
@@ -122,19 +120,20 @@ def test_a_short_clip_has_no_seams(walk) -> None:
 
 
 @pytest.mark.parametrize("frames", [[], [5], [5, 6]])
-def test_a_person_in_very_few_frames(walk, frames: list[int]) -> None:
+def test_hardly_anybody(walk, frames: list[int]) -> None:
     start = start_of(evidence_of(walk))
     rows = np.searchsorted(start.bodies[0].frames, frames)
     body = start.bodies[0]
     body = replace(body, frames=body.frames[rows], rotations=body.rotations[rows], transl=body.transl[rows])
     contact = replace(start.contacts[0], probability=start.contacts[0].probability[rows])
-    result = refine(replace(start, bodies=(body,), contacts=(contact,)), SETTINGS)
+    observations = (start.observations[0].at(rows),)
+    result = refine(replace(start, observations=observations, bodies=(body,), contacts=(contact,)), SETTINGS)
     assert np.isfinite(result.cameras.world_from_cam).all() and np.isfinite(result.scale)
     assert len(result.bodies[0].frames) == len(frames)
 
 
 def test_nobody(walk) -> None:
-    start = replace(start_of(evidence_of(walk)), tracks=(), bodies=(), contacts=())
+    start = replace(start_of(evidence_of(walk)), observations=(), bodies=(), contacts=())
     result = refine(start, SETTINGS)
     assert result.bodies == () and np.isfinite(result.cameras.world_from_cam).all()
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from josh_core.body.posing import pose_points
+from josh_core.bodyfit.fit import observe_people
 from josh_core.evidence import Evidence
 from josh_core.gravity import find_gravity
 from josh_core.metrics.ground_truth import GroundTruth, TruePerson, foot_rows, limb_rows
@@ -31,6 +32,7 @@ def evidence_of(synthetic: Synthetic) -> Evidence:
         clip=clip,
         people=synthetic.people,
         scene=scene,
+        observations=observe_people(synthetic.people, cameras, clip, None),
         bodies=synthetic.bodies,
         points=points,
         contacts=synthetic.contacts,
