@@ -71,7 +71,7 @@ def test_somebody_turned_who_does_not_walk_lies_in_an_upright_picture(march, rol
         (180, True, "Everybody is head down"),
     ],
 )
-def test_a_turned_picture_or_turned_people_are_said(walk, march, roll, legs_still, said):
+def test_rolled_clips_and_lying_people_are_reported(walk, march, roll, legs_still, said):
     synthetic = march if legs_still else walk
     gravity, points = turned(synthetic, roll, legs_still)[0], turned_points(synthetic, roll, legs_still)
     notes = turn_notes(gravity, synthetic.scene.cameras, synthetic.bodies, points)
@@ -79,7 +79,7 @@ def test_a_turned_picture_or_turned_people_are_said(walk, march, roll, legs_stil
     assert said is None or said in notes[0]
 
 
-def test_bodies_make_up_surer_than_the_picture_alone(walk):
+def test_bodies_sharpen_the_up_direction(walk):
     cameras = walk.scene.cameras
     alone = find_gravity(cameras, (), [])
     together, _ = turned(walk, 0)

@@ -21,11 +21,15 @@ ENDED = 0.6  # the same a few rows into the picture, at most
 CAPTION_LEVELS = 24  # levels by which a pixel of a caption changes over time at most
 LEAST, MOST = 0.015, 0.45  # of the side: how wide a border is
 PLACES = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4)  # where editors put the line between two pictures
+OUTER = (1 / 4, 3 / 4)  # of these, where one line alone may be a post
+EDGE, EDGES_SHARE = 3.0, 0.01  # levels of a strong gradient, and share of the picture that has them, to tell of motion
+STAYS = 0.55  # of a strong gradient at the median, at most, where the picture moves: as clip/overlay.py has it
 OFF_PLACE = 0.012  # of the side, how far the line may lie from there
 JUDGED = 200  # px: in smaller pictures the blocks of the compression make lines of their own
 MIRRORED = 0.8  # correlation of the details of a picture with its mirror image
 SMOOTH_CORRELATION = 0.5  # correlation of neighbouring columns from which a picture is smooth enough to judge
 PARTS, MOST_ALIKE = 8, 2  # of the line, and how many of them may look alike on both sides
+PLAIN = 2.0  # levels: a part of the line is alike whose two sides differ by no more, even where it shows no detail
 APART, BELOW = 0.12, 0.2  # correlation of two columns across the line, at most: itself, and over that beside it
 
 # A step over that beside it (1.6 in seven clips without a line), the correlation that goes with it, its size in the
@@ -84,25 +88,52 @@ def is_mirrored(frames: Sequence[UInt8]) -> bool:
 
 
 def _has_line(gray: Float) -> bool:
+    """Whether frames [n,h,w] are divided by an upright line.
+
+    One line alone near a side may be a post or the edge of a wall: it counts only where the picture moves beside it.
+    """
+    lines = [(place, at) for place in PLACES if (at := _line_near(gray, place)) is not None]
+    if len(lines) == 1 and lines[0][0] in OUTER:
+        at = lines[0][1]
+        return _moves(gray[:, :, : at - 1]) or _moves(gray[:, :, at + 2 :])
+    return bool(lines)
+
+
+def _line_near(gray: Float, place: float) -> int | None:
+    """Column of the line between two pictures near a place in [0, 1]; None without one."""
     width = gray.shape[2]
     likeness = _likeness(gray)
-    for place in PLACES:
-        near = np.arange(width)[np.abs(np.arange(width) / width - place) < OFF_PLACE]
-        at = int(near[likeness[near].argmin()])
-        sides = likeness[max(0, at - 16) : max(0, at - 4)], likeness[at + 5 : at + 17]
-        around = max(float(np.percentile(side, 25)) for side in sides)  # one of the two may be gravel or leaves
-        if around > SMOOTH_CORRELATION and likeness[at] < min(APART, BELOW * around) and _runs_through(gray, at):
-            return True
-        if around > SMOOTH_CORRELATION and likeness[at] < STEP_APART * around and _is_step(gray, at):
-            return True
-    return False
+    near = np.arange(width)[np.abs(np.arange(width) / width - place) < OFF_PLACE]
+    at = int(near[likeness[near].argmin()])
+    sides = likeness[max(0, at - 16) : max(0, at - 4)], likeness[at + 5 : at + 17]
+    around = max(float(np.percentile(side, 25)) for side in sides)  # one of the two may be gravel or leaves
+    if around <= SMOOTH_CORRELATION:
+        return None
+    if likeness[at] < min(APART, BELOW * around) and _runs_through(gray, at):
+        return at
+    return at if likeness[at] < STEP_APART * around and _is_step(gray, at) else None
+
+
+def _moves(gray: Float) -> bool:
+    """Whether most strong gradients of frames [n,h,w] do not stay where they are."""
+    steps = np.diff(gray, axis=2)
+    size = np.median(np.abs(steps), axis=0)
+    strong = size > EDGE
+    if strong.mean() < EDGES_SHARE:
+        return False
+    return bool(np.median(np.abs(np.median(steps, axis=0))[strong] / size[strong]) < STAYS)
 
 
 def _runs_through(gray: Float, at: int) -> bool:
     """Whether the columns beside `at` are unlike from end to end, which those beside a post or a window are not."""
     parts = np.array_split(gray[:, :, at - 1 : at + 2], PARTS, axis=1)
-    alike = sum(bool(_likeness(part)[1] > SMOOTH_CORRELATION) for part in parts)
+    alike = sum(bool(_likeness(part)[1] > SMOOTH_CORRELATION or _step(part) < PLAIN) for part in parts)
     return alike <= MOST_ALIKE and _is_uneven(gray, at)
+
+
+def _step(part: Float) -> float:
+    """Mean step from the first to the last column of frames [n,h,3]."""
+    return float(np.abs(part[:, :, 2] - part[:, :, 0]).mean())
 
 
 def _is_uneven(gray: Float, at: int) -> bool:

@@ -97,8 +97,8 @@ def _looked_at(clip: Clip) -> Clip:
     overlay, notes = find_overlay(clip), clip.notes
     if overlay is not None:
         share = max(1, round(100 * float(overlay.mean())))
-        said = f"Something stays in the image while the rest moves (a logo, a caption?): {share} % of it are left out."
-        notes = (*notes, said)
+        said = "Something stays in the image while the rest moves (a logo, a caption, a dark edge?)"
+        notes = (*notes, f"{said}: {share} % of it are left out.")
     inset = find_inset(few)
     if inset is not None and overlay is not None and _covered(overlay, inset, clip.width) > LOGO_SHARE:
         inset = None  # a logo in a box, which is left out already

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from josh_core.clip.replaced import find_replaced
 from josh_core.clip.shots import LEVELS, alike
+from josh_core.clip.sweeps import find_sweeps
 from josh_core.types import Float, UInt8
 
 WINDOWS = (0.6, 1.2, 2.2)  # s: a dissolve lies within one of these
@@ -31,7 +33,8 @@ def find_transitions(thumbs: Sequence[UInt8], times: Float) -> list[tuple[int, i
     """Frames [first, end) that belong to no shot, from small BGR pictures [h,w,3] at times [T] s."""
     tiny = np.stack([cv2.resize(t, TINY_SIDE, interpolation=cv2.INTER_AREA) for t in thumbs]).astype(np.float32)
     found = [*_dissolves(thumbs, tiny, times), *_blanks(tiny, times), *_wipes(thumbs, times)]
-    found += [r for r in _replacements(thumbs, tiny, times) if not any(r[0] < b and a < r[1] for a, b in found)]
+    for more in (find_sweeps(thumbs, times), _replacements(thumbs, tiny, times), find_replaced(thumbs, times)):
+        found += [r for r in more if not any(r[0] < b and a < r[1] for a, b in found)]
     shows = tiny.std((1, 2)).max(-1) >= BLANK
     apart = []
     for first, end in _merged(found):

@@ -12,8 +12,19 @@ from josh_core.page.api import refusal
 _UNREADABLE = "One of the values of this call cannot be read; please look at the API's page for what it takes."
 
 
+class Forgetful(set[str]):
+    """A set that keeps nothing."""
+
+    def update(self, *others: object) -> None:
+        """What is to be kept is not."""
+
+
 class Blocks(gr.Blocks):
     """What the page and the API are built in."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.upload_file_set = Forgetful()  # Gradio would note every upload for ever; room.py removes the files
 
     async def preprocess_data(self, *args: Any, **kwargs: Any) -> Any:
         """Gradio's, of the values that a caller sends. Whatever is wrong with them is the caller's to mend."""

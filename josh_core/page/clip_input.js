@@ -1,5 +1,5 @@
 // The clip chooser: drop, browse or record; then a strip of pictures with the part that will be used.
-// Runs inside a gr.HTML: `element`, `props`, `trigger`, `upload` and `watch` are Gradio's.
+// Runs inside a gr.HTML: `element`, `props`, `trigger` and `watch` are Gradio's.
 // Value: null, or {file, name} once uploaded; the server answers with {name, seconds, strip, start, length}.
 const one = (selector) => element.querySelector(selector);
 const drop = one('.j-drop');
@@ -7,20 +7,49 @@ const file = one('input[type=file]');
 const say = (text) => { one('.j-say').textContent = text; };
 const empty = 'Drop a video here, or choose one';
 const clock = (s) => `${s.toFixed(1)} s`;
+const root = (window.gradio_config?.root || '').replace(/\/$/, '');
 let camera = null;
+
+/** Send a file; where the server put it. Gradio's own `upload` tells neither how far it is nor a refusal's sentence. */
+function send(chosen) {
+  const body = new FormData();
+  body.append('files', chosen, chosen.name);
+  const request = new XMLHttpRequest();
+  request.open('POST', `${root}/gradio_api/upload`);
+  request.upload.onprogress = ({ loaded, total }) => say(`Uploading ${chosen.name}: ${Math.floor(100 * loaded / total)} %`);
+  return new Promise((resolve, reject) => {
+    request.onload = () => {
+      const said = answer(request.responseText);
+      if (request.status === 200 && typeof said?.[0] === 'string') resolve(said[0]);
+      else reject(new Error(request.status === 413 ? tooLarge() : said?.detail ?? 'The upload failed; please try again.'));
+    };
+    request.onerror = () => reject(new Error('The connection broke during the upload; please try again.'));
+    request.send(body);
+  });
+}
+
+function answer(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+const tooLarge = () => `This file is larger than ${+props.limit.toPrecision(3)} MB; please cut it first.`;
 
 async function take(chosen) {
   if (!chosen) return;
+  if (chosen.size > 1e6 * props.limit) return void say(tooLarge());
   say(`Uploading ${chosen.name} …`);
   drop.classList.add('j-busy');
   try {
-    const { path } = await upload(chosen);
+    const path = await send(chosen);
     props.value = { file: { path, orig_name: chosen.name, meta: { _type: 'gradio.FileData' } }, name: chosen.name };
     say('Looking at the clip …');
     trigger('upload');
   } catch (error) {
-    const reason = String(error && error.message || error);
-    say(/size|large|413/i.test(reason) ? `This file is larger than ${props.limit} MB; please cut it first.` : `The upload failed: ${reason}. Please try again.`);
+    say(error.message);
   } finally {
     drop.classList.remove('j-busy');
     file.value = '';

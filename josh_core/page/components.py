@@ -32,7 +32,7 @@ def clip_input(limit_mb: float) -> gr.HTML:
         js_on_load=page_file("clip_input.js"),
         apply_default_css=False,
         elem_id="j-clip",
-        limit=round(limit_mb),
+        limit=limit_mb,
     )
 
 

@@ -13,6 +13,10 @@ from josh_core.serving.store import Store
 
 # Chosen by hand, except where a measurement or a source is given.
 UPLOADS = 0.25  # share of the disk space that uploads may take
+_ONE_ADDRESS = 0.5  # share of that for all clips that visitors of one network address have here
+_LEAST = (
+    0.01  # of the largest upload: smaller ones count as much, since each is a folder to look through time and again
+)
 _ABANDONED = 600.0  # s after which an upload that nobody has taken goes
 _ARRIVING = 30.0  # s for which a new upload may wait to be taken even when disk space is scarce
 
@@ -50,6 +54,11 @@ class DiskSpace:
         """Bytes that uploads may take."""
         return max(int(UPLOADS * self.max_bytes), 2 * self._upload_bytes)
 
+    @property
+    def max_address_bytes(self) -> int:
+        """Bytes of clips that all visitors of one network address may have here."""
+        return int(_ONE_ADDRESS * self.max_upload_bytes)
+
     def used(self) -> int:
         """Bytes that are taken."""
         return size_of(self._store.root)
@@ -65,13 +74,19 @@ class DiskSpace:
 
     def has_room_for(self, more: int, claimed: set[Path]) -> bool:
         """Whether there is space for `more` bytes of uploads; unclaimed uploads are removed for them where needed."""
-        if self.free() < more or self.is_full:
-            return False
         for oldest in (_ABANDONED, _ARRIVING):
-            if size_of(self.uploads, self.visitors) + more <= self.max_upload_bytes:
+            if self._fits(more):
                 return True
             self._drop_uploads(claimed, oldest)
-        return size_of(self.uploads, self.visitors) + more <= self.max_upload_bytes
+        return self._fits(more)
+
+    def _fits(self, more: int) -> bool:
+        """Whether the disk and the uploads' share of it hold `more` bytes of uploads as things are."""
+        if self.free() < more or self.is_full:
+            return False
+        count = sum(1 for _ in self.uploads.iterdir())
+        taken = max(size_of(self.uploads, self.visitors), int(count * _LEAST * self._upload_bytes))
+        return taken + more <= self.max_upload_bytes
 
     def clean_up(self, claimed: set[Path]) -> None:
         """Remove unclaimed uploads; over the limit also newer ones, then files that can be made again."""

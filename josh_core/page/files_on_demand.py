@@ -82,9 +82,12 @@ class FilesOnDemand:
             clip = _links(shown, mode, workspace)
             if part == SPLIT:
                 _link_all([shown.folders[SPLIT_MODES[0]]], clip.with_name(SPLIT_MODES[0]))
-        except OSError:  # shared or expired in this very moment
+        except FileNotFoundError:  # deleted or expired in this very moment
             self._store.discard(workspace)
-            raise ResultError("The result has just moved; please ask again.") from None
+            raise ResultError("This result has just been removed; run the clip again.") from None
+        except OSError:  # such as a full disk, where a file of an example cannot be linked but has to be copied
+            self._store.discard(workspace)
+            raise
         try:
             ticket = self._jobs.submit(Job(clip, Settings(), workspace / "out", kind="file", name=part))
         except Exception:

@@ -44,6 +44,7 @@ _ADDRESS_HEADERS = (b"x-forwarded-", b"forwarded", b"x-gradio-server")  # in whi
 _PIECE = re.compile(rb"bytes=\d*-\d*")  # one piece of a file; Gradio fails at several
 _TOO_MANY = "There are too many requests from your network address; please try again in a minute."
 _ONE_FILE = "Send one file in a request, as multipart/form-data."
+_FAULT = "Something went wrong inside the program; please try again."
 _NO_ROOM = "There is no room for another clip here now; please try again in a few minutes."
 _log = logging.getLogger(__name__)
 
@@ -80,6 +81,8 @@ class Guard:
         with self._rate_limits.request(_network(scope)) as let_in:
             try:
                 await (self._http(scope, receive, response) if let_in else response.refuse(429, _TOO_MANY))
+                if response.failed:
+                    await response.refuse(500, _FAULT)
             except Exception as error:
                 await self._failed(error, response)
 
@@ -178,6 +181,9 @@ class Guard:
             return
         if forwarded > most:
             await response.refuse(413, "This file is larger than the maximum allowed size.")
+            return
+        if not self._rate_limits.allows_upload(_network(scope)):
+            await response.refuse(429, _TOO_MANY)
             return
         if not await asyncio.to_thread(self._gate.has_room_for, self._arriving + max(forwarded, _STEP)):
             await response.refuse(503, _NO_ROOM)

@@ -46,7 +46,7 @@ class Page:
     def __init__(self, service: PageService) -> None:
         self.service = service
         os.environ["GRADIO_TEMP_DIR"] = str(service.uploads)  # where Gradio puts uploads and copies
-        with Blocks(title=SITE_TITLE, analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)) as blocks:
+        with Blocks(title=SITE_TITLE, analytics_enabled=False, fill_width=True) as blocks:
             self.blocks = blocks
             self.ui = Layout(service.config, service.examples, self.request_file)
             self._wire()

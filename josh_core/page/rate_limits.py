@@ -20,6 +20,8 @@ CALLS, CALLS_A_SECOND = 200, 10.0  # bucket size and refill; a tab that waits fo
 # Gradio keeps the messages of 2000 sessions: pushing out somebody else's takes one network an hour.
 SESSIONS, SESSIONS_A_SECOND = 200, 0.5  # bucket size and refill
 SESSIONS_KEPT = 1000  # by Gradio; each takes 0.1 MB, measured with this page
+# Of files one after the other: a visitor brings few, and each small one is a folder to make, count and remove again.
+UPLOADS, UPLOADS_A_SECOND = 60, 0.5  # bucket size and refill; for some forty people behind one router
 _REMEMBERED = 10_000  # networks, and sessions that are not new
 
 
@@ -41,6 +43,7 @@ class RateLimits:
         self._now: Counter[str] = Counter()  # requests under way
         self._calls = _TokenBucket(CALLS, CALLS_A_SECOND, clock)
         self._begun = _TokenBucket(SESSIONS, SESSIONS_A_SECOND, clock)
+        self._uploads = _TokenBucket(UPLOADS, UPLOADS_A_SECOND, clock)
         self._sessions: OrderedDict[str, None] = OrderedDict()
 
     @contextmanager
@@ -57,6 +60,10 @@ class RateLimits:
     def allows_call(self, network: str) -> bool:
         """Whether one more call may be made from this network now."""
         return self._calls.take(network)
+
+    def allows_upload(self, network: str) -> bool:
+        """Whether one more file may be sent from this network now."""
+        return self._uploads.take(network)
 
     def allows_session(self, session: str, network: str) -> bool:
         """Whether a session is known, or one more may begin from this network now; "" always begins one."""

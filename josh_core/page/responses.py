@@ -40,13 +40,14 @@ class Response:
     def __init__(self, send: Send, scope: Scope) -> None:
         self._send, self._scope = send, scope
         self.begun = self.closed = False
+        self.failed = False  # the application has raised; why is not known before the exception comes out of it
 
     async def __call__(self, message: Message) -> None:
-        if self.closed:
+        if self.closed or self.failed:
             return
         if message["type"] == "http.response.start":
             if message["status"] == 500 and not _is_json(message):  # Starlette's own text for an exception
-                await self.refuse(500, "Something went wrong inside the program; please try again.")
+                self.failed = True
                 return
             self.begun = True
             message = {**message, "headers": [*self._kept(message.get("headers", [])), *_HEADERS]}
@@ -68,6 +69,7 @@ class Response:
         body = json.dumps(value).encode()
         headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
         headers += [(b"connection", b"close")] if close else []
+        self.failed = False
         await self({"type": "http.response.start", "status": status, "headers": headers})
         await self({"type": "http.response.body", "body": body})
 

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import secrets
-import shutil
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -42,6 +41,7 @@ from josh_core.settings import Settings
 # Chosen by hand, except where a measurement or a source is given.
 COUNT_SECONDS = 8.0  # s that a guess at the number of people may take
 LEFT_AFTER = 120.0  # s without a connection after which a visitor has left
+CLIP = "clip"  # what a visitor's clip is called, in a folder of its own
 _CLEAN_EVERY = 60.0  # s between two searches for what has expired. Chosen
 _log = logging.getLogger(__name__)
 
@@ -131,12 +131,12 @@ class PageService:
         which does not, is taken with `copied` False. `name` is what the visitor calls it.
         """
         await self._wait_for_listener(caller)
-        place = await asyncio.to_thread(self._adopt, caller.session, Path(str(path)), copied)
+        place = await asyncio.to_thread(self._adopt, caller, Path(str(path)), copied)
         try:
             look = await self.upload_checks.check(place, caller.session, caller.client)
             return Upload(place, await asyncio.to_thread(file_sha256, place), look, title=Path(name).stem[:80])
         except BaseException:
-            shutil.rmtree(place.parent, ignore_errors=True)
+            self.visitors.drop(caller.session, place)
             raise
 
     async def _wait_for_listener(self, caller: Caller) -> None:
@@ -144,21 +144,23 @@ class PageService:
         if not await self.presence.wait(caller.session, LISTEN_GRACE):
             raise Cancelled("Nobody listens any more.")
 
-    def _adopt(self, session: str, path: Path, copied: bool) -> Path:
+    def _adopt(self, caller: Caller, path: Path, copied: bool) -> Path:
         """Link an upload into the visitor's folder, under a neutral name that neither a decoder nor others can use."""
         source = path.resolve()
         if copied and (not source.is_relative_to(self.uploads) or not source.is_file()):
             raise ClipError("The upload did not arrive; please choose the file again.")
-        visitor = self.visitors.get(session)
-        in_use = {ticket.job.clip.parent for ticket in self.jobs.tickets()}
-        for older in visitor.folder.iterdir():
-            if older not in in_use:
-                shutil.rmtree(older, ignore_errors=True)
-        place = visitor.folder / secrets.token_hex(6) / "clip"
+        visitor = self.visitors.get(caller.session, caller.client)
+        place = visitor.folder / secrets.token_hex(6) / CLIP
         place.parent.mkdir()
         link_or_copy(source, place)
         if copied:
-            visitor.uploads.add(source)
+            visitor.uploads[place] = source
+        kept = {place, *(ticket.job.clip for ticket in self.jobs.tickets())}
+        for older in {folder / CLIP for folder in visitor.folder.iterdir()} - kept:
+            self.visitors.drop(caller.session, older)
+        if self.visitors.taken(caller.client) > self.disk.max_address_bytes:
+            self.visitors.drop(caller.session, place)
+            raise ClipError("The clips of your network address take all the room they may; please try again later.")
         return place
 
     async def count(self, upload: Upload) -> Upload:

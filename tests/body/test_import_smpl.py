@@ -189,7 +189,7 @@ class Calls:
         lambda mark: Calls(pickle.loads, pickle.dumps(1)),
     ],
 )
-def test_hostile_pickles_are_refused_unrun(tmp_path: Path, evil: Any) -> None:
+def test_hostile_pickles_are_refused_without_running(tmp_path: Path, evil: Any) -> None:
     mark = tmp_path / "mark"
     content = {"v_template": evil(mark), "posedirs": 1}
     for python2 in (True, False):

@@ -159,7 +159,7 @@ def test_frames_in_which_left_and_right_are_exchanged(walk):
     assert errors(walk, body)[bad].mean() < 0.06
 
 
-def test_an_unseen_arm_is_not_believed(walk):
+def test_an_unseen_arm_has_little_weight(walk):
     track = walk.people.tracks[0]
     arm = [LANDMARKS.index(f"left_{x}") for x in ("elbow", "wrist", "pinky", "index", "thumb")]
     lost = np.isin(track.frames, range(10, 20))

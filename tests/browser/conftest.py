@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,9 +44,11 @@ def patience() -> float:
 class Server:
     """The page of serve.py in a process of its own."""
 
-    def __init__(self, store: Path, examples: Path, settings: dict[str, str] | None = None) -> None:
-        """`settings`: further environment variables."""
-        self.store, self.examples, self.settings = store, examples, settings or {}
+    def __init__(
+        self, store: Path, examples: Path, settings: dict[str, str] | None = None, within: Sequence[str] = ()
+    ) -> None:
+        """`settings`: further environment variables. `within`: a command that runs the command given after it."""
+        self.store, self.examples, self.settings, self.within = store, examples, settings or {}, within
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -58,7 +60,14 @@ class Server:
         return f"http://127.0.0.1:{self.port}/"
 
     def start(self) -> None:
-        command = [sys.executable, "tests/browser/serve.py", str(self.port), str(self.store), str(self.examples)]
+        command = [
+            *self.within,
+            sys.executable,
+            "tests/browser/serve.py",
+            str(self.port),
+            str(self.store),
+            str(self.examples),
+        ]
         environment = os.environ | {"PYTHONPATH": str(ROOT)} | self.settings
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)

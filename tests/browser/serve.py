@@ -74,7 +74,10 @@ def _hand_over(job: Job, progress: Progress, place: str, parts: dict[str, Path])
     folder.mkdir()
     for name, source in parts.items():
         found = source if source.is_file() else source / name
-        (shutil.copytree if found.is_dir() else shutil.copyfile)(found, folder / name)
+        for file in [found] if found.is_file() else [path for path in found.rglob("*") if path.is_file()]:
+            copy = folder / name / file.relative_to(found)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
     progress.hand_over(folder, place)
 
 

@@ -32,7 +32,7 @@ def embedded(visit: Visitor, host: str, watched: bool = True) -> Any:
 
 
 @pytest.mark.parametrize("host", ["https://huggingface.co/spaces/somebody/josh", "https://somebody-josh.hf.space/"])
-def test_a_space_s_page_embeds_it(visit: Visitor, host: str) -> None:
+def test_the_page_of_a_space_embeds_it(visit: Visitor, host: str) -> None:
     page = embedded(visit, host)
     frame = page.wait_for_selector("iframe").content_frame()
     frame.wait_for_function(READY)

@@ -359,7 +359,7 @@ def test_the_bundle_was_built_from_these_sources() -> None:
     assert os.path.getsize(viewer.BUNDLE) < 1e6
 
 
-def test_people_change_between_their_own_look_and_the_plain_one(page: Any) -> None:
+def test_people_change_between_colours_of_the_clip_and_plain_ones(page: Any) -> None:
     """The courtyard's first person wears its own look, green all over; the second was not seen well enough."""
 
     def strongest(person: str) -> int:

@@ -210,8 +210,8 @@ def test_an_edge_over_half_of_a_still_picture_is_no_split() -> None:
     here, there = (cv2.GaussianBlur(rng.uniform(0, 255, (270, 480)), (0, 0), 3) for _ in range(2))
     here, there = (np.clip((x - x.mean()) / x.std() * 40 + 120, 0, 255) for x in (here, there))
     edge, split = here.copy(), here.copy()
-    edge[:150, 120:] = 240 - here[:150, 120:]
-    split[:, 120:] = there[:, 120:]
+    edge[:150, 240:] = 240 - here[:150, 240:]
+    split[:, 240:] = there[:, 240:]
     colour = [np.repeat(picture.astype(np.uint8)[..., None], 3, 2) for picture in (edge, split)]
     assert [is_split([frame] * 6) for frame in colour] == [False, True]
 
@@ -242,6 +242,25 @@ def test_a_plain_wall_beside_a_garden_is_split_and_a_shadow_is_not() -> None:
     for frame in shadow:
         frame[:, :half] = frame[:, :half] // 2
     assert not is_split(shadow) and not is_split(garden)
+
+
+@pytest.mark.parametrize(("speed", "split"), [(0.0, False), (20.0, True)])
+def test_a_post_near_the_side_of_a_still_picture_is_no_split(speed: float, split: bool) -> None:
+    """From top to bottom just at a quarter of the width; where the picture moves beside it, the line is printed on."""
+    frames, post = smooth(25, 6, speed), smooth(26, 1)[0]
+    for frame in frames:
+        frame[:, : SIZE[0] // 4] = 255 - post[:, : SIZE[0] // 4] // 2
+    assert is_split(frames) == split
+
+
+def test_a_chequered_board_on_a_plain_wall_is_no_split() -> None:
+    """Its edges stand where editors put lines, and the wall above and below it has no detail to tell by."""
+    frames = [np.full((SIZE[1], SIZE[0], 3), 150, np.uint8) for _ in range(6)]
+    board = np.kron(np.indices((8, 10)).sum(0) % 2, np.ones((8, 16)))
+    for k, frame in enumerate(frames):
+        frame[160:224, 160:320] = np.where(board[..., None] > 0, 230, 40)
+        cv2.circle(frame, (60 + 20 * k, 60), 12, (200, 60, 60), -1)
+    assert not is_split(frames)
 
 
 def test_a_level_horizon_is_no_split() -> None:

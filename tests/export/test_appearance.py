@@ -137,7 +137,7 @@ def test_who_stands_behind_somebody_does_not_take_his_colours(body: BodyModel) -
     assert np.abs(behind.colors.astype(int) - blue).max(1).mean() < 15
 
 
-def test_what_covers_a_body_now_and_then_is_passed_over(body: BodyModel) -> None:
+def test_objects_that_cover_a_body_for_a_moment_are_ignored(body: BodyModel) -> None:
     result, people, meshes = filmed(body, [FRONT] * 5)
     pictures = [shot(result, k, body, meshes, [paint(body)]) for k in range(5)]
     pictures[2][200:500] = [255, 255, 0]  # something drives by
@@ -190,7 +190,7 @@ def test_the_plain_look_is_dressed_from_head_to_foot(body: BodyModel) -> None:
     np.testing.assert_allclose(normals[face], bare[face], atol=1e-6)
 
 
-def test_files_carry_the_own_look_and_the_viewer_both(body: BodyModel) -> None:
+def test_files_carry_the_colours_of_the_clip_and_the_viewer_both(body: BodyModel) -> None:
     result = made_up_result(body, frames=20, points=10)
     own = paint(body)
     result = replace(result, people=(replace(result.people[0], colors=own, colors_seen=0.6), result.people[1]))

@@ -42,7 +42,7 @@ def test_round_trip_keeps_every_field(result: Reconstruction, tmp_path: Path) ->
         assert (after.id, after.height_m) == (before.id, before.height_m)
 
 
-def test_own_looks_come_back_and_bundles_from_before_them_still_open(result: Reconstruction, tmp_path: Path) -> None:
+def test_colours_come_back_and_bundles_without_them_still_open(result: Reconstruction, tmp_path: Path) -> None:
     colors = np.random.default_rng(0).integers(0, 256, (4391, 3)).astype(np.uint8)
     dressed = (replace(result.people[0], colors=colors, colors_seen=0.25), result.people[1])
     save_bundle(replace(result, people=dressed), tmp_path / "run")
@@ -270,7 +270,7 @@ def test_nobody_and_nothing_is_a_bundle_too(result: Reconstruction, tmp_path: Pa
     assert back.people == () and back.scene.points.shape == (0, 3)
 
 
-def test_content_key_follows_the_question_and_ids_do_not() -> None:
+def test_content_key_follows_clip_settings_and_version_and_ids_do_not() -> None:
     key = content_key("ab", {"mode": "fast", "people": None}, "1")
     assert key == content_key("ab", {"people": None, "mode": "fast"}, "1")
     others = [("ac", {"mode": "fast"}, "1"), ("ab", {"mode": "fast", "people": 2}, "1"), ("ab", {"mode": "fast"}, "2")]

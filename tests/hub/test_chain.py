@@ -54,7 +54,7 @@ def test_the_path_is_wrong_without_the_pelvis() -> None:
     assert metres > 0.1
 
 
-def test_another_person_leads_where_the_best_is_not_seen() -> None:
+def test_another_person_is_used_where_the_best_is_not_seen() -> None:
     """Person 0 leaves for a while; person 1 enters in the middle and stays."""
     truth, _, people, plan = scene([[(0, 14), (22, FRAMES)], [(8, FRAMES - 5)]])
     metres, degrees = path_error(truth, plan, people, PELVIS)
@@ -72,7 +72,7 @@ def test_the_camera_is_held_where_nobody_is_seen() -> None:
     assert list(np.flatnonzero(~registered)) == [13, 14, 15, 16, 17]
 
 
-def test_an_answer_behind_the_camera_does_not_lead() -> None:
+def test_a_prediction_behind_the_camera_is_not_used() -> None:
     truth, _, people, plan = scene([[(0, FRAMES)]])
     motions = answers_of(truth, plan)
     motions.trans[2, :, 2] = -1.0  # pair (6, 9): keyframes 6 and 9 still have their other pairs
@@ -98,7 +98,7 @@ def test_bodies_take_the_networks_distance_and_keep_the_fits_motion() -> None:
     assert moved[0].transl[1, 0] - truth.in_camera(0)[1][1, 0] == pytest.approx(wiggle[1], abs=2e-3)
 
 
-def test_bodies_of_whom_the_network_says_nothing_follow_the_focal() -> None:
+def test_bodies_without_a_prediction_follow_the_focal() -> None:
     truth, clip, people, _ = scene([[(0, FRAMES)], [(20, 22)]])
     plan = plan_pairs(clip, people)
     bodies = fitted_bodies(truth, list(people.tracks))

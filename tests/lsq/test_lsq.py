@@ -25,7 +25,7 @@ def test_the_slope_is_the_derivative_in_either_library(robust: Robust) -> None:
     assert torch.equal(robust.slope(t), torch.from_numpy(np.asarray(robust.slope(n2))))
 
 
-def test_what_counts_half() -> None:
+def test_a_residual_of_the_width_counts_half() -> None:
     assert Cauchy(2.0).slope(np.array(4.0)) == pytest.approx(0.5)
     assert Geman(3.0).value(np.array(1e9)) == pytest.approx(9.0, rel=1e-6)
 

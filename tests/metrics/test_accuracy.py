@@ -219,7 +219,7 @@ def test_frames_meet_by_time_at_half_the_rate_and_a_later_start(tmp_path: Path) 
     assert evaluate(result, truth)["camera"]["path_m"] == pytest.approx(14 * 0.4)
 
 
-def test_a_person_nobody_found(tmp_path: Path) -> None:
+def test_a_person_that_was_not_found(tmp_path: Path) -> None:
     _write_smpl_truth(tmp_path / "truth.npz", 10)
     assert evaluate(_result(_cameras(10), ()), load_truth(tmp_path / "truth.npz"))["people"] == [
         {"person": 0, "found": 0.0}

@@ -24,7 +24,7 @@ def test_frames_are_counted() -> None:
     assert score.f1 == pytest.approx(2 / 3)
 
 
-def test_nothing_said_and_nothing_true_has_no_score() -> None:
+def test_no_predicted_and_no_true_label_has_no_score() -> None:
     score = frame_score(_label("...."), _label("...."))
     assert score.precision is None and score.recall is None and score.f1 is None
     assert frame_score(_label("x..."), _label("....")).f1 == 0.0  # a foot that only glides was called static
@@ -38,7 +38,7 @@ def test_events_need_half_of_their_union_in_common() -> None:
     assert event_score(_label("..xxxxxxxxxx.."), true) == Score(false=1, missed=2)  # two steps run together
 
 
-def test_reliability_is_told_by_tenths() -> None:
+def test_reliability_is_given_by_tenths() -> None:
     said = np.array([0.02, 0.04, 0.91, 0.95, 0.99, 1.0])
     rows = reliability(said, _label(".xxx.x"))
     assert [row[1:] for row in rows] == [(0.5, 2), (0.75, 4)]

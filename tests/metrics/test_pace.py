@@ -34,13 +34,13 @@ def test_steps_are_counted_and_measured() -> None:
 
 
 @pytest.mark.parametrize(("speed", "cadence"), [(0.6, 1.3), (1.3, 1.85), (2.0, 2.3), (3.5, 2.8), (8.0, 4.4)])
-def test_only_walks_at_another_speed_than_lifes_are_told(speed: float, cadence: float) -> None:
+def test_only_walks_at_an_unnatural_speed_are_reported(speed: float, cadence: float) -> None:
     assert told(speed, cadence, 1.0) == told(speed, cadence, 1.15) == told(speed, cadence, 0.9) == ""
     assert told(speed, cadence, 2.0) == told(speed, cadence, 4.0) == "fast"
     assert told(speed, cadence, 0.5) == told(speed, cadence, 0.25) == "slow"
 
 
-def test_slow_motion_of_two_steps_is_told_by_their_length() -> None:
+def test_slow_motion_of_two_steps_is_found_by_their_length() -> None:
     joints, times = walker(1.3, 1.85, 0.2, seconds=1.2)
     cadence, length = steps(joints, times)
     assert cadence is None
@@ -55,7 +55,7 @@ def test_who_steps_on_the_spot_or_stands_is_left_out() -> None:
     assert steps(np.zeros((1, 24, 3)), np.zeros(1)) == (None, None)
 
 
-def test_it_is_said_of_whom_and_nothing_is_good_by_it() -> None:
+def test_pace_notes_name_the_person_and_lower_the_verdicts() -> None:
     def person(speed: float | None, jitter: float = 8.0) -> dict[str, float | None]:
         return {"speed_m_s": speed, "jitter": jitter, "frames_share": 1.0}
 

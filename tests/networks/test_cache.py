@@ -95,7 +95,7 @@ def test_a_place_that_cannot_be_written_is_no_error(place: Path) -> None:
     assert cache.recall("k", Counting())["a"].tolist() == [0, 1, 2]
 
 
-def test_a_limit_that_is_no_number_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limit_that_is_no_number_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOSH_CACHE_GB", "lots")
     with pytest.raises(SettingsError, match="JOSH_CACHE_GB"):
         cache.recall("k", Counting())

@@ -249,7 +249,7 @@ def test_answers_of_a_clip(tiny: Josh3r, two_people: tuple, monkeypatch: pytest.
     assert (len(camera.world_from_cam), camera.focal) == (8, 80.0)
 
 
-def test_nobody_to_follow_is_said(tiny: Josh3r, two_people: tuple) -> None:
+def test_nobody_to_follow_is_reported(tiny: Josh3r, two_people: tuple) -> None:
     clip, people, _ = two_people
     with pytest.raises(ReconstructionError, match="nobody was found"):
         ask_josh3r(clip, replace(people, tracks=()), tiny, Settings())

@@ -126,7 +126,7 @@ def test_six_hostile_uploads_block_nobody(server: Server, tab: Tab, clip: bytes,
     assert time.monotonic() - begin < 5 * patience()
 
 
-def test_a_program_that_nobody_listens_to_takes_no_place(server: Server, tab: Tab, clip: bytes) -> None:
+def test_a_program_without_a_connection_takes_no_place_in_the_queue(server: Server, tab: Tab, clip: bytes) -> None:
     program = Tab(server.url)
     for k in range(12):
         program.reconstruct(program.upload(clip + bytes([k]) + b"slow"))

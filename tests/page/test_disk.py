@@ -40,7 +40,7 @@ class Idle:
 
 
 @pytest.mark.parametrize("how", ["full", "read-only"])
-def test_a_run_that_could_not_be_kept_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+def test_no_run_begins_without_disk_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     service = PageService(Config(store=tmp_path), [], Idle(), [], Path("none"))
     assert service.health()["status"] == "ok" and service.has_room_for(1000)
     if how == "full":
@@ -55,7 +55,7 @@ def test_a_run_that_could_not_be_kept_is_not_begun(tmp_path: Path, monkeypatch: 
     service.close()
 
 
-def test_a_visitor_is_not_asked_for_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_visitors_get_no_advice_about_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -66,7 +66,7 @@ def test_a_visitor_is_not_asked_for_another_folder(tmp_path: Path, monkeypatch: 
     assert isinstance(told, JobError) and "its disk is full" in str(told) and "folder" not in str(told)
 
 
-def test_a_clip_for_which_there_is_no_room_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clip_without_disk_space_gets_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     service = PageService(Config(store=tmp_path), [], Idle(), [], Path("none"))
     place = service.uploads / "x" / "clip.mp4"
     place.parent.mkdir()

@@ -114,7 +114,7 @@ def test_one_format_brings_all(maker: FilesOnDemand, bench: Bench, run: ShownRun
     assert bench.done == ["files"]
 
 
-def test_what_cannot_be_made_is_told_once_and_tried_again(maker: FilesOnDemand, run: ShownRun) -> None:
+def test_a_file_that_fails_is_reported_once_and_tried_again(maker: FilesOnDemand, run: ShownRun) -> None:
     for _ in range(2):
         with pytest.raises(ClipError, match="cannot be read"):
             wait(maker, run, "overlay.mp4")
@@ -178,7 +178,7 @@ def test_an_example_stays_as_it_is(maker: FilesOnDemand, tmp_path: Path) -> None
     assert sorted(root.rglob("*")) == before
 
 
-def test_too_many_wishes_wait_for_another_time(maker: FilesOnDemand, bench: Bench, store: Store) -> None:
+def test_too_many_requests_for_files_are_refused(maker: FilesOnDemand, bench: Bench, store: Store) -> None:
     bench.go.clear()
     refused = 0
     for _ in range(12):

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from josh_core.clip.look import Look
 from josh_core.errors import ClipError, JobError
 from josh_core.page.config import Config
 from josh_core.page.service import Caller, PageService
@@ -55,7 +56,7 @@ def uploaded(service: PageService, name: str, size: int, age: float) -> Path:
 def test_uploads_have_one_limit_and_the_oldest_that_nobody_uses_go(service: PageService) -> None:
     assert service.disk.max_upload_bytes == 5000
     used = uploaded(service, "used", 2000, 9000.0)
-    service.visitors.get("somebody").uploads.add(used)
+    service.visitors.get("somebody").uploads[Path("their clip")] = used
     old, new, fresh = (
         uploaded(service, *said) for said in (("old", 1000, 900.0), ("new", 1000, 60.0), ("fresh", 900, 0.0))
     )
@@ -63,6 +64,50 @@ def test_uploads_have_one_limit_and_the_oldest_that_nobody_uses_go(service: Page
     assert service.has_room_for(900) and not old.exists() and new.exists()
     assert service.has_room_for(2000) and not new.exists() and fresh.exists() and used.exists()
     assert not service.has_room_for(2200)  # what is used or has just come stays
+
+
+def test_small_uploads_count_as_more(service: PageService) -> None:
+    for k in range(400):
+        uploaded(service, f"tiny {k}", 1, 0.0)
+    assert service.has_room_for(900)
+    for k in range(100):
+        uploaded(service, f"more {k}", 1, 0.0)
+    assert not service.has_room_for(100)
+
+
+def test_the_clips_of_an_address_leave_room_for_others(service: PageService, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def seen(*_: object) -> Look:
+        return UPLOAD.look
+
+    monkeypatch.setattr(UploadChecks, "check", seen)
+    assert service.disk.max_address_bytes == 2500
+
+    def take(session: str, address: str, size: int) -> Path:
+        sent = uploaded(service, session + os.urandom(4).hex(), size, 0.0)
+        return wait_for(service.take(Caller(session, address), sent)).path
+
+    first = take("a", "A", 1000)
+    again = take("a", "A", 1000)  # another clip of the same visitor takes the place of the first
+    assert not first.exists() and again.exists() and len(list(service.uploads.iterdir())) == 1
+    take("b", "A", 1000)
+    with pytest.raises(ClipError, match="of your network address"):
+        take("c", "A", 1000)
+    assert take("d", "B", 1000).exists() and len(list(service.uploads.iterdir())) == 3
+    service.leave("a")
+    assert take("c", "A", 1000).exists()
+
+
+def test_the_same_file_twice_is_still_there(service: PageService, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def seen(*_: object) -> Look:
+        return UPLOAD.look
+
+    monkeypatch.setattr(UploadChecks, "check", seen)
+    place = uploaded(service, "hash of it", 1000, 0.0)  # Gradio names uploads by what they hold
+    for _ in range(2):
+        taken = wait_for(service.take(Caller("a", "A"), place))
+    service.visitors.get("b", "B").uploads[Path("their clip")] = place
+    service.leave("a")
+    assert place.exists() and not taken.path.exists()
 
 
 def test_a_visitor_begins_with_a_clip_and_ends_without_a_connection(service: PageService) -> None:
@@ -73,7 +118,7 @@ def test_a_visitor_begins_with_a_clip_and_ends_without_a_connection(service: Pag
             wait_for(service.take(Caller("a"), service.uploads / "nothing"))
         assert not service.visitors.sessions() and not list(service.disk.visitors.iterdir())
         place = uploaded(service, "clip", 100, 0.0)
-        service.visitors.get("a").uploads.add(place)
+        service.visitors.get("a").uploads[Path("their clip")] = place
         service.clean_up()
         assert service.visitors.sessions() == ["a"]
     service.presence._last["a"] -= 1000
@@ -99,7 +144,7 @@ def test_an_address_and_programs_have_their_share(service: PageService) -> None:
         order("tab", "C")
 
 
-def test_places_are_left_for_people(tmp_path: Path) -> None:
+def test_places_in_the_queue_are_left_for_visitors(tmp_path: Path) -> None:
     service = PageService(Config(store=tmp_path, queue=4), [], Idle(), [], Path("none"))
     for k in range(2):
         service.runs.order(Caller(f"call {k}", f"P{k}", program=True), UPLOAD, Settings())
@@ -132,7 +177,7 @@ def test_a_clip_that_takes_too_much_memory_to_look_at(tmp_path: Path) -> None:
     looks.close()
 
 
-def test_who_leaves_takes_the_look_along(tmp_path: Path) -> None:
+def test_leaving_cancels_the_check_of_an_upload(tmp_path: Path) -> None:
     looks, runner, look = looked_at(tmp_path / "stubborn", fake_tasks.by_name)
 
     async def leave() -> None:

@@ -199,7 +199,7 @@ RUNS = (
 
 
 @pytest.mark.parametrize("first", range(len(RUNS)))
-def test_after_one_run_the_next_is_foretold_within_30_percent(tmp_path: Path, first: int) -> None:
+def test_after_one_run_the_next_is_estimated_within_30_percent(tmp_path: Path, first: int) -> None:
     """Shorter, longer, with more people: whichever was first."""
     rates = Rates(tmp_path / "rates.json")
     frames, people, seconds = RUNS[first]
@@ -224,7 +224,7 @@ def test_the_page_s_numbers_become_settings_and_zero_is_not_known(tmp_path: Path
             settings_from_inputs(part, upload, "fast", *bad, "auto", "auto", 0)
 
 
-def test_visitors_read_words(shown: ShownRun, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_visitors_see_texts_instead_of_keys(shown: ShownRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JOSH_MAST3R_WEIGHTS", raising=False)
     said = markup.details(shown) + markup.quality_table(shown) + " ".join(map(str, _tiers()))
     for raw in ("m/s³", "JOSH_", "use_smooth", "embedded", "anny-neutral", "sha256 &", "scale_source"):

@@ -30,7 +30,7 @@ def length(points: np.ndarray) -> float:
     return float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum())
 
 
-def test_ways_from_above_are_to_scale(result: Reconstruction) -> None:
+def test_paths_from_above_are_to_scale(result: Reconstruction) -> None:
     svg = ET.fromstring(top_view(result))
     bar = next(e for e in svg.iter("path") if "m0 -5" in e.get("d", ""))
     px = float(re.search(r"h([\d.]+)", bar.get("d", ""))[1])  # type: ignore[index]

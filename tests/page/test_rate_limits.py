@@ -15,6 +15,7 @@ from josh_core.errors import JobError
 from josh_core.page import guard
 from josh_core.page import rate_limits as crowd
 from josh_core.page.api import event_text
+from josh_core.page.blocks import Blocks
 from josh_core.page.connections import Connections
 from josh_core.page.guard import Guard
 from josh_core.page.presence import Presence
@@ -100,14 +101,40 @@ MULTIPART = [(b"content-type", b"multipart/form-data; boundary=b")]
 
 
 @pytest.mark.parametrize("path", ["/gradio_api/queue/join", "/gradio_api/upload", "/gradio_api/reset"])
-def test_a_body_that_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+def test_a_body_that_arrives_too_slowly_is_refused(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     monkeypatch.setattr(guard, "_PATIENCE", 0.2)
     place = Guard(nothing, Gate(), Rules(1000))  # type: ignore[arg-type]
     said = asked(place, {"method": "POST", "path": path, "headers": MULTIPART}, b"-", wait=20.0)
     assert said[0]["status"] == 408 and b"too slowly" in said[1]["body"]
 
 
-def test_what_gradio_would_keep_or_fail_at_does_not_reach_it() -> None:
+def test_thousands_of_small_uploads_of_one_network() -> None:
+    place = Guard(nothing, Gate(), Rules(1000))  # type: ignore[arg-type]
+    upload = {"method": "POST", "path": "/gradio_api/upload", "headers": MULTIPART}
+    said = [asked(place, upload)[0]["status"] for _ in range(crowd.UPLOADS + 5)]
+    assert said[: crowd.UPLOADS] == [200] * crowd.UPLOADS and said[-1] == 429
+    assert asked(place, upload | {"client": ("5.6.7.8", 1)})[0]["status"] == 200
+
+
+def test_gradio_keeps_no_account_of_uploads() -> None:
+    with Blocks() as blocks:
+        blocks.upload_file_set.update(["a", "b"])
+    assert not any(blocks.temp_file_sets)
+
+
+def test_why_an_upload_failed_is_said() -> None:
+    async def full(scope: Scope, receive: Receive, send: Send) -> None:
+        """As Starlette's outermost part does on an exception."""
+        await send({"type": "http.response.start", "status": 500, "headers": []})
+        await send({"type": "http.response.body", "body": b"Internal Server Error"})
+        raise OSError(28, "No space left on device")
+
+    upload = {"method": "POST", "path": "/gradio_api/upload", "headers": MULTIPART}
+    said = asked(Guard(full, Gate(), Rules(1000)), upload)  # type: ignore[arg-type]
+    assert len(said) == 2 and said[0]["status"] == 500 and b"its disk is full" in said[1]["body"]
+
+
+def test_requests_that_gradio_would_store_or_fail_at_do_not_reach_it() -> None:
     place = Guard(nothing, Gate(), Rules(1000))  # type: ignore[arg-type]
     for value, there in ((b"bytes=0-5", True), (b"bytes=0-0,1-1", False), (b"bytes=" + b"0-," * 2000, False)):
         said = asked(place, {"path": "/gradio_api/file=x", "headers": [(b"range", value)]})
@@ -161,7 +188,7 @@ def test_idle_connections_are_closed() -> None:
     assert set(closed) == {"silent", "browsing"}
 
 
-def test_who_was_there_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_are_forgotten_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr("josh_core.page.presence.time.monotonic", clock)
     presence = Presence()

@@ -21,7 +21,7 @@ CLOSED = (
 
 
 @pytest.mark.parametrize("place", CLOSED)
-def test_doors_that_are_not_used_are_closed(tab: Tab, place: str) -> None:
+def test_unused_routes_are_closed(tab: Tab, place: str) -> None:
     for answer in (tab.http.get(place), tab.http.post(place, files={"video": ("v.mp4", b"x", "video/mp4")})):
         assert answer.status_code == 404 and answer.json()["detail"] == "There is nothing at this address."
 

@@ -44,7 +44,7 @@ def test_one_file_passes_and_a_second_part_does_not(step: int) -> None:
     assert not taken(b"------x\r\nX: " + b"y" * (MAX_HEAD_BYTES + 10_000), step)
 
 
-def test_only_forms() -> None:
+def test_only_multipart_forms_are_accepted() -> None:
     for odd in ("", "video/mp4", "multipart/form-data", "multipart/form-data; boundary*0=a", TYPE + "; boundary=b"):
         with pytest.raises(ValueError):
             UploadBody(odd)

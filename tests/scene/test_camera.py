@@ -41,7 +41,7 @@ def test_a_tripod_never_moves() -> None:
     assert len(keyframe_matches(tracks, solution, 0).pairs) == 0
 
 
-def test_a_turning_camera_turns_and_tells_its_focal() -> None:
+def test_a_turning_camera_turns_and_gives_its_focal() -> None:
     true = path(FRAMES, np.zeros(3), 0.3)
     tracks = tracks_of(true, Lens(600.0))
     solution = solve_camera(tracks, TIMES, Settings(), Progress())
@@ -167,7 +167,7 @@ def test_very_few_frames(frames: int) -> None:
     assert np.isfinite(found.world_from_cam).all()
 
 
-def test_a_lens_that_the_clip_does_not_tell_stays_the_usual_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_undetermined_lens_stays_the_usual_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Made untold: the adjustment with a free lens runs to the bound, and to a focal of more than twice the truth."""
     free = camera.solve_moving
 
@@ -222,7 +222,7 @@ def test_a_mapper_that_hangs_or_dies_is_survived(
     script = tmp_path / "program.py"  # type: ignore[operator]
     script.write_text(program)
     monkeypatch.setattr(mapper, "PROGRAM", script)
-    monkeypatch.setattr(mapper, "GRACE", 0.3)
+    monkeypatch.setattr(mapper, "GRACE_SECONDS", 0.3)
     tracks = tracks_of(path(FRAMES, np.array([2.0, 0, 0.5]), 0.2), Lens(500.0))
     problem = sfm.mapper_problem(tracks, tracks.frames, 0)
     assert map_keyframes(replace(problem, time_limit=0.5), Progress()) is None

@@ -210,7 +210,7 @@ def test_cloud_of_nothing_is_empty(room: tuple) -> None:
     assert confidence.shape == (0,)
 
 
-def test_a_second_look_from_the_same_place_adds_nothing() -> None:
+def test_a_second_view_from_the_same_place_adds_nothing() -> None:
     rng = np.random.default_rng(0)
     clip = clip_of([rng.integers(0, 255, (48, 64, 3)).astype(np.uint8)] * 8)
     cameras = CameraPath("rotating", np.tile(np.eye(4), (8, 1, 1)), 60.0, 0.1, np.array([0, 7]), np.ones(8, bool))

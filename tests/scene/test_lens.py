@@ -68,7 +68,7 @@ def notes(cameras: CameraPath, given: bool = False) -> tuple[str, ...]:
     return lens_notes(cameras.focal, cameras, Clip([b""], np.zeros(1), 1000, 500, 30.0), given)
 
 
-def test_an_unusual_focal_is_said_with_what_to_do() -> None:
+def test_an_unusual_focal_is_reported_with_advice() -> None:
     assert field_deg(320.0, 640.0) == pytest.approx(90.0)
     assert notes(path_of(700.0)) == () == notes(path_of(550.0))
     (wide,) = notes(path_of(440.0))
@@ -79,7 +79,7 @@ def test_an_unusual_focal_is_said_with_what_to_do() -> None:
     assert notes(path_of(440.0), given=True) == () == notes(path_of(440.0, kind="static"))
 
 
-def test_a_lens_that_bends_strongly_has_wider_error_bars_and_is_said() -> None:
+def test_a_strong_distortion_widens_the_errors_and_is_reported() -> None:
     """Beyond what was measured; an even fisheye of 75 degrees from corner to corner is within."""
     clip = Clip([b""], np.zeros(1), 960, 540, 30.0)
     barrel = path_of(600.0, distortion=-0.45)
@@ -89,7 +89,7 @@ def test_a_lens_that_bends_strongly_has_wider_error_bars_and_is_said() -> None:
     assert lens_error(path_of(843.0, distortion=-0.345), clip) == 0
 
 
-def test_a_lens_at_the_model_s_bound_is_not_told() -> None:
+def test_a_lens_at_the_bound_of_the_model_is_undetermined() -> None:
     """Its corners move by 3 % only, since the focal came out far too long with it."""
     clip = Clip([b""], np.zeros(1), 640, 360, 30.0)
     pincushion = path_of(1300.0, distortion=0.5)

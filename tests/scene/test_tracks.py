@@ -33,7 +33,7 @@ def test_points_move_with_the_picture() -> None:
     assert [len(d) for d in tracks.descriptors] == [len(tracks.frame(t)[0]) for t in tracks.frames]
 
 
-def test_nobody_carries_a_point() -> None:
+def test_people_carry_no_points() -> None:
     clip = clip_of(sliding())
     labels = np.zeros((len(clip), 30, 40), np.uint8)
     labels[:, :, 15:25] = 255
@@ -55,7 +55,7 @@ def test_stops_when_asked() -> None:
         follow(clip, nobody(clip), Progress(cancelled=lambda: True))
 
 
-def test_looks_begun_before_give_the_same_tracks() -> None:
+def test_features_begun_before_give_the_same_tracks() -> None:
     clip = clip_of(sliding())
     alone = follow(clip, nobody(clip), Progress())
     with FrameFeatures(clip) as looks:
@@ -64,7 +64,7 @@ def test_looks_begun_before_give_the_same_tracks() -> None:
     assert np.array_equal(alone.ids, ahead.ids)
 
 
-def test_looks_wait_for_room_and_end_when_nobody_takes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_features_wait_for_memory_and_end_when_unused(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
 
     class Counted(FeatureMap):

@@ -27,7 +27,7 @@ def test_a_zoom_is_found() -> None:
     assert zoom_of(pairs_of(DEPTH, np.zeros(3), (900, 1200)), 2, 1.0) == pytest.approx(4 / 3, rel=0.01)
 
 
-def test_a_long_zoom_is_told_whole_though_no_pair_sees_it_all() -> None:
+def test_a_long_zoom_is_measured_over_several_pairs() -> None:
     focals = 900 * 1.5 ** (np.arange(6) / 5)
     parts = [pairs_of(DEPTH, np.zeros(3), (focals[k], focals[k + 1])) for k in range(5)]
     node = np.repeat(np.arange(5), len(DEPTH))
@@ -39,7 +39,7 @@ def test_a_camera_that_comes_nearer_does_not_zoom() -> None:
     assert zoom_of(pairs_of(DEPTH, np.array([0.0, 0, 1.5]), (900, 900)), 2, 1.0) is None
 
 
-def test_a_still_camera_does_not_zoom_and_only_a_zoom_is_said() -> None:
+def test_a_still_camera_does_not_zoom_and_only_a_zoom_is_reported() -> None:
     assert zoom_of(pairs_of(DEPTH, np.zeros(3), (900, 900)), 2, 1.0) is None
     path = CameraPath("static", np.eye(4)[None], 900.0, 0.3, np.zeros(1, np.int64), np.ones(1, np.bool_))
     assert zoom_notes(path) == ()

@@ -19,14 +19,14 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="each write has a process of its own, forked from one")
 @pytest.mark.parametrize("how", ["kill", "full", "read-only", "hiccup"])
-def test_what_was_shared_is_whole_and_the_store_opens(tmp_path: Path, how: str) -> None:
+def test_shared_runs_stay_complete_and_the_store_opens(tmp_path: Path, how: str) -> None:
     command = [sys.executable, "-m", "tests.serving.cut_off", str(tmp_path), how]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200 * patience(), check=False)
     assert done.returncode == 0 and "BAD" not in done.stdout, (done.stdout + done.stderr)[-3000:]
     assert int(done.stdout.split()[-1]) > 100
 
 
-def test_a_mirror_that_was_away_for_long_is_told_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mirror_that_was_unreachable_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("josh_core.serving.mirror._RETRY_AFTER", ())
     monkeypatch.setattr("josh_core.serving.mirror._RETRY_FAILED_EVERY", 0.05)
     (tmp_path / "run").mkdir()

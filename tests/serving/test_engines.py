@@ -75,7 +75,7 @@ def test_jobs_of_the_page_run_on_an_actor_with_progress(runner: RayRunner, tmp_p
     assert (tmp_path / "first").read_text() == (tmp_path / "second").read_text()  # models stay warm
 
 
-def test_an_actor_that_dies_or_does_not_listen_is_replaced(runner: RayRunner, tmp_path: Path) -> None:
+def test_an_actor_that_dies_or_ignores_a_cancel_is_replaced(runner: RayRunner, tmp_path: Path) -> None:
     jobs = Jobs([runner])
     crashed = run(jobs, "crashing")
     assert isinstance(crashed.error, JobError) and "memory" in str(crashed.error)
@@ -87,7 +87,7 @@ def test_an_actor_that_dies_or_does_not_listen_is_replaced(runner: RayRunner, tm
     assert run(jobs, "write_pid", tmp_path / "next").state == "done"
 
 
-def test_a_store_that_the_machines_do_not_see_is_said(runner: RayRunner, tmp_path: Path, monkeypatch) -> None:
+def test_a_store_that_the_cluster_cannot_see_is_reported(runner: RayRunner, tmp_path: Path, monkeypatch) -> None:
     from josh_core.serving import ray_runner
 
     runner.close()  # makes room for another
@@ -98,7 +98,7 @@ def test_a_store_that_the_machines_do_not_see_is_said(runner: RayRunner, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-def test_a_cluster_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_missing_cluster_is_reported(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="ray is not installed (the extra josh-space[ray])")
     for address in ("127.0.0.1:1", "ray://127.0.0.1:1"):
         with pytest.raises(SettingsError, match="No Ray cluster answers"):

@@ -69,7 +69,7 @@ def test_cancel_of_a_running_job_keeps_the_process(jobs: Jobs, process: ProcessR
     assert (tmp_path / "before").read_text() == (tmp_path / "after").read_text()
 
 
-def test_a_cancel_gets_through_to_a_job_that_talks_all_the_time(jobs: Jobs) -> None:
+def test_a_cancel_reaches_a_job_that_reports_without_pause(jobs: Jobs) -> None:
     ticket = jobs.submit(job("talkative"))
     until(lambda: ticket.fraction > 0)
     jobs.cancel(ticket)
@@ -77,7 +77,7 @@ def test_a_cancel_gets_through_to_a_job_that_talks_all_the_time(jobs: Jobs) -> N
     assert ticket.state == "cancelled"
 
 
-def test_a_job_that_does_not_listen_is_ended_by_force(jobs: Jobs, tmp_path: Path) -> None:
+def test_a_job_that_ignores_a_cancel_is_killed(jobs: Jobs, tmp_path: Path) -> None:
     ticket = jobs.submit(job("stubborn"))
     until(lambda: ticket.stage == "people")
     jobs.cancel(ticket)
@@ -93,7 +93,7 @@ def test_a_crash_is_a_sentence_and_the_next_job_runs(jobs: Jobs, tmp_path: Path)
     assert run(jobs, "write_pid", tmp_path / "next").state == "done"
 
 
-def test_a_refusal_comes_through_and_a_fault_tells_nothing_of_itself(jobs: Jobs) -> None:
+def test_errors_for_users_pass_and_details_of_faults_do_not(jobs: Jobs) -> None:
     refused = run(jobs, "refusing")
     assert isinstance(refused.error, ClipError) and "choose an MP4" in str(refused.error)
     fault = run(jobs, "faulty")
@@ -134,7 +134,7 @@ def test_a_run_that_takes_too_long_is_stopped() -> None:
     assert ticket.state == "failed" and "shorter" in str(ticket.error)
 
 
-def test_the_line_has_an_order_a_limit_and_a_share_for_everybody(jobs: Jobs) -> None:
+def test_the_queue_has_an_order_a_limit_and_shares(jobs: Jobs) -> None:
     running = jobs.submit(job("obedient", owner="a"))
     until(lambda: running.state == "running")
     second = jobs.submit(job("refusing", owner="a"))

@@ -66,7 +66,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"josh_core.serving.mirror_journal.{name}", 0.0)
 
 
-def test_a_run_is_found_by_id_and_by_question(store: Store) -> None:
+def test_a_run_is_found_by_id_and_by_key(store: Store) -> None:
     entry, _ = keep(store, key="k1")
     again, folder = store.get(entry.id)
     assert again == entry and (folder / "fast" / "manifest.json").is_file()
@@ -92,7 +92,7 @@ def test_ids_are_long_random_and_the_folder_s_name(store: Store) -> None:
     assert len(ids) == 20 and all(len(i) >= 20 for i in ids)
 
 
-def test_through_a_restart_shared_runs_stay_and_all_else_goes(store: Store) -> None:
+def test_a_restart_keeps_shared_runs_only(store: Store) -> None:
     shared, _ = keep(store, key="5" * 64)
     unshared, _ = keep(store, key="0" * 64)
     half = build(store)
@@ -415,7 +415,7 @@ def test_sharing_moves_nothing(store: Store) -> None:
     assert not list(before.glob("*.json"))  # key and delete hash are not among the files that are served
 
 
-def test_a_copy_is_another_s_own(store: Store) -> None:
+def test_a_copy_has_an_owner_of_its_own(store: Store) -> None:
     entry, key = keep(store, key="a" * 64)
     copy, own_key = store.copy(entry.id)
     assert copy.id != entry.id and own_key != key and copy.key == entry.key
@@ -507,7 +507,7 @@ def test_what_is_deleted_does_not_come_back_from_the_mirror(tmp_path: Path, monk
     store.close()
 
 
-def test_what_was_shared_while_the_mirror_was_away_gets_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_shared_while_the_mirror_is_away_are_copied_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("josh_core.serving.mirror._RETRY_AFTER", ())
     away = HubMirror("someone/results", api=Unreachable())
     store = Store(tmp_path / "runs", mirror=away)
@@ -525,7 +525,7 @@ def test_what_was_shared_while_the_mirror_was_away_gets_there(tmp_path: Path, mo
     store.close()
 
 
-def test_a_disk_that_takes_nothing_is_no_fault_of_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_does_not_break_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bucket" / "runs" / ("m" * 22)).mkdir(parents=True)
     store = Store(tmp_path / "runs", mirror=FolderMirror(tmp_path / "bucket"))
 
@@ -539,7 +539,7 @@ def test_a_disk_that_takes_nothing_is_no_fault_of_a_link(tmp_path: Path, monkeyp
     store.close()
 
 
-def test_what_cannot_be_deleted_is_not_said_to_be(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_delete_is_reported(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     entry, delete_key = keep(store)
 
     def read_only(*_: object) -> None:

@@ -39,7 +39,7 @@ def standing() -> tuple[StudentInput, Prediction, torch.Tensor]:
         return seen, shipped()(given.features[None]), given.size
 
 
-def test_who_stands_before_a_level_camera_is_said_to(standing) -> None:
+def test_a_person_before_a_level_camera_stands_upright(standing) -> None:
     _, prediction, size = standing
     body = load_body()
     middle = slice(8, FRAMES - 8)
@@ -62,7 +62,7 @@ def test_feet_of_who_stands_touch_and_the_seat_does_not(standing) -> None:
     assert prediction[:, PARTS.index("seat")].max() < 0.5
 
 
-def test_it_says_the_same_on_every_machine(standing) -> None:
+def test_predictions_are_the_same_on_every_machine(standing) -> None:
     """Golden numbers of the middle frame; half a percent of their size leaves room for other processors."""
     prediction = standing[1]
     middle = FRAMES // 2
@@ -74,7 +74,7 @@ def test_it_says_the_same_on_every_machine(standing) -> None:
 
 
 @pytest.mark.parametrize("frames", [1, 2, 200])
-def test_nothing_seen_gives_numbers_all_the_same(frames: int) -> None:
+def test_nothing_visible_gives_finite_numbers(frames: int) -> None:
     nothing = StudentInput(*(torch.zeros(frames, *shape) for shape in ((33, 2), (33,), (33, 3), (3,), (3,), (3,))))
     with torch.no_grad():
         prediction = shipped()(student_features(nothing).features[None])

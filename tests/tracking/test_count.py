@@ -31,7 +31,7 @@ def first_pictures(count: int) -> list[np.ndarray]:
     return pictures
 
 
-def test_a_chance_find_in_one_frame_adds_nobody() -> None:
+def test_a_detection_in_one_frame_only_adds_nobody() -> None:
     assert settled([1, 2, 1]) == 1  # a tree beside a juggler
     assert settled([4, 3, 3]) == 3 and settled([2, 2, 3]) == 2
     assert settled([0, 0, 1]) == 1 and settled([0, 0, 0]) == 0 == settled([])

@@ -27,14 +27,14 @@ def jolting(score: float, count: int = 36) -> Tracklet:
     return trail
 
 
-def test_who_is_seen_all_the_time_is_kept_though_the_camera_jolts() -> None:
+def test_people_seen_all_the_time_are_kept_when_the_camera_jolts() -> None:
     times = np.arange(40) / 24
     assert _is_person(jolting(0.95), times)
     assert not _is_person(jolting(0.65), times)  # unsure and jumping: a chance find
     assert not _is_person(jolting(0.95, 15), times)  # too short to be trusted
 
 
-def test_who_jumps_at_ten_frames_a_second_is_no_ghost() -> None:
+def test_jumping_people_at_ten_frames_a_second_are_kept() -> None:
     """Up and down between frames a tenth of a second apart: a body does that, a chance find jumps farther."""
 
     def hopping(way: float) -> Tracklet:
@@ -55,7 +55,7 @@ def replace_frames(trail: Tracklet, count: int) -> Tracklet:
     return Tracklet(0, {t: trail.seen[t % 2] for t in range(count)}, trail.colours)
 
 
-def test_feet_outside_the_picture_are_said() -> None:
+def test_feet_outside_the_picture_are_reported() -> None:
     clip = load_clip(CLIP, Settings())
     px = np.full((4, 33, 2), 100.0)
     track = Track(0, np.arange(4), np.zeros((4, 4)), px, np.ones((4, 33)), np.zeros((4, 33, 3)), np.ones(4, bool))

@@ -159,7 +159,7 @@ def offsets(people: People, actor: Actor) -> list[float]:
     return out
 
 
-def test_two_who_cross_keep_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_people_who_cross_keep_their_ids(monkeypatch: pytest.MonkeyPatch) -> None:
     behind = Actor(RED, lambda f: (100 + 5 * f, 210))
     front = Actor(BLUE, lambda f: (380 - 5 * f, 240))
     people = people_of(monkeypatch, [behind, front])
@@ -224,7 +224,7 @@ def test_whoever_is_away_from_the_clearest_picture_is_followed_both_ways(monkeyp
 
 
 @pytest.mark.parametrize(("first", "frames", "wide"), [(0, 28, 28), (24, 5, 5)])
-def test_who_is_gone_is_not_searched_again_and_again(
+def test_lost_people_are_not_searched_in_every_frame(
     monkeypatch: pytest.MonkeyPatch, first: int, frames: int, wide: int
 ) -> None:
     """In each frame until patience ends there are two looks, the second one wider. Who was there for long is looked
@@ -239,7 +239,7 @@ def test_who_is_gone_is_not_searched_again_and_again(
     assert sum(networks.looks.count(frame) - 1 for frame in gone) == frames + wide  # one look is for who stays
 
 
-def test_ghosts_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_false_detections_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     people = people_of(monkeypatch, [Actor(RED, lambda f: (400, 230))], ghosts=[*range(9), 24, 36, 48])
     assert len(people.tracks) == 1 and people.tracks[0].boxes[:, 0].min() > 350
 
@@ -314,7 +314,7 @@ def test_a_shadow_lies_at_the_feet_of_its_owner() -> None:
     assert not _cast_by(owner + [40, 0], owner)  # somebody who stands beside
 
 
-def test_a_trail_that_is_always_within_another_is_dropped() -> None:
+def test_a_tracklet_that_is_always_within_another_is_dropped() -> None:
     actor = Actor(RED, lambda f: (200, 230))
     clip = film([actor])
     whole, part = Tracklet(0), Tracklet(1)

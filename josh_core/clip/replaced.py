@@ -1,0 +1,87 @@
+"""The scene is another one though the camera has hardly moved: changes of any form, drawn or mixed, that are no cut.
+
+From one frame to the next most of the picture stays or moves together, and these steps add up to a motion after which
+the first picture should still be in view; but none of it is left. A fast pan leads away from it, and somebody who
+crosses the picture leaves it as it was.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from josh_core.clip.shots import alike
+from josh_core.clip.sweeps import changed, is_another, reduced, windows
+from josh_core.types import Float, UInt8
+
+SIDE = 40  # px, longest side of the pictures whose change is measured
+WINDOWS = (0.7, 1.4)  # s: the whole change lies within one of these
+CHANGED = 0.5  # share of the picture that changes, at least
+IN_VIEW = 0.6  # share of the first picture that the last should still show, at least
+GOING = (0.1, 0.9)  # of the whole change: begin and end of it
+ASIDE = 0.06  # of the window, at either end, in which the change has not begun, and is over
+CUT = 3  # frames: a shorter change is a cut, which shots.py judges
+FEATURES, LEAST_FEATURES, AGREE = 200, 20, 0.5  # features that are followed, how many must be, and agree on a motion
+
+
+def find_replaced(thumbs: Sequence[UInt8], times: Float) -> list[tuple[int, int]]:
+    """Frames [first, end) of each such change, from small BGR pictures [h,w,3] at times [T] s."""
+    small = reduced(thumbs, SIDE)
+    found: list[tuple[int, int]] = []
+    for i, j in windows(times, WINDOWS):
+        if any(first < j and i < end for first, end in found) or changed(small[i], small[j]) < CHANGED:
+            continue
+        first, end = _going(small[i : j + 1])
+        margin = max(2, round(ASIDE * (j - i)))
+        if first < margin or end > j - i - margin or end - first < CUT or not is_another(thumbs, times, i, j):
+            continue
+        before, behind = max(0, 2 * i - j), min(2 * j - i, len(thumbs) - 1)
+        if (
+            alike(thumbs[before], thumbs[i])
+            and alike(thumbs[j], thumbs[behind])
+            and _in_view(thumbs[i : j + 1]) > IN_VIEW
+        ):
+            found.append((i + first, i + end))
+    return found
+
+
+def _going(pictures: Float) -> tuple[int, int]:
+    """Pictures [first, end) of [n,h,w,3] that are neither like the first nor like the last."""
+    flat = pictures.reshape(len(pictures), -1, 3)
+    change = flat[-1] - flat[0]  # [c,3]
+    told = np.abs(change).max(-1) > np.abs(change).max(-1).mean()
+    share = np.einsum("tck,ck->tc", (flat - flat[0])[:, told], change[told]) / (change[told] ** 2).sum(-1)
+    way = share.clip(0, 1).mean(1)
+    first = int(np.argmax(way > GOING[0]))
+    return first, int(len(way) - np.argmax(way[::-1] < GOING[1]))
+
+
+def _in_view(thumbs: Sequence[UInt8]) -> float:
+    """Share of the first picture that the last one should show, by the motions in between; 0 where one is not told."""
+    gray = [np.asarray(cv2.cvtColor(t, cv2.COLOR_BGR2GRAY), np.uint8) for t in thumbs]
+    way = np.eye(3)
+    for first, second in itertools.pairwise(gray):
+        step = _step(first, second)
+        if step is None:
+            return 0.0
+        way = np.vstack([step, [0, 0, 1]]) @ way
+    height, width = gray[0].shape
+    shown = cv2.warpAffine(np.ones((height, width), np.float32), way[:2], (width, height))
+    return float(shown.mean())
+
+
+def _step(first: UInt8, second: UInt8) -> Float | None:
+    """The motion [2,3] that most features of two gray pictures [h,w] share; None where they do not."""
+    a = cv2.goodFeaturesToTrack(first, FEATURES, 0.01, 5)
+    if a is None:
+        return None
+    b, found, _ = cv2.calcOpticalFlowPyrLK(first, second, a, a.copy(), winSize=(15, 15), maxLevel=3)
+    kept = found[:, 0] == 1
+    if kept.sum() < LEAST_FEATURES:
+        return None
+    cv2.setRNGSeed(0)
+    motion, fits = cv2.estimateAffinePartial2D(a[kept], b[kept], ransacReprojThreshold=2.0)
+    return motion if motion is not None and fits.mean() > AGREE else None
