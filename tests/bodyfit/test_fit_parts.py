@@ -164,6 +164,19 @@ def waving(n):
     return Track(0, np.arange(n), np.zeros((n, 4)), px, ones, m, np.ones(n, bool))
 
 
+def test_legs_exchanged_for_long_are_found_from_the_side_only():
+    track, mirror, legs = waving(60), mirror_names(), np.arange(23, 33)
+    late = np.ix_(range(52, 60), legs)
+    for width, found in ((4.0, range(52, 60)), (50.0, range(0))):
+        px = track.landmarks_px.copy()
+        px[:, [LANDMARKS.index(f"{side}_hip") for side in ("left", "right")], 0] = 200 + 0.5 * width, 200 - 0.5 * width
+        # the legs pass each other where they are exchanged, so that every single step is short
+        px[..., 0] = np.where(np.isin(np.arange(33), legs[2:]), 200 + 0.3 * (px[..., 0] - 200), px[..., 0])
+        px[late] = px[np.ix_(range(52, 60), mirror[legs])]
+        _, exchanged = fix_left_right(replace(track, landmarks_px=px), 350.0)
+        assert np.flatnonzero(exchanged[:, 1]).tolist() == list(found)
+
+
 def test_sides_are_settled_for_the_whole_body_and_for_the_legs_alone():
     track, mirror = waving(30), mirror_names()
     assert (mirror[mirror] == np.arange(33)).all()

@@ -19,6 +19,7 @@ from josh_core.joint.variables import (
     GlobalsLayout,
     HeadingTerm,
     LandmarkTerm,
+    MatchTerm,
     Problem,
     SmoothTerm,
     StartTerm,
@@ -96,12 +97,8 @@ def nudged(problem: Problem, state: State, gen: torch.Generator, size: float) ->
     )
 
 
-def _terms(gen: torch.Generator, problem: Problem, counts: tuple[int, ...]) -> dict:
-    n, contacts = len(problem.frame), torch.arange(24, 24 + CONTACTS)
-    same = problem.person[1:] == problem.person[:-1]
-    touching = torch.rand(max(n - 1, 0), CONTACTS, generator=gen, dtype=torch.float64) * same[:, None]
-    step = torch.rand(max(n - 1, 0), generator=gen, dtype=torch.float64) + 0.5
-    smooth_weight = (same[1:] & same[:-1]).double()
+def _match_term(gen: torch.Generator) -> MatchTerm:
+    """75 correspondences between knots 0 and 1 and between 1 and 2."""
     pixels = Pixels(
         a=torch.tensor([0] * 70 + [1] * 5),
         b=torch.tensor([1] * 70 + [2] * 5),
@@ -112,21 +109,34 @@ def _terms(gen: torch.Generator, problem: Problem, counts: tuple[int, ...]) -> d
         weight=torch.rand(75, 2, generator=gen, dtype=torch.float64),
         sigma_depth=torch.full((75, 2), 0.05, dtype=torch.float64),
     )
+    return pack_matches(pixels, Cauchy(50.0))
+
+
+def _surface_term(gen: torch.Generator, problem: Problem) -> SurfaceTerm:
+    """One contact point of every body frame at a knot."""
     on_knots = torch.isin(problem.frame, problem.cameras.knot_frame).nonzero()[:, 0]
     m = len(on_knots)
-    plane = 0.0005 * rand(gen, m, 3) + torch.tensor([0.0, 0.0, 0.25], dtype=torch.float64)
+    return SurfaceTerm(
+        body=on_knots,
+        point=torch.full((m,), 25),
+        knot=problem.frame[on_knots] // 3,
+        plane=0.0005 * rand(gen, m, 3) + torch.tensor([0.0, 0.0, 0.25], dtype=torch.float64),
+        clearance=0.1 * rand(gen, m),
+        sigma=torch.rand(m, generator=gen, dtype=torch.float64) + 0.1,
+        weight=torch.rand(m, generator=gen, dtype=torch.float64),
+        robust=Geman(6.0),
+    )
+
+
+def _terms(gen: torch.Generator, problem: Problem, counts: tuple[int, ...]) -> dict:
+    n, contacts = len(problem.frame), torch.arange(24, 24 + CONTACTS)
+    same = problem.person[1:] == problem.person[:-1]
+    touching = torch.rand(max(n - 1, 0), CONTACTS, generator=gen, dtype=torch.float64) * same[:, None]
+    step = torch.rand(max(n - 1, 0), generator=gen, dtype=torch.float64) + 0.5
+    smooth_weight = (same[1:] & same[:-1]).double()
     return {
-        "matches": pack_matches(pixels, Cauchy(50.0)),
-        "surface": SurfaceTerm(
-            body=on_knots,
-            point=torch.full((m,), 25),
-            knot=problem.frame[on_knots] // 3,
-            plane=plane,
-            clearance=0.1 * rand(gen, m),
-            sigma=torch.rand(m, generator=gen, dtype=torch.float64) + 0.1,
-            weight=torch.rand(m, generator=gen, dtype=torch.float64),
-            robust=Geman(6.0),
-        ),
+        "matches": _match_term(gen),
+        "surface": _surface_term(gen, problem),
         "floor": FloorTerm(
             normal=torch.tensor([0.0, -1.0, 0.0], dtype=torch.float64),
             axes=torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64),
