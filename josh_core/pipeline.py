@@ -25,7 +25,7 @@ from josh_core.export.bundle import save_bundle
 from josh_core.export.glb import glb_bytes
 from josh_core.metrics.pace import pace_notes
 from josh_core.metrics.quality import measure
-from josh_core.metrics.seen import feet_seen_pct, match_cover_pct
+from josh_core.metrics.seen import feet_seen_pct, heads_seen_pct, match_cover_pct
 from josh_core.networks.weights import LICENCES, choose_tier
 from josh_core.progress import Progress
 from josh_core.scene import FrameFeatures, solve_scene, with_dense_depth
@@ -190,6 +190,7 @@ def _finish(r: Reconstruction, e: Evidence, settings: Settings, progress: Progre
     focal, cameras, given = float(r.intrinsics[0, 0]), e.scene.cameras, settings.focal_px is not None
     seen = {
         "feet_seen_pct": feet_seen_pct(e.people, e.clip),
+        "heads_seen_pct": heads_seen_pct(e.people, e.clip),
         "match_cover_pct": match_cover_pct(e.scene.matches, cameras, e.people, e.clip),
         **lens_numbers(cameras, focal, e.clip, given),
     }

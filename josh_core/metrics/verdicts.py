@@ -63,6 +63,7 @@ QUANTITIES = (
     ),
     Quantity("camera_path_m", "Camera path", "m", "The camera travels {} m"),
     Quantity("feet_seen_pct", "Feet in the picture", "% of frames", "Feet are seen in {} % of the frames", 80, 50),
+    Quantity("heads_seen_pct", "Heads in the picture", "% of frames", "Heads are seen in {} % of the frames", 80, 50),
     Quantity("match_cover_pct", "Matches", "% of image", "Matches between frames cover {} % of the image", 30, 15),
     Quantity("scale_sigma_pct", "Scale error", "%", "All lengths may be off together by {} % (standard error)", 5, 12),
 )
@@ -71,6 +72,7 @@ ON_TIME = ("foot_slide_mm", "foot_slide_mm_s", "jitter", "scale_sigma_pct")  # m
 NO_FEET = "the feet are hardly ever in the picture. Film people from head to foot."
 ADVICE = {  # advice for filming, where a number is poor
     "feet_seen_pct": "Film people from head to foot.",
+    "heads_seen_pct": "Film people from head to foot.",
     "match_cover_pct": "Film a place with more to see, in better light, and move slowly.",
 }
 # Chosen by hand, except where a measurement or a source is given.
@@ -145,6 +147,7 @@ def _doubted(row: QualityRow, numbers: dict[str, Any]) -> QualityRow:
     """The row about scale; fair at best, with the reason, where what it rests on was not seen."""
     doubts = [
         "the feet are hardly ever in the picture" if _is_poor("feet_seen_pct", numbers) else "",
+        "the heads are hardly ever in the picture" if _is_poor("heads_seen_pct", numbers) else "",
         "the camera is known from a small part of the image" if _is_poor("match_cover_pct", numbers) else "",
         "the lens that was found is an unusual one" if numbers.get("focal_unusual") else "",
         "the lens is hardly known" if (numbers.get("focal_sigma_pct") or 0) > FOCAL_FAIR and _is_found(numbers) else "",

@@ -44,12 +44,14 @@ LABELS = {  # lines of the quality table: its key (metrics/verdicts.py), what th
     "reprojection_pct": "Body against the picture",
     "camera_path_m": "Camera travels",
     "feet_seen_pct": "Feet in the picture",
+    "heads_seen_pct": "Heads in the picture",
     "match_cover_pct": "Image that ties the frames together",
     "lens": "Field of view of the longer side, degrees",
     "scale": "Scale of the world, from",
 }
 SEEN_KEYS = (
     "feet_seen_pct",
+    "heads_seen_pct",
     "match_cover_pct",
 )  # evidence of other lines: if poor, the sentence is shown too
 _UNITS = {"jitter": "a real walk has 5 to 10"}  # text in place of the unit

@@ -12,7 +12,7 @@ from josh_core.body.names import FEET, is_part
 from josh_core.body.posing import posed_points
 from josh_core.geometry import invert, project
 from josh_core.metrics.quality import foot_slide, jitter, measure
-from josh_core.metrics.seen import feet_seen_pct, match_cover_pct
+from josh_core.metrics.seen import feet_seen_pct, heads_seen_pct, match_cover_pct
 from josh_core.metrics.verdicts import QUANTITIES, QualityRow, format_table, rows, short
 from josh_core.types import CameraPath, Clip, Matches, People, PersonMotion, Reconstruction, Track
 from tests.example_result import made_up_result
@@ -186,12 +186,22 @@ def test_feet_outside_the_picture_are_not_judged(result: Reconstruction, body: B
         assert feet_seen_pct(people, clip) == (100.0 if known else 0.0)
 
 
+def test_heads_outside_the_picture_are_counted(result: Reconstruction, body: BodyModel) -> None:
+    still = _statue(result, body, np.zeros(3))
+    track = _track(still, np.array([200.0, 300.0]))
+    clip = Clip([b""] * 30, result.frame_times, result.width, result.height, result.fps)
+    for share in (1.0, 0.0):
+        track.landmarks_px[:, :11, 1] = 20.0 if share else -20.0
+        assert heads_seen_pct(People((track,), np.zeros((30, 4, 4), np.uint8)), clip) == 100 * share
+
+
 def test_good_needs_evidence() -> None:
     sure = {"foot_slide_mm": 1.0, "scale_sigma_pct": 3.0, "scale_source": "contact", "feet_seen_pct": 100.0}
     said = {row.name: row for row in rows(sure)}
     assert [said[n].verdict for n in ("Foot slide", "Scale error", "Scale")] == ["good", "good", "good"]
     for doubt, why in (
         ({"feet_seen_pct": 0.0}, "feet"),
+        ({"heads_seen_pct": 0.0}, "heads"),
         ({"match_cover_pct": 4.0}, "small part of the image"),
         ({"focal_unusual": True}, "unusual"),
         ({"lens_bend_pct": 31.0}, "bends"),
