@@ -84,7 +84,7 @@ class DiskSpace:
         """Whether the disk and the uploads' share of it hold `more` bytes of uploads as things are."""
         if self.free() < more or self.is_full:
             return False
-        count = sum(1 for _ in self.uploads.iterdir())
+        count = sum(upload.is_dir() for upload in self.uploads.iterdir())  # the others have not wholly arrived yet
         taken = max(size_of(self.uploads, self.visitors), int(count * _LEAST * self._upload_bytes))
         return taken + more <= self.max_upload_bytes
 

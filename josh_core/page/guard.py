@@ -10,6 +10,7 @@ import contextlib
 import logging
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -55,7 +56,7 @@ class Gate(Protocol):
     def listening(self, session: str) -> contextlib.AbstractContextManager[None]:
         """While a connection of the session is open."""
 
-    def has_room_for(self, more: int) -> bool:
+    def has_room_for(self, more: int, network: str, arriving: int) -> bool:
         """Whether `more` bytes of uploads can be taken now. May block."""
 
     def health(self) -> dict[str, Any]:
@@ -68,7 +69,7 @@ class Guard:
     def __init__(self, app: App, gate: Gate, rules: Rules) -> None:
         self._app, self._gate, self._rules = app, gate, rules
         self._rate_limits = RateLimits()
-        self._arriving = 0  # bytes of uploads under way
+        self._arriving: Counter[str] = Counter()  # bytes of uploads under way, by network
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -185,7 +186,9 @@ class Guard:
         if not self._rate_limits.allows_upload(_network(scope)):
             await response.refuse(429, _TOO_MANY)
             return
-        if not await asyncio.to_thread(self._gate.has_room_for, self._arriving + max(forwarded, _STEP)):
+        network = _network(scope)
+        announced = max(forwarded - _ENVELOPE, 0)
+        if not await self._has_room(announced or _STEP, network):
             await response.refuse(503, _NO_ROOM)
             return
         scope["query_string"] = b""  # an upload_id, of which Gradio would keep account for ever
@@ -196,12 +199,12 @@ class Guard:
             message = await limited()
             piece = message.get("body", b"")
             counted += len(piece)
-            self._arriving += len(piece)
+            self._arriving[network] += len(piece)
             if not body.accepts(piece):
                 await response.refuse(415, _ONE_FILE)
                 return {"type": "http.disconnect"}
-            if counted // _STEP != (counted - len(piece)) // _STEP and not forwarded:
-                if not await asyncio.to_thread(self._gate.has_room_for, self._arriving):
+            if counted // _STEP != (counted - len(piece)) // _STEP:  # others may have arrived meanwhile
+                if not await self._has_room(max(announced - counted, 0) if announced else _STEP, network):
                     await response.refuse(503, _NO_ROOM)
                     return {"type": "http.disconnect"}
             return message
@@ -209,7 +212,12 @@ class Guard:
         try:
             await self._app(scope, counting, response)
         finally:
-            self._arriving -= counted
+            self._arriving[network] -= counted
+            if not self._arriving[network]:
+                del self._arriving[network]
+
+    async def _has_room(self, more: int, network: str) -> bool:
+        return await asyncio.to_thread(self._gate.has_room_for, more, network, self._arriving[network])
 
     async def _join(self, scope: Scope, receive: Receive, response: Response) -> None:
         """A call of one of Gradio's functions: which one and by whom is checked before Gradio sees it."""

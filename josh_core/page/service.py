@@ -98,8 +98,10 @@ class PageService:
                 self.leave(session)
         self.disk.clean_up(self.visitors.claimed())
 
-    def has_room_for(self, more: int) -> bool:
-        """Whether uploads of `more` bytes can be taken now."""
+    def has_room_for(self, more: int, network: str = "", arriving: int = 0) -> bool:
+        """Whether `more` bytes of uploads can be taken now from a network that is sending `arriving` bytes already."""
+        if network and self.visitors.taken(network) + arriving + more > self.disk.max_address_bytes:
+            return False
         return self.disk.has_room_for(more, self.visitors.claimed())
 
     def listening(self, session: str) -> contextlib.AbstractContextManager[None]:

@@ -202,7 +202,7 @@ def test_an_upload_that_is_too_large_is_refused_before_it_has_come() -> None:
             pass
 
     class Gate:
-        def has_room_for(self, more: int) -> bool:
+        def has_room_for(self, more: int, network: str, arriving: int) -> bool:
             return True
 
     guard = Guard(app, Gate(), Rules(upload_bytes=20 << 20))  # type: ignore[arg-type]

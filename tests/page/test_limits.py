@@ -97,6 +97,12 @@ def test_the_clips_of_an_address_leave_room_for_others(service: PageService, mon
     assert take("c", "A", 1000).exists()
 
 
+def test_uploads_under_way_count_for_their_network(service: PageService) -> None:
+    assert service.has_room_for(1000, "A", 1500) and not service.has_room_for(1001, "A", 1500)
+    service.visitors.get("a", "A").uploads[Path("their clip")] = uploaded(service, "x", 800, 0.0)
+    assert not service.has_room_for(1000, "A", 1500) and service.has_room_for(1000, "B", 1500)
+
+
 def test_the_same_file_twice_is_still_there(service: PageService, monkeypatch: pytest.MonkeyPatch) -> None:
     async def seen(*_: object) -> Look:
         return UPLOAD.look

@@ -34,7 +34,7 @@ class Clock:
 
 
 class Gate:
-    def has_room_for(self, more: int) -> bool:
+    def has_room_for(self, more: int, network: str, arriving: int) -> bool:
         return True
 
     def listening(self, session: str) -> Any:
@@ -114,6 +114,25 @@ def test_thousands_of_small_uploads_of_one_network() -> None:
     said = [asked(place, upload)[0]["status"] for _ in range(crowd.UPLOADS + 5)]
     assert said[: crowd.UPLOADS] == [200] * crowd.UPLOADS and said[-1] == 429
     assert asked(place, upload | {"client": ("5.6.7.8", 1)})[0]["status"] == 200
+
+
+@pytest.mark.parametrize("announced", [False, True])
+def test_an_upload_is_stopped_when_others_have_taken_the_room(announced: bool) -> None:
+    class Filling(Gate):
+        """Has room when an upload begins, and none later."""
+
+        asked = 0
+
+        def has_room_for(self, more: int, network: str, arriving: int) -> bool:
+            self.asked += 1
+            return self.asked == 1
+
+    place = Guard(nothing, Filling(), Rules(100 << 20))  # type: ignore[arg-type]
+    length = [(b"content-length", b"%d" % (90 << 20))] if announced else []
+    upload = {"method": "POST", "path": "/gradio_api/upload", "headers": MULTIPART + length}
+    head = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.mp4"\r\n\r\n'
+    said = asked(place, upload, head, b"x" * (9 << 20), wait=0.01)
+    assert said[0]["status"] == 503 and not place._arriving
 
 
 def test_gradio_keeps_no_account_of_uploads() -> None:
