@@ -166,13 +166,13 @@ def waving(n):
 
 def test_legs_exchanged_for_long_are_found_from_the_side_only():
     track, mirror, legs = waving(60), mirror_names(), np.arange(23, 33)
-    late = np.ix_(range(52, 60), legs)
-    for width, found in ((4.0, range(52, 60)), (50.0, range(0))):
+    late = np.ix_(range(55, 60), legs)
+    for width, found in ((4.0, range(55, 60)), (50.0, range(0))):
         px = track.landmarks_px.copy()
         px[:, [LANDMARKS.index(f"{side}_hip") for side in ("left", "right")], 0] = 200 + 0.5 * width, 200 - 0.5 * width
         # the legs pass each other where they are exchanged, so that every single step is short
         px[..., 0] = np.where(np.isin(np.arange(33), legs[2:]), 200 + 0.3 * (px[..., 0] - 200), px[..., 0])
-        px[late] = px[np.ix_(range(52, 60), mirror[legs])]
+        px[late] = px[np.ix_(range(55, 60), mirror[legs])]
         _, exchanged = fix_left_right(replace(track, landmarks_px=px), 350.0)
         assert np.flatnonzero(exchanged[:, 1]).tolist() == list(found)
 
