@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -17,8 +18,9 @@ import numpy as np
 from josh_core.clip.shots import FLASH, LEVELS
 from josh_core.types import Bool, Float, UInt8
 
-# Over the frames around: a leap of the picture, and of what does not follow it. In seven clips at 30, 15 and 7 frames
-# a second the largest were 1.9 and 2.0, at no frame both; where half a second is left out, 9 of 10 exceed both.
+# Over the frames around (python -m benchmarks.jumps CLIPS prints them): a leap of the picture, and of what does not
+# follow it. In seven clips at 30, 15 and 7 frames a second the largest were 1.9 and 2.0, at no frame both; where half
+# a second is left out, 9 of 10 exceed both.
 LEAPS, CHANGES = 2.5, 2.0
 LEAST_PX, LEAST_CHANGE = 1.5, 0.003  # px of the small pictures, and share of them
 STILL_PX = 0.5  # px a frame, to which a camera that stands still is known
@@ -29,8 +31,24 @@ FEATURES, LEAST_FEATURES = 300, 20
 FOLLOWS = 3  # px within which what follows the camera's motion lies
 
 
+@dataclass(frozen=True)
+class Step:
+    """From one frame to the next: how far the picture leaps, and how much changes that does not follow, over the steps
+    around."""
+
+    frame: int  # the later one
+    moved_px: float  # of the small pictures
+    leap: float
+    change: float
+
+
 def find_jumps(thumbs: Sequence[UInt8], times: Float) -> list[int]:
     """Indices of the frames after a jump cut, from small BGR pictures [h,w,3] of all frames at times [T] s."""
+    return [step.frame for step in measured(thumbs, times, LEAPS) if step.moved_px > LEAST_PX and step.change > CHANGES]
+
+
+def measured(thumbs: Sequence[UInt8], times: Float, least: float) -> list[Step]:
+    """The steps that leap at least so much, of those that can be judged."""
     fresh = [0, *(i for i in range(1, len(thumbs)) if cv2.absdiff(thumbs[i - 1], thumbs[i]).mean() > REPEATS)]
     gray = [np.asarray(cv2.cvtColor(thumbs[i], cv2.COLOR_BGR2GRAY), np.uint8) for i in fresh]
     steps = np.diff(times[fresh])
@@ -42,15 +60,12 @@ def find_jumps(thumbs: Sequence[UInt8], times: Float) -> list[int]:
     found = []
     for k in range(ASIDE, len(steps) - ASIDE):
         around = [*range(max(0, k - FLASH), k), *range(k + 1, min(len(steps), k + 1 + FLASH))]
-        if (
-            steps[k] > LONGEST_STEP
-            or not LEAST_PX < moved[k] < np.inf
-            or pace[k] < LEAPS * max(pace[around].max(), still)
-        ):
+        leap = float(pace[k] / max(pace[around].max(), still))
+        if steps[k] > LONGEST_STEP or not np.isfinite(moved[k]) or leap < least:
             continue
         near = max(_changed(gray[j], gray[j + 1]) for j in around if abs(j - k) <= ASIDE)
-        if _changed(gray[k], gray[k + 1]) > CHANGES * max(near, LEAST_CHANGE):
-            found.append(fresh[k + 1])
+        change = _changed(gray[k], gray[k + 1]) / max(near, LEAST_CHANGE)
+        found.append(Step(fresh[k + 1], float(moved[k]), leap, change))
     return found
 
 

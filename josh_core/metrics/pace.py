@@ -19,10 +19,10 @@ ANKLES = (7, 8)  # SMPL's joints
 # m/s and 10 m/s^3: a walk of that speed has a jerk of 5 to 10; played five times as fast, 125 times that.
 BRISK_SPEED, ABRUPT_JERK = 1.5, 40.0
 RUNNING_SPEED = 3.0  # m/s: whoever walks goes at 0.8 to 2 m/s, and from about 2.5 people run (Bramble, Lieberman 2004)
-# Walk ratio in m s: walkers on the boardwalk, as reconstructed, have 0.26 to 0.34, rendered ones 0.29 to 0.33. A clip
-# is sped up below MIN_WALK_RATIO, at more steps a second than walkers make; in slow motion above MAX_WALK_RATIO; fast
-# people with more than USUAL_WALK_RATIO run. MAX_STEP_RATIO is used where the steps are too few to count: the limit of
-# the squared length of a step over the speed.
+# Walk ratio in m s (python -m benchmarks.pace RESULT prints it): walkers on the boardwalk, as reconstructed, have 0.26
+# to 0.34, rendered ones 0.29 to 0.33. A clip is sped up below MIN_WALK_RATIO, at more steps a second than walkers
+# make; in slow motion above MAX_WALK_RATIO; fast people with more than USUAL_WALK_RATIO run. MAX_STEP_RATIO is used
+# where the steps are too few to count: the limit of the squared length of a step over the speed.
 MIN_WALK_RATIO, USUAL_WALK_RATIO, MAX_WALK_RATIO, MAX_STEP_RATIO = 0.22, 0.26, 0.5, 0.9
 FAST_CADENCE, MIN_WALK_SPEED = 2.5, 0.7  # 1/s and m/s: who steps on the spot is left out
 LONG_STEP, MIN_CREEP_SPEED = 0.35, 0.05  # m and m/s: feet so far apart, and a body that still goes on
