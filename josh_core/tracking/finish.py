@@ -37,7 +37,7 @@ BRIDGED_VISIBILITY = 0.5  # factor for landmarks that were interpolated
 
 def finish(tracklets: Sequence[Tracklet], clip: Clip, settings: Settings, label_scale: float) -> People:
     """Tracks and label images of the tracklets that are people, best first, at most as many as asked for."""
-    real = rejoined([t for t in tracklets if _is_person(t, clip.times)], clip)
+    real = rejoined([t.without_loose_ends(clip.times) for t in tracklets if _is_person(t, clip.times)], clip)
     real = sorted(real, key=_worth, reverse=True)
     real = _without_doubles(real, label_scale)
     shadows = [t for t in real if _is_shadow(t, real)]

@@ -26,7 +26,7 @@ MAX_GAP_DISTANCE, MAX_GAP_SECONDS = (
 )  # sizes of the person and seconds between two detections within the picture
 MAX_DOUBLE_SECONDS = 0.5  # s for which one person may be tracked twice, who comes out from behind somebody
 MIN_BOX_OVERLAP = 0.6  # mean share of the smaller of their two boxes that is within the larger one
-DOUBLE_COLOUR_FACTOR = 1.5  # on the distances of colours: somebody half hidden does not show all of theirs
+NEAR_COLOUR_FACTOR = 1.5  # on the distances of colours where place and time agree: light and what is seen change
 RIVAL_FACTOR = 1.5  # times as alike as any other tracklet that would fit
 
 
@@ -57,20 +57,20 @@ def _is_clear(fit: tuple[float, int, int], fits: Sequence[tuple[float, int, int]
 
 def _follows(a: Tracklet, b: Tracklet, clip: Clip) -> bool:
     """Whether `b` may be the person of `a`, seen again later or tracked twice where the two meet."""
-    last, first = max(a.seen), min(b.seen)
+    last, first, unlike = max(a.seen), min(b.seen), _unlike(a, b)
     earlier, later = [f for f in sorted(a.seen) if f < first], [f for f in sorted(b.seen) if f > last]
-    if not earlier or not later or _unlike(a, b) > (1 if first > last else DOUBLE_COLOUR_FACTOR):
+    if not earlier or not later or unlike > NEAR_COLOUR_FACTOR:
         return False
     size = _size(a, earlier[-SIZE_DETECTIONS:]), _size(b, later[:SIZE_DETECTIONS])
     if abs(np.log(size[1] / size[0])) > MAX_SIZE_CHANGE:
         return False
+    gap = float(clip.times[first] - clip.times[last])
     if first <= last:
-        return _overlap(a, b) > MIN_BOX_OVERLAP and bool(clip.times[last] - clip.times[first] <= MAX_DOUBLE_SECONDS)
+        return _overlap(a, b) > MIN_BOX_OVERLAP and -gap <= MAX_DOUBLE_SECONDS
     before, after = a.seen[last], b.seen[first]
-    edges = _edges(before.box, clip) & _edges(after.box, clip)
     apart = np.linalg.norm(np.median(after.landmarks_px, axis=0) - np.median(before.landmarks_px, axis=0))
-    soon = clip.times[first] - clip.times[last] <= MAX_GAP_SECONDS
-    return bool(edges.any() or (soon and apart < MAX_GAP_DISTANCE * max(size)))
+    near = gap <= MAX_GAP_SECONDS and apart < MAX_GAP_DISTANCE * max(size)
+    return bool(near or (unlike <= 1 and (_edges(before.box, clip) & _edges(after.box, clip)).any()))
 
 
 def _overlap(a: Tracklet, b: Tracklet) -> float:

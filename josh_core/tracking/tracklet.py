@@ -30,6 +30,7 @@ MAX_GROWTH = 0.5  # nor does anybody's size change by more than this (natural lo
 MAX_COLOUR_DISTANCE = 0.75  # nor their colours by more than this
 COLOUR_MEMORY = 0.95  # share of the known colours that each new detection keeps
 MIN_SEEN_SHARE = 0.65  # share of the frames in which somebody who is there is seen
+END_SECONDS = 1 / 3  # s within which that share must be seen where a tracklet begins or ends
 MIN_LIFETIME = 0.5  # s: chance finds rarely last longer
 OUT_OF_REACH = 10.0  # cost of an assignment that is out of reach
 CONFIRMING_DETECTIONS = (
@@ -61,6 +62,7 @@ class Tracklet:
     seen: dict[int, Detection] = field(default_factory=dict)
     colours: Float | None = None  # [2,bins] running description of torso and thighs
     body_colours: Float | None = None  # [bins] running colours of the whole body
+    body_colours_at: dict[int, Float] = field(default_factory=dict)  # [bins] of single frames
     beside: bool = False  # first seen in a picture in which others were known already
 
     @property
@@ -71,11 +73,36 @@ class Tracklet:
     def add(self, frame: int, detection: Detection, lab: UInt8 | None = None) -> None:
         """Record a detection and learn its colours; lab is the frame in Lab at label resolution."""
         self.seen[frame] = detection
-        self.colours = _blend(self.colours, detection.colours)
         whole = None if lab is None else body_colours(lab, detection.mask)
         if whole is not None:
-            old = self.body_colours
-            self.body_colours = whole if old is None else COLOUR_MEMORY * old + (1 - COLOUR_MEMORY) * whole
+            self.body_colours_at[frame] = whole
+        self._learn(frame)
+
+    def _learn(self, frame: int) -> None:
+        self.colours = _blend(self.colours, self.seen[frame].colours)
+        if frame in self.body_colours_at:
+            old, new = self.body_colours, self.body_colours_at[frame]
+            self.body_colours = new if old is None else COLOUR_MEMORY * old + (1 - COLOUR_MEMORY) * new
+
+    def without_loose_ends(self, times: Float) -> Tracklet:
+        """The tracklet from where the person begins to be seen most of the time to where that ends.
+
+        Few detections before and after it are mostly of somebody in front, with whose colours they spoil the own ones.
+        """
+        window = (
+            max(CONFIRMING_DETECTIONS, round(END_SECONDS / float(np.median(np.diff(times))))) if len(times) > 1 else 1
+        )
+        least = MIN_SEEN_SHARE * min(window, len(self.seen))
+        begins = [f for f in self.seen if sum(f <= g < f + window for g in self.seen) >= least]
+        ends = [f for f in self.seen if sum(f - window < g <= f for g in self.seen) >= least]
+        if not begins or min(begins) > max(ends):
+            return self
+        kept = Tracklet(self.id, body_colours_at=self.body_colours_at, beside=self.beside)
+        for frame, detection in self.seen.items():
+            if min(begins) <= frame <= max(ends):
+                kept.seen[frame] = detection
+                kept._learn(frame)
+        return kept
 
     def latest(self, frame: int, direction: int) -> int | None:
         """The last frame seen before `frame` when time runs in `direction` (1 or -1)."""

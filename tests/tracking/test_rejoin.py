@@ -56,3 +56,20 @@ def test_two_people_stay_two(second: str) -> None:
     else:
         other = tracklet(1, range(5, 60), RED)  # for longer than somebody is in the way
     assert len(rejoined([first, other], CLIP)) == 2
+
+
+def test_loose_ends_are_cut_and_their_colours_forgotten() -> None:
+    """Somebody is lost behind another person, in whose clothes they are seen now and then."""
+    seen = tracklet(0, range(30), RED)
+    whole = Tracklet(0)
+    for frame in [*range(30), 34, 35, 41]:
+        whole.seen[frame] = detection_at(frame, RED if frame < 30 else BLUE)
+        whole.body_colours_at[frame] = histogram(RED if frame < 30 else BLUE)[0]
+        whole._learn(frame)
+    assert whole.colours is not None and whole.colours[0, BLUE] > 0.1
+    cut = whole.without_loose_ends(CLIP.times)
+    assert sorted(cut.seen) == sorted(seen.seen)
+    assert cut.colours is not None and cut.body_colours is not None
+    assert cut.colours[0, BLUE] == 0 and cut.body_colours[BLUE] == 0
+    few = tracklet(1, range(0, 60, 12), RED)  # never seen most of the time: judged elsewhere
+    assert sorted(few.without_loose_ends(CLIP.times).seen) == sorted(few.seen)
