@@ -30,13 +30,13 @@ def gather_hub(
     """
     own = None
     if settings.mode != "baseline" and find(JOSH3R).present:
-        own = _because(reason, _by_josh3r(clip, people, body, settings, progress))
+        own = _with_reason(reason, _by_josh3r(clip, people, body, settings, progress))
         if not find(MAST3R).present:
             return own
-    return replace(_because(reason, _by_mast3r(clip, people, body, settings, progress)), fast=own)
+    return replace(_with_reason(reason, _by_mast3r(clip, people, body, settings, progress)), fast=own)
 
 
-def _because(reason: str, evidence: Evidence) -> Evidence:
+def _with_reason(reason: str, evidence: Evidence) -> Evidence:
     return replace(evidence, notes=(reason, *evidence.notes))
 
 
@@ -49,19 +49,19 @@ def _by_mast3r(clip: Clip, people: People, body: BodyModel, settings: Settings, 
         observed = observe_people(people, scene.cameras, clip, settings.height_m)
         bodies = fit_observed(people, observed, scene.cameras.focal, body, settings.height_m, progress)
     evidence = evidence_of(clip, people, scene, FittedBodies(observed, bodies, body), progress)
-    return replace(_signed(evidence, MAST3R, str(network.source)), depth_tied=False)
+    return replace(_with_licence(evidence, MAST3R, str(network.source)), depth_tied=False)
 
 
 def _by_josh3r(clip: Clip, people: People, body: BodyModel, settings: Settings, progress: Progress) -> Evidence:
     network = load_josh3r(progress)
     scene, bodies = reconstruct_josh3r(clip, people, body, network, settings, progress)
     fitted = FittedBodies(observe_people(people, scene.cameras, clip, settings.height_m), bodies, body)
-    evidence = _signed(evidence_of(clip, people, scene, fitted, progress), JOSH3R, str(network.source))
+    evidence = _with_licence(evidence_of(clip, people, scene, fitted, progress), JOSH3R, str(network.source))
     note = "JOSH3R tells the metric scale from how people look."
     return replace(evidence, depth_tied=False, scale=Scale(1.0, "height", SCALE_SIGMA), notes=(*evidence.notes, note))
 
 
-def _signed(evidence: Evidence, weight: Weight, source: str) -> Evidence:
+def _with_licence(evidence: Evidence, weight: Weight, source: str) -> Evidence:
     """Which weights the evidence is made with, and under which licence."""
     licences = (*LICENCES, f"{weight.name} weights: {weight.licence}")
     notes = (f"{weight.name} weights: {source}.", *evidence.notes)

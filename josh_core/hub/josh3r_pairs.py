@@ -1,4 +1,4 @@
-"""Which pairs of frames and people JOSH3R looks at, and what it says about each."""
+"""Which pairs of frames and people JOSH3R is run on, and its predictions for them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from josh_core.types import Clip, Float, Int, People, UInt8
 PAIR_SECONDS = 0.1  # between the frames of a pair: three frames at 30 fps, as the network was trained
 MIN_BOX_SHARE = 0.5  # share of a person's box that the network must see, in both frames
 MAX_DEPTHS = 60  # pairs whose pointmap is kept, evenly spread over the clip
-PAIRS_A_CALL = 120  # pairs in one call to the GPU, so that its duration stays bounded
+PAIRS_PER_CALL = 120  # pairs in one call to the GPU, so that its duration stays bounded
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class PairPlan:
 
 @dataclass(frozen=True)
 class PairMotions:
-    """JOSH3R's answers: rows as in the plan, pointmaps as in its depth_pairs; metres but for the depth."""
+    """JOSH3R's predictions: rows as in the plan, pointmaps as in its depth_pairs; metres but for the depth."""
 
     rel_rot: Float  # [R,6]
     rel_trans: Float  # [R,3]
@@ -47,7 +47,7 @@ class PairMotions:
     scale: Float  # [R,2] metres per unit of the pointmaps
     depth: Float  # [D,height,width] z in camera of the crop's pixels, in units of its pair
     confidence: Float  # [D,height,width] in [0, 1)
-    focal: Float  # [D] px of the frame; NaN where a pointmap tells none
+    focal: Float  # [D] px of the frame; NaN where a pointmap gives none
     passes: Int  # [1,2] images through the encoder, pairs through the decoders
 
 
@@ -103,12 +103,12 @@ def _share_inside(boxes: Float) -> Float:
 def read_pairs(clip: Clip, plan: PairPlan, network: Josh3r, progress: Progress) -> PairMotions:
     """Run the network over the whole plan."""
     key, pairs = hold(network), len(plan.keyframes) - 1
-    answers = [_no_answer(plan.crop)]
-    for start in range(0, pairs, PAIRS_A_CALL):
-        for answer in _compute(key, _request(clip, plan, start, min(start + PAIRS_A_CALL, pairs))):
-            answers.append(answer)
-            progress.update(sum(int(a.passes[:, 1].sum()) for a in answers) / pairs)
-    joined = {f.name: np.concatenate([getattr(a, f.name) for a in answers]) for f in fields(PairMotions)}
+    predictions = [_no_predictions(plan.crop)]
+    for start in range(0, pairs, PAIRS_PER_CALL):
+        for prediction in _compute(key, _request(clip, plan, start, min(start + PAIRS_PER_CALL, pairs))):
+            predictions.append(prediction)
+            progress.update(sum(int(a.passes[:, 1].sum()) for a in predictions) / pairs)
+    joined = {f.name: np.concatenate([getattr(a, f.name) for a in predictions]) for f in fields(PairMotions)}
     return PairMotions(**joined | {"passes": joined["passes"].sum(0, keepdims=True)})
 
 
@@ -144,7 +144,7 @@ def _seconds(key: str, request: _Request) -> float:
 
 @on_gpu(_seconds)
 def _compute(key: str, request: _Request) -> Iterator[PairMotions]:
-    """Answers of the held network, batch by batch."""
+    """Predictions of the held network, batch by batch."""
     network: Josh3r = held(key)
     first = np.arange(len(request.frames) - 1)
     count, encoded = PassCount(), 0
@@ -159,7 +159,7 @@ def _compute(key: str, request: _Request) -> Iterator[PairMotions]:
 def _people_of(network: Josh3r, decoded: DecodedPairs, request: _Request) -> dict[str, Float]:
     rows = np.flatnonzero(np.isin(request.row_pair, decoded.rows))
     if not len(rows):
-        empty = _no_answer(request.crop)
+        empty = _no_predictions(request.crop)
         return {name: getattr(empty, name) for name in ("rel_rot", "rel_trans", "trans", "scale")}
     device = device_of(network)
     batch = torch.from_numpy(request.row_pair[rows] - decoded.rows[0]).to(device)  # a row's pair within this batch
@@ -177,7 +177,7 @@ def _people_of(network: Josh3r, decoded: DecodedPairs, request: _Request) -> dic
 def _points_of(network: Josh3r, decoded: DecodedPairs, request: _Request) -> dict[str, Float]:
     wanted = np.flatnonzero(np.isin(decoded.rows, request.depth_pairs))
     if not len(wanted):
-        empty = _no_answer(request.crop)
+        empty = _no_predictions(request.crop)
         return {name: getattr(empty, name) for name in ("depth", "confidence", "focal")}
     tokens = [layer[wanted] for layer in decoded.tokens1]
     points, confidence = network.mast3r.downstream_head1.points(tokens, request.crop.grid)
@@ -193,7 +193,7 @@ def _numpy(value: Tensor) -> Float:
     return value.float().cpu().numpy()
 
 
-def _no_answer(crop: NetworkCrop) -> PairMotions:
+def _no_predictions(crop: NetworkCrop) -> PairMotions:
     def empty(*shape: int) -> Float:
         return np.zeros((0, *shape), np.float32)
 

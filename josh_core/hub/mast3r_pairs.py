@@ -42,12 +42,12 @@ class Canonical:
 
     depth: Float  # [K,height,width] z in camera, 0 where unknown
     confidence: Float  # [K,height,width] in [0, 1)
-    focal: Float  # [F] px of the frame, one for each pointmap; NaN where it tells none
+    focal: Float  # [F] px of the frame, one for each pointmap; NaN where it gives none
 
 
 @dataclass(frozen=True)
 class Keyframes:
-    """What the network is given."""
+    """Input of the network."""
 
     frames: UInt8  # [K,height,width,3]
     free: Bool  # [K,height,width] True where no person is

@@ -72,7 +72,7 @@ def recall_keyframes(network: Mast3r, given: Keyframes, progress: Progress) -> t
         return read_keyframes(network, given, progress)
     settings = f"{CACHE_VERSION} {network.source.fingerprint} {WINDOW} {STRIDE} {given.size} {given.crop}"
     key = cache.content_key([settings, given.frames, given.free])
-    return _from_arrays(cache.recall(key, lambda: _to_arrays(*read_keyframes(network, given, progress))))
+    return _from_arrays(cache.cached(key, lambda: _to_arrays(*read_keyframes(network, given, progress))))
 
 
 def _to_arrays(matches: list[PairMatches], canonical: Canonical) -> cache.Arrays:

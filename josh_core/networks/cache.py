@@ -34,18 +34,18 @@ def content_key(parts: Iterable[str | NDArray[Any]]) -> str:
     return digest.hexdigest()
 
 
-def recall(key: str, compute: Callable[[], Arrays]) -> Arrays:
-    """The arrays kept under `key`, or those that `compute` gives, which are then kept. Raises what `compute` raises."""
+def cached(key: str, compute: Callable[[], Arrays]) -> Arrays:
+    """The arrays stored under `key`, or those that `compute` returns, which are then stored. Raises what it raises."""
     limit = _limit_bytes()
     path = folder() / f"{key}.npz"
     if limit:
-        kept = _read(path)
-        if kept is not None:
-            return kept
+        stored = _read(path)
+        if stored is not None:
+            return stored
     arrays = compute()
     if limit:
         _write(path, arrays)
-        _make_room(path.parent, limit)
+        _evict(path.parent, limit)
     return arrays
 
 
@@ -84,8 +84,8 @@ def _write(path: Path, arrays: Arrays) -> None:
         return
 
 
-def _make_room(place: Path, limit: float) -> None:
-    """Remove what was used longest ago until the rest fits."""
+def _evict(place: Path, limit: float) -> None:
+    """Remove the least recently used entries until the rest fits."""
     try:
         entries = sorted(place.glob("*.npz"), key=lambda p: p.stat().st_mtime, reverse=True)
         total = 0

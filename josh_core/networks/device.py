@@ -17,18 +17,17 @@ from torch import nn
 P = ParamSpec("P")
 Item = TypeVar("Item")
 
-# Chosen by hand, except where a measurement or a source is given.
-# Guesses for a ZeroGPU card, none was at hand: too short a duration kills the run, too long a one costs quota.
+# Guesses for a ZeroGPU card, which was not at hand: too short a duration kills the run, too long a one costs quota.
 START_SECONDS = 10.0  # the process starts and its weights arrive
 ENCODE_SECONDS = 0.04  # one frame
 DECODE_SECONDS = 0.10  # one pair, both decoders and dense heads
 PERSON_SECONDS = 0.01  # one person in one pair
 LONGEST_SECONDS = 300.0  # asked of ZeroGPU at once
 
-# Working memory of one pair: the published sizes in float32 peak 0.7 GB above their weights at 512 x 288 px.
+# Measured: working memory of one pair. The published sizes in float32 peak 0.7 GB above their weights at 512 x 288 px.
 BYTES_PER_PIXEL = 6000
-_MAX_PAIRS = 16  # decoded at once
-_SHARE_OF_FREE = 0.6  # of the free memory that one batch may take
+_MAX_PAIRS = 16  # decoded at once; chosen by hand
+_SHARE_OF_FREE = 0.6  # of the free memory that one batch may take; chosen by hand
 
 _held: dict[str, nn.Module] = {}
 

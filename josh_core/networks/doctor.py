@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import get_args
+
+import psutil
 
 from josh_core import __version__
 from josh_core.networks.weights import WEIGHTS, Weight, choose_tier, find, format_size
@@ -66,10 +67,6 @@ def _cores() -> int:
 
 
 def _memory() -> str:
-    """All memory and, where the system tells it, how much of it a new process could use."""
-    total = f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.1f} GB"
-    meminfo = Path("/proc/meminfo")
-    if not meminfo.exists():
-        return total
-    lines = dict(line.split(":", 1) for line in meminfo.read_text(encoding="ascii").splitlines())
-    return f"{total}, {int(lines['MemAvailable'].split()[0]) * 1024 / 1e9:.1f} GB available"
+    """All memory, and how much of it a new process could use."""
+    memory = psutil.virtual_memory()
+    return f"{memory.total / 1e9:.1f} GB, {memory.available / 1e9:.1f} GB available"

@@ -117,7 +117,7 @@ def make_label(e: Evidence, result: Reconstruction, sha256: str, settings: Setti
         arrays = {
             **{name: getattr(seen, name).numpy() for name in INPUT_FIELDS},
             **targets,
-            "mask": _answer_mask(result, person),
+            "mask": _trust_mask(result, person),
         }
         people.append({name: np.asarray(value, np.float32) for name, value in arrays.items()})
     about = {
@@ -158,7 +158,7 @@ def _targets(e: Evidence, result: Reconstruction, person: PersonMotion, at: Floa
     }
 
 
-def _answer_mask(result: Reconstruction, person: PersonMotion) -> Float:
+def _trust_mask(result: Reconstruction, person: PersonMotion) -> Float:
     """[MASKS] 1 where the quality numbers of this person are good enough, else 0."""
     numbers: dict[str, object] = next((p for p in result.quality["people"] if p["id"] == person.id), {})
     span = int(np.ptp(person.frames)) + 1

@@ -31,10 +31,10 @@ class Counting:
 
 def test_the_second_time_nothing_is_computed() -> None:
     compute = Counting()
-    first, second = cache.recall("k", compute), cache.recall("k", compute)
+    first, second = cache.cached("k", compute), cache.cached("k", compute)
     assert compute.calls == 1
     assert all(np.array_equal(first[name], second[name]) for name in first)
-    cache.recall("other", compute)
+    cache.cached("other", compute)
     assert compute.calls == 2
 
 
@@ -56,26 +56,26 @@ def test_keys_tell_contents_apart() -> None:
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"not a zip"])
 def test_a_damaged_entry_is_computed_again(place: Path, content: bytes) -> None:
     compute = Counting()
-    cache.recall("k", compute)
+    cache.cached("k", compute)
     (place / "k.npz").write_bytes(content)
-    assert cache.recall("k", compute)["a"].tolist() == [0, 1, 2]
+    assert cache.cached("k", compute)["a"].tolist() == [0, 1, 2]
     assert compute.calls == 2
 
 
 def test_pickles_are_not_read(place: Path) -> None:
     place.mkdir()
     np.savez(place / "k.npz", a=np.array([{"x": 1}], dtype=object))
-    assert cache.recall("k", Counting())["a"].tolist() == [0, 1, 2]
+    assert cache.cached("k", Counting())["a"].tolist() == [0, 1, 2]
 
 
 def test_what_was_used_longest_ago_goes_first(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOSH_CACHE_GB", "0.00002")  # 20 kB: two entries of 8 kB
     for age, key in enumerate(("old", "used")):
-        cache.recall(key, Counting(1000))
+        cache.cached(key, Counting(1000))
         os.utime(place / f"{key}.npz", (age, age))
     compute = Counting(1000)
-    cache.recall("old", compute)  # now the one used last
-    cache.recall("new", compute)
+    cache.cached("old", compute)  # now the one used last
+    cache.cached("new", compute)
     assert compute.calls == 1
     assert {p.stem for p in place.glob("*.npz")} == {"old", "new"}
     assert not list(place.glob("*.part"))
@@ -84,18 +84,18 @@ def test_what_was_used_longest_ago_goes_first(place: Path, monkeypatch: pytest.M
 def test_nothing_is_kept_when_there_is_no_room(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOSH_CACHE_GB", "0")
     compute = Counting()
-    cache.recall("k", compute)
-    cache.recall("k", compute)
+    cache.cached("k", compute)
+    cache.cached("k", compute)
     assert compute.calls == 2
     assert not place.exists()
 
 
 def test_a_place_that_cannot_be_written_is_no_error(place: Path) -> None:
     place.write_text("a file where the folder should be")
-    assert cache.recall("k", Counting())["a"].tolist() == [0, 1, 2]
+    assert cache.cached("k", Counting())["a"].tolist() == [0, 1, 2]
 
 
 def test_a_limit_that_is_no_number_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOSH_CACHE_GB", "lots")
     with pytest.raises(SettingsError, match="JOSH_CACHE_GB"):
-        cache.recall("k", Counting())
+        cache.cached("k", Counting())

@@ -176,7 +176,7 @@ def test_answers_do_not_depend_on_batches(tiny: Josh3r, two_people: tuple, monke
     clip, _, plan = two_people
     one = read_pairs(clip, plan, tiny, Progress())
     monkeypatch.setattr("josh_core.networks.pairs.pairs_at_once", lambda device, pixels: 2)
-    monkeypatch.setattr("josh_core.hub.josh3r_pairs.PAIRS_A_CALL", 3)
+    monkeypatch.setattr("josh_core.hub.josh3r_pairs.PAIRS_PER_CALL", 3)
     several = read_pairs(clip, plan, tiny, Progress())
     for name in ("rel_rot", "rel_trans", "trans", "scale", "depth", "confidence", "focal"):
         assert_same(getattr(one, name), getattr(several, name), name)
