@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gravity": LANGUAGE | {"body", "contact"},
     "metric_scale": LANGUAGE | {"body"},
     "world": LANGUAGE | {"body", "contact", "gravity", "metric_scale"},
-    "evidence": LANGUAGE | {"body", "scene", "contact", "gravity", "world"},
+    "evidence": LANGUAGE | {"body", "scene", "bodyfit", "contact", "gravity", "world"},
     "modes": LANGUAGE | {"body", "scene", "contact", "joint", "gravity", "metric_scale", "world", "evidence"},
     "hub": LANGUAGE | {"body", "networks", "scene", "bodyfit", "contact", "world", "evidence"},
     "student": LANGUAGE | {"body", "networks", "clip", "tracking", "scene", "bodyfit", "contact", "world", "evidence"},
