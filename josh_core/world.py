@@ -16,6 +16,7 @@ from josh_core.body.move import move_body
 from josh_core.body.posing import PosedPoints
 from josh_core.geometry import rigid, rotation_between, rotmat_to_rotvec, transform
 from josh_core.gravity import GROUND_SIGMA, Gravity
+from josh_core.lsq.robust import Cauchy
 from josh_core.metric_scale import ASSUMED_CAMERA_HEIGHT, foot_probability, lowest_feet
 from josh_core.types import (
     IN_CONTACT,
@@ -86,7 +87,7 @@ def _fit_plane(feet: Float, rays: Float, weight: Float, gravity: Gravity) -> Flo
         residual = feet @ normal + offset
         # A common error of all depths shifts the plane without tilting it, so sigma holds only what differs by frame.
         sigma = 0.01 + 0.02 * np.abs(rays @ normal)  # m
-        robust = weight / (1 + (residual / sigma) ** 2) / sigma**2
+        robust = weight * Cauchy(1.0).slope((residual / sigma) ** 2) / sigma**2
         jac = np.concatenate([feet @ sides.T, np.ones((len(feet), 1))], 1)  # [N,3]
         lhs, rhs = jac.T @ (robust[:, None] * jac), -jac.T @ (robust * residual)
         lhs[:2, :2] += np.eye(2) / held**2

@@ -13,6 +13,7 @@ import numpy as np
 from josh_core.body.names import JOINTS, LANDMARKS
 from josh_core.types import Float, Int
 
+# Chosen by hand, except where a measurement or a source is given.
 OFF_RAY_COST = 2.5  # metres of reach that a metre beside the ray costs
 
 

@@ -16,6 +16,7 @@ from josh_core.lsq.robust import Cauchy
 from josh_core.types import Float
 
 J = len(JOINTS)
+# Chosen by hand, except where a measurement or a source is given.
 MIN_DEPTH = 0.1  # m, depth at which the projection is held
 PIXEL_CAUCHY_WIDTH = 3.0  # standard deviations at which a landmark's weight falls to a half
 BONE_WIDTH = 2.5  # the same for bones of the 3D guess

@@ -18,6 +18,7 @@ from josh_core.bodyfit.pose_prior import MIRRORED_ROTATION, POSE_PRIOR, PosePrio
 from josh_core.geometry import rotmat_to_rotvec
 from josh_core.types import Bool, Float
 
+# Chosen by hand, except where a measurement or a source is given.
 STEP_SECONDS = (0.3, 0.9)  # s, from a run to a slow walk
 STEADY = 0.3  # share by which a step may differ from the median step of its walk
 STEPS = 3  # of one walk, at least: fewer have no repetition

@@ -23,7 +23,7 @@ LOWER_LANDMARKS = np.array([LANDMARKS.index(f"{s}_{x}") for s in ("left", "right
 FACE_AND_ARMS = np.arange(LANDMARKS.index("left_hip"))
 LEG_LANDMARKS = np.arange(LANDMARKS.index("left_hip"), len(LANDMARKS))
 STATES = ((False, False), (True, True), (True, False), (False, True))  # exchanged: upper body, legs
-MAX_STEP = 0.2  # of the person's height: a step between two frames counts at most this
+MAX_STEP = 0.2  # of the person's height: a step between two frames counts at most this; costs and step chosen by hand
 EXCHANGED_COST = 0.02  # cost of a frame with exchanged sides; steps cost their length over the person's height
 HALF_EXCHANGED_COST = 0.1  # the same for a frame where only one half of the body is exchanged
 # Width of the hips in the image, over the person's height, from which both costs count in full: medians of ten people

@@ -10,13 +10,16 @@ from scipy import sparse
 from josh_core.body.names import JOINTS
 from josh_core.bodyfit.fit_body import FitPoints
 from josh_core.bodyfit.observations import Observations
+from josh_core.lsq.robust import Cauchy
 from josh_core.types import Float
 
 J = len(JOINTS)
+# Chosen by hand, except where a measurement or a source is given.
 FRAME = 1 / 30  # s
 ACCELERATION = 27.0  # m/s^2 of a joint between frames 1/30 s apart: 30 mm per frame squared
 DEPTH_ACCELERATION = 6.0  # m/s^2 of the pelvis along the line of sight
 STANCE_SPEED_SIGMA = 0.1  # m/s, standard deviation of a standing foot's speed
+ROBUST = Cauchy(1.0)  # of that speed: beyond one standard deviation a foot probably moves
 HEELS_AND_TOES = np.arange(29, 33)  # of BlazePose's landmarks
 
 
@@ -78,9 +81,9 @@ def stance(posed: FitPoints, obs: Observations) -> StepResiduals:
     velocity = np.diff(turned(posed.points[..., None])[..., 0], axis=0).reshape(n - 1, len(HEELS_AND_TOES), 3)
     velocity = velocity / (span * STANCE_SPEED_SIGMA)[..., None]
     square = (velocity**2).sum(-1)
-    root_weight = np.sqrt(share / (1 + square))[..., None]  # [n-1,4,1]
+    root_weight = np.sqrt(share * ROBUST.slope(square))[..., None]  # [n-1,4,1]
     residual = (root_weight * velocity).reshape(n - 1, rows)
-    cost = float((share * np.log1p(square)).sum())
+    cost = float((share * ROBUST.value(square)).sum())
     if not posed.by_motion.size:
         return StepResiduals(residual, np.empty(0), np.empty(0), np.empty(0), cost)
     scale = np.repeat(root_weight[..., 0] / (span * STANCE_SPEED_SIGMA), 3, axis=1)[..., None]

@@ -13,6 +13,7 @@ import numpy as np
 
 from josh_core.types import Float, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 COMPARED_FRAMES = 6  # frames that are compared
 SAME = 10  # levels of 255, by which compression changes a border's colour at most
 PURE = 0.98  # share of a border row that has the border's colour

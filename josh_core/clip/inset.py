@@ -17,6 +17,7 @@ import numpy as np
 
 from josh_core.types import Bool, Float, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 STEP = 6.0  # grey levels across a side, at least, in most frames
 OVER_NEAR = 2.0  # times the step of the columns beside it
 LASTS = 0.2  # share of the frames in which the step may be smaller: two films are alike here and there

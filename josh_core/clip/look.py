@@ -21,6 +21,7 @@ from josh_core.clip.video import Film, Video
 from josh_core.errors import ClipError
 from josh_core.types import UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 STRIP_SHAPE = 6.25  # width over height of the strip above the trim handles: 300 px wide on the page, 48 px high
 STRIP_PICTURES = (3, 12)  # fewest and most in it, as wide and as upright as clips may be
 STRIP_HEIGHT = 96  # px, twice what the page shows: for screens with small pixels

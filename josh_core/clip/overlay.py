@@ -13,6 +13,7 @@ import numpy as np
 
 from josh_core.types import Bool, Clip, Float, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 FRAME_SIDE = 480  # px, longest side of the images that are looked at
 WINDOW_SECONDS = (1.0, 3.0)  # a caption stays at least the first; a slow camera tells only in the second
 WINDOW_FRAMES = 8  # frames of a window

@@ -13,6 +13,7 @@ import numpy as np
 
 from josh_core.types import Float, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 PLAUSIBLE_ASPECT = (0.25, 4.0)  # of a pixel; what a file says outside this range is an error of its writer
 HD_HEIGHT = 720  # px: without a tag, pictures from this height on are BT.709, smaller ones BT.601 (as players do)
 PQ, HLG = 16, 18  # transfer characteristics of ITU-T H.273

@@ -10,6 +10,7 @@ from josh_core.clip.animation import read_animation
 from josh_core.clip.video import Film, Video, film_of
 from josh_core.errors import ClipError
 
+# Chosen by hand, except where a measurement or a source is given.
 MIN_SIDE, MAX_SIDE = 64, 8192  # px of the source
 MAX_BYTES = 2 * 2**30  # of a clip: a minute of 4K from a phone takes about 0.4 GB
 PLAUSIBLE_FPS = (1.0, 1000.0)  # what a container says outside this range is not a frame rate

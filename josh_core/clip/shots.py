@@ -14,6 +14,7 @@ import numpy as np
 
 from josh_core.types import Float, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 THUMB_SIDE = 256  # px, longest side of the pictures compared here
 GRID = 4  # colour histograms in GRID x GRID cells, so that layout counts as well
 JUMP = 0.15  # smallest histogram distance of a cut

@@ -17,6 +17,7 @@ import numpy as np
 from josh_core.clip.shots import LEVELS, alike
 from josh_core.types import Bool, Float, Int, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 SIDE = 40  # px, longest side of the pictures that are compared: people and camera hardly move in them
 WINDOWS = (0.6, 1.2, 2.2)  # s: the whole change lies within one of these
 MOST_PICTURES = 16  # of a window that are looked at

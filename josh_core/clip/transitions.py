@@ -16,6 +16,7 @@ from josh_core.clip.shots import LEVELS, alike
 from josh_core.clip.sweeps import find_sweeps
 from josh_core.types import Float, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 WINDOWS = (0.6, 1.2, 2.2)  # s: a dissolve lies within one of these
 TINY_SIDE = (24, 16)  # px, so small that people and camera hardly move in it
 MIXED = 0.3  # what a mixture leaves unexplained of the change, at most

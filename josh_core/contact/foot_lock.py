@@ -11,6 +11,7 @@ from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
 from josh_core.body.names import FEET, is_part
+from josh_core.lsq.robust import Cauchy
 from josh_core.shapes import check_shapes
 from josh_core.types import IN_CONTACT, Float, Int
 
@@ -49,12 +50,12 @@ def lock_feet(contacts: Float, probability: Float, names: tuple[str, ...], rays:
     consecutive = np.diff(frames) == 1
     both = np.minimum(weight[1:], weight[:-1]) * consecutive[:, None]  # [n-1,C]
     step = np.diff(contacts, axis=0)  # [n-1,C,3]
-    shift = np.zeros((len(contacts), 3))
+    shift, robust = np.zeros((len(contacts), 3)), Cauchy(3.0)
     for _ in range(ROUNDS):
         slide = np.linalg.norm(step + np.diff(shift, axis=0)[:, None], axis=-1)
         height = contacts[..., 1] + shift[:, None, 1]
-        held = both / (1 + (slide / (3 * STATIC_SIGMA)) ** 2)  # Cauchy weights
-        laid = weight / (1 + (height / (3 * FLOOR_SIGMA)) ** 2)
+        held = both * robust.slope((slide / STATIC_SIGMA) ** 2)
+        laid = weight * robust.slope((height / FLOOR_SIGMA) ** 2)
         shift = _solve(contacts[..., 1], step, laid, held, (rays, consecutive))
     return shift
 

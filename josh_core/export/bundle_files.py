@@ -24,6 +24,7 @@ from josh_core.types import Float
 FORMAT, VERSION = "josh-result", 1
 MANIFEST, ARRAYS = "manifest.json", "arrays.npz"
 
+# Chosen by hand, except where a measurement or a source is given.
 MAX_MANIFEST = 4 << 20  # bytes; ours have some 10 kB
 MAX_FRAMES, MAX_PEOPLE = 100_000, 1_000  # a clip has at most 60 s, and people that can be told apart
 MAX_ARRAY = 256 << 20  # bytes of one array unpacked; the points of a scene, the largest of ours, are a few MB

@@ -23,6 +23,7 @@ from josh_core.geometry import interpolate_linear, interpolate_rotations, rotmat
 from josh_core.progress import Progress
 from josh_core.types import Float, Int, PersonMotion, Reconstruction, UInt8
 
+# Chosen by hand, except where a measurement or a source is given.
 SIZE = 1280, 720  # px
 RATE = 24  # frames per second
 # All below was chosen by eye on examples/ and a clip of four walkers.

@@ -15,12 +15,21 @@ import torch
 from torch import Tensor
 
 from josh_core.joint.interface import JointStart
-from josh_core.joint.schedule import STEPS, JointSolution, Work, by_contact, prepare, round_problem, solve_rounds
+from josh_core.joint.schedule import (
+    STEPS,
+    JointSolution,
+    PreparedClip,
+    by_contact,
+    prepare,
+    round_problem,
+    solve_rounds,
+)
 from josh_core.joint.solver import JointModel, minimise
 from josh_core.joint.variables import CAMERA_UNKNOWNS, GlobalsLayout, State, bodies_in_cameras, globals_of, with_bodies
 from josh_core.lsq.levenberg_marquardt import Solution
 from josh_core.types import Clip, Int, Matches
 
+# Chosen by hand, except where a measurement or a source is given.
 MAX_BODIES = 1200  # body frames in a chunk, before its overlaps
 MAX_SECONDS = 12.0  # s of a chunk, likewise: keyframes, the other part of the memory, come with time
 AHEAD = 1.0  # s by which a chunk overlaps the next one
@@ -40,7 +49,7 @@ class ChunkProblem:
     """A chunk as a problem of its own, and the indices of its unknowns in the whole clip's problem."""
 
     chunk: Chunk
-    work: Work
+    prepared: PreparedClip
     people: Tensor  # [P'] int
     knots: Tensor  # [K'] int
     rows: Tensor  # [N'] int body frames
@@ -71,19 +80,19 @@ def seams_of(start: JointStart) -> list[int]:
     return [int(seam) for seam in nearest]
 
 
-def solve_chunks(work: Work, seams: list[int], tick: Callable[[], None]) -> JointSolution:
+def solve_chunks(prepared: PreparedClip, seams: list[int], tick: Callable[[], None]) -> JointSolution:
     """A clip cut after the frames `seams`."""
-    parts = [_part(work, chunk) for chunk in _chunks(work.start, seams)]
-    alone = [solve_rounds(part.work, tick) for part in parts]
+    parts = [_part(prepared, chunk) for chunk in _chunks(prepared.start, seams)]
+    alone = [solve_rounds(part.prepared, tick) for part in parts]
     iterations = sum(count for _, _, count in alone)
-    shared, covariance, free = _fused(work, parts, [(solution, problem.free) for solution, problem, _ in alone])
-    state = _with_shared(work, shared)
+    shared, covariance, free = _fused(prepared, parts, [(solution, problem.free) for solution, problem, _ in alone])
+    state = _with_shared(prepared, shared)
     before = after = 0.0
     for part, (solution, _, _) in zip(parts, alone, strict=True):
-        at = _carried(work, state, part, solution.state)
-        again = replace(round_problem(part.work, at, 1.0, first=False), free=_unheld(part), held=_held(part))
+        at = _carried(prepared, state, part, solution.state)
+        again = replace(round_problem(part.prepared, at, 1.0, first=False), free=_unheld(part), held=_held(part))
         again_solution = minimise(JointModel(again), at, STEPS[-1], tick=tick)
-        before += minimise(JointModel(again), part.work.state, 0).cost
+        before += minimise(JointModel(again), part.prepared.state, 0).cost
         after += again_solution.cost
         iterations += again_solution.iterations
         state = _written(state, part, again_solution.state)
@@ -106,16 +115,18 @@ def _chunks(start: JointStart, seams: list[int]) -> list[Chunk]:
     return out
 
 
-def _part(work: Work, chunk: Chunk) -> ChunkProblem:
-    start, sequence = work.start, work.sequence
+def _part(prepared: PreparedClip, chunk: Chunk) -> ChunkProblem:
+    start, sequence = prepared.start, prepared.sequence
     here = (sequence.frame >= chunk.first) & (sequence.frame <= chunk.last)
     people = torch.unique(sequence.person[here])
     keys = torch.from_numpy(np.asarray(start.scene.cameras.keyframes, np.int64))
     knots = ((keys >= chunk.first) & (keys <= chunk.last)).nonzero()[:, 0]
     cut = _cut(start, chunk, people.tolist(), knots.numpy())
-    layout = work.problem.layout
+    layout = prepared.problem.layout
     shared = torch.cat([torch.arange(layout.betas), layout.person(people).reshape(-1)])
-    return ChunkProblem(chunk, prepare(cut, work.settings, work.options), people, knots, here.nonzero()[:, 0], shared)
+    return ChunkProblem(
+        chunk, prepare(cut, prepared.settings, prepared.options), people, knots, here.nonzero()[:, 0], shared
+    )
 
 
 def _cut(start: JointStart, chunk: Chunk, people: list[int], knots: Int) -> JointStart:
@@ -175,15 +186,15 @@ def _cut_matches(matches: Matches, knots: Int) -> Matches:
 
 
 def _fused(
-    work: Work, parts: list[ChunkProblem], solved: list[tuple[Solution[State], Tensor]]
+    prepared: PreparedClip, parts: list[ChunkProblem], solved: list[tuple[Solution[State], Tensor]]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Shared unknowns [G] of all chunks together, their covariance [G,G] and which of them are free [G].
 
     The prior takes part in every chunk and is counted once.
     """
-    size = work.problem.layout.cameras
-    start = globals_of(work.state)[:size]
-    prior = work.problem.shared.jacobian[:size, :size].diagonal() ** 2
+    size = prepared.problem.layout.cameras
+    start = globals_of(prepared.state)[:size]
+    prior = prepared.problem.shared.jacobian[:size, :size].diagonal() ** 2
     information, pull = torch.diag(prior), torch.zeros(size, dtype=torch.float64)
     for part, (solution, free) in zip(parts, solved, strict=True):
         moving = free[: len(part.shared)]
@@ -195,18 +206,18 @@ def _fused(
         information[columns[:, None], columns] += seen
         # The chunk minimises its data and the prior together: (H_data + H_prior) step = -gradient of the data.
         pull[columns] += (seen + torch.diag(prior[columns])) @ away
-    free = work.problem.free[:size]
+    free = prepared.problem.free[:size]
     covariance = torch.zeros_like(information)
     columns = free.nonzero()[:, 0]
     covariance[columns[:, None], columns] = torch.linalg.inv(information[columns][:, columns])
     return start + covariance @ pull, covariance, free
 
 
-def _with_shared(work: Work, shared: Tensor) -> State:
+def _with_shared(prepared: PreparedClip, shared: Tensor) -> State:
     """The whole clip's start with the shared unknowns [G] in place."""
-    layout = work.problem.layout
+    layout = prepared.problem.layout
     return replace(
-        work.state,
+        prepared.state,
         log_focal=shared[layout.focal],
         log_scale=shared[layout.scale],
         floor=shared[layout.floor : layout.betas],
@@ -214,7 +225,7 @@ def _with_shared(work: Work, shared: Tensor) -> State:
     )
 
 
-def _carried(work: Work, whole: State, part: ChunkProblem, alone: State) -> State:
+def _carried(prepared: PreparedClip, whole: State, part: ChunkProblem, alone: State) -> State:
     """A chunk's own solution with the fused shared unknowns, moved rigidly so that it continues the previous chunk."""
     held = part.knots[_held_knots(part)]
     turn, shift, size = alone.camera_turn.clone(), alone.camera_shift.clone(), alone.log_size.clone()
@@ -234,7 +245,7 @@ def _carried(work: Work, whole: State, part: ChunkProblem, alone: State) -> Stat
         camera_shift=shift,
         log_size=size,
     )
-    state = with_bodies(part.work.problem, state, *bodies_in_cameras(part.work.problem, alone))
+    state = with_bodies(part.prepared.problem, state, *bodies_in_cameras(part.prepared.problem, alone))
     before = _held(part)
     rotations, transl = state.rotations.clone(), state.transl.clone()
     rotations[before], transl[before] = whole.rotations[part.rows[before]], whole.transl[part.rows[before]]
@@ -243,17 +254,17 @@ def _carried(work: Work, whole: State, part: ChunkProblem, alone: State) -> Stat
 
 def _held(part: ChunkProblem) -> Tensor:
     """Body frames [N'] that the chunk before has placed."""
-    return part.work.sequence.frame + part.chunk.first <= part.chunk.seam
+    return part.prepared.sequence.frame + part.chunk.first <= part.chunk.seam
 
 
 def _held_knots(part: ChunkProblem) -> Tensor:
     """Knots [K'] that the chunk before has placed."""
-    return part.work.problem.cameras.knot_frame + part.chunk.first <= part.chunk.seam
+    return part.prepared.problem.cameras.knot_frame + part.chunk.first <= part.chunk.seam
 
 
 def _unheld(part: ChunkProblem) -> Tensor:
     """Globals [G'] that are free: the cameras after the seam."""
-    problem = part.work.problem
+    problem = part.prepared.problem
     free, cameras = problem.free.clone(), problem.layout.cameras
     free[:cameras] = False
     free[cameras:].view(-1, CAMERA_UNKNOWNS)[_held_knots(part)] = False

@@ -13,6 +13,7 @@ from josh_core.joint.body_terms import BodyFrames
 from josh_core.joint.evaluated_state import EvaluatedState
 from josh_core.types import Floor
 
+# Chosen by hand, except where a measurement or a source is given.
 REST_SPEED = 0.12  # m/s, spread of a resting point's speed in a state that is not final
 FREE_SPEED = 2.0  # m/s, a moving foot has any speed up to this
 REST_HEIGHT = 0.03  # m, spread of a resting point's height over the floor

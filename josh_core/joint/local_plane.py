@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from josh_core.lsq.robust import Cauchy
+
 
 def inverse_depth_plane(px: Tensor, inverse: Tensor, weight: Tensor, rounds: int = 6) -> tuple[Tensor, Tensor]:
     """Robust fits 1 / depth = a u + b v + c to M neighbourhoods of m pixels at once.
@@ -30,7 +32,7 @@ def inverse_depth_plane(px: Tensor, inverse: Tensor, weight: Tensor, rounds: int
         error = (design @ fit[..., None])[..., 0] - inverse
         spread = ((w * error**2).sum(-1) / w.sum(-1).clamp(min=1e-12)).sqrt()
         limit = torch.maximum(1.5 * spread, 0.002 * mean)[:, None]
-        w = weight / (1 + (error / limit) ** 2)
+        w = weight * Cauchy(1.0).slope((error / limit) ** 2)
     slope = fit[:, :2] / 100.0
     offset = fit[:, 2] - (slope * centre).sum(-1)
     return torch.cat([slope, offset[:, None]], -1), spread / mean

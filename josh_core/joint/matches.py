@@ -12,6 +12,7 @@ from josh_core.joint.evaluated_state import EvaluatedState
 from josh_core.joint.variables import MatchTerm
 from josh_core.lsq.robust import Robust
 
+# Chosen by hand, except where a measurement or a source is given.
 ROW = 64  # correspondences in one packed row
 
 

@@ -11,7 +11,7 @@ from josh_core.geometry import rigid
 from josh_core.joint import chunks
 from josh_core.joint.interface import JointResult, JointStart
 from josh_core.joint.scene_terms import tilt_axes
-from josh_core.joint.schedule import JointSolution, Work, prepare, solve_whole
+from josh_core.joint.schedule import JointSolution, PreparedClip, prepare, solve_whole
 from josh_core.joint.variables import State, bodies_in_cameras, camera_poses
 from josh_core.progress import Progress
 from josh_core.settings import Settings
@@ -29,7 +29,7 @@ def refine(start: JointStart, settings: Settings, progress: Progress | None = No
     progress = progress or Progress()
     if not _finite(start):
         return _unrefined(start, "Some start values were not numbers, so the joint optimisation was left out.")
-    work, seams = prepare(start, settings), chunks.seams_of(start)
+    prepared, seams = prepare(start, settings), chunks.seams_of(start)
     done, systems = 0, chunks.systems(len(seams) + 1)
 
     def tick() -> None:
@@ -38,10 +38,10 @@ def refine(start: JointStart, settings: Settings, progress: Progress | None = No
         done += 1
 
     with one_thread():
-        outcome = chunks.solve_chunks(work, seams, tick) if seams else solve_whole(work, tick)
+        outcome = chunks.solve_chunks(prepared, seams, tick) if seams else solve_whole(prepared, tick)
     if not outcome.costs[-1] <= outcome.before or not _sound(outcome.state):
         return _unrefined(start, "The joint optimisation did not improve on its start, which is shown instead.")
-    return _result(work, outcome)
+    return _result(prepared, outcome)
 
 
 def _finite(start: JointStart) -> bool:
@@ -57,17 +57,17 @@ def _sound(state: State) -> bool:
     return all(bool(torch.isfinite(v).all()) for v in vars(state).values())
 
 
-def _result(work: Work, outcome: JointSolution) -> JointResult:
+def _result(prepared: PreparedClip, outcome: JointSolution) -> JointResult:
     """The solution as the types that the stages exchange."""
-    start, state, path = work.start, outcome.state, work.start.scene.cameras
-    rotation, centre, _ = camera_poses(work.problem.cameras, state)
+    start, state, path = prepared.start, outcome.state, prepared.start.scene.cameras
+    rotation, centre, _ = camera_poses(prepared.problem.cameras, state)
     world_from_cam = rigid(rotation.numpy(), centre.numpy())
     if path.kind == "static":
         world_from_cam = path.world_from_cam.astype(np.float64)
     free = outcome.scale_sigma is not None
     return JointResult(
         cameras=replace(path, world_from_cam=world_from_cam, focal=float(state.log_focal.exp())),
-        bodies=_bodies(work, state),
+        bodies=_bodies(prepared, state),
         floor=None if start.floor is None else _floor(start.floor, state),
         depth_scale=(state.log_scale + state.log_size).exp().numpy(),
         scale=float(state.log_scale.exp()),
@@ -79,10 +79,10 @@ def _result(work: Work, outcome: JointSolution) -> JointResult:
     )
 
 
-def _bodies(work: Work, state: State) -> tuple[BodyTrack, ...]:
+def _bodies(prepared: PreparedClip, state: State) -> tuple[BodyTrack, ...]:
     """Body tracks in camera space from world bodies."""
-    start, person = work.start, work.sequence.person
-    rotations, transl = bodies_in_cameras(work.problem, state)
+    start, person = prepared.start, prepared.sequence.person
+    rotations, transl = bodies_in_cameras(prepared.problem, state)
     heights = start.body.height(state.betas.float()).tolist() if len(state.betas) else []
     return tuple(
         replace(

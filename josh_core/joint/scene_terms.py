@@ -19,7 +19,8 @@ from josh_core.joint.variables import FloorTerm, SurfaceTerm
 from josh_core.lsq.robust import Geman
 from josh_core.types import IN_CONTACT, Float, Floor
 
-# Cosine of the tilt, 70 degrees, of what a foot stands on: steeper than roofs, because fitted planes err. Chosen.
+# Both chosen by hand. The first is the cosine of the tilt, 70 degrees, of what a foot stands on: steeper than roofs,
+# because fitted planes err.
 STEEPEST = 0.35
 CONFIDENT = 0.3  # depth confidence from which a pixel counts
 

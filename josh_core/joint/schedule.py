@@ -35,6 +35,7 @@ from josh_core.lsq.robust import Cauchy
 from josh_core.settings import Settings
 
 # Sigma of the contact terms in each round over the final one: wide first, so that a poor start still converges.
+# These and the steps are chosen by hand.
 CONTACT_WIDTHS = (4.0, 2.0, 1.0)
 STEPS = (4, 4, 10)  # Gauss-Newton steps of each round
 
@@ -62,7 +63,7 @@ class JointSolution:
 
 
 @dataclass(frozen=True)
-class Work:
+class PreparedClip:
     """A clip prepared for the rounds."""
 
     start: JointStart
@@ -75,7 +76,7 @@ class Work:
     state: State
 
 
-def prepare(start: JointStart, settings: Settings, options: Options = Options()) -> Work:
+def prepare(start: JointStart, settings: Settings, options: Options = Options()) -> PreparedClip:
     """The start as a problem: variables, priors and the terms that stay the same over the rounds."""
     table, index = SkinningTable.of(start.body), point_index(start.body)
     sequence = BodyFrames.of(start, options.bodies.correlated)
@@ -105,48 +106,50 @@ def prepare(start: JointStart, settings: Settings, options: Options = Options())
             bones=bone_term(start, sequence, index, options.bodies),
         )
     probability = sequence.stack([c.probability for c in start.contacts], (len(index.contacts),))
-    return Work(start, settings, options, sequence, index, probability, problem, state)
+    return PreparedClip(start, settings, options, sequence, index, probability, problem, state)
 
 
-def round_problem(work: Work, state: State, width: float, first: bool) -> Problem:
+def round_problem(prepared: PreparedClip, state: State, width: float, first: bool) -> Problem:
     """The problem around a state: contacts updated and matched to the scene again, with `width` times their sigmas."""
-    options, settings, problem = work.options, work.settings, work.problem
+    options, settings, problem = prepared.options, prepared.settings, prepared.problem
     at = evaluate_state(problem, state, False)
     if problem.matches is not None:
-        px = options.scene.px * work.start.clip.width / 1000
+        px = options.scene.px * prepared.start.clip.width / 1000
         problem = replace(problem, matches=whiten_matches(at, px))
     if problem.landmarks is not None:
         problem = replace(problem, landmarks=remove_landmark_bias(problem.landmarks, at, options.bodies.bias))
-    if settings.use_heading and not first and len(work.probability):
-        problem = replace(problem, heading=heading_term(at, work.sequence, _up(work.start), options.bodies))
-    floor, index, probability = work.start.floor, work.index, work.probability
+    if settings.use_heading and not first and len(prepared.probability):
+        problem = replace(problem, heading=heading_term(at, prepared.sequence, _up(prepared.start), options.bodies))
+    floor, index, probability = prepared.start.floor, prepared.index, prepared.probability
     if not first:
-        probability = update_contact(at, work.sequence, probability, index, floor)
+        probability = update_contact(at, prepared.sequence, probability, index, floor)
     scene = replace(options.scene, surface=options.scene.surface * width, floor=options.scene.floor * width)
     if settings.use_contact_scene:
-        problem = replace(problem, surface=surface_term(at, work.start, _up(work.start), probability, index, scene))
+        problem = replace(
+            problem, surface=surface_term(at, prepared.start, _up(prepared.start), probability, index, scene)
+        )
         if floor is not None and len(probability):
-            problem = replace(problem, floor=floor_term(at, floor, work.sequence, probability, index, scene))
+            problem = replace(problem, floor=floor_term(at, floor, prepared.sequence, probability, index, scene))
     if settings.use_contact_static and len(probability):
         body = replace(options.bodies, static=options.bodies.static * width)
-        problem = replace(problem, static=static_term(work.sequence, probability, index, body))
+        problem = replace(problem, static=static_term(prepared.sequence, probability, index, body))
     return problem
 
 
-def solve_rounds(work: Work, tick: Callable[[], None]) -> tuple[Solution[State], Problem, int]:
+def solve_rounds(prepared: PreparedClip, tick: Callable[[], None]) -> tuple[Solution[State], Problem, int]:
     """All rounds: solution and problem of the last one, and how many linear systems were solved."""
-    state, iterations = work.state, 0
+    state, iterations = prepared.state, 0
     for width, steps in zip(CONTACT_WIDTHS, STEPS, strict=True):
-        problem = round_problem(work, state, width, first=width == CONTACT_WIDTHS[0])
+        problem = round_problem(prepared, state, width, first=width == CONTACT_WIDTHS[0])
         solution = minimise(JointModel(problem), state, steps, tolerance=1e-3 if width > 1 else 1e-4, tick=tick)
         state, iterations = solution.state, iterations + solution.iterations
     return solution, problem, iterations
 
 
-def solve_whole(work: Work, tick: Callable[[], None]) -> JointSolution:
+def solve_whole(prepared: PreparedClip, tick: Callable[[], None]) -> JointSolution:
     """A clip solved in one piece."""
-    solution, problem, iterations = solve_rounds(work, tick)
-    before = minimise(JointModel(problem), work.state, 0).cost
+    solution, problem, iterations = solve_rounds(prepared, tick)
+    before = minimise(JointModel(problem), prepared.state, 0).cost
     sigma = None
     if bool(problem.free[problem.layout.scale]):
         column = int(problem.free[: problem.layout.scale].sum())

@@ -19,6 +19,7 @@ from josh_core.metrics.ground_truth import GroundTruth, TruePerson, foot_rows, l
 from josh_core.metrics.quality import foot_slide, jitter
 from josh_core.types import Float, Int, PersonMotion, Reconstruction
 
+# Chosen by hand, except where a measurement or a source is given.
 SEGMENT_FRAMES = 100  # frames between two alignments
 MIN_TRAVEL = 0.05  # m, RMS spread of the true camera centres from which the scale is compared
 MAX_SCENE_DISTANCE = 18.0  # m from the nearest true camera: scene points beyond are not compared

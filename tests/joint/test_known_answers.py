@@ -21,7 +21,7 @@ from josh_core.joint.evaluated_state import EvaluatedState, evaluate_state, poin
 from josh_core.joint.local_plane import inverse_depth_plane
 from josh_core.joint.residual_blocks import bone_block, floor_block, surface_block
 from josh_core.joint.scene_terms import SceneSigmas, floor_term, surface_term
-from josh_core.joint.schedule import Work, prepare
+from josh_core.joint.schedule import PreparedClip, prepare
 from josh_core.joint.variables import State
 from josh_core.settings import Settings
 from josh_core.types import Floor
@@ -38,19 +38,19 @@ def start() -> JointStart:
 
 
 @pytest.fixture(scope="module")
-def work(start: JointStart) -> Work:
+def prep(start: JointStart) -> PreparedClip:
     return prepare(start, Settings(mode="refine"))
 
 
-def at_start(work: Work) -> EvaluatedState:
-    return evaluate_state(work.problem, work.state, False)
+def at_start(prep: PreparedClip) -> EvaluatedState:
+    return evaluate_state(prep.problem, prep.state, False)
 
 
-def lifted(work: Work, metres: float) -> EvaluatedState:
+def lifted(prep: PreparedClip, metres: float) -> EvaluatedState:
     """Everybody moved up."""
-    assert work.start.floor is not None
-    up = torch.from_numpy(np.asarray(work.start.floor.normal, np.float64))
-    return evaluate_state(work.problem, replace(work.state, transl=work.state.transl + metres * up), False)
+    assert prep.start.floor is not None
+    up = torch.from_numpy(np.asarray(prep.start.floor.normal, np.float64))
+    return evaluate_state(prep.problem, replace(prep.state, transl=prep.state.transl + metres * up), False)
 
 
 # The plane of inverse depth
@@ -98,56 +98,56 @@ def up_of(start: JointStart) -> torch.Tensor:
     return torch.from_numpy(np.asarray(start.floor.normal, np.float64))
 
 
-def test_touching_points_of_exact_bodies_are_on_the_scene(start: JointStart, work: Work) -> None:
-    at = at_start(work)
-    term = surface_term(at, start, up_of(start), work.probability, work.index, SceneSigmas())
+def test_touching_points_of_exact_bodies_are_on_the_scene(start: JointStart, prep: PreparedClip) -> None:
+    at = at_start(prep)
+    term = surface_term(at, start, up_of(start), prep.probability, prep.index, SceneSigmas())
     assert term is not None and len(term.body) > 20
     y = points_in_camera(at, term.body, term.point[:, None]).y[:, 0]
     scale = (at.state.log_scale + at.state.log_size[term.knot]).exp()
     over, normal, *_ = residuals.surface_distance(y, term.plane, scale, at.state.log_focal.exp())
     assert float((over + term.clearance).abs().median()) < 0.01  # m
     assert start.floor is not None
-    up_cam = at.rotation[work.problem.frame[term.body]].mT @ torch.from_numpy(np.asarray(start.floor.normal))
+    up_cam = at.rotation[prep.problem.frame[term.body]].mT @ torch.from_numpy(np.asarray(start.floor.normal))
     assert float((normal * up_cam).sum(-1).abs().median()) > 0.99  # the plane is the ground
-    rows = surface_block(replace(at, problem=replace(work.problem, surface=term)))
+    rows = surface_block(replace(at, problem=replace(prep.problem, surface=term)))
     assert float(rows.r.abs().median()) < 0.5
-    frames = set(work.problem.frame[term.body].tolist())
+    frames = set(prep.problem.frame[term.body].tolist())
     assert frames <= set(start.scene.cameras.keyframes.tolist())
 
 
-def test_no_surface_without_depth_or_without_contact(start: JointStart, work: Work) -> None:
-    at, depths = at_start(work), start.scene.depths
+def test_no_surface_without_depth_or_without_contact(start: JointStart, prep: PreparedClip) -> None:
+    at, depths = at_start(prep), start.scene.depths
     blind = replace(start, scene=replace(start.scene, depths=replace(depths, confidence=0 * depths.confidence)))
-    assert surface_term(at, blind, up_of(start), work.probability, work.index, SceneSigmas()) is None
-    assert surface_term(at, start, up_of(start), 0 * work.probability, work.index, SceneSigmas()) is None
+    assert surface_term(at, blind, up_of(start), prep.probability, prep.index, SceneSigmas()) is None
+    assert surface_term(at, start, up_of(start), 0 * prep.probability, prep.index, SceneSigmas()) is None
     assert (
-        surface_term(lifted(work, 0.8), start, up_of(start), work.probability, work.index, SceneSigmas()) is None
+        surface_term(lifted(prep, 0.8), start, up_of(start), prep.probability, prep.index, SceneSigmas()) is None
     )  # far over it
 
 
-def test_feet_do_not_stand_on_walls(start: JointStart, work: Work) -> None:
+def test_feet_do_not_stand_on_walls(start: JointStart, prep: PreparedClip) -> None:
     """Where up lies in the ground's plane the ground is a wall, which bears nobody; a hand may still touch it."""
-    at, level = at_start(work), torch.linalg.svd(up_of(start)[None])[2][1]
-    term = surface_term(at, start, level, work.probability, work.index, SceneSigmas())
-    feet = work.index.contacts[work.index.feet]
+    at, level = at_start(prep), torch.linalg.svd(up_of(start)[None])[2][1]
+    term = surface_term(at, start, level, prep.probability, prep.index, SceneSigmas())
+    feet = prep.index.contacts[prep.index.feet]
     assert term is None or not torch.isin(term.point, feet).any()
 
 
-def test_standing_points_of_exact_bodies_are_at_the_floors_height(start: JointStart, work: Work) -> None:
-    at, floor = at_start(work), start.floor
+def test_standing_points_of_exact_bodies_are_at_the_floors_height(start: JointStart, prep: PreparedClip) -> None:
+    at, floor = at_start(prep), start.floor
     assert floor is not None
-    term = floor_term(at, floor, work.sequence, work.probability, work.index, SceneSigmas())
-    assert torch.equal(term.weight > 0, (work.probability > 0.25)[:, torch.isin(work.index.contacts, term.points)])
-    rows = floor_block(replace(at, problem=replace(work.problem, floor=term)))
+    term = floor_term(at, floor, prep.sequence, prep.probability, prep.index, SceneSigmas())
+    assert torch.equal(term.weight > 0, (prep.probability > 0.25)[:, torch.isin(prep.index.contacts, term.points)])
+    rows = floor_block(replace(at, problem=replace(prep.problem, floor=term)))
     height = (rows.r[..., 0] * term.sigma)[term.weight > 0]
     assert float(height.abs().median()) < 0.01
-    up = floor_block(replace(lifted(work, 0.05), problem=replace(work.problem, floor=term))).r[..., 0] * term.sigma
+    up = floor_block(replace(lifted(prep, 0.05), problem=replace(prep.problem, floor=term))).r[..., 0] * term.sigma
     assert float((up - rows.r[..., 0] * term.sigma).mean()) == pytest.approx(0.05, abs=1e-6)
 
 
-def test_what_is_far_over_the_floor_touches_something_else(start: JointStart, work: Work) -> None:
+def test_what_is_far_over_the_floor_touches_something_else(start: JointStart, prep: PreparedClip) -> None:
     assert start.floor is not None
-    term = floor_term(lifted(work, 0.6), start.floor, work.sequence, work.probability, work.index, SceneSigmas())
+    term = floor_term(lifted(prep, 0.6), start.floor, prep.sequence, prep.probability, prep.index, SceneSigmas())
     assert term.weight.numel() == 0
 
 
@@ -215,11 +215,11 @@ def test_a_label_is_never_certain_and_a_single_frame_keeps_it() -> None:
 # The landmarks' constant errors
 
 
-def test_a_constant_error_of_a_landmark_is_found(start: JointStart, work: Work) -> None:
-    term, at = work.problem.landmarks, at_start(work)
+def test_a_constant_error_of_a_landmark_is_found(start: JointStart, prep: PreparedClip) -> None:
+    term, at = prep.problem.landmarks, at_start(prep)
     assert term is not None
     sure = replace(term, sigma=0 * term.sigma + 1.0, weight=0 * term.weight + 1.0)
-    y = points_in_camera(at, torch.arange(len(work.problem.frame)), term.points).y
+    y = points_in_camera(at, torch.arange(len(prep.problem.frame)), term.points).y
     u, _ = residuals.pixel(y, at.state.log_focal.exp())
     off = 0.02 * at.state.log_focal.exp() / y[:, 7, 2]  # 2 cm to the right, in px
     px = u.clone()
@@ -239,16 +239,16 @@ def test_a_constant_error_of_a_landmark_is_found(start: JointStart, work: Work) 
 # Bones
 
 
-def test_bones_point_as_observed_whatever_the_size_of_the_observed_body(start: JointStart, work: Work) -> None:
+def test_bones_point_as_observed_whatever_the_size_of_the_observed_body(start: JointStart, prep: PreparedClip) -> None:
     true = [pose_points(body, start.body).landmarks for body in start.bodies]
     bones = [0.8 * (points[:, BONE_TO] - points[:, BONE_FROM]) for points in true]  # of a smaller body
     seen = tuple(replace(o, bones=b) for o, b in zip(start.observations, bones, strict=True))
 
     def off(observations: tuple[Observations, ...]) -> Tensor:
         """Mean distance [B] in metres between the bones of the start and those of the term."""
-        term = bone_term(replace(start, observations=observations), work.sequence, work.index, BodySigmas())
+        term = bone_term(replace(start, observations=observations), prep.sequence, prep.index, BodySigmas())
         at = evaluate_state(
-            replace(work.problem, bones=replace(term, sigma=torch.ones_like(term.sigma))), work.state, False
+            replace(prep.problem, bones=replace(term, sigma=torch.ones_like(term.sigma))), prep.state, False
         )
         return bone_block(at).r.norm(dim=-1).mean(0)
 
