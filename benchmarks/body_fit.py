@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.clips import true_path
 from josh_core.body import load_body
 from josh_core.body.names import JOINTS, LANDMARKS
-from josh_core.body.posing import pose_points
+from josh_core.body.posing import track_points
 from josh_core.bodyfit.fit import fit_bodies
 from josh_core.clip.load import load_clip
 from josh_core.geometry import invert, project, transform
@@ -57,7 +57,7 @@ def _measure(path: Path) -> tuple[float, float]:
     true = transform(invert(truth.world_from_cam), truth.people[0].limbs)  # [n,12,3] in the true frames' cameras
     scale = clip.width / truth.size[0]
     best = int(np.argmin([distance_px(t, true[rows[t.frames]], truth, scale) for t in people.tracks]))
-    track, joints = people.tracks[best], pose_points(bodies[best], body).joints[:, JOINT_ROWS]
+    track, joints = people.tracks[best], track_points(bodies[best], body).joints[:, JOINT_ROWS]
     target = true[rows[track.frames]]
     raw = 1000 * float(pa_mpjpe(track.landmarks_m[:, LANDMARK_ROWS], target).mean())
     fit = 1000 * float(pa_mpjpe(joints, target).mean())

@@ -25,7 +25,7 @@ import torch
 from benchmarks.body_fit import JOINT_ROWS, LANDMARK_ROWS, distance_px, true_cameras
 from benchmarks.clips import clip_files, true_path
 from josh_core.body import BodyModel, load_body
-from josh_core.body.posing import pose_points
+from josh_core.body.posing import track_points
 from josh_core.bodyfit.fit import fit_bodies, fit_observations, observe_people
 from josh_core.bodyfit.fit_body import FitBody
 from josh_core.bodyfit.observations import Observations
@@ -112,7 +112,7 @@ def people_of(path: Path, body: BodyModel) -> Iterator[JudgedPerson]:
         k = int(np.argmin(away))
         if away[k] < FARTHEST * clip.width:
             at = rows[people.tracks[k].frames]
-            joints = pose_points(fitted[k], body).joints[:, JOINT_ROWS]
+            joints = track_points(fitted[k], body).joints[:, JOINT_ROWS]
             yield _person(people.tracks[k], observed[k], (cameras, clip), joints, (truth, true, limbs, at))
 
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Annotated
 
 from josh_core.body.model import BodyModel
-from josh_core.body.posing import PosedPoints, pose_points
+from josh_core.body.posing import PosedPoints, track_points
 from josh_core.bodyfit.observations import Observations
 from josh_core.contact.detect import FilmedScene, find_contacts
 from josh_core.gravity import Gravity, find_gravity, turn_notes
@@ -81,7 +81,7 @@ def evidence_of(clip: Clip, people: People, scene: Scene, fitted: FittedBodies, 
     clip, people: without lens distortion.
     """
     bodies, body = fitted.tracks, fitted.model
-    points = [pose_points(b, body) for b in bodies]
+    points = [track_points(b, body) for b in bodies]
     gravity = find_gravity(scene.cameras, bodies, points)
     floor = fit_floor(scene, people, clip) if scene.cameras.kind == "moving" else None
     view = FilmedScene(clip, people, scene.cameras, gravity.up)

@@ -21,19 +21,21 @@ from josh_core.types import BodyTrack, CameraPath, Float, Floor
 
 # How cameras are held: (share of clips, roll, pitch). Chosen, not measured: hand-held clips are level within a few
 # degrees, some are rolled on purpose, a few are turned by a quarter or upside down; pitch is freer than roll.
-CAMERAS = ((0.85, np.radians(3.0), np.radians(14.0)), (0.13, np.radians(15.0), np.radians(30.0)))
-STANDS = 0.8  # probability that straight legs under a straight back are upright; a handstand or a bed look the same
-WALKS = 0.995  # the same for somebody whose legs swing past each other
-SWING = 0.12  # share of the stature, spread of one ankle before the other from which legs swing
+CAMERA_MIXTURE = ((0.85, np.radians(3.0), np.radians(14.0)), (0.13, np.radians(15.0), np.radians(30.0)))
+STANDING_PROBABILITY = (
+    0.8  # probability that straight legs under a straight back are upright; a handstand or a bed look the same
+)
+WALKING_PROBABILITY = 0.995  # the same for somebody whose legs swing past each other
+LEG_SWING = 0.12  # share of the stature, spread of one ankle before the other from which legs swing
 LEAN_ACROSS = np.radians(3.0)  # mean lean of standing bodies, as seen in the picture
 LEAN_ALONG = np.radians(7.0)  # the same toward or away from the camera, where the fit knows it less
-GROUND = 0.75  # probability that the ground is level; else steps, slopes, or a wrong plane
+LEVEL_PROBABILITY = 0.75  # probability that the ground is level; else steps, slopes, or a wrong plane
 GROUND_SIGMA = np.radians(1.5)  # how far level ground and its fit are off
-TURNED, LIES = 45.0, 60.0  # degrees: roll nearer to another side's, and lean that nobody stands with
-UNIFORM = 1 / (4 * np.pi)  # density of the uniform distribution on the sphere, for outliers
-COARSE = 20000  # directions over the sphere, 1.4 degrees apart
+MIN_TURNED_ROLL, MIN_LYING_LEAN = 45.0, 60.0  # degrees: roll nearer to another side's, and lean that nobody stands with
+UNIFORM_DENSITY = 1 / (4 * np.pi)  # density of the uniform distribution on the sphere, for outliers
+COARSE_DIRECTIONS = 20000  # directions over the sphere, 1.4 degrees apart
 FINE_RADIUS = np.radians(15.0)  # around the best of them the posterior is summed up
-FINE = 61  # directions along each side of that square
+FINE_DIRECTIONS = 61  # directions along each side of that square
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ class Gravity(Shaped):
             return self
         off = float(np.arccos(np.clip(self.up @ floor.normal, -1, 1)))
         spread = float(np.hypot(self.sigma, GROUND_SIGMA))
-        agrees = GROUND * np.exp(-0.5 * (off / spread) ** 2) / (2 * np.pi * spread**2)
-        trust = agrees / (agrees + (1 - GROUND) * UNIFORM)
+        agrees = LEVEL_PROBABILITY * np.exp(-0.5 * (off / spread) ** 2) / (2 * np.pi * spread**2)
+        trust = agrees / (agrees + (1 - LEVEL_PROBABILITY) * UNIFORM_DENSITY)
         share = trust * (self.sigma**2 / spread**2 if independent else 1.0)
         up = (1 - share) * self.up + share * floor.normal
         known = trust * independent / GROUND_SIGMA**2 + 1 / self.sigma**2
@@ -74,7 +76,7 @@ def find_gravity(cameras: CameraPath, bodies: tuple[BodyTrack, ...], points: lis
             total = total + np.log(axis.density(up))
         return total
 
-    coarse = _sphere(COARSE)
+    coarse = _sphere(COARSE_DIRECTIONS)
     best = coarse[int(np.argmax(log_density(coarse)))]
     return _summed(best, log_density)
 
@@ -84,10 +86,10 @@ def _camera_density(roll: Float, pitch: Float, over: Float) -> Float:
 
     roll, pitch: [m,T] rad of every frame; over: [m] positive where the direction points to the upper half of the image.
     """
-    rest = 1 - sum(share for share, *_ in CAMERAS)
-    out = np.full(len(roll), rest * UNIFORM)
+    rest = 1 - sum(share for share, *_ in CAMERA_MIXTURE)
+    out = np.full(len(roll), rest * UNIFORM_DENSITY)
     # The frames of one clip are one way of holding a camera, so their mean counts once.
-    for share, sigma_roll, sigma_pitch in CAMERAS:
+    for share, sigma_roll, sigma_pitch in CAMERA_MIXTURE:
         off = (roll**2).mean(1) / sigma_roll**2 + (pitch**2).mean(1) / sigma_pitch**2
         out += share * (over > 0) * np.exp(-0.5 * off) / (2 * np.pi * sigma_roll * sigma_pitch)
     return out
@@ -110,7 +112,7 @@ class _Axis:
         along, across = np.hypot(LEAN_ALONG, self.spread), np.hypot(LEAN_ACROSS, self.spread)
         squares = (scale * (up @ self.ray) / along) ** 2 + (scale * (up @ side) / across) ** 2
         peak = np.where(off < np.pi / 2, np.exp(-0.5 * squares), 0.0) / (2 * np.pi * along * across)
-        return self.probability * peak + (1 - self.probability) * UNIFORM
+        return self.probability * peak + (1 - self.probability) * UNIFORM_DENSITY
 
 
 def _body_axis(cameras: CameraPath, body: BodyTrack, points: PosedPoints) -> _Axis | None:
@@ -130,7 +132,7 @@ def _body_axis(cameras: CameraPath, body: BodyTrack, points: PosedPoints) -> _Ax
     ray = weight @ (transform(pose, joints[:, :1])[:, 0] - pose[:, :3, 3])
     ray = ray - (ray @ up) * up
     ray = _unit(ray) if np.linalg.norm(ray) > 1e-6 else _unit(np.cross(up, [0.3, 0.5, 0.8]))
-    return _Axis(up, ray, WALKS if _legs_swing(joints, body.height_m) else STANDS, spread)
+    return _Axis(up, ray, WALKING_PROBABILITY if _legs_swing(joints, body.height_m) else STANDING_PROBABILITY, spread)
 
 
 def _legs_swing(joints: Float, height_m: float) -> bool:
@@ -139,13 +141,13 @@ def _legs_swing(joints: Float, height_m: float) -> bool:
     axis = joints[:, 12] - joints[:, [7, 8]].mean(1)
     ahead = _unit(np.cross(hips, axis))
     lead = np.einsum("nd,nd->n", joints[:, 7] - joints[:, 8], ahead)
-    return bool(np.std(lead) > SWING * height_m and lead.min() < 0 < lead.max())
+    return bool(np.std(lead) > LEG_SWING * height_m and lead.min() < 0 < lead.max())
 
 
 def _summed(best: Float, log_density: Callable[[Float], Float]) -> Gravity:
     """Mean and spread of the posterior within FINE_RADIUS of `best`."""
     sides = np.linalg.svd(best[None])[2][1:]  # [2,3]
-    tilt = np.linspace(-FINE_RADIUS, FINE_RADIUS, FINE)
+    tilt = np.linspace(-FINE_RADIUS, FINE_RADIUS, FINE_DIRECTIONS)
     a, b = (x.reshape(-1, 1) for x in np.meshgrid(tilt, tilt))
     up = _unit(best + np.tan(a) * sides[0] + np.tan(b) * sides[1])
     value = log_density(up)
@@ -162,16 +164,16 @@ def turn_notes(
     """A sentence where the picture is taken to be turned, or everybody in an upright one is not upright."""
     here = (cameras.world_from_cam[:, :3, :3].swapaxes(1, 2) @ gravity.up).mean(0)
     roll = abs(float(np.degrees(np.arctan2(here[0], -here[1]))))
-    if roll > TURNED:
-        how = "upside down" if roll > 180 - TURNED else "on its side"
+    if roll > MIN_TURNED_ROLL:
+        how = "upside down" if roll > 180 - MIN_TURNED_ROLL else "on its side"
         return (
             f"The clip is taken to be filmed {how}, as the people in it stand so. If it was not, turn the picture.",
         )
     axes = [axis for axis in map(_body_axis, [cameras] * len(bodies), bodies, points) if axis is not None]
     off = min((float(np.degrees(np.arccos(np.clip(axis.up @ gravity.up, -1, 1)))) for axis in axes), default=0.0)
-    if off < LIES:
+    if off < MIN_LYING_LEAN:
         return ()
-    how, but = ("is head down", "upside down") if off > 180 - TURNED else ("lies", "on its side")
+    how, but = ("is head down", "upside down") if off > 180 - MIN_TURNED_ROLL else ("lies", "on its side")
     return (
         f"Everybody {how} in the picture, which is taken for upright. If the clip was filmed {but}, turn the picture.",
     )

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from josh_core.body.posing import pose_points
+from josh_core.body.posing import track_points
 from josh_core.geometry import rotvec_to_rotmat
 from josh_core.gravity import find_gravity, turn_notes
 from josh_core.types import Floor
@@ -31,7 +31,7 @@ def turned(synthetic, degrees, legs_still=False):
 
 def turned_points(synthetic, degrees, legs_still):
     """The people's points turned about the line of sight, in camera axes."""
-    points = [pose_points(body, synthetic.body) for body in synthetic.bodies]
+    points = [track_points(body, synthetic.body) for body in synthetic.bodies]
     if legs_still:
         points = [replace(p, joints=np.broadcast_to(p.joints[5], p.joints.shape)) for p in points]
     turn = turn_by(degrees)

@@ -8,7 +8,7 @@ from josh_core import world
 from josh_core.body.model import load_body
 from josh_core.body.move import move_body
 from josh_core.body.names import FEET, is_part
-from josh_core.body.posing import pose_points
+from josh_core.body.posing import track_points
 from josh_core.geometry import invert, rigid, rotation_angle, rotvec_to_rotmat, transform
 from josh_core.gravity import find_gravity
 from josh_core.metric_scale import metric_scale
@@ -74,7 +74,7 @@ def test_floor_from_people_finds_tilt_and_height(body):
     cameras = tilted_cameras()
     track, _ = standing(body, cameras, places_of(20))
     still = path(np.broadcast_to(np.eye(4), (20, 4, 4)).copy())  # the scene's world is the camera
-    points = [pose_points(track, body)]
+    points = [track_points(track, body)]
     up = find_gravity(still, (track,), points)
     floor = world.floor_from_people(still, (track,), points, (feet_contacts(body, 20),), up)
     true_up = cameras[0, :3, :3].T @ [0, 1, 0]
@@ -85,7 +85,7 @@ def test_floor_from_people_finds_tilt_and_height(body):
 def test_one_spot_is_enough_for_a_floor(body):
     track, _ = standing(body, tilted_cameras(), np.tile([0.2, 0, -4.0], (20, 1)))
     still = path(np.broadcast_to(np.eye(4), (20, 4, 4)).copy())
-    points = [pose_points(track, body)]
+    points = [track_points(track, body)]
     up = find_gravity(still, (track,), points)
     floor = world.floor_from_people(still, (track,), points, None, up)
     assert np.isfinite(floor.normal).all() and floor.offset == pytest.approx(1.5, abs=0.15)
@@ -137,7 +137,7 @@ def test_scale_is_body_depth_over_scene_depth(body, touching, source):
         SIZE,
         Floor(np.array([0, 1.0, 0]), 0.0, 1.0),
         (track,),
-        [pose_points(track, body)],
+        [track_points(track, body)],
         (contacts,),
     )
     assert scale.source == source
@@ -156,7 +156,7 @@ def test_who_stands_on_a_box_does_not_halve_the_scale(body, touching):
     contacts = (feet_contacts(body, 20), feet_contacts(body, 12))
     if not touching:
         contacts = tuple(Contacts(np.zeros_like(c.probability), c.names) for c in contacts)
-    scene, points = Scene(path(cameras, "moving"), empty, maps), [pose_points(t, body) for t in (high, low)]
+    scene, points = Scene(path(cameras, "moving"), empty, maps), [track_points(t, body) for t in (high, low)]
     floor = Floor(np.array([0, 1.0, 0]), 0.0, 1.0)
     assert metric_scale(scene, SIZE, floor, (high, low), points, contacts).metres == pytest.approx(1.0, rel=0.03)
 
@@ -167,7 +167,7 @@ def test_without_floor_and_depth_the_scale_is_assumed(body):
     maps = DepthMaps(np.zeros((4, 12, 16)), np.zeros((4, 12, 16)), np.zeros((4, 12, 16), bool))
     empty = Matches(np.zeros((0, 2), int), np.zeros(1, int), np.zeros((0, 2, 2)), np.zeros(0))
     scene = Scene(path(cameras, "moving"), empty, maps)
-    points = [pose_points(track, body)]
+    points = [track_points(track, body)]
     said = metric_scale(scene, SIZE, None, (track,), points, (feet_contacts(body, 20),))
     assert (said.metres, said.source) == (1.0, "assumed")
 

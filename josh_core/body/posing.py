@@ -28,7 +28,7 @@ class PosedPoints(Shaped):
     landmarks: Annotated[Float, "n 33 3"]  # BlazePose's
 
 
-def pose_points(track: BodyTrack, body: BodyModel) -> PosedPoints:
+def track_points(track: BodyTrack, body: BodyModel) -> PosedPoints:
     """Joints, contact points and landmarks of a body track in its cameras."""
     with torch.no_grad():
         p = body.points(

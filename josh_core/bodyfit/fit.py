@@ -27,7 +27,7 @@ from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.types import USUAL_HEIGHT_SIGMA, BodyTrack, CameraPath, Clip, People, Track
 
-HEIGHT = 1.67  # m, between adults worldwide (1.65, NCD-RisC 2016) and in the West (1.70)
+MEAN_HEIGHT = 1.67  # m, between adults worldwide (1.65, NCD-RisC 2016) and in the West (1.70)
 KNOWN_HEIGHT_SIGMA = 0.01  # relative, of a height that the user gave: shoes, posture and rounding
 SIZE_SIGMA = 0.02  # relative error of a depth from the size in one picture
 # The usual start of Levenberg-Marquardt (Madsen, Nielsen, Tingleff 2004); not tuned.
@@ -54,7 +54,7 @@ def fit_bodies(
 def observe_people(people: People, cameras: CameraPath, clip: Clip, height_m: float | None) -> tuple[Observations, ...]:
     """Observations of every track; height_m: of the first person, None if unknown."""
     return tuple(
-        gather_observations(track, cameras, clip, height_m if k == 0 and height_m else HEIGHT)
+        gather_observations(track, cameras, clip, height_m if k == 0 and height_m else MEAN_HEIGHT)
         for k, track in enumerate(people.tracks)
     )
 

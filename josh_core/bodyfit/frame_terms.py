@@ -21,8 +21,8 @@ MIN_DEPTH = 0.1  # m, depth at which the projection is held
 PIXEL_CAUCHY_WIDTH = 3.0  # standard deviations at which a landmark's weight falls to a half
 BONE_WIDTH = 2.5  # the same for bones of the 3D guess
 LIMIT_SIGMA = 0.05  # rad, standard deviation of a rotation beyond a joint limit
-LOOK_SECONDS = 0.15  # s, correlation time of the network's errors: closer frames count as one observation
-MAX_LOOKS = 10.0  # independent observations at most, because the landmarks have a bias constant over the clip
+CORRELATION_SECONDS = 0.15  # s, correlation time of the network's errors: closer frames count as one observation
+MAX_INDEPENDENT = 10.0  # independent observations at most, because the landmarks have a bias constant over the clip
 HEIGHT_SIGMA = 0.005  # m: the height is held near the given one, since one camera cannot measure it
 PROPORTION_SIGMA = 0.08  # of the bones' relative lengths in the 3D guess
 # Of the betas; the first follows height. The others are narrower than among people: a difference between where the
@@ -135,7 +135,7 @@ def shape(pose: Pose, obs: Observations, fit_body: FitBody) -> tuple[Float, Floa
     derivative = np.vstack(
         [np.diag(1 / SHAPE_SIGMA), fit_body.stature[1:] / HEIGHT_SIGMA, (growth - growth.mean(0)) / PROPORTION_SIGMA]
     )
-    looks = min(len(obs.times), 1 + float(obs.times[-1] - obs.times[0]) / LOOK_SECONDS, MAX_LOOKS)
+    looks = min(len(obs.times), 1 + float(obs.times[-1] - obs.times[0]) / CORRELATION_SECONDS, MAX_INDEPENDENT)
     weight = np.sqrt(len(obs.times) / looks)
     return weight * residual, weight * derivative
 

@@ -20,8 +20,8 @@ from josh_core.types import Bool, Float
 
 # Chosen by hand, except where a measurement or a source is given.
 STEP_SECONDS = (0.3, 0.9)  # s, from a run to a slow walk
-STEADY = 0.3  # share by which a step may differ from the median step of its walk
-STEPS = 3  # of one walk, at least: fewer have no repetition
+MAX_STEP_DEVIATION = 0.3  # share by which a step may differ from the median step of its walk
+MIN_STEPS = 3  # of one walk, at least: fewer have no repetition
 MIN_SWING = 0.15  # of the leg's length, that the ankles part
 SMOOTH_SECONDS = 0.06  # s, smoothing of the ankles' paths
 PHASE_WIDTH = 0.3  # rad, about 1/20 of a stride: poses nearer than this are of one phase
@@ -63,13 +63,13 @@ def walk_phase(joints: Float, times: Float) -> tuple[Float, float | None]:
     near = np.exp(-0.5 * (lag / SMOOTH_SECONDS) ** 2)
     lead = near @ lead / near.sum(1)
     at = np.flatnonzero(lead[:-1] * lead[1:] < 0)
-    if len(at) < STEPS:
+    if len(at) < MIN_STEPS:
         return nowhere, None
     share = lead[at] / (lead[at] - lead[at + 1])
     passing = times[at] + share * (times[at + 1] - times[at])
     swing = np.array([np.abs(lead[a + 1 : b + 1]).max() for a, b in itertools.pairwise(at)])
     first, last = _steady_run(np.diff(passing), swing)
-    if last - first < STEPS - 1:
+    if last - first < MIN_STEPS - 1:
         return nowhere, None
     step = float(np.median(np.diff(passing[first : last + 1])))
     passing = np.concatenate([[passing[first] - step], passing[first : last + 1], [passing[last] + step]])
@@ -92,7 +92,7 @@ def _lead(joints: Float) -> Float:
 def _steady_run(seconds: Float, swing: Float) -> tuple[int, int]:
     """First and last passing of the longest run of steps alike, of which each lasts `seconds` [k] and swings [k]."""
     good = (seconds > STEP_SECONDS[0]) & (seconds < STEP_SECONDS[1]) & (swing > MIN_SWING)
-    good &= np.abs(np.log(seconds / np.median(seconds))) < STEADY
+    good &= np.abs(np.log(seconds / np.median(seconds))) < MAX_STEP_DEVIATION
     best, begin = (0, 0), 0
     for i, fits in enumerate([*good, False]):
         if not fits:

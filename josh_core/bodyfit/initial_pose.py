@@ -6,7 +6,7 @@ import numpy as np
 
 from josh_core.body.names import JOINTS, LANDMARKS
 from josh_core.bodyfit.fit_body import FitBody, Pose
-from josh_core.bodyfit.observations import NEAREST, Observations
+from josh_core.bodyfit.observations import MIN_PERSON_DEPTH, Observations
 from josh_core.geometry import interpolate_rotations, rotvec_to_rotmat
 from josh_core.types import Float
 
@@ -77,7 +77,7 @@ def _place(anchors: Float, obs: Observations) -> Float:
     """Translations [n,3] that bring anchors [n,A,3] to their depth and, on average, onto their rays."""
     weight = (1 / obs.ray_sigma[:, TORSO_LANDMARKS])[..., None]
     weight = weight / weight.sum(1, keepdims=True)
-    z = np.maximum(obs.depth - (weight[..., 0] * anchors[..., 2]).sum(1), NEAREST)
-    depth = np.maximum(z[:, None] + anchors[..., 2], NEAREST)
+    z = np.maximum(obs.depth - (weight[..., 0] * anchors[..., 2]).sum(1), MIN_PERSON_DEPTH)
+    depth = np.maximum(z[:, None] + anchors[..., 2], MIN_PERSON_DEPTH)
     across = (weight * (obs.rays[:, TORSO_LANDMARKS] * depth[..., None] - anchors[..., :2])).sum(1)
     return np.concatenate([across, z[:, None]], -1)

@@ -55,14 +55,17 @@ MIDDLE_BONES = (
     ("right_ear", "nose"),
     ("left_ear", "nose"),
 )
-ACROSS = (0.03, 0.18)  # m, and share of the bone's length: sigma of a bone of the 3D guess across the line of sight
-ALONG = (0.02, 0.12)  # the same along it; better than across because the pixels already tell what is across
-UNSEEN = 0.05  # lower visibilities are raised to this
-BRIDGED = 3.0  # times worse where a gap in the track was bridged
-OUTSIDE = 3.0  # times worse where a landmark is outside the picture
-TURNED = 6.0  # times worse the depths of a half whose sides had been exchanged
-NEAREST = 0.3  # m, smallest depth of a person
-STEADY_SECONDS = 0.5  # s, window over which the person's size in the image is smoothed
+BONE_SIGMA_ACROSS = (
+    0.03,
+    0.18,
+)  # m, and share of the bone's length: sigma of a bone of the 3D guess across the line of sight
+BONE_SIGMA_ALONG = (0.02, 0.12)  # the same along it; better than across because the pixels already tell what is across
+MIN_VISIBILITY = 0.05  # lower visibilities are raised to this
+BRIDGED_FACTOR = 3.0  # times worse where a gap in the track was bridged
+OUTSIDE_FACTOR = 3.0  # times worse where a landmark is outside the picture
+EXCHANGED_FACTOR = 6.0  # times worse the depths of a half whose sides had been exchanged
+MIN_PERSON_DEPTH = 0.3  # m, smallest depth of a person
+SIZE_SMOOTH_SECONDS = 0.5  # s, window over which the person's size in the image is smoothed
 
 
 def _bones() -> list[tuple[int, int]]:
@@ -112,16 +115,16 @@ def gather_observations(track: Track, cameras: CameraPath, clip: Clip, height: f
     sight = _lines_of_sight(rays, track.visibility)
     guess = track.landmarks_m @ sight.swapaxes(-1, -2)  # the network looks at a crop, as if along its own axis
     worse = 1 / _trust(track.visibility)
-    worse = worse * np.where(track.detected, 1.0, BRIDGED)[:, None]
+    worse = worse * np.where(track.detected, 1.0, BRIDGED_FACTOR)[:, None]
     inside = ((track.landmarks_px > 0) & (track.landmarks_px < 2 * centre)).all(-1)
     return Observations(
         times=np.asarray(clip.times[track.frames], np.float64),
         rays=rays,
-        ray_sigma=LANDMARK_SIGMA * worse * np.where(inside, 1.0, OUTSIDE) * (px_per_m / cameras.focal)[:, None],
+        ray_sigma=LANDMARK_SIGMA * worse * np.where(inside, 1.0, OUTSIDE_FACTOR) * (px_per_m / cameras.focal)[:, None],
         bones=guess[:, BONE_TO] - guess[:, BONE_FROM],
         bone_sigma=_bone_sigma(guess, worse, exchanged),
         sight=sight,
-        depth=np.maximum(cameras.focal / px_per_m, NEAREST),
+        depth=np.maximum(cameras.focal / px_per_m, MIN_PERSON_DEPTH),
         world_from_cam=cameras.world_from_cam[track.frames, :3, :3],
         camera_stays=cameras.kind != "moving",
         guess=guess,
@@ -149,8 +152,8 @@ def _size(track: Track, times: Float) -> Float:
     flat = track.landmarks_m[..., :2]
     flat = flat - (weight * flat).sum(1, keepdims=True) / weight.sum(1, keepdims=True)
     scale = np.sqrt((weight * px**2).sum((1, 2)) / np.maximum((weight * flat**2).sum((1, 2)), 1e-6))
-    step = float(np.median(np.diff(times))) if len(times) > 1 else STEADY_SECONDS
-    steadied = median_filter(scale, size=2 * round(0.5 * STEADY_SECONDS / step) + 1, mode="nearest")
+    step = float(np.median(np.diff(times))) if len(times) > 1 else SIZE_SMOOTH_SECONDS
+    steadied = median_filter(scale, size=2 * round(0.5 * SIZE_SMOOTH_SECONDS / step) + 1, mode="nearest")
     return np.maximum(steadied, 1.0)
 
 
@@ -161,7 +164,7 @@ def _trust(visibility: Float) -> Float:
         for middle, ends in ((13, (15, 17, 19, 21)), (25, (27, 29, 31))):
             for end in ends:
                 trust[:, end + side] *= visibility[:, middle + side]
-    return np.clip(trust, UNSEEN, 1)
+    return np.clip(trust, MIN_VISIBILITY, 1)
 
 
 def _lines_of_sight(rays: Float, visibility: Float) -> Float:
@@ -176,11 +179,11 @@ def _lines_of_sight(rays: Float, visibility: Float) -> Float:
 def _bone_sigma(guess: Float, worse: Float, exchanged: Bool) -> Float:
     """[n,B,3] m. guess: [n,33,3] m; worse: [n,33]; exchanged: [n,2] upper body, legs."""
     length = np.median(np.linalg.norm(guess[:, BONE_TO] - guess[:, BONE_FROM], axis=-1), axis=0)
-    across, along = (a + b * length for a, b in (ACROSS, ALONG))
+    across, along = (a + b * length for a, b in (BONE_SIGMA_ACROSS, BONE_SIGMA_ALONG))
     sigma = np.sqrt(np.maximum(worse[:, BONE_FROM], worse[:, BONE_TO]))[..., None] * np.stack(
         [across, across, along], -1
     )
     low = np.isin(BONE_FROM, LEG_LANDMARKS) & np.isin(BONE_TO, LEG_LANDMARKS)
     turned = np.where(low, exchanged[:, 1:], exchanged[:, :1])
-    sigma[..., 2] *= np.where(turned, TURNED, 1.0)
+    sigma[..., 2] *= np.where(turned, EXCHANGED_FACTOR, 1.0)
     return sigma

@@ -16,8 +16,8 @@ from josh_core.body.names import JOINTS
 from josh_core.types import Float
 
 Triple = tuple[float, float, float]
-ANY: Triple = (9.0, 9.0, 9.0)  # rad, beyond any rotation vector: no limit
-NONE: Triple = (-9.0, -9.0, -9.0)  # rad, the same for lower limits
+NO_MAX: Triple = (9.0, 9.0, 9.0)  # rad, beyond any rotation vector: no limit
+NO_MIN: Triple = (-9.0, -9.0, -9.0)  # rad, the same for lower limits
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class JointPrior:
 
     mean: Triple = (0.0, 0.0, 0.0)
     sigma: Triple = (0.2, 0.2, 0.2)
-    least: Triple = NONE
-    most: Triple = ANY
+    least: Triple = NO_MIN
+    most: Triple = NO_MAX
 
 
 JOINT_PRIORS = {

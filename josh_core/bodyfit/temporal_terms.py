@@ -15,9 +15,9 @@ from josh_core.types import Float
 
 J = len(JOINTS)
 # Chosen by hand, except where a measurement or a source is given.
-FRAME = 1 / 30  # s
-ACCELERATION = 27.0  # m/s^2 of a joint between frames 1/30 s apart: 30 mm per frame squared
-DEPTH_ACCELERATION = 6.0  # m/s^2 of the pelvis along the line of sight
+FRAME_SECONDS = 1 / 30  # s
+ACCELERATION_SIGMA = 27.0  # m/s^2 of a joint between frames 1/30 s apart: 30 mm per frame squared
+DEPTH_ACCELERATION_SIGMA = 6.0  # m/s^2 of the pelvis along the line of sight
 STANCE_SPEED_SIGMA = 0.1  # m/s, standard deviation of a standing foot's speed
 ROBUST = Cauchy(1.0)  # of that speed: beyond one standard deviation a foot probably moves
 HEELS_AND_TOES = np.arange(29, 33)  # of BlazePose's landmarks
@@ -32,8 +32,8 @@ def smoothness(times: Float) -> sparse.csr_matrix:
     if n < 3:
         return sparse.csr_matrix((n, n))
     a, b = np.diff(times)[:-1], np.diff(times)[1:]
-    second = np.stack([2 / (a * (a + b)), -2 / (a * b), 2 / (b * (a + b))]) / ACCELERATION
-    second = second * np.sqrt(0.5 * (a + b) / FRAME)
+    second = np.stack([2 / (a * (a + b)), -2 / (a * b), 2 / (b * (a + b))]) / ACCELERATION_SIGMA
+    second = second * np.sqrt(0.5 * (a + b) / FRAME_SECONDS)
     matrix = sparse.diags(list(second), [0, 1, 2], shape=(n - 2, n))
     return sparse.csr_matrix(matrix.T @ matrix)
 
@@ -43,7 +43,7 @@ def paths(posed: FitPoints, obs: Observations) -> tuple[Float, Float, Float]:
 
     The depth is scaled so that one precision serves all.
     """
-    n, stiff = len(posed.points), ACCELERATION / DEPTH_ACCELERATION
+    n, stiff = len(posed.points), ACCELERATION_SIGMA / DEPTH_ACCELERATION_SIGMA
 
     def path(points: Float) -> Float:  # [n,24,3,...]
         columns = points[:, :J].reshape(n, J, 3, -1)
@@ -73,7 +73,7 @@ def stance(posed: FitPoints, obs: Observations) -> StepResiduals:
     """
     n, rows = len(posed.points), 3 * len(HEELS_AND_TOES)
     span = np.diff(obs.times)[:, None]  # [n-1,1] s
-    share = span / FRAME if obs.camera_stays else np.zeros_like(span)  # the same speed counts for its time
+    share = span / FRAME_SECONDS if obs.camera_stays else np.zeros_like(span)  # the same speed counts for its time
 
     def turned(d: Float) -> Float:  # [n,57,3,P] -> [n,12,P]
         return (obs.world_from_cam[:, None] @ d[:, J + HEELS_AND_TOES]).reshape(n, rows, d.shape[-1])

@@ -28,8 +28,8 @@ STILL_SPEED = 0.45  # m/s, speed against the background at which a point is stil
 STILL_WIDTH = 0.12  # m/s, width of that sigmoid
 LOW_HEIGHT = 0.09  # m over the body's lowest point, as STILL_SPEED: a stance foot's toe is this low even at heel lift
 LOW_WIDTH = 0.02  # m, width of that sigmoid
-SEAT_SECONDS = 2.5  # s, shortest contact of a seat: a squat is held for less
-SHORTEST_SECONDS = 0.1  # s, shortest contact of other points; shorter gaps are closed
+MIN_SEAT_SECONDS = 2.5  # s, shortest contact of a seat: a squat is held for less
+MIN_CONTACT_SECONDS = 0.1  # s, shortest contact of other points; shorter gaps are closed
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def find_contacts(
 ) -> tuple[Contacts, ...]:
     """Contact probabilities of every person, in the order of `bodies`; needs no floor and no scene depth.
 
-    points: of each body in the camera, from pose_points; names: [C] of the contact points.
+    points: of each body in the camera, from track_points; names: [C] of the contact points.
     student: the student's contact probability [n,C] for each body; empty without a student.
     Raises ValueError if the lists differ in length.
     """
@@ -89,7 +89,7 @@ def _resting(view: FilmedScene, body: BodyTrack, p: PosedPoints, speed: Float, n
     dt = float(np.median(np.diff(view.clip.times)))
     probability = _probability(p, _up_in_camera(view, body), _slower_of_pairs(speed), names, dt)
     resting = [not is_part(name, FEET + LIMBS) for name in names]
-    shortest = np.where(resting, SEAT_SECONDS, SHORTEST_SECONDS) / dt
+    shortest = np.where(resting, MIN_SEAT_SECONDS, MIN_CONTACT_SECONDS) / dt
     return Contacts(_hysteresis_by_run(probability, body.frames, shortest), names)
 
 
@@ -184,7 +184,7 @@ def _probability(p: PosedPoints, up_cam: Float, speed: Float, names: tuple[str, 
     still = _sigmoid((STILL_SPEED - speed) / STILL_WIDTH)
     low = _sigmoid((LOW_HEIGHT - _heights(p, up_cam)) / LOW_WIDTH)
     seated = _seated(p.joints, up_cam)
-    window = max(1, round(SEAT_SECONDS / 2 / dt))
+    window = max(1, round(MIN_SEAT_SECONDS / 2 / dt))
     long_still = _sliding_median(still, window)
     out = np.zeros_like(still)
     for c, name in enumerate(names):

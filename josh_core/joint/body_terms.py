@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from josh_core.body.names import JOINTS
-from josh_core.body.posing import pose_points
+from josh_core.body.posing import track_points
 from josh_core.bodyfit.frame_terms import BONE_WIDTH
 from josh_core.bodyfit.observations import BONE_FROM, BONE_TO
 from josh_core.joint import residuals
@@ -19,11 +19,11 @@ from josh_core.joint.interface import JointStart
 from josh_core.joint.variables import BoneTerm, HeadingTerm, LandmarkTerm, SmoothTerm, StartTerm, StaticTerm
 from josh_core.lsq.robust import Cauchy, Geman
 
-SWINGING = ("knee", "ankle", "foot", "elbow", "wrist", "hand")
-WALKING = 0.6  # m/s, half weight of the heading term: slower people also step sideways. Chosen, not tuned
+SWINGING_JOINTS = ("knee", "ankle", "foot", "elbow", "wrist", "hand")
+WALKING_SPEED = 0.6  # m/s, half weight of the heading term: slower people also step sideways. Chosen, not tuned
 TRAVEL_SECONDS = 0.4  # s, over which a path becomes a direction of travel: longer than the sway of a step
-LEAST_BONE = 1e-3  # m, length by which observed bones are divided at least
-STIFF = ("foot", "hand", "collar")  # joints whose rotation hardly changes the landmarks
+MIN_BONE_LENGTH = 1e-3  # m, length by which observed bones are divided at least
+STIFF_JOINTS = ("foot", "hand", "collar")  # joints whose rotation hardly changes the landmarks
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def start_term(start: JointStart, sequence: BodyFrames, with_landmarks: bool, s:
     focal = start.scene.cameras.focal
     transl = [b.transl * [1.0, 1.0, focal / b.focal] for b in start.bodies]
     pose = torch.full((len(JOINTS),), s.pose, dtype=torch.float64)
-    pose[[i for i, name in enumerate(JOINTS) if name.split("_")[-1] in STIFF]] = s.stiff
+    pose[[i for i, name in enumerate(JOINTS) if name.split("_")[-1] in STIFF_JOINTS]] = s.stiff
     pose[0] = s.root
     widen = 1 / sequence.independent.sqrt()
     if with_landmarks:  # what the start's depth adds to them is its height, which errs in all frames alike
@@ -99,7 +99,7 @@ def smooth_term(sequence: BodyFrames, s: BodySigmas) -> SmoothTerm:
     """Accelerations over three body frames of one person that are close in time."""
     n = len(sequence.frame)
     sigma = torch.full((len(JOINTS),), s.trunk, dtype=torch.float64)
-    sigma[[i for i, name in enumerate(JOINTS) if name.split("_")[-1] in SWINGING]] = s.limb
+    sigma[[i for i, name in enumerate(JOINTS) if name.split("_")[-1] in SWINGING_JOINTS]] = s.limb
     if n < 3:
         return SmoothTerm(
             torch.zeros(0, 3, dtype=torch.float64), sigma, torch.zeros(0, dtype=torch.float64), Cauchy(3.0)
@@ -130,7 +130,7 @@ def heading_term(at: EvaluatedState, sequence: BodyFrames, up: Tensor, s: BodySi
     velocity = _velocity(at.points.p[:, 0], sequence)
     velocity = velocity - (velocity @ up)[:, None] * up
     speed = velocity.norm(dim=-1)
-    gate = speed**4 / (speed**4 + WALKING**4)
+    gate = speed**4 / (speed**4 + WALKING_SPEED**4)
     share = (sequence.independent * s.correlated / s.heading_correlated).clamp(max=1.0)
     ahead = velocity / speed.clamp(min=1e-6)[:, None]
     return HeadingTerm(ahead, gate * share, float(np.sin(s.heading)), Geman(3.0))
@@ -167,10 +167,10 @@ def bone_term(start: JointStart, sequence: BodyFrames, index: PointIndex, s: Bod
     """
     bones = []
     for seen, body in zip(start.observations, start.bodies, strict=True):
-        points = pose_points(body, start.body).landmarks
+        points = track_points(body, start.body).landmarks
         own = np.linalg.norm(points[:, BONE_TO] - points[:, BONE_FROM], axis=-1).mean(0)
         length = np.median(np.linalg.norm(seen.bones, axis=-1), axis=0)
-        bones.append((seen.bones * (own / np.maximum(length, LEAST_BONE))[:, None]) @ seen.sight)
+        bones.append((seen.bones * (own / np.maximum(length, MIN_BONE_LENGTH))[:, None]) @ seen.sight)
     shape = (len(BONE_TO), 3)
     share = sequence.independent * s.correlated / s.pose_correlated
     return BoneTerm(

@@ -32,7 +32,7 @@ from josh_core.types import Clip, Int, Matches
 # Chosen by hand, except where a measurement or a source is given.
 MAX_BODIES = 1200  # body frames in a chunk, before its overlaps
 MAX_SECONDS = 12.0  # s of a chunk, likewise: keyframes, the other part of the memory, come with time
-AHEAD = 1.0  # s by which a chunk overlaps the next one
+OVERLAP_SECONDS = 1.0  # s by which a chunk overlaps the next one
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _chunks(start: JointStart, seams: list[int]) -> list[Chunk]:
     for seam, end in zip([-1, *seams], [*seams, len(times) - 1], strict=True):
         first = 0 if seam < 0 else int(max(keys[keys < seam].max(), 0))
         first = max(0, min(first, seam - 2))  # accelerations reach over three frames
-        beyond = np.flatnonzero(times > times[end] + AHEAD)
+        beyond = np.flatnonzero(times > times[end] + OVERLAP_SECONDS)
         last = len(times) - 1 if not len(beyond) else int(beyond[0])
         out.append(Chunk(first, seam, last))
     return out

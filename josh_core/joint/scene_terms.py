@@ -21,8 +21,8 @@ from josh_core.types import IN_CONTACT, Float, Floor
 
 # Both chosen by hand. The first is the cosine of the tilt, 70 degrees, of what a foot stands on: steeper than roofs,
 # because fitted planes err.
-STEEPEST = 0.35
-CONFIDENT = 0.3  # depth confidence from which a pixel counts
+MIN_GROUND_COSINE = 0.35
+MIN_CONFIDENCE = 0.3  # depth confidence from which a pixel counts
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def surface_term(
     higher than the camera only the front is seen. None without depth or without contact.
     """
     depths, frame_of = start.scene.depths, at.problem.cameras.knot_frame
-    if not depths.depth.size or not bool((depths.confidence * ~depths.backdrop > CONFIDENT).any()):
+    if not depths.depth.size or not bool((depths.confidence * ~depths.backdrop > MIN_CONFIDENCE).any()):
         return None
     knot_of = torch.full((len(start.clip),), -1, dtype=torch.long)
     knot_of[frame_of] = torch.arange(len(frame_of))
@@ -87,7 +87,7 @@ def surface_term(
 def _bears(normal: Tensor, world_from_cam: Tensor, up: Tensor) -> Tensor:
     """Whether [M] planes face up; normal: [M,3] away from the camera, in its axes; world_from_cam: [M,3,3]."""
     outward = -(world_from_cam @ normal[..., None])[..., 0]
-    return outward @ up > STEEPEST * outward.norm(dim=-1)
+    return outward @ up > MIN_GROUND_COSINE * outward.norm(dim=-1)
 
 
 def _neighbourhood(start: JointStart, knot: Tensor, u: Float, reach: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -107,7 +107,7 @@ def _neighbourhood(start: JointStart, knot: Tensor, u: Float, reach: float) -> t
     inside = (x >= 0) & (x < w) & (y >= 0) & (y < h)
     k, x, y = knot.numpy()[:, None], x.clip(0, w - 1), y.clip(0, h - 1)
     depth, confidence = depths.depth[k, y, x].astype(np.float64), depths.confidence[k, y, x].astype(np.float64)
-    usable = inside & (depth > 0) & np.isfinite(depth) & (confidence > CONFIDENT) & ~depths.backdrop[k, y, x]
+    usable = inside & (depth > 0) & np.isfinite(depth) & (confidence > MIN_CONFIDENCE) & ~depths.backdrop[k, y, x]
     near = np.exp(-(dx**2 + dy**2) / radius**2)
     px = (np.stack([x, y], -1) + 0.5) / scale - size / 2
     weight = np.where(usable, confidence * near, 0.0)
@@ -182,7 +182,7 @@ def _mapped(start: JointStart, knot: np.ndarray, px: Float) -> Float:
     size = np.array([start.clip.width, start.clip.height], np.float64)
     at = np.floor((px + size / 2) * np.array([w, h]) / size).astype(np.int64)
     x, y = at[:, 0].clip(0, w - 1), at[:, 1].clip(0, h - 1)
-    usable = (depths.confidence[knot, y, x] > CONFIDENT) & ~depths.backdrop[knot, y, x]
+    usable = (depths.confidence[knot, y, x] > MIN_CONFIDENCE) & ~depths.backdrop[knot, y, x]
     depth = np.nan_to_num(depths.depth[knot, y, x].astype(np.float64), posinf=0.0, neginf=0.0)
     return np.where(usable, depth, 0.0)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from josh_core.body.names import LANDMARKS
-from josh_core.body.posing import pose_points
-from josh_core.bodyfit.fit import HEIGHT, KNOWN_HEIGHT_SIGMA, fit_bodies
+from josh_core.body.posing import track_points
+from josh_core.bodyfit.fit import KNOWN_HEIGHT_SIGMA, MEAN_HEIGHT, fit_bodies
 from josh_core.bodyfit.left_right import mirror_names
 from josh_core.errors import Cancelled
 from josh_core.geometry import invert, rotmat_to_rotvec, transform
@@ -48,7 +48,7 @@ def true_joints(scene, frames, who=0):
 
 def errors(scene, track, who=0):
     """PA-MPJPE of a fit [n,12] in m."""
-    joints = pose_points(track, scene.body).joints[:, LIMBS]
+    joints = track_points(track, scene.body).joints[:, LIMBS]
     return pa_mpjpe(joints, true_joints(scene, track.frames, who)[:, LIMBS])
 
 
@@ -89,7 +89,7 @@ def test_two_people_are_better_than_their_raw_landmarks():
 def test_exact_landmarks_of_a_body_of_known_height_give_the_body_back():
     scene = make_scene("walk", frames=20, noise=Noise.none())
     (track,) = fit(scene, settings=Settings(height_m=scene.truth.people[0].height_m))
-    joints, true = pose_points(track, scene.body).joints, true_joints(scene, track.frames)
+    joints, true = track_points(track, scene.body).joints, true_joints(scene, track.frames)
     assert errors(scene, track).mean() < 0.012
     assert np.linalg.norm(joints - true, axis=-1)[:, LIMBS].mean() < 0.05
 
@@ -97,20 +97,20 @@ def test_exact_landmarks_of_a_body_of_known_height_give_the_body_back():
 def test_depth_follows_the_height(walk):
     (track,) = fit(walk)
     true = true_joints(walk, track.frames)[:, 0, 2]
-    assert track.height_m == pytest.approx(HEIGHT, abs=0.01)
-    depth = pose_points(track, walk.body).joints[:, 0, 2]
-    assert np.abs(depth / true - HEIGHT / walk.truth.people[0].height_m).max() < 0.03
+    assert track.height_m == pytest.approx(MEAN_HEIGHT, abs=0.01)
+    depth = track_points(track, walk.body).joints[:, 0, 2]
+    assert np.abs(depth / true - MEAN_HEIGHT / walk.truth.people[0].height_m).max() < 0.03
     assert USUAL_HEIGHT_SIGMA < track.sigma_depth < 1.2 * USUAL_HEIGHT_SIGMA
     (known,) = fit(walk, settings=Settings(height_m=1.9))
     assert known.height_m == pytest.approx(1.9, abs=0.01)
     assert known.sigma_depth < 0.025
-    assert np.median(known.transl[:, 2] / track.transl[:, 2]) == pytest.approx(1.9 / HEIGHT, abs=0.02)
+    assert np.median(known.transl[:, 2] / track.transl[:, 2]) == pytest.approx(1.9 / MEAN_HEIGHT, abs=0.02)
 
 
 def test_the_height_of_one_person_says_nothing_of_others():
     scene = make_scene("two_people", "static", frames=6, seed=2)
     first, second = fit(scene, settings=Settings(height_m=1.9))
-    assert first.height_m == pytest.approx(1.9, abs=0.01) and second.height_m == pytest.approx(HEIGHT, abs=0.01)
+    assert first.height_m == pytest.approx(1.9, abs=0.01) and second.height_m == pytest.approx(MEAN_HEIGHT, abs=0.01)
     assert first.height_sigma == KNOWN_HEIGHT_SIGMA and second.height_sigma == USUAL_HEIGHT_SIGMA
     assert first.sigma_depth < second.sigma_depth
 
@@ -119,7 +119,7 @@ def test_a_given_height_is_that_of_the_first_person_only():
     scene = make_scene("two_people", frames=12)
     first, second = fit(scene, settings=Settings(height_m=1.55))
     assert first.height_m == pytest.approx(1.55, abs=0.01)
-    assert second.height_m == pytest.approx(HEIGHT, abs=0.01)
+    assert second.height_m == pytest.approx(MEAN_HEIGHT, abs=0.01)
 
 
 def test_knees_do_not_bend_the_wrong_way_when_the_landmarks_do(walk):
@@ -183,7 +183,7 @@ def test_standing_feet_stay_where_the_camera_stays(march):
 
     def slide(track):
         return np.median(
-            np.linalg.norm(np.diff(pose_points(track, march.body).joints[:, FEET], axis=0), axis=-1)[standing]
+            np.linalg.norm(np.diff(track_points(track, march.body).joints[:, FEET], axis=0), axis=-1)[standing]
         )
 
     assert slide(still) < 0.004 < slide(free)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from josh_core import modes
-from josh_core.body.posing import pose_points
+from josh_core.body.posing import track_points
 from josh_core.body.skinning import SkinnedPoints
 from josh_core.bodyfit.observations import BONE_FROM, BONE_TO, Observations
 from josh_core.joint import JointStart, residuals
@@ -240,7 +240,7 @@ def test_a_constant_error_of_a_landmark_is_found(start: JointStart, prep: Prepar
 
 
 def test_bones_point_as_observed_whatever_the_size_of_the_observed_body(start: JointStart, prep: PreparedClip) -> None:
-    true = [pose_points(body, start.body).landmarks for body in start.bodies]
+    true = [track_points(body, start.body).landmarks for body in start.bodies]
     bones = [0.8 * (points[:, BONE_TO] - points[:, BONE_FROM]) for points in true]  # of a smaller body
     seen = tuple(replace(o, bones=b) for o, b in zip(start.observations, bones, strict=True))
 

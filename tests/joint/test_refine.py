@@ -84,7 +84,7 @@ def test_chunks_agree_with_one_piece(walk, monkeypatch: pytest.MonkeyPatch) -> N
     start = start_of(evidence_of(walk))
     whole = refine(start, SETTINGS)
     monkeypatch.setattr(chunks, "MAX_BODIES", 18)
-    monkeypatch.setattr(chunks, "AHEAD", 0.3)
+    monkeypatch.setattr(chunks, "OVERLAP_SECONDS", 0.3)
     assert len(chunks.seams_of(start)) == 2
     cut = refine(start, SETTINGS)
     assert cut.refined and abs(cut.scale / whole.scale - 1) < 0.02
@@ -108,7 +108,7 @@ def test_people_who_come_and_go_are_cut_too(passing, monkeypatch: pytest.MonkeyP
         contacts=(start.contacts[0], replace(contact, probability=contact.probability[late])),
     )
     monkeypatch.setattr(chunks, "MAX_BODIES", 14)
-    monkeypatch.setattr(chunks, "AHEAD", 0.1)
+    monkeypatch.setattr(chunks, "OVERLAP_SECONDS", 0.1)
     assert len(chunks.seams_of(start)) >= 2
     result = refine(start, SETTINGS)
     assert result.refined and len(result.bodies[1].frames) == late.sum()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from josh_core.body.posing import pose_points
+from josh_core.body.posing import track_points
 from josh_core.bodyfit.fit import observe_people
 from josh_core.evidence import Evidence
 from josh_core.gravity import find_gravity
@@ -27,7 +27,7 @@ def evidence_of(synthetic: Synthetic) -> Evidence:
     jpeg = cv2.imencode(".jpg", np.full((t.height, t.width, 3), 128, np.uint8))[1].tobytes()
     clip = Clip([jpeg] * len(t.frame_times), t.frame_times, t.width, t.height, t.fps, name="synthetic")
     scene = Scene(cameras, synthetic.scene.matches, _full_size(synthetic.scene.depths, cameras, clip))
-    points = [pose_points(body, synthetic.body) for body in synthetic.bodies]
+    points = [track_points(body, synthetic.body) for body in synthetic.bodies]
     return Evidence(
         clip=clip,
         people=synthetic.people,

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from josh_core.body.posing import pose_points, posed_points, posed_vertices
+from josh_core.body.posing import posed_points, posed_vertices, track_points
 from josh_core.geometry import intrinsics, invert, project, rotation_angle, transform, unproject
 from tests.synthetic import Noise, Synthetic, make_scene, rendered_clip, write_video
 
@@ -58,7 +58,7 @@ def test_bodies_and_landmarks_are_the_truth_seen_from_the_camera(exact: Syntheti
     for person, track, seen in zip(exact.truth.people, exact.bodies, exact.people.tracks, strict=True):
         cam_from_world = invert(exact.truth.world_from_cam[person.frames])
         p_cam = transform(cam_from_world, person.joints)
-        np.testing.assert_allclose(pose_points(track, exact.body).joints, p_cam, atol=1e-4)
+        np.testing.assert_allclose(track_points(track, exact.body).joints, p_cam, atol=1e-4)
         rows = np.searchsorted(person.frames, seen.frames)
         landmarks = posed_points(exact.body, person.betas, person.pose[rows], person.transl[rows])[2]
         in_cam = transform(cam_from_world[rows], landmarks)
@@ -117,7 +117,7 @@ def test_noise_is_as_large_as_it_says() -> None:
     turn = exact.bodies[0].rotations.swapaxes(-1, -2) @ noisy.bodies[0].rotations
     per_axis = np.degrees(rotation_angle(turn)) / np.sqrt(3)
     assert np.sqrt((per_axis**2).mean()) == pytest.approx(noise.body_degrees, rel=0.25)
-    pelvis = [pose_points(s.bodies[0], s.body).joints[:, 0] for s in (exact, noisy)]
+    pelvis = [track_points(s.bodies[0], s.body).joints[:, 0] for s in (exact, noisy)]
     ratio = pelvis[1][:, 2] / pelvis[0][:, 2] / 1.1
     assert 0.005 < np.abs(ratio - 1).mean() < 0.2
     flipped = np.abs(exact.contacts[0].probability - noisy.contacts[0].probability) > 0.5
