@@ -47,16 +47,13 @@ def surface_term(
     up: [3] unit, world; probability: [N,C] contact probability. Feet count only where that plane faces up: of a box
     higher than the camera only the front is seen. None without depth or without contact.
     """
-    depths, frame_of = start.scene.depths, at.problem.cameras.knot_frame
+    depths = start.scene.depths
     if not depths.depth.size or not bool((depths.confidence * ~depths.backdrop > MIN_CONFIDENCE).any()):
         return None
-    knot_of = torch.full((len(start.clip),), -1, dtype=torch.long)
-    knot_of[frame_of] = torch.arange(len(frame_of))
-    knots = knot_of[at.problem.frame]
-    body, contact = ((probability > IN_CONTACT) & (knots >= 0)[:, None]).nonzero(as_tuple=True)
+    body, contact, knot = _keyframe_contacts(at, len(start.clip), probability)
     if not len(body):
         return None
-    point, knot = index.contacts[contact], knots[body]
+    point = index.contacts[contact]
     y = points_in_camera(at, body, point[:, None]).y[:, 0]
     focal = at.state.log_focal.exp()
     u, _ = residuals.pixel(y, focal)
@@ -82,6 +79,16 @@ def surface_term(
         weight=(trust * probability[body, contact])[keep],
         robust=Geman(3.0),
     )
+
+
+def _keyframe_contacts(at: EvaluatedState, frames: int, probability: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Body frame, contact point (column of probability [N,C]) and knot of every contact in a keyframe, [M] each."""
+    frame_of_knot = at.problem.cameras.knot_frame
+    knot_of_frame = torch.full((frames,), -1, dtype=torch.long)
+    knot_of_frame[frame_of_knot] = torch.arange(len(frame_of_knot))
+    knots = knot_of_frame[at.problem.frame]
+    body, contact = ((probability > IN_CONTACT) & (knots >= 0)[:, None]).nonzero(as_tuple=True)
+    return body, contact, knots[body]
 
 
 def _bears(normal: Tensor, world_from_cam: Tensor, up: Tensor) -> Tensor:
