@@ -24,12 +24,12 @@ class Blocks(gr.Blocks):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.upload_file_set = Forgetful()  # Gradio would note every upload for ever; room.py removes the files
+        self.upload_file_set = Forgetful()  # Gradio would note every upload for ever; disk_space.py removes the files
 
-    async def preprocess_data(self, *args: Any, **kwargs: Any) -> Any:
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> Any:
         """Gradio's, of the values that a caller sends. Whatever is wrong with them is the caller's to mend."""
         try:
-            return await super().preprocess_data(*args, **kwargs)
+            return await super().preprocess_data(block_fn, _completed(block_fn, inputs), *args, **kwargs)
         except gr.Error as error:  # such as a choice that there is not
             raise refusal(SettingsError(str(error.message))) from None
         except Exception:
@@ -43,3 +43,9 @@ class Blocks(gr.Blocks):
             raise
         except Exception as error:
             raise refusal(error) from None
+
+
+def _completed(block_fn: Any, inputs: list[Any]) -> list[Any]:
+    """The values of an API call with the defaults of those that it leaves out at its end, as older programs do."""
+    missing = block_fn.inputs[len(inputs) :] if block_fn.api_visibility == "public" and inputs else []
+    return [*inputs, *(component.value for component in missing)]

@@ -31,13 +31,18 @@ def frames_of(look: Look, settings: Settings) -> int:
     return round(seconds * min(look.info.fps, settings.max_fps))
 
 
+def seems_still(look: Look, settings: Settings) -> bool:
+    """Whether the camera stands still, as the settings say or, where they do not, as the first look guesses."""
+    return settings.static_camera == "on" or (settings.static_camera == "auto" and look.still)
+
+
 def cost_card(look: Look, settings: Settings, rates: Rates, ahead: float, people: int | None) -> str:
     """A card with frames, people, expected time, and what will be left out."""
     info = look.info
     frames = frames_of(look, settings)
     seconds = frames / min(info.fps, settings.max_fps)
     seen = min(people or 1, settings.people or settings.max_people)
-    time = rates.total(settings.mode, Size(frames, seen))
+    time = rates.total(settings.mode, Size(frames, seen, seems_still(look, settings)))
     basis = "measured on this machine" if rates.measured(settings.mode) else "a first guess for two CPU cores"
     lines = [
         f"<b>{frames} frames</b> <span>{seconds:.1f} s of {look.seconds:.1f} s, {info.width} x {info.height} px</span>",

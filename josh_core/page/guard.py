@@ -39,7 +39,7 @@ _ENVELOPE = 1 << 16  # bytes of an upload's request around the file
 _STEP = 8 << 20  # bytes of an upload between two checks of the disk space
 _PATIENCE = 30.0  # s for a request's body, and as long again for each _SLOWEST bytes a second that have come
 _SLOWEST = 16_000  # bytes a second; the slowest telephone networks give more
-_HEARTBEAT = "/gradio_api/heartbeat/"
+_STREAMS = ("/gradio_api/heartbeat/", "/gradio_api/queue/data")  # a session of which nobody has heard begins there too
 _HOST = b"x-forwarded-host"
 _ADDRESS_HEADERS = (b"x-forwarded-", b"forwarded", b"x-gradio-server")  # in which clients and proxies give addresses
 _PIECE = re.compile(rb"bytes=\d*-\d*")  # one piece of a file; Gradio fails at several
@@ -111,7 +111,7 @@ class Guard:
             await self._upload(scope, receive, response)
         elif is_call(scope):
             await self._join(scope, receive, response)
-        elif scope["path"].startswith(_HEARTBEAT) and not self._allows_session(scope, listening_session(scope)):
+        elif scope["path"].startswith(_STREAMS) and not self._allows_session(scope, listening_session(scope)):
             await response.refuse(429, _TOO_MANY)
         else:
             with self._listening(scope):

@@ -31,6 +31,9 @@ _WORK = {
     "looks": (1000.0, 0.5), "result": (60.0, 0.1), "joint": (0.0, 0.2), "joint_looks": (1000.0, 0.4),
     "joint_result": (1000.0, 0.05), "formats": (1000.0, 0.15), "videos": (0.0, 0.4),
 }  # fmt: skip
+# Share of the time that some stages take with a camera that stands still: there is no path to solve and no depth to
+# measure. How long they take is learned from runs with a camera that moves.
+_STILL = {"camera": 0.0, "depth": 0.0}
 FIRST_GUESS = {  # by mode of a run, or by file made from a result
     "baseline": _SHARED | _MEDIA,
     "fast": {name: rate for name, rate in _SHARED.items() if name != "depth"} | _MEDIA,
@@ -59,11 +62,13 @@ class Size:
 
     frames: int
     people: int = 1  # a guess before the run has counted
+    still: bool = False  # whether the camera stands still; a guess before the run has found out
 
     def work(self, stage: str) -> float:
         """Frames of one person that would take a stage as long as this does."""
         fixed, each = _WORK.get(stage, (0.0, 0.0))
-        return (self.frames + fixed) * (1 + each * (max(self.people, 1) - 1))
+        kind = _STILL.get(stage, 1.0) if self.still else 1.0
+        return kind * (self.frames + fixed) * (1 + each * (max(self.people, 1) - 1))
 
 
 class Rates:
@@ -82,15 +87,15 @@ class Rates:
     def learn(self, mode: str, size: Size, seconds: Mapping[str, float], whole: bool = True) -> None:
         """Take in a finished run with its wall time per stage, as far as the disk lets it.
 
-        whole: no stage is missing because the run was stopped; one that is missing then takes no time, as depth where
-        the camera stands still.
+        whole: no stage is missing because the run was stopped; one that is missing then takes no time.
         """
         if size.frames < 1 or not seconds:
             return
         with self._lock:
             old = self._rates.get(mode, {})
-            new = dict.fromkeys(old, 0.0) if whole else {}
-            new |= {stage: s / size.work(stage) for stage, s in seconds.items()}
+            usual = [*old, *(stage for stage in _STILL if stage in FIRST_GUESS[mode])]
+            new = dict.fromkeys((stage for stage in usual if size.work(stage)), 0.0) if whole else {}
+            new |= {stage: s / size.work(stage) for stage, s in seconds.items() if size.work(stage)}
             mean = {k: v if k not in old else _NEWEST * v + (1 - _NEWEST) * old[k] for k, v in new.items()}
             known = old | mean
             order = [stage for stage in FIRST_GUESS[mode] if stage in known]
@@ -106,8 +111,13 @@ class Rates:
 
     def stages(self, mode: str, size: Size) -> dict[str, float]:
         """Expected seconds of each stage, in order."""
-        rates = self._rates.get(mode) or FIRST_GUESS[mode]
-        return {stage: rate * size.work(stage) for stage, rate in rates.items()}
+        known, guess = self._rates.get(mode, {}), FIRST_GUESS[mode]
+        both = known.keys() & guess.keys()
+        speed = sum(known[stage] for stage in both) / sum(guess[stage] for stage in both) if both else 1.0
+        rates = guess if not known else {s: speed * guess[s] for s in _STILL if s in guess} | known
+        ordered = [*(stage for stage in guess if stage in rates), *(stage for stage in rates if stage not in guess)]
+        expected = {stage: rates[stage] * size.work(stage) for stage in ordered}
+        return {stage: seconds for stage, seconds in expected.items() if seconds or stage not in _STILL}
 
     def total(self, mode: str, size: Size) -> float:
         """Expected seconds until the result is there, or the file."""

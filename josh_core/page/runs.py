@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from josh_core import __version__
-from josh_core.errors import Cancelled, JobError
-from josh_core.export.bundle import content_key
+from josh_core.errors import Cancelled, JobError, ResultError
+from josh_core.export.bundle import content_key, load_manifest
 from josh_core.export.early_results import PEOPLE
 from josh_core.networks.weights import choose_tier
 from josh_core.page.caller import Caller
-from josh_core.page.cost import frames_of
+from josh_core.page.cost import frames_of, seems_still
 from josh_core.page.disk_space import DiskSpace
 from josh_core.page.inputs import Upload
 from josh_core.page.markup import LEAVING, LEAVING_MEDIA, duration, progress_card
@@ -60,7 +60,8 @@ class Order:
         """Amount of work, with the number of people that the run has found or, before, the guess."""
         found = self.ticket.shown.get(PEOPLE) if self.ticket is not None else None
         people = found["count"] if found else self.upload.people or 1
-        return Size(self.frames, min(people, self.settings.people or self.settings.max_people))
+        people = min(people, self.settings.people or self.settings.max_people)
+        return Size(self.frames, people, seems_still(self.upload.look, self.settings))
 
 
 @dataclass(frozen=True)
@@ -152,9 +153,17 @@ class Runs:
             seconds, stopped = dict(ticket.seconds), ticket.error is not None
             if stopped:
                 seconds.pop(ticket.stage, None)
-            self._rates.learn(order.settings.mode, order.size, seconds, whole=not stopped)
+            self._rates.learn(order.settings.mode, self._true_size(order), seconds, whole=not stopped)
         if order.run:
             self._store.mirror_again(order.run)
+
+    def _true_size(self, order: Order) -> Size:
+        """The amount of work, with the kind of camera that the run has found."""
+        try:
+            _, folder = self._store.get(order.run)
+            return replace(order.size, still=load_manifest(folder / order.settings.mode)["camera"] != "moving")
+        except ResultError:  # deleted meanwhile
+            return order.size
 
     def stop(self, run_id: str) -> None:
         """Stop what is still computed for a run."""

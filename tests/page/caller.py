@@ -70,10 +70,10 @@ class Tab:
         """Press Run."""
         return self.call("j-run", "click", [{"start": start, "length": length}, None, None, *OPTIONS])
 
-    def reconstruct(self, path: str) -> str:
-        """Call the API as a program does; the number of the call."""
+    def reconstruct(self, path: str, values: int = 10) -> str:
+        """Call the API as a program does, with the first so many values; the number of the call."""
         clip = {"path": path, "meta": {"_type": "gradio.FileData"}}
-        body = {"data": [clip, "refine", 0, 1, None, None, None, 0, "auto", "auto"]}
+        body = {"data": [clip, "refine", 0, 1, None, None, None, 0, "auto", "auto"][:values]}
         answer = self.http.post("/gradio_api/call/reconstruct", json=body)
         answer.raise_for_status()
         return str(answer.json()["event_id"])

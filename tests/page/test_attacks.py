@@ -137,9 +137,10 @@ def test_a_program_without_a_connection_takes_no_place_in_the_queue(server: Serv
     assert health["queue"] == {"running": 0, "waiting": 0, "limit": 4}
 
 
-def test_the_files_of_a_reply_are_not_copied(server: Server, clip: bytes) -> None:
+@pytest.mark.parametrize("values", [10, 7])  # the last three came later: programs that do not know them still work
+def test_the_files_of_a_reply_are_not_copied(server: Server, clip: bytes, values: int) -> None:
     program = Tab(server.url)
-    call = program.reconstruct(program.upload(clip))
+    call = program.reconstruct(program.upload(clip), values)
     with program.http.stream("GET", f"/gradio_api/call/reconstruct/{call}", timeout=60) as stream:
         lines = list(stream.iter_lines())
     assert "event: complete" in lines, lines

@@ -198,6 +198,23 @@ RUNS = (
 )
 
 
+@pytest.mark.parametrize("first", [False, True])
+def test_the_kind_of_camera_changes_between_two_runs(tmp_path: Path, first: bool) -> None:
+    """The rendered street, and the same as if its camera stood still: there is no path to solve and no depth."""
+    frames, people, moving = RUNS[0]
+    still = {stage: seconds for stage, seconds in moving.items() if stage != "depth"} | {"camera": 0.1}
+    rates, seconds = Rates(tmp_path / "rates.json"), {True: still, False: moving}
+    rates.learn("refine", Size(frames, people, first), seconds[first])
+    for kind in (True, False):
+        expected = rates.total("refine", Size(frames, people, kind))
+        assert expected == pytest.approx(sum(seconds[kind].values()), rel=0.3)
+    rates.learn("refine", Size(frames, people, not first), seconds[not first])
+    for kind in (True, False):
+        expected = rates.total("refine", Size(frames, people, kind))
+        assert expected == pytest.approx(sum(seconds[kind].values()), rel=0.05)
+    assert "depth" not in rates.stages("refine", Size(frames, people, True))
+
+
 @pytest.mark.parametrize("first", range(len(RUNS)))
 def test_after_one_run_the_next_is_estimated_within_30_percent(tmp_path: Path, first: int) -> None:
     """Shorter, longer, with more people: whichever was first."""

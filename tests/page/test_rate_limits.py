@@ -135,6 +135,19 @@ def test_an_upload_is_stopped_when_others_have_taken_the_room(announced: bool) -
     assert said[0]["status"] == 503 and not place._arriving
 
 
+@pytest.mark.parametrize("stream", ["heartbeat/x%d", "queue/data?session_hash=x%d"])
+def test_streams_of_made_up_sessions_of_one_network(stream: str) -> None:
+    place = Guard(nothing, Gate(), Rules(1000))  # type: ignore[arg-type]
+    place._rate_limits = RateLimits(Clock())
+
+    def status(k: int) -> int:
+        path, _, query = f"/gradio_api/{stream % k}".partition("?")
+        return int(asked(place, {"path": path, "query_string": query.encode()})[0]["status"])
+
+    assert [status(k) for k in range(crowd.SESSIONS + 2)][-3:] == [200, 429, 429]
+    assert status(0) == 200  # a known one goes on
+
+
 def test_gradio_keeps_no_account_of_uploads() -> None:
     with Blocks() as blocks:
         blocks.upload_file_set.update(["a", "b"])
