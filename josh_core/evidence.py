@@ -13,6 +13,7 @@ from josh_core.contact.detect import FilmedScene, find_contacts
 from josh_core.gravity import Gravity, find_gravity, turn_notes
 from josh_core.progress import Progress
 from josh_core.scene import clean_plate, fit_floor, point_cloud, surface
+from josh_core.scene.edges import find_edges
 from josh_core.shapes import Shaped
 from josh_core.types import BodyTrack, Clip, Contacts, Float, Floor, People, Scale, Scene, Surface, UInt8
 
@@ -82,7 +83,7 @@ def evidence_of(clip: Clip, people: People, scene: Scene, fitted: FittedBodies, 
     """
     bodies, body = fitted.tracks, fitted.model
     points = [track_points(b, body) for b in bodies]
-    gravity = find_gravity(scene.cameras, bodies, points)
+    gravity = find_gravity(scene.cameras, bodies, points, find_edges(clip, people, scene.cameras))
     floor = fit_floor(scene, people, clip) if scene.cameras.kind == "moving" else None
     view = FilmedScene(clip, people, scene.cameras, gravity.up)
     with progress.stage("contacts"):

@@ -1,9 +1,9 @@
 """Gravity: the up direction in the CameraPath's world, with its standard deviation.
 
-Up is an unknown unit vector with evidence: people hold cameras nearly level, people who walk or stand are upright, and
-ground is mostly level. Each observation may be an outlier (a rolled camera, a lying person, a slope), so each
-likelihood is a mixture of a Gaussian and a uniform density; the posterior is evaluated on a grid of directions, and
-its highest mode is the result. A person lying in an upright picture therefore stays lying.
+Up is an unknown unit vector with evidence: people hold cameras nearly level, people who walk or stand are upright,
+posts and walls are vertical, and ground is mostly level. Each observation may be an outlier (a rolled camera, a lying
+person, a slope), so each likelihood is a mixture of a Gaussian and a uniform density; the posterior is evaluated on a
+grid of directions, and its highest mode is the result. A person lying in an upright picture therefore stays lying.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from josh_core.body.posing import PosedPoints
 from josh_core.geometry import transform
+from josh_core.scene.edges import Edges, common_direction
 from josh_core.shapes import Shaped
 from josh_core.types import BodyTrack, CameraPath, Float, Floor
 
@@ -29,6 +30,7 @@ WALKING_PROBABILITY = 0.995  # the same for somebody whose legs swing past each 
 LEG_SWING = 0.12  # share of the stature, spread of one ankle before the other from which legs swing
 LEAN_ACROSS = np.radians(3.0)  # mean lean of standing bodies, as seen in the picture
 LEAN_ALONG = np.radians(7.0)  # the same toward or away from the camera, where the fit knows it less
+EDGES_PROBABILITY = 0.8  # probability that the direction near up which edges have in common is vertical. Chosen
 LEVEL_PROBABILITY = 0.75  # probability that the ground is level; else steps, slopes, or a wrong plane
 GROUND_SIGMA = np.radians(1.5)  # how far level ground and its fit are off
 MIN_TURNED_ROLL, MIN_LYING_LEAN = 45.0, 60.0  # degrees: roll nearer to another side's, and lean that nobody stands with
@@ -62,8 +64,14 @@ class Gravity(Shaped):
         return Gravity(up / np.linalg.norm(up), float(known**-0.5))
 
 
-def find_gravity(cameras: CameraPath, bodies: tuple[BodyTrack, ...], points: list[PosedPoints]) -> Gravity:
-    """Up from the picture and the bodies (in the order of `points`). People may be absent, or none of them upright."""
+def find_gravity(
+    cameras: CameraPath, bodies: tuple[BodyTrack, ...], points: list[PosedPoints], edges: Edges | None = None
+) -> Gravity:
+    """Up from the picture and the bodies (in the order of `points`), then from the background's edges near it.
+
+    People may be absent, or none of them upright. Edges are asked last because horizontal ones have a direction in
+    common too, which a clip filmed on its side must not take for up.
+    """
     axes = [axis for axis in map(_body_axis, [cameras] * len(bodies), bodies, points) if axis is not None]
     sides, ahead = cameras.world_from_cam[:, :3, 0], cameras.world_from_cam[:, :3, 2]
     level = -cameras.world_from_cam[:, :3, 1].mean(0)
@@ -78,7 +86,16 @@ def find_gravity(cameras: CameraPath, bodies: tuple[BodyTrack, ...], points: lis
 
     coarse = _sphere(COARSE_DIRECTIONS)
     best = coarse[int(np.argmax(log_density(coarse)))]
-    return _summed(best, log_density)
+    vertical = None if edges is None else common_direction(edges, _summed(best, log_density).up, cameras)
+    if vertical is None:
+        return _summed(best, log_density)
+
+    def with_edges(up: Float) -> Float:
+        off = np.arccos(np.clip(up @ vertical.direction, -1, 1))
+        peak = np.exp(-0.5 * (off / vertical.sigma) ** 2) / (2 * np.pi * vertical.sigma**2)
+        return log_density(up) + np.log(EDGES_PROBABILITY * peak + (1 - EDGES_PROBABILITY) * UNIFORM_DENSITY)
+
+    return _summed(best, with_edges)
 
 
 def _camera_density(roll: Float, pitch: Float, over: Float) -> Float:

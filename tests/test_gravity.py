@@ -8,6 +8,7 @@ import pytest
 from josh_core.body.posing import track_points
 from josh_core.geometry import rotvec_to_rotmat
 from josh_core.gravity import find_gravity, turn_notes
+from josh_core.scene.edges import Edges
 from josh_core.types import Floor
 from tests.synthetic import make_scene
 
@@ -51,6 +52,29 @@ def test_a_picture_turned_with_its_walker_keeps_the_walker_upright(walk, roll):
     gravity, up = turned(walk, roll)
     assert degrees_between(gravity.up, up) < max(4.0, 2.5 * np.degrees(gravity.sigma))
     assert degrees_between(gravity.up, up) < 8
+
+
+def upright_edges(up):
+    """Forty edges along `up`, all around."""
+    normal = np.cross(up, np.random.default_rng(0).normal(size=(40, 3)))
+    return Edges(normal / np.linalg.norm(normal, axis=-1, keepdims=True), np.full(40, 0.3))
+
+
+def test_edges_of_the_background_correct_who_leans(walk):
+    cameras, points = walk.scene.cameras, turned_points(walk, 8, False)
+    up = walk.truth.world_from_cam[0, :3, :3].T.astype(float) @ [0, 1, 0]
+    without = find_gravity(cameras, walk.bodies, points)
+    gravity = find_gravity(cameras, walk.bodies, points, upright_edges(up))
+    assert degrees_between(without.up, up) > 2 and degrees_between(gravity.up, up) < 0.7
+    assert gravity.sigma < 0.5 * without.sigma
+
+
+def test_level_edges_are_not_taken_for_up_where_the_picture_lies_on_its_side(walk):
+    cameras, points = walk.scene.cameras, turned_points(walk, -90, False)
+    level = upright_edges(np.array([0.0, -1.0, 0.0]))  # upright in the picture, in which the walker lies
+    assert np.array_equal(
+        find_gravity(cameras, walk.bodies, points, level).up, find_gravity(cameras, walk.bodies, points).up
+    )
 
 
 @pytest.mark.parametrize("roll", [90, 180])

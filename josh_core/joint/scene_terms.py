@@ -32,7 +32,7 @@ class SceneSigmas:
     surface: float = 0.03  # m, of a touching point over the scene's surface
     reach: float = 0.025  # share of the image width: radius of the neighbourhood that gives the surface
     floor: float = 0.03  # m, of a touching point over the floor
-    floor_reach: float = 0.25  # m, contact points farther from the floor touch something else
+    floor_reach: float = 0.1  # m, contact points farther from the floor touch something else: less than a step is high
     px: float = 1.0  # px at a frame 1000 px wide, of a correspondence
     mapped: float = 0.04  # share, of a depth map
     triangulated: float = 0.3  # share, of a depth triangulated from the match itself
