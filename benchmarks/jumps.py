@@ -3,8 +3,8 @@
     python -m benchmarks.jumps CLIP [...] [--left-out S]
 
 Prints for each clip, as it is and with every second and every fourth frame, the largest leap of the picture and the
-largest change beside it, each over the steps around; how many steps exceed both limits; and how many of up to ten cuts
-that leave out S seconds are found. Clips must be free of cuts.
+largest change beside it, each over the steps around; the most sudden change of a picture that stays in place; how many
+steps exceed the limits; and how many of up to ten cuts that leave out S seconds are found. Clips must be free of cuts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from josh_core.clip.jumps import CHANGES, LEAPS, LEAST_PX, find_jumps, measured
+from josh_core.clip.jumps import CHANGES, ELSEWHERE, LEAPS, LEAST_PX, SUDDEN, find_jumps, measured, still_steps
 from josh_core.clip.load import load_clip
 from josh_core.clip.shots import THUMB_SIDE
 from josh_core.settings import Settings
@@ -31,9 +31,8 @@ def main() -> None:
     parser.add_argument("clips", nargs="+", type=Path)
     parser.add_argument("--left-out", type=float, default=0.5, help="seconds")
     args = parser.parse_args()
-    print(
-        f"limits: leap {LEAPS}, change {CHANGES}\n{'clip':<20s}{'fps':>6s}{'leap':>7s}{'change':>8s}{'both':>6s}  found"
-    )
+    print(f"limits: leap {LEAPS}, change {CHANGES}, sudden {SUDDEN}")
+    print(f"{'clip':<20s}{'fps':>6s}{'leap':>7s}{'change':>8s}{'sudden':>8s}{'over':>6s}  found")
     for path in args.clips:
         clip = load_clip(path, Settings())
         thumbs = thumbnails(clip)
@@ -41,10 +40,14 @@ def main() -> None:
             few, times = thumbs[::every], clip.times[::every]
             steps = [s for s in measured(few, times, 0.0) if s.moved_px > LEAST_PX]
             leap, change = (max((getattr(s, name) for s in steps), default=0.0) for name in ("leap", "change"))
-            both = sum(s.leap > LEAPS and s.change > CHANGES for s in steps)
+            sudden = max((s.sudden for s in still_steps(few, times) if s.share > ELSEWHERE), default=0.0)
+            over = len(find_jumps(few, times))
             found, cuts = with_parts_left_out(few, times, args.left_out)
             fps = 1 / float(np.median(np.diff(times)))
-            print(f"{path.stem:<20s}{fps:>6.1f}{leap:>7.2f}{change:>8.2f}{both:>6d}  {found} of {cuts}", flush=True)
+            print(
+                f"{path.stem:<20s}{fps:>6.1f}{leap:>7.2f}{change:>8.2f}{sudden:>8.2f}{over:>6d}  {found} of {cuts}",
+                flush=True,
+            )
 
 
 def thumbnails(clip: Clip) -> list[UInt8]:

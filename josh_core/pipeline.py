@@ -31,6 +31,7 @@ from josh_core.progress import Progress
 from josh_core.scene import FrameFeatures, solve_scene, with_dense_depth
 from josh_core.scene.features import load_xfeat
 from josh_core.scene.lens import lens_error, lens_notes, lens_numbers
+from josh_core.scene.pinhole import pinhole_notes
 from josh_core.scene.point_cloud import point_cloud
 from josh_core.scene.zoom import zoom_notes
 from josh_core.settings import MODES, Settings
@@ -92,7 +93,9 @@ def _gather_embedded(clip: Clip, settings: Settings, progress: Progress) -> Evid
             solved = solve_scene(clip, people, settings, progress, features)
             scene = solved.scene if settings.mode == "fast" else with_dense_depth(solved, progress)
             people = solved.people
-            clip = replace(solved.clip, notes=(*solved.clip.notes, *zoom_notes(scene.cameras)))
+            clip = replace(
+                solved.clip, notes=(*solved.clip.notes, *zoom_notes(scene.cameras), *pinhole_notes(scene.cameras))
+            )
             if scene.cameras.kind == "moving":  # another camera's place is known only once people stand in it
                 progress.show(
                     early_results.PLACE,

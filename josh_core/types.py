@@ -132,6 +132,8 @@ class CameraPath(Shaped):
     keyframes: Annotated[Int, "K"]  # clip frames, ascending
     registered: Annotated[Bool, "T"]  # False where the pose was only interpolated or held
     distortion: float = 0.0  # of the lens (scene/lens.py), already taken out of all pixels used with this path
+    aspect: float = 1.0  # width of a pixel over its height as the tracks tell; the path takes pixels to be square
+    shifted: bool = False  # whether the picture shakes as a whole, as no turning lens shows it
     zoom: float = 1.0  # how many times larger a zoom made the image, which the path does not follow; 1 without
 
 

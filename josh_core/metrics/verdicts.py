@@ -150,6 +150,7 @@ def _doubted(row: QualityRow, numbers: dict[str, Any]) -> QualityRow:
         "the heads are hardly ever in the picture" if _is_poor("heads_seen_pct", numbers) else "",
         "the camera is known from a small part of the image" if _is_poor("match_cover_pct", numbers) else "",
         "the lens that was found is an unusual one" if numbers.get("focal_unusual") else "",
+        "the picture was squeezed or shifted" if numbers.get("no_pinhole") else "",
         "the lens is hardly known" if (numbers.get("focal_sigma_pct") or 0) > FOCAL_FAIR and _is_found(numbers) else "",
         "the lens bends strongly" if (numbers.get("lens_bend_pct") or 0) > STRONG_BEND else "",
     ]
@@ -189,7 +190,7 @@ def _lens_row(numbers: dict[str, Any]) -> QualityRow:
         sentence = f"{sentence}: {doubt}"
     else:
         verdict = "good" if sigma <= FOCAL_GOOD else "fair" if sigma <= FOCAL_FAIR else "poor"
-        verdict = "poor" if numbers.get("focal_unusual") else verdict
+        verdict = "poor" if numbers.get("focal_unusual") or numbers.get("no_pinhole") else verdict
         sentence = f"{sentence}, to within {short(sigma)} %: {verdict}."
         sentence += " Give the focal length if you know it." if verdict == "poor" else ""
     return QualityRow("lens", "Lens", field, "degrees", verdict, sentence)

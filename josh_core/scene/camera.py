@@ -18,6 +18,7 @@ from josh_core.scene.lens import (
     Lens,
     is_undetermined,
 )
+from josh_core.scene.pinhole import is_shifted, pixel_aspect
 from josh_core.scene.rotation_only import PixelPairs, RotationSolution, solve_rotation_only
 from josh_core.scene.sfm import LITTLE_PARALLAX, KeyMap, solve_moving
 from josh_core.scene.sparse_model import SparseModel
@@ -73,9 +74,15 @@ def solve_camera(
             held = _travelling(tracks, keyframes, turning, usual, settings, progress)
             key_map = key_map if held is None else replace(held, focal_sigma=prior.sigma)
         if key_map is not None:
-            path = replace(every_frame(tracks, times, key_map, "moving"), keyframes=keyframes)
+            path = replace(
+                every_frame(tracks, times, key_map, "moving"),
+                keyframes=keyframes,
+                aspect=pixel_aspect(tracks, key_map, prior),
+                shifted=is_shifted(tracks, times, key_map.model.lens.focal),
+            )
             return CameraSolution(path, key_map.model.lens, key_map.ids, key_map.model.points())
     path = every_frame(tracks, times, _turning_map(tracks, keyframes, turning), "rotating")
+    path = replace(path, shifted=is_shifted(tracks, times, turning.focal))
     solution = CameraSolution(path, Lens(turning.focal), np.zeros(0, np.int64), np.zeros((0, 3)))
     return _unregistered(solution) if leftover > LITTLE_PARALLAX * tracks.noise / tracks.unit else solution
 

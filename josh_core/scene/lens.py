@@ -143,7 +143,8 @@ def _source(cameras: CameraPath, clip: Clip, given: bool) -> str:
 
 
 def lens_numbers(cameras: CameraPath, focal: float, clip: Clip, given: bool) -> dict[str, Any]:
-    """Field of view in degrees along the longest side, whether the focal was found, is unusual, and bend.
+    """Field of view in degrees along the longest side, source of the focal, whether it is unusual, bend, and whether
+    the picture was squeezed or shifted.
 
     focal: px, the result's; given: it was the user's.
     """
@@ -153,6 +154,7 @@ def lens_numbers(cameras: CameraPath, focal: float, clip: Clip, given: bool) -> 
         "field_deg": round(field_deg(focal, longest), 2),
         "focal_from": source,
         "lens_bend_pct": round(100 * bend(cameras, clip), 2),
+        "no_pinhole": cameras.shifted or cameras.aspect != 1,
         "focal_unusual": source == "clip"
         and (is_unusual(focal, cameras.focal_sigma, longest) or is_undetermined(cameras)),
     }

@@ -59,3 +59,28 @@ def test_few_frames_a_second_tell_nothing() -> None:
     moments = np.arange(20) / RATE
     assert find_jumps(filmed(np.where(slow < 2, moments, moments + 1)), slow) == []
     assert find_jumps(filmed(TIMES[:4]), TIMES[:4]) == []
+
+
+def on_tripod(places: np.ndarray) -> list[UInt8]:
+    """The scene from one place, and somebody at so many px from the left."""
+    frames = [np.ascontiguousarray(SCENE[:, 100:356]) for _ in places]
+    noise = np.random.default_rng(5)
+    for frame, at in zip(frames, places.round().astype(int), strict=True):
+        frame[40:136, at : at + 40] = SOMEBODY
+    return [cv2.add(frame, noise.integers(0, 3, frame.shape, np.uint8)) for frame in frames]
+
+
+WALK = 20 + 60 * TIMES
+
+
+def test_seconds_left_out_on_a_tripod_are_found() -> None:
+    assert find_jumps(on_tripod(np.where(TIMES < 0.8, WALK, WALK + 70)), TIMES) == [24]
+    assert find_jumps(on_tripod(WALK), TIMES) == []
+
+
+def test_on_a_tripod_a_flash_a_gap_and_few_frames_a_second_are_no_jump() -> None:
+    flash = on_tripod(WALK)
+    flash[24][20:80, 150:250] = 255
+    late = np.where(TIMES < 0.8, TIMES, TIMES + 0.7)
+    stutter = on_tripod(20 + 100 * (np.arange(50) // 6 * 6 / RATE))
+    assert find_jumps(flash, TIMES) == find_jumps(on_tripod(20 + 60 * late), late) == find_jumps(stutter, TIMES) == []

@@ -204,6 +204,7 @@ def test_good_needs_evidence() -> None:
         ({"heads_seen_pct": 0.0}, "heads"),
         ({"match_cover_pct": 4.0}, "small part of the image"),
         ({"focal_unusual": True}, "unusual"),
+        ({"no_pinhole": True}, "squeezed or shifted"),
         ({"lens_bend_pct": 31.0}, "bends"),
         ({"focal_from": "clip", "field_deg": 60.0, "focal_sigma_pct": 20.0}, "hardly known"),
     ):
