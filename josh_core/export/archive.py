@@ -35,6 +35,8 @@ people/person_K.bvh      skeleton and motion: +Y up, metres, degrees, one pose f
                          person is not seen the pose is interpolated or held
 people/person_K_mixamo.bvh  the same for retargeting: Mixamo's joint names, and one frame more, a T-pose, comes first
 people/person_K_unreal.bvh  the same under the joint names of Unreal's mannequin
+people/person_K_soma.bvh the same under SOMA's joint names: its Root, Neck2, face and fingers are left out, since the
+                         body has no such joints
 people/person_K_smpl.npz SMPL parameters under AMASS's names, but +Y up and only the frames in which the person is seen
 people/person_K.trc      24 joints and 21 markers for OpenSim and Pose2Sim: +Y up, metres, frames counted from 0; empty
                          cells where the person is not seen

@@ -37,6 +37,15 @@ UNREAL = (
     "lowerarm_r", "hand_l", "hand_r", "middle_01_l", "middle_01_r",
 )  # fmt: skip
 
+# The same under the names of SOMA-X (Apache-2.0; its joint list comes with Anny 0.6.2), from which motion is retargeted
+# to robots. SOMA's other joints are left out, since the body has none for them: Root above Hips, Neck2, HeadEnd, jaw,
+# eyes, and the fingers but for the first joint of the middle ones, which stands for the hand.
+SOMA = (
+    "Hips", "LeftLeg", "RightLeg", "Spine1", "LeftShin", "RightShin", "Spine2", "LeftFoot", "RightFoot", "Chest",
+    "LeftToeBase", "RightToeBase", "Neck1", "LeftShoulder", "RightShoulder", "Head", "LeftArm", "RightArm",
+    "LeftForeArm", "RightForeArm", "LeftHand", "RightHand", "LeftHandMiddle1", "RightHandMiddle1",
+)  # fmt: skip
+
 
 def save_bvh(
     result: Reconstruction,
@@ -52,7 +61,7 @@ def save_bvh(
     was not seen the motion is interpolated, or constant before the first and after the last frame. Offsets and
     positions are metres in the result's world, angles are degrees.
 
-    names: of the 24 joints in SMPL's order: JOINTS, MIXAMO or UNREAL. t_pose: the file begins with a T-pose, which
+    names: of the 24 joints in SMPL's order: JOINTS, MIXAMO, UNREAL or SOMA. t_pose: the file begins with a T-pose that
     tools use for retargeting, and frame k of the clip is frame k + 1 of the file.
     """
     rig = rig_of(body, person.betas)

@@ -13,7 +13,7 @@ from pathlib import Path
 from josh_core.body.model import BodyModel
 from josh_core.body.names import JOINTS
 from josh_core.errors import ResultError, SettingsError
-from josh_core.export.bvh import MIXAMO, UNREAL, save_bvh
+from josh_core.export.bvh import MIXAMO, SOMA, UNREAL, save_bvh
 from josh_core.export.cameras import save_chan, save_colmap, save_opencv, save_transforms
 from josh_core.export.glb import glb_bytes
 from josh_core.export.ply import save_ply
@@ -115,6 +115,12 @@ FORMATS = (
         "people/person_K_unreal.bvh",
         "the same under the joint names of Unreal's mannequin, a T-pose first",
         _bvh("_unreal", UNREAL, t_pose=True),
+    ),
+    Format(
+        "bvh-soma",
+        "people/person_K_soma.bvh",
+        "the same under SOMA's joint names, a T-pose first, for retargeting to robots",
+        _bvh("_soma", SOMA, t_pose=True),
     ),
     Format("smpl", "people/person_K_smpl.npz", "SMPL parameters under AMASS's names", _smpl),
     Format("trc", "people/person_K.trc", "joints and markers over time for OpenSim and Pose2Sim", _trc),

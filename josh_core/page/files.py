@@ -71,6 +71,7 @@ def _of_people(count: int, rate: str) -> list[Offer]:
         out.append(
             Offer(f"{place}_unreal.bvh", f"Person {k + 1}, Unreal names (BVH)", f"A T-pose comes first, {rate}.")
         )
+        out.append(Offer(f"{place}_soma.bvh", f"Person {k + 1}, SOMA names (BVH)", f"A T-pose comes first, {rate}."))
         out.append(Offer(f"{place}_smpl.npz", f"Person {k + 1}, SMPL (NPZ)", f"AMASS key layout, {rate}."))
         out.append(
             Offer(f"{place}.trc", f"Person {k + 1}, markers (TRC)", f"For OpenSim, Pose2Sim: metres, +Y up, {rate}.")

@@ -23,7 +23,7 @@ from josh_core.body import BodyModel, load_body
 from josh_core.body.names import JOINTS
 from josh_core.body.posing import posed_points
 from josh_core.export.archive import write_formats
-from josh_core.export.bvh import MIXAMO, UNREAL, save_bvh
+from josh_core.export.bvh import MIXAMO, SOMA, UNREAL, save_bvh
 from josh_core.export.cameras import image_name, save_colmap, save_opencv, save_transforms
 from josh_core.export.glb import glb_bytes
 from josh_core.export.ply import save_ply
@@ -74,7 +74,7 @@ def test_bvh_gives_the_same_joints(result: Reconstruction, body: BodyModel, tmp_
     assert container.FrameCount == 30 and container.FrameTime == pytest.approx(1 / 30)
 
 
-@pytest.mark.parametrize("names", [JOINTS, MIXAMO, UNREAL])
+@pytest.mark.parametrize("names", [JOINTS, MIXAMO, UNREAL, SOMA])
 def test_bvh_for_retargeting_begins_with_a_t_pose_and_moves_the_same(
     result: Reconstruction, body: BodyModel, tmp_path: Path, names: tuple[str, ...]
 ) -> None:

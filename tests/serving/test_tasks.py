@@ -67,6 +67,7 @@ def test_the_archive_makes_what_is_missing_and_holds_everything(stored: Path, tm
         "camera/camera.chan", "splats.ply", "people/person_0.bvh", "people/person_0.trc", "people/person_1.trc",
         "people/person_0_mixamo.bvh", "people/person_1_mixamo.bvh",
         "people/person_0_unreal.bvh", "people/person_1_unreal.bvh",
+        "people/person_0_soma.bvh", "people/person_1_soma.bvh",
         "people/person_1_smpl.npz", "clip.mp4", "overlay.mp4", "side_by_side.mp4",
     } == {name for name in names if "person_0_smpl" not in name and "person_1.bvh" not in name} - {
         "camera/colmap/cameras.txt", "camera/colmap/points3D.txt",
