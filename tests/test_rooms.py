@@ -39,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bodyfit": LANGUAGE | {"body"},
     "contact": LANGUAGE | {"body"},
     "joint": LANGUAGE | {"body", "bodyfit", "contact"},
-    "gravity": LANGUAGE | {"body", "contact"},
+    "gravity": LANGUAGE | {"body", "scene", "contact"},
     "metric_scale": LANGUAGE | {"body"},
     "world": LANGUAGE | {"body", "contact", "gravity", "metric_scale"},
     "evidence": LANGUAGE | {"body", "scene", "bodyfit", "contact", "gravity", "world"},
