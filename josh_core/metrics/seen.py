@@ -9,7 +9,7 @@ from josh_core.types import Bool, CameraPath, Clip, Float, Matches, People, Trac
 # Chosen by hand, except where a measurement or a source is given.
 CELLS_A_SIDE = 8  # cells along each side of the image in which matches are counted
 FREE_SHARE = 0.5  # share of a cell that people and overlays leave free, in half of the keyframes, for it to count
-FACE = tuple(range(11))  # BlazePose's nose, eyes, ears and mouth
+EYES = tuple(range(1, 7))  # BlazePose's: a picture that ends at the mouth does not show the head
 FOOT_LANDMARKS_BY_SIDE = (
     (27, 29, 31),
     (28, 30, 32),
@@ -35,8 +35,8 @@ def feet_seen_pct(people: People, clip: Clip) -> float | None:
 
 
 def heads_seen_pct(people: People, clip: Clip) -> float | None:
-    """Share of all frames of all people in which a part of the face is in the picture, in %; None without anybody."""
-    seen = [inside(track.landmarks_px[:, list(FACE)], clip.width, clip.height).any(1) for track in people.tracks]
+    """Share of all frames of all people in which an eye is in the picture, in %; None without anybody."""
+    seen = [inside(track.landmarks_px[:, list(EYES)], clip.width, clip.height).any(1) for track in people.tracks]
     return 100 * float(np.concatenate(seen).mean()) if seen else None
 
 

@@ -69,6 +69,7 @@ QUANTITIES = (
 )
 ON_FEET = ("foot_slide_mm", "foot_slide_mm_s", "foot_height_cm", "floating_cm", "penetration_cm")
 ON_TIME = ("foot_slide_mm", "foot_slide_mm_s", "jitter", "scale_sigma_pct")  # mean little at another pace than life's
+HEADS_SEEN = 80.0  # % of the frames in which heads are seen, for a good scale: that of a good row
 NO_FEET = "the feet are hardly ever in the picture. Film people from head to foot."
 ADVICE = {  # advice for filming, where a number is poor
     "feet_seen_pct": "Film people from head to foot.",
@@ -145,9 +146,10 @@ def _is_poor(key: str, numbers: dict[str, Any]) -> bool:
 
 def _doubted(row: QualityRow, numbers: dict[str, Any]) -> QualityRow:
     """The row about scale; fair at best, with the reason, where what it rests on was not seen."""
+    heads = numbers.get("heads_seen_pct")
     doubts = [
         "the feet are hardly ever in the picture" if _is_poor("feet_seen_pct", numbers) else "",
-        "the heads are hardly ever in the picture" if _is_poor("heads_seen_pct", numbers) else "",
+        "heads are outside the picture for long" if heads is not None and heads < HEADS_SEEN else "",
         "the camera is known from a small part of the image" if _is_poor("match_cover_pct", numbers) else "",
         "the lens that was found is an unusual one" if numbers.get("focal_unusual") else "",
         "the picture was squeezed or shifted" if numbers.get("no_pinhole") else "",

@@ -202,6 +202,7 @@ def test_good_needs_evidence() -> None:
     for doubt, why in (
         ({"feet_seen_pct": 0.0}, "feet"),
         ({"heads_seen_pct": 0.0}, "heads"),
+        ({"heads_seen_pct": 70.0}, "heads"),
         ({"match_cover_pct": 4.0}, "small part of the image"),
         ({"focal_unusual": True}, "unusual"),
         ({"no_pinhole": True}, "squeezed or shifted"),
