@@ -58,7 +58,7 @@ class Gravity(Shaped):
         spread = float(np.hypot(self.sigma, GROUND_SIGMA))
         agrees = LEVEL_PROBABILITY * np.exp(-0.5 * (off / spread) ** 2) / (2 * np.pi * spread**2)
         trust = agrees / (agrees + (1 - LEVEL_PROBABILITY) * UNIFORM_DENSITY)
-        share = trust * (self.sigma**2 / spread**2 if independent else 1.0)
+        share = trust * self.sigma**2 / spread**2
         up = (1 - share) * self.up + share * floor.normal
         known = trust * independent / GROUND_SIGMA**2 + 1 / self.sigma**2
         return Gravity(up / np.linalg.norm(up), float(known**-0.5))

@@ -7,7 +7,7 @@ import pytest
 
 from josh_core.body.posing import track_points
 from josh_core.geometry import rotvec_to_rotmat
-from josh_core.gravity import find_gravity, turn_notes
+from josh_core.gravity import Gravity, find_gravity, turn_notes
 from josh_core.scene.edges import Edges
 from josh_core.types import Floor
 from tests.synthetic import make_scene
@@ -109,6 +109,13 @@ def test_bodies_sharpen_the_up_direction(walk):
     together, _ = turned(walk, 0)
     assert degrees_between(alone.up, [0, -1.0, 0]) < 1
     assert np.radians(2) < together.sigma < 0.8 * alone.sigma
+
+
+def test_a_floor_from_feet_does_not_replace_an_up_that_is_sure():
+    up = np.array([0.0, -1.0, 0.0])
+    floor = Floor(rotvec_to_rotmat(np.radians([3.0, 0.0, 0.0])) @ up, 1.5, 1.0)
+    sure, unsure = (Gravity(up, np.radians(s)).with_ground(floor, independent=False) for s in (0.6, 4.5))
+    assert degrees_between(sure.up, up) < 0.5 and degrees_between(unsure.up, floor.normal) < 0.5
 
 
 def test_ground_counts_where_it_agrees_and_a_slope_does_not(walk):
