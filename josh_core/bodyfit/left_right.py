@@ -26,9 +26,9 @@ STATES = ((False, False), (True, True), (True, False), (False, True))  # exchang
 MAX_STEP = 0.2  # of the person's height: a step between two frames counts at most this; costs and step chosen by hand
 EXCHANGED_COST = 0.02  # cost of a frame with exchanged sides; steps cost their length over the person's height
 HALF_EXCHANGED_COST = 0.1  # the same for a frame where only one half of the body is exchanged
-# Width of the hips in the image, over the person's height, from which both costs count in full: medians of ten people
-# of seed 33 are 0.08 to 0.11 from the front and 0.03 from the side. With it 1 frame of their legs stays exchanged,
-# with full costs 14; the network has 19.
+# Width of the hips in the image, over the person's height, from which costs count in full: medians of ten people of
+# seed 33 are 0.08 to 0.11 from the front and 0.03 from the side. With it 1 frame of their legs stays exchanged, with
+# full costs 14; the network has 19.
 FRONTAL_WIDTH = 0.1
 MIN_SHARE = 0.3  # of the costs where the hips lie on each other; 0.1 to 0.5 give the same
 
@@ -65,11 +65,14 @@ def fix_left_right(track: Track, height_px: float) -> tuple[Track, Bool]:
 
 
 def _state_costs(track: Track, height_px: float) -> Float:
-    """[n,4] cost of a state in each frame: less where the person is seen from the side."""
+    """[n,4] cost of a state in each frame: less from the side, but not for arms alone."""
     left, right = (track.landmarks_px[:, LANDMARKS.index(f"{side}_hip")] for side in ("left", "right"))
-    width = np.linalg.norm(left - right, axis=-1) / height_px
-    own = np.array([EXCHANGED_COST * sum(s) + HALF_EXCHANGED_COST * (s[0] != s[1]) for s in STATES])
-    return np.asarray(np.clip(width / FRONTAL_WIDTH, MIN_SHARE, 1)[:, None] * own)
+    share = np.clip(np.linalg.norm(left - right, axis=-1) / height_px / FRONTAL_WIDTH, MIN_SHARE, 1)
+    costs = [
+        (EXCHANGED_COST * (upper + legs) + HALF_EXCHANGED_COST * (upper != legs)) * (share if legs else 1.0)
+        for upper, legs in STATES
+    ]
+    return np.stack(np.broadcast_arrays(*costs), -1)
 
 
 def _step_costs(track: Track, height_px: float) -> Float:

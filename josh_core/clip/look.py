@@ -29,8 +29,8 @@ STRIP_HEIGHT = 96  # px, twice what the page shows: for screens with small pixel
 STRIP_SECONDS = 1.0  # s for all pictures; one that takes longer than its share is that which was reached by then
 FIRST_WINDOW = 10.0  # s offered at first
 EDGES = 0.2  # share of a picture's pixels that are its edges, for seems_still. Chosen
-# px of the strip; a quarter of its pairs of pictures stay below it where a camera stands still. Measured on rendered and
-# real clips: cameras on a tripod up to 0.09; others from 0.55, but one real clip 0.37.
+# px of the strip; a quarter of its pairs of pictures stay below it where a camera stands still. Measured on rendered
+# and real clips: cameras on a tripod up to 0.09; others from 0.55, but one real clip 0.37.
 STILL_PX = 0.3
 
 
