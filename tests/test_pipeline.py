@@ -39,6 +39,7 @@ def test_torch_is_held_to_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
         "shown_people": lambda p, _: (p, ()),
         "unseen_notes": lambda *_: (),
         "zoom_notes": lambda *_: (),
+        "pinhole_notes": lambda *_: (),
         "replace": lambda c, **_: c,
         "FrameFeatures": lambda _: nullcontext(),
         "solve_scene": lambda *_: SimpleNamespace(scene=scene, clip=clip, people=people),

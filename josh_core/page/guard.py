@@ -40,6 +40,7 @@ _STEP = 8 << 20  # bytes of an upload between two checks of the disk space
 _PATIENCE = 30.0  # s for a request's body, and as long again for each _SLOWEST bytes a second that have come
 _SLOWEST = 16_000  # bytes a second; the slowest telephone networks give more
 _STREAMS = ("/gradio_api/heartbeat/", "/gradio_api/queue/data")  # a session of which nobody has heard begins there too
+_DISCARD_SECONDS = 5.0  # s for which the rest of an upload that has failed is read
 _HOST = b"x-forwarded-host"
 _ADDRESS_HEADERS = (b"x-forwarded-", b"forwarded", b"x-gradio-server")  # in which clients and proxies give addresses
 _PIECE = re.compile(rb"bytes=\d*-\d*")  # one piece of a file; Gradio fails at several
@@ -211,6 +212,9 @@ class Guard:
 
         try:
             await self._app(scope, counting, response)
+        except OSError:  # such as a full disk
+            await _discard_rest(limited)
+            raise
         finally:
             self._arriving[network] -= counted
             if not self._arriving[network]:
@@ -247,6 +251,18 @@ class Guard:
             return {"type": "http.request", "body": body, "more_body": False}
 
         await self._app(scope, replayed, response)
+
+
+async def _discard_rest(receive: Receive) -> None:
+    """Reads the rest of a body for a while: a client that is still sending loses a response after which we hang up."""
+
+    async def rest() -> None:
+        message = await receive()
+        while message["type"] == "http.request" and message.get("more_body", False):
+            message = await receive()
+
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(rest(), _DISCARD_SECONDS)
 
 
 def _network(scope: Scope) -> str:
