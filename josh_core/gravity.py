@@ -23,9 +23,8 @@ from josh_core.types import BodyTrack, CameraPath, Float, Floor
 # How cameras are held: (share of clips, roll, pitch). Chosen, not measured: hand-held clips are level within a few
 # degrees, some are rolled on purpose, a few are turned by a quarter or upside down; pitch is freer than roll.
 CAMERA_MIXTURE = ((0.85, np.radians(3.0), np.radians(14.0)), (0.13, np.radians(15.0), np.radians(30.0)))
-STANDING_PROBABILITY = (
-    0.8  # probability that straight legs under a straight back are upright; a handstand or a bed look the same
-)
+# Probability that straight legs under a straight back are upright; a handstand or a bed look the same
+STANDING_PROBABILITY = 0.8
 WALKING_PROBABILITY = 0.995  # the same for somebody whose legs swing past each other
 LEG_SWING = 0.12  # share of the stature, spread of one ankle before the other from which legs swing
 LEAN_ACROSS = np.radians(3.0)  # mean lean of standing bodies, as seen in the picture

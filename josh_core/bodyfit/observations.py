@@ -55,10 +55,8 @@ MIDDLE_BONES = (
     ("right_ear", "nose"),
     ("left_ear", "nose"),
 )
-BONE_SIGMA_ACROSS = (
-    0.03,
-    0.18,
-)  # m, and share of the bone's length: sigma of a bone of the 3D guess across the line of sight
+# m, and share of the bone's length: sigma of a bone of the 3D guess across the line of sight
+BONE_SIGMA_ACROSS = (0.03, 0.18)
 BONE_SIGMA_ALONG = (0.02, 0.12)  # the same along it; better than across because the pixels already tell what is across
 MIN_VISIBILITY = 0.05  # lower visibilities are raised to this
 BRIDGED_FACTOR = 3.0  # times worse where a gap in the track was bridged

@@ -30,9 +30,8 @@ from josh_core.types import Bool, Clip, UInt8
 
 MIN_FRAMES = 8  # fewer tell nothing of speed or contact
 JPEG_QUALITY = 95  # of frames kept in memory
-LOGO_SHARE = (
-    0.5  # of a smaller picture that stays, from which it is a logo: 0.85 of a real one stayed (chosen, not tuned)
-)
+# Of a smaller picture that stays, from which it is a logo: 0.85 of a real one stayed (chosen, not tuned)
+LOGO_SHARE = 0.5
 FILM_DIAGONAL = float(np.hypot(36, 24))  # mm
 
 

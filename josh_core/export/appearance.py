@@ -24,16 +24,14 @@ from josh_core.types import Clip, Float, People, PersonMotion, Reconstruction, U
 
 # All chosen by hand or by eye; no measurement is recorded.
 SAMPLED_FRAMES = 32  # frames from which colours are taken
-SAMPLED_SIDE = (
-    720  # px, longest side of the pictures: a vertex then covers a few pixels of a person as tall as the frame
-)
+# px, longest side of the pictures: a vertex then covers a few pixels of a person as tall as the frame
+SAMPLED_SIDE = 720
 MAX_BEHIND = 0.02  # m that a vertex may lie behind the nearest surface, for the slant of triangles
 MIN_FACING = 0.3  # cosine between normal and line of sight from which on a vertex counts
 MASK_MARGIN = 0.012  # of the person's height in the picture: how far inside the mask a vertex has to lie
 BLUR_PX = 4.0  # px that a vertex may move from frame to frame until it counts half
-MIN_TOTAL_WEIGHT = (
-    0.5  # sum of weights (1: seen at rest from straight ahead in one frame) from which on a colour is used
-)
+# Sum of weights (1: seen at rest from straight ahead in one frame) from which on a colour is used
+MIN_TOTAL_WEIGHT = 0.5
 
 SOLVED_JOINTS = np.array([not name.endswith("_hand") for name in JOINTS])  # [24] rotation is estimated
 

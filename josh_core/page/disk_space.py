@@ -14,9 +14,8 @@ from josh_core.serving.store import Store
 # Chosen by hand, except where a measurement or a source is given.
 UPLOADS = 0.25  # share of the disk space that uploads may take
 _ONE_ADDRESS = 0.5  # share of that for all clips that visitors of one network address have here
-_LEAST = (
-    0.01  # of the largest upload: smaller ones count as much, since each is a folder to look through time and again
-)
+# Of the largest upload: smaller ones count as much, since each is a folder to look through time and again
+_LEAST = 0.01
 _ABANDONED = 600.0  # s after which an upload that nobody has taken goes
 _ARRIVING = 30.0  # s for which a new upload may wait to be taken even when disk space is scarce
 

@@ -49,11 +49,8 @@ LABELS = {  # lines of the quality table: its key (metrics/verdicts.py), what th
     "lens": "Field of view of the longer side, degrees",
     "scale": "Scale of the world, from",
 }
-SEEN_KEYS = (
-    "feet_seen_pct",
-    "heads_seen_pct",
-    "match_cover_pct",
-)  # evidence of other lines: if poor, the sentence is shown too
+# Evidence of other lines: if poor, the sentence is shown too
+SEEN_KEYS = ("feet_seen_pct", "heads_seen_pct", "match_cover_pct")
 _UNITS = {"jitter": "a real walk has 5 to 10"}  # text in place of the unit
 _SETTINGS = {  # those of the page's inputs; others are of no use to a visitor
     "mode": "Method", "start": "Begins at, s", "seconds": "Length, s", "people": "Most people",

@@ -17,21 +17,19 @@ from josh_core.scene.tracks import background
 from josh_core.shapes import Shaped
 from josh_core.types import CameraPath, Clip, Float, People
 
-SIDE = 960  # px, longest side of the pictures in which edges are searched
-PICTURES = 8  # keyframes that are searched at most
+# Chosen by hand, except where a measurement is given.
+PICTURE_SIDE = 960  # px, longest side of the pictures in which edges are searched
+MAX_PICTURES = 8  # keyframes that are searched at most
 MIN_LENGTH = 1 / 16  # of the picture's height, of an edge
-NEAR = np.radians(15.0)  # between an edge's plane, or the common direction, and the expected direction, at most
-WIDTH = np.radians(0.6)  # between an edge's plane and the common direction, at which its weight halves
-TRIALS = 2000  # pairs of edges: with a share of 0.3 on the direction, 180 of them are pairs of two that are
-MIN_CROSSING = 0.02  # sine of the angle between the planes of a pair that tells a direction
-MIN_EDGES, MIN_TOTAL, MIN_SHARE = (
-    20,
-    4.0,
-    0.4,
-)  # count, length in picture heights and share of length that agree. Chosen
+MAX_ANGLE = np.radians(15.0)  # between an edge's plane, or the common direction, and the expected direction, at most
+AGREEING_ANGLE = np.radians(0.6)  # between an edge's plane and the common direction, at which its weight halves
+PAIR_TRIALS = 2000  # pairs of edges: with a share of 0.3 on the direction, 180 of them are pairs of two that are
+MIN_PAIR_SINE = 0.02  # sine of the angle between the planes of a pair that tells a direction
+# Count, length in picture heights and share of length that agree
+MIN_EDGES, MIN_TOTAL, MIN_SHARE = 20, 4.0, 0.4
 # Standard deviation of the direction beyond what the focal does. On 11 clips of seed 33 and synthetic_side it is off by
 # 0.03 to 0.22 degrees where the focal is right, on beam_pan by 1.8 (real, few edges).
-SIGMA = np.radians(0.6)
+DIRECTION_SIGMA = np.radians(0.6)
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class CommonDirection(Shaped):
 
 def find_edges(clip: Clip, people: People, cameras: CameraPath) -> Edges:
     """Straight edges in some keyframes, but for those on people or overlays (LSD, Grompone von Gioi et al. 2012)."""
-    places = np.linspace(0, len(cameras.keyframes) - 1, PICTURES).round().astype(int)
+    places = np.linspace(0, len(cameras.keyframes) - 1, MAX_PICTURES).round().astype(int)
     parts = [_edges_of(clip, people, cameras, int(frame)) for frame in np.asarray(cameras.keyframes)[np.unique(places)]]
     return Edges(
         np.concatenate([np.zeros((0, 3)), *(n for n, _ in parts)]), np.concatenate([[], *(x for _, x in parts)])
@@ -61,7 +59,7 @@ def find_edges(clip: Clip, people: People, cameras: CameraPath) -> Edges:
 
 def _edges_of(clip: Clip, people: People, cameras: CameraPath, frame: int) -> tuple[Float, Float]:
     """Normals [e,3] and lengths [e] of one frame's edges."""
-    gray = cv2.cvtColor(clip.frame(frame, SIDE), cv2.COLOR_RGB2GRAY)
+    gray = cv2.cvtColor(clip.frame(frame, PICTURE_SIDE), cv2.COLOR_RGB2GRAY)
     height, width = gray.shape
     found = cv2.createLineSegmentDetector(cv2.LSD_REFINE_STD).detect(gray)[0]
     ends = np.zeros((0, 2, 2)) if found is None else np.asarray(found, np.float64).reshape(-1, 2, 2)
@@ -80,28 +78,28 @@ def _edges_of(clip: Clip, people: People, cameras: CameraPath, frame: int) -> tu
 
 def common_direction(edges: Edges, expected: Float, cameras: CameraPath) -> CommonDirection | None:
     """The direction near `expected` [3] that most edges near it have in common; None where few of them agree."""
-    close = np.abs(edges.normal @ expected) < np.sin(NEAR)
+    close = np.abs(edges.normal @ expected) < np.sin(MAX_ANGLE)
     normal, length = edges.normal[close], edges.length[close]
     if len(normal) < MIN_EDGES:
         return None
-    first, second = np.random.default_rng(0).integers(0, len(normal), (2, TRIALS))
+    first, second = np.random.default_rng(0).integers(0, len(normal), (2, PAIR_TRIALS))
     trial = np.cross(normal[first], normal[second])
     size = np.linalg.norm(trial, axis=-1)
-    trial = trial[size > MIN_CROSSING] / size[size > MIN_CROSSING, None]
+    trial = trial[size > MIN_PAIR_SINE] / size[size > MIN_PAIR_SINE, None]
     trial *= np.where(trial @ expected < 0, -1.0, 1.0)[:, None]
-    trial = trial[trial @ expected > np.cos(NEAR)]
+    trial = trial[trial @ expected > np.cos(MAX_ANGLE)]
     if not len(trial):
         return None
-    score = (length[:, None] / (1 + (normal @ trial.T / WIDTH) ** 2)).sum(0)
+    score = (length[:, None] / (1 + (normal @ trial.T / AGREEING_ANGLE) ** 2)).sum(0)
     up = trial[int(score.argmax())]
     for _ in range(10):
-        weight = length / (1 + (normal @ up / WIDTH) ** 2) ** 2
+        weight = length / (1 + (normal @ up / AGREEING_ANGLE) ** 2) ** 2
         up = np.linalg.eigh((normal * weight[:, None]).T @ normal)[1][:, 0]
         up = up * (1.0 if up @ expected > 0 else -1.0)
-    agree = np.abs(normal @ up) < 2 * WIDTH
+    agree = np.abs(normal @ up) < 2 * AGREEING_ANGLE
     total = float(length[agree].sum())
     if agree.sum() < MIN_EDGES or total < MIN_TOTAL or total < MIN_SHARE * length.sum():
         return None
     # A focal that is off by a share tilts a direction that is not in the image plane by that share of its sine.
     ahead = float(np.abs(cameras.world_from_cam[:, :3, 2] @ up).mean())
-    return CommonDirection(up, float(np.hypot(SIGMA, ahead * cameras.focal_sigma)))
+    return CommonDirection(up, float(np.hypot(DIRECTION_SIGMA, ahead * cameras.focal_sigma)))

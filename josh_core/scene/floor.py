@@ -17,9 +17,8 @@ from josh_core.types import Bool, CameraPath, Clip, DepthMaps, Float, Floor, Peo
 MIN_LEVEL_COSINE = 0.8  # smallest cosine between the floor's normal and the camera's mean up (37 degrees)
 FLOOR_THICKNESS = 0.015  # of the distance to the camera: how far floor points lie off their plane
 RANSAC_SAMPLES = 6000  # points that RANSAC counts inliers among
-RANSAC_TRIALS = (
-    600  # planes: finds one with a fifth of the points on it with a probability of 0.99 (ln 0.01 / ln(1 - 0.2^3))
-)
+# Planes: finds one with a fifth of the points on it with a probability of 0.99 (ln 0.01 / ln(1 - 0.2^3))
+RANSAC_TRIALS = 600
 MAX_FLOOR_DISTANCE = 14.0  # camera heights to which the image is laid on the floor
 NEAR_FLOOR_DISTANCE = 4.0  # camera heights within which a stretch without anything trusted around it is taken for floor
 PLANE_CONFIDENCE = 0.3  # confidence of a depth that is only the plane

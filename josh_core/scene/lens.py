@@ -29,14 +29,10 @@ MIN_STRETCH, MIN_ROOT = 0.3, 0.1  # where the model ends: no lens of a clip with
 MIN_FIELD_DEG, MAX_FIELD_DEG = 25.0, 95.0
 # A street seen through a barrel, an even and a stereographic fisheye, whose corners move by up to 30 %, came out with a
 # focal within 1 % and a path within 4 mm of 3 m. Nothing stronger was measured; there the error is a guess.
-MEASURED_BEND, ERROR_PER_BEND = (
-    0.3,
-    1.0,
-)  # share by which the corners move, and the error of lengths for each part of it
-UNUSUAL_SIGMAS, VAGUE_SIGMA = (
-    2.0,
-    0.05,
-)  # a focal is doubtful this many sigmas from the usual one, if its own sigma is larger
+# Share by which the corners move, and the error of lengths for each part of it
+MEASURED_BEND, ERROR_PER_BEND = 0.3, 1.0
+# A focal is doubtful this many sigmas from the usual one, if its own sigma is larger
+UNUSUAL_SIGMAS, VAGUE_SIGMA = 2.0, 0.05
 
 
 @dataclass(frozen=True)

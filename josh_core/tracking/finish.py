@@ -25,9 +25,8 @@ from josh_core.types import Clip, Float, Int, People, Track, UInt8
 # Chosen by hand, except where a measurement or a source is given.
 GHOST_SCORE = 0.6  # a tracklet of a lower mean score is no person,
 GHOST_SHAKE = 0.035  # nor one whose torso shakes by more than this, in sizes of the person, and more than it moves;
-FALL_ACCELERATION = (
-    9.81 / 1.7
-)  # sizes/s^2 of a person: who jumps or lands is as fast, which shows where frames are far apart
+# Sizes/s^2 of a person: who jumps or lands is as fast, which shows where frames are far apart
+FALL_ACCELERATION = 9.81 / 1.7
 SURE_SCORE, SURE_SECONDS, SURE_SHARE = 0.8, 1.0, 0.9  # who is seen so surely, so long and so steadily is no ghost
 SHADOW_TILT = 45.0  # degrees from which a shadow lies otherwise than its owner
 SHADOW_GAP = 0.2  # distance of a shadow from its owner's feet, in sizes of the owner

@@ -15,9 +15,8 @@ from josh_core.types import Float, UInt8
 COLOUR_BINS = 8  # per channel of the whole-body colours
 RARE_COLOUR = 1e-3  # share of a colour that a person may show without having been seen with it
 SHADOW_LIGHTNESS = 0.5  # lightness of a shadow over that around it, at most
-SHADOW_HUE_SPREAD = (
-    3.5  # standard deviation of Lab's two colour channels in a shadow, at most; a person has skin and clothes
-)
+# Standard deviation of Lab's two colour channels in a shadow, at most; a person has skin and clothes
+SHADOW_HUE_SPREAD = 3.5
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,8 @@ MAX_BODY_COLOUR_DISTANCE = 0.2  # and of the whole body's
 MAX_SIZE_CHANGE = 0.4  # and the difference of their sizes where they meet (natural logarithm)
 SIZE_DETECTIONS = 10  # detections before and after the gap that tell these sizes
 EDGE_SHARE = 0.12  # of the picture's width: who vanishes or appears so near its side has gone or come
-MAX_GAP_DISTANCE, MAX_GAP_SECONDS = (
-    0.8,
-    2.0,
-)  # sizes of the person and seconds between two detections within the picture
+# Sizes of the person and seconds between two detections within the picture
+MAX_GAP_DISTANCE, MAX_GAP_SECONDS = 0.8, 2.0
 MAX_DOUBLE_SECONDS = 0.5  # s for which one person may be tracked twice, who comes out from behind somebody
 MIN_BOX_OVERLAP = 0.6  # mean share of the smaller of their two boxes that is within the larger one
 NEAR_COLOUR_FACTOR = 1.5  # on the distances of colours where place and time agree: light and what is seen change

@@ -33,9 +33,8 @@ MIN_SEEN_SHARE = 0.65  # share of the frames in which somebody who is there is s
 END_SECONDS = 1 / 3  # s within which that share must be seen where a tracklet begins or ends
 MIN_LIFETIME = 0.5  # s: chance finds rarely last longer
 OUT_OF_REACH = 10.0  # cost of an assignment that is out of reach
-CONFIRMING_DETECTIONS = (
-    3  # detections in a row until a new track beside known people is confirmed (DeepSORT, Wojke et al. 2017)
-)
+# Detections in a row until a new track beside known people is confirmed (DeepSORT, Wojke et al. 2017)
+CONFIRMING_DETECTIONS = 3
 
 
 @dataclass(frozen=True)
