@@ -1,0 +1,148 @@
+"""What is known before people, camera and scene are put into one world, against the truth of clips that have one.
+
+    python -m benchmarks.evidence CLIPS
+
+For each clip NAME.mp4 with NAME_truth.npz it prints
+- up: error in degrees by picture and bodies, by the background's edges alone, and by all together;
+- legs: frames of everybody in which the landmarks' legs are exchanged, as the network names them, as corrected with
+  costs that do not know the side view, and as corrected;
+- foot lock: W-MPJPE, WA-MPJPE and true foot slide (mm) of `fast` for several standard deviations along the ray.
+The last lines are sums (legs) and means (foot lock) over the clips.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.clips import clip_files, true_path
+from josh_core import modes
+from josh_core.bodyfit import left_right
+from josh_core.clip.load import load_clip
+from josh_core.contact import foot_lock
+from josh_core.evidence import Evidence
+from josh_core.geometry import invert, transform
+from josh_core.gravity import find_gravity
+from josh_core.metrics.accuracy import evaluate
+from josh_core.metrics.ground_truth import EVALUATED_JOINTS, GroundTruth, load_truth
+from josh_core.pipeline import gather
+from josh_core.progress import Progress
+from josh_core.scene.edges import common_direction, find_edges
+from josh_core.settings import Settings
+from josh_core.types import Float, Int, Track
+
+ALONG = (0.05, 0.03, 0.02, 0.01)  # values of foot_lock.ALONG_SIGMA that are compared
+LEGS = ("left_knee", "right_knee", "left_ankle", "right_ankle")
+LEG_LANDMARKS, OTHER_LEG = [25, 26, 27, 28], [26, 25, 28, 27]  # BlazePose's, in the order of LEGS, and exchanged
+UNCLEAR = 0.06  # of the person's size in the image: sums of distances of both namings nearer than this do not tell
+FAR = 0.2  # of the size: a person whose hips are farther from a track's is not the track's
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clips", nargs="+", type=Path)
+    legs, locks = [], []
+    for path in (c for c in clip_files(parser.parse_args().clips) if true_path(c).exists()):
+        truth, settings = load_truth(true_path(path)), Settings(mode="fast", tier="embedded")
+        evidence = gather(load_clip(path, settings), settings, Progress())
+        legs.append(exchanged_legs(evidence, truth))
+        locks.append(foot_locks(evidence, truth))
+        up = " ".join(f"{error:.2f}" for error in up_errors(evidence, truth))
+        print(f"{path.stem:<24s} up {up}   legs {legs[-1]}   foot lock {_lock_line(locks[-1])}", flush=True)
+    print(f"legs: network, full costs, as is: {np.sum(legs, 0).tolist()}")
+    print(f"foot lock at {ALONG}: {_lock_line(np.mean(locks, 0))}")
+
+
+def up_errors(e: Evidence, truth: GroundTruth) -> tuple[float, float, float]:
+    """Degrees between true up and that of picture and bodies, of edges (NaN where they tell none), and of all."""
+    cameras = e.scene.cameras
+    true = cameras.world_from_cam[:, :3, :3] @ truth.world_from_cam[: len(e.clip), :3, :3].swapaxes(1, 2) @ truth.up
+    edges = find_edges(e.clip, e.people, cameras)
+    alone = find_gravity(cameras, e.bodies, e.points)
+    common = common_direction(edges, alone.up, cameras)
+    found = (
+        alone.up,
+        None if common is None else common.direction,
+        find_gravity(cameras, e.bodies, e.points, edges).up,
+    )
+    mean = true.mean(0) / np.linalg.norm(true.mean(0))
+    degrees = [np.nan if up is None else float(np.degrees(np.arccos(np.clip(up @ mean, -1, 1)))) for up in found]
+    return degrees[0], degrees[1], degrees[2]
+
+
+def exchanged_legs(e: Evidence, truth: GroundTruth) -> tuple[int, int, int]:
+    """Frames with exchanged legs, over all tracks: of the network, corrected with full costs, corrected as it is."""
+    counts = np.zeros(3, int)
+    for track in e.people.tracks:
+        size = float(np.median(np.ptp(track.landmarks_px[..., 1], axis=1)))
+        true = true_legs(track, e, truth, size)
+        if true is None:
+            continue
+        as_is = left_right.fix_left_right(track, size)[0]
+        with setting(left_right, MIN_SHARE=1.0):
+            full = left_right.fix_left_right(track, size)[0]
+        counts += [int((legs_named(t.landmarks_px[true[0]], true[1], size) < 0).sum()) for t in (track, full, as_is)]
+    return int(counts[0]), int(counts[1]), int(counts[2])
+
+
+def legs_named(landmarks_px: Float, legs_px: Float, size: float) -> Int:
+    """1 where landmarks [n,33,2] name the legs as the truth [n,4,2] does, -1 where exchanged, 0 where unclear."""
+    right, wrong = (
+        np.linalg.norm(landmarks_px[:, rows] - legs_px, axis=-1).sum(1) for rows in (LEG_LANDMARKS, OTHER_LEG)
+    )
+    return np.where(np.abs(right - wrong) < UNCLEAR * size, 0, np.where(right < wrong, 1, -1))
+
+
+def true_legs(track: Track, e: Evidence, truth: GroundTruth, size: float) -> tuple[Int, Float] | None:
+    """Rows of the track and true pixels [n,4,2] of LEGS there, of the true person at its place; None without one."""
+    middle, found = np.array([e.clip.width, e.clip.height]) / 2, None
+    focal = truth.intrinsics[0, 0] * e.clip.width / truth.size[0]
+    nearest = FAR * size
+    for person in truth.people:
+        frames, rows, at = np.intersect1d(track.frames, person.frames, return_indices=True)
+        if not len(frames):
+            continue
+        limbs = transform(invert(truth.world_from_cam[frames]), person.limbs[at])
+        px = limbs[..., :2] / limbs[..., 2:] * focal + middle
+        apart = np.linalg.norm(px[:, :2].mean(1) - track.landmarks_px[rows][:, 23:25].mean(1), axis=-1).mean()
+        if apart < nearest:
+            nearest, found = apart, (rows, px[:, [EVALUATED_JOINTS.index(name) for name in LEGS]])
+    return found
+
+
+def foot_locks(e: Evidence, truth: GroundTruth) -> list[list[float]]:
+    """[W-MPJPE, WA-MPJPE, true foot slide] in mm of `fast` for each of ALONG, means over the people."""
+    rows = []
+    for sigma in ALONG:
+        with setting(foot_lock, ALONG_SIGMA=sigma):
+            people = evaluate(modes.fast(e), truth)["people"]
+        keys = ("w_mpjpe_mm", "wa_mpjpe_mm", "foot_slide_mm")
+        rows.append([float(np.mean([p[k] for p in people if p.get(k) is not None] or [np.nan])) for k in keys])
+    return rows
+
+
+@contextmanager
+def setting(module: Any, **values: float) -> Iterator[None]:
+    """Constants of a module at other values for a while."""
+    before = {name: getattr(module, name) for name in values}
+    try:
+        for name, value in values.items():
+            setattr(module, name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(module, name, value)
+
+
+def _lock_line(rows: Any) -> str:
+    return " | ".join("/".join(f"{value:.1f}" for value in row) for row in rows)
+
+
+if __name__ == "__main__":
+    main()
