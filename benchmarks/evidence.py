@@ -56,7 +56,7 @@ def main() -> None:
         up = " ".join(f"{error:.2f}" for error in up_errors(evidence, truth))
         print(f"{path.stem:<24s} up {up}   legs {legs[-1]}   foot lock {_lock_line(locks[-1])}", flush=True)
     print(f"legs: network, full costs, as is: {np.sum(legs, 0).tolist()}")
-    print(f"foot lock at {ALONG}: {_lock_line(np.mean(locks, 0))}")
+    print(f"foot lock at {ALONG}: {_lock_line(np.nanmean(locks, 0))}")
 
 
 def up_errors(e: Evidence, truth: GroundTruth) -> tuple[float, float, float]:

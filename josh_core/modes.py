@@ -160,9 +160,8 @@ def _lock_feet(e: Evidence, placed: Placed, index: int, person: PersonMotion) ->
     rays = person.joints[:, 0] - cameras[:, :3, 3]
     turn, low = np.eye(3), 0.0
     if placed.floor is not None:  # set down on the floor's own plane, which need not be level
-        normal = placed.frame.rotation @ placed.floor.normal
-        turn = rotation_between(normal, np.array([0.0, 1.0, 0.0]))
-        low = placed.frame.scale * placed.floor.offset - float(normal @ placed.frame.translation)
+        floor = placed.frame.floor(placed.floor)
+        turn, low = rotation_between(floor.normal, np.array([0.0, 1.0, 0.0])), floor.offset
     over = contacts @ turn.T + [0.0, low, 0.0]
     names, probability = e.contacts[index].names, e.contacts[index].probability
     moved = (lock_feet(over, probability, names, rays @ turn.T, person.frames) @ turn).astype(np.float32)
@@ -184,6 +183,7 @@ def _reconstruction(e: Evidence, placed: Placed, mode: str, people: tuple[Person
         height=e.clip.height,
         scene=cloud,
         surface=surface,
+        floor=None if placed.floor is None else placed.frame.floor(placed.floor),
         people=people,
         contact_names=tuple(e.body.contact_names),
         scale_source=placed.frame.source,

@@ -167,10 +167,13 @@ class Scale:
 
 @dataclass(frozen=True)
 class Floor(Shaped):
-    """A plane in the CameraPath's world: points p with normal . p + offset = 0, normal pointing up."""
+    """The plane people walk on: points p with normal . p + offset = 0, normal pointing up.
+
+    In the CameraPath's world, but for that of a Reconstruction, which is in the metric world.
+    """
 
     normal: Annotated[Float, "3"]  # unit
-    offset: float  # units of the CameraPath's world
+    offset: float  # units of its world
     confidence: float  # [0, 1]
 
 
@@ -241,6 +244,7 @@ class Reconstruction(Shaped):
     scale_source: ScaleSource
     body_model: str  # which body was used, for example "anny-neutral-1"
     surface: Surface | None = None  # the same place as a textured mesh
+    floor: Floor | None = None  # what people walk on, level or sloping; None is the plane y = 0
     distortion: float = 0.0  # of the lens (scene/lens.py, Lens) that was taken out of the clip before it was solved
     quality: dict[str, Any] = field(default_factory=dict)  # numbers of quality.py
     stages: tuple[tuple[str, float], ...] = ()  # (name, seconds)

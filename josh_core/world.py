@@ -45,6 +45,11 @@ class WorldFrame:
         """Metric world points [...,3] of scene points [...,3]."""
         return self.scale * p_scene @ self.rotation.T + self.translation
 
+    def floor(self, floor: Floor) -> Floor:
+        """A floor of the CameraPath's world in the metric world."""
+        normal = self.rotation @ floor.normal
+        return Floor(normal, self.scale * floor.offset - float(normal @ self.translation), floor.confidence)
+
     def cameras(self, scene_from_cam: Float) -> Float:
         """world_from_cam [T,4,4] of rigid scene_from_cam [T,4,4]."""
         return rigid(self.rotation @ scene_from_cam[:, :3, :3], self.points(scene_from_cam[:, :3, 3]))

@@ -17,7 +17,7 @@ from josh_core.errors import ResultError
 from josh_core.export.bundle_files import ARRAYS, FORMAT, MANIFEST, VERSION, Arrays, check_texture, load_manifest
 from josh_core.export.cameras import polynomial
 from josh_core.export.colors import person_color
-from josh_core.types import Int, PersonMotion, PointCloud, Reconstruction, Surface
+from josh_core.types import Floor, Int, PersonMotion, PointCloud, Reconstruction, Surface
 
 __all__ = ["ARRAYS", "MANIFEST", "content_key", "load_bundle", "load_manifest", "new_id", "save_bundle"]
 
@@ -127,6 +127,7 @@ def manifest_of(result: Reconstruction, key: str, result_id: str) -> dict[str, A
         "contact_names": list(result.contact_names),
         "body_model": result.body_model,
         "surface": result.surface is not None,
+        **({} if result.floor is None else {"floor": _stored_floor(result.floor)}),
         "lens": {"division": float(result.distortion), "k1": polynomial(result)[0], "frames": "undistorted"},
         "scale_source": result.scale_source,
         "quality": result.quality,
@@ -207,6 +208,7 @@ def _result(manifest: dict[str, Any], take: Arrays) -> Reconstruction:
         scale_source=manifest["scale_source"],
         body_model=manifest["body_model"],
         surface=_surface(take) if manifest.get("surface") else None,
+        floor=_floor(manifest["floor"]) if "floor" in manifest else None,
         distortion=_distortion(manifest.get("lens", {})),
         quality=manifest.get("quality", {}),
         stages=tuple((stage["name"], float(stage["seconds"])) for stage in manifest.get("stages", [])),
@@ -248,6 +250,14 @@ def _person(take: Arrays, manifest: dict[str, Any], k: int) -> PersonMotion:
         colors=take(f"person{k}_colors", "u", None, 3) if has_colors else None,
         colors_seen=float(about.get("colors_seen", 0.0)),
     )
+
+
+def _stored_floor(floor: Floor) -> dict[str, Any]:
+    return {"normal": floor.normal, "offset": floor.offset, "confidence": floor.confidence}
+
+
+def _floor(stored: dict[str, Any]) -> Floor:
+    return Floor(np.array(stored["normal"], np.float64), float(stored["offset"]), float(stored["confidence"]))
 
 
 def _distortion(lens: dict[str, Any]) -> float:

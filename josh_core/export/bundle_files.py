@@ -74,6 +74,10 @@ def _is_person(value: Any) -> bool:
     return _is_amount(value.get("colors_seen", 0.0))
 
 
+def _is_normal(value: Any) -> bool:
+    return _list_of(_is_amount)(value) and len(value) == 3 and abs(sum(x * x for x in value) - 1) < 1e-3
+
+
 _SIDE = _whole(1, 1 << 16)
 _REQUIRED: dict[str, Check] = {
     "mode": lambda value: value in MODES,
@@ -93,6 +97,7 @@ _OPTIONAL: dict[str, Check] = {  # bundles of earlier versions lack some
         isinstance(value, dict) and all(_is_amount(value.get(key, 0.0)) for key in ("division", "k1"))
     ),
     "surface": lambda value: isinstance(value, bool),
+    "floor": _with(normal=_is_normal, offset=_is_amount, confidence=_is_amount),
     "quality": _is_object,
     "stages": _list_of(_with(name=_is_text, seconds=_is_amount)),
     "settings": _is_object,

@@ -73,13 +73,14 @@ def _measure_person(result: Reconstruction, person: PersonMotion, body: BodyMode
     for foot, seen in zip(sides, _feet_seen(result, person, track).T, strict=True):
         touching[:, foot] &= seen[:, None]
     points = contacts[:, feet]
+    heights = points[..., 1] if result.floor is None else points @ result.floor.normal + result.floor.offset
     times = result.frame_times[person.frames]
     slide, seconds = foot_slide(points, touching, person.frames, times)
     error_px, error_pct = _reprojection(result, person, joints, landmarks, track)
     return _Pool(
         slide_mm=1000 * slide,
         slide_mm_s=1000 * slide / seconds,
-        height_cm=100 * np.concatenate([_lowest_contact(points[:, foot], touching[:, foot]) for foot in sides]),
+        height_cm=100 * np.concatenate([_lowest_contact(heights[:, foot], touching[:, foot]) for foot in sides]),
         jerk=jitter(joints, person.frames, times),
         error_px=error_px,
         error_pct=error_pct,
@@ -121,9 +122,9 @@ def jitter(joints: Float, frames: Any, times: Float) -> Float:
     return np.asarray(jerk[frames[3:] - frames[:-3] == 3].reshape(-1))
 
 
-def _lowest_contact(points: Float, touching: Any) -> Float:
-    """Height [m] of the lowest touching point of one foot over the floor y = 0, at the frames where one touches."""
-    low = np.where(touching, points[..., 1], np.inf).min(1, initial=np.inf)
+def _lowest_contact(heights: Float, touching: Any) -> Float:
+    """Height [m] of the lowest touching point of one foot, at the frames where one touches; heights: [n,C] m."""
+    low = np.where(touching, heights, np.inf).min(1, initial=np.inf)
     return low[np.isfinite(low)]
 
 

@@ -17,7 +17,7 @@ from josh_core.body import load_body
 from josh_core.errors import ResultError
 from josh_core.export import bundle
 from josh_core.export.bundle import content_key, load_bundle, new_id, save_bundle
-from josh_core.types import Reconstruction, Surface
+from josh_core.types import Floor, Reconstruction, Surface
 from tests.example_result import made_up_result
 
 
@@ -102,6 +102,24 @@ def test_a_bundle_from_before_the_lens_was_kept_still_opens(result: Reconstructi
     for kept, distortion in (({}, 0.0), ({"lens": {"k1": -0.03, "frames": "undistorted"}}, -0.03)):
         (tmp_path / "run" / "manifest.json").write_text(json.dumps({**manifest, **kept}), "utf-8")
         assert load_bundle(tmp_path / "run").distortion == distortion
+
+
+def test_the_floor_is_kept_and_old_bundles_have_none(result: Reconstruction, tmp_path: Path) -> None:
+    assert load_bundle(saved(result, tmp_path / "level")).floor is None
+    slope = Floor(np.array([0.0, np.cos(0.1), np.sin(0.1)]), 0.25, 0.8)
+    kept = load_bundle(saved(replace(result, floor=slope), tmp_path / "slope")).floor
+    assert kept is not None and np.allclose(kept.normal, slope.normal) and (kept.offset, kept.confidence) == (0.25, 0.8)
+    path = tmp_path / "slope" / "manifest.json"
+    manifest = json.loads(path.read_text("utf-8"))
+    for wrong in ([0, 2, 0], [0, 1], "up", [0, None, 1]):
+        path.write_text(json.dumps({**manifest, "floor": {**manifest["floor"], "normal": wrong}}), "utf-8")
+        with pytest.raises(ResultError, match="floor"):
+            load_bundle(tmp_path / "slope")
+
+
+def saved(result: Reconstruction, folder: Path) -> Path:
+    save_bundle(result, folder)
+    return folder
 
 
 def test_numbers_that_json_cannot_hold_become_null(result: Reconstruction, tmp_path: Path) -> None:

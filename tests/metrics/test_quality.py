@@ -14,7 +14,7 @@ from josh_core.geometry import invert, project
 from josh_core.metrics.quality import foot_slide, jitter, measure
 from josh_core.metrics.seen import feet_seen_pct, heads_seen_pct, match_cover_pct
 from josh_core.metrics.verdicts import QUANTITIES, QualityRow, format_table, rows, short
-from josh_core.types import CameraPath, Clip, Matches, People, PersonMotion, Reconstruction, Track
+from josh_core.types import CameraPath, Clip, Floor, Matches, People, PersonMotion, Reconstruction, Track
 from tests.example_result import made_up_result
 
 
@@ -54,6 +54,18 @@ def test_slide_floating_and_speed_of_a_gliding_statue(result: Reconstruction, bo
     assert numbers["jitter"] == pytest.approx(0, abs=0.02)
     assert numbers["people"][0]["speed_m_s"] == pytest.approx(0.3, rel=1e-3)
     assert numbers["people"][0]["foot_slide_mm"] == pytest.approx(10, rel=1e-3)
+
+
+def test_heights_are_those_over_the_floor_on_a_slope(result: Reconstruction, body: BodyModel) -> None:
+    """A person who glides up a slope of 6 degrees, 3 cm over it, is not higher the farther they get."""
+    rise = np.tan(np.radians(6))
+    climbing = _statue(result, body, np.array([0.01, 0.01 * rise, 0]), height=0.03)
+    foot = posed_points(body, climbing.betas, climbing.pose, climbing.transl)[1][0][climbing.contact[0] > 0.5][0]
+    normal = np.array([-rise, 1.0, 0.0]) / np.hypot(rise, 1.0)
+    slope = Floor(normal, -float(normal @ [foot[0], 0.0, foot[2]]), 1.0)
+    level, along = (measure(replace(result, people=(climbing,), floor=f), body) for f in (None, slope))
+    assert level["floating_cm"] > 4 and along["floating_cm"] == pytest.approx(3 * normal[1], abs=0.01)
+    assert along["foot_slide_mm"] == pytest.approx(level["foot_slide_mm"])
 
 
 def test_sunken_feet_are_penetration(result: Reconstruction, body: BodyModel) -> None:
