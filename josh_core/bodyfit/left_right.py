@@ -27,8 +27,8 @@ MAX_STEP = 0.2  # of the person's height: a step between two frames counts at mo
 EXCHANGED_COST = 0.02  # cost of a frame with exchanged sides; steps cost their length over the person's height
 HALF_EXCHANGED_COST = 0.1  # the same for a frame where only one half of the body is exchanged
 # Width of the hips in the image, over the person's height, from which costs count in full: medians of ten people of
-# seed 33 are 0.08 to 0.11 from the front and 0.03 from the side. On 15 clips (`python -m benchmarks.evidence`) 27 frames
-# keep exchanged legs, with full costs 34; the network has 50.
+# seed 33 are 0.08 to 0.11 from the front and 0.03 from the side. On 15 clips (`python -m benchmarks.evidence`) 27
+# frames keep exchanged legs, with full costs 34; the network has 50.
 FRONTAL_WIDTH = 0.1
 MIN_SHARE = 0.3  # of the costs where the hips lie on each other
 

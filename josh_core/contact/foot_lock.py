@@ -20,8 +20,8 @@ FLOOR_SIGMA = 0.02  # m, height over the floor of a foot point in contact
 STATIC_SIGMA = 0.004  # m, displacement of a point in contact between two frames
 ACROSS_SIGMA = 0.03  # m, error of the fitted body's position across the line of sight
 # Relative to the depth, along the line of sight. What is constant in it, the unknown height, is in scale and floor
-# already. On 15 clips (`python -m benchmarks.evidence`) the mean W-MPJPE of `fast` is 221, 201, 189 and 186 mm for 0.05,
-# 0.03, 0.02 and 0.01; feet that stand slide more the smaller it is.
+# already. On 15 clips (`python -m benchmarks.evidence`) the mean W-MPJPE of `fast` is 221, 201, 189 and 186 mm for
+# 0.05, 0.03, 0.02 and 0.01; feet that stand slide more the smaller it is.
 ALONG_SIGMA = 0.02
 SMOOTH_SIGMA = 0.02  # m per frame squared, second difference of the translation
 ROUNDS = 6  # of iterative reweighting

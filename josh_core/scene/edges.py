@@ -27,9 +27,9 @@ PAIR_TRIALS = 2000  # pairs of edges: with a share of 0.3 on the direction, 180 
 MIN_PAIR_SINE = 0.02  # sine of the angle between the planes of a pair that tells a direction
 # Count, length in picture heights and share of length that agree
 MIN_EDGES, MIN_TOTAL, MIN_SHARE = 20, 4.0, 0.4
-# Standard deviation of the direction beyond what the focal does. On 15 clips (`python -m benchmarks.evidence`) it is off
-# by 0.02 to 0.21 degrees where the focal is right, by 0.8 on a tripod whose focal is 18 % off, and on beam_pan, which is
-# real and has few edges, by 1.8.
+# Standard deviation of the direction beyond what the focal does. On 15 clips (`python -m benchmarks.evidence`) it is
+# off by 0.02 to 0.21 degrees where the focal is right, by 0.8 on a tripod whose focal is 18 % off, and on beam_pan,
+# which is real and has few edges, by 1.8.
 DIRECTION_SIGMA = np.radians(0.6)
 
 
