@@ -16,7 +16,7 @@ from josh_core.body.move import move_body
 from josh_core.body.posing import PosedPoints
 from josh_core.geometry import rigid, rotation_between, rotmat_to_rotvec, transform
 from josh_core.gravity import GROUND_SIGMA, Gravity
-from josh_core.lsq.robust import Cauchy
+from josh_core.lsq.robust import Cauchy, reweighted
 from josh_core.metric_scale import ASSUMED_CAMERA_HEIGHT, foot_probability, lowest_feet
 from josh_core.types import (
     IN_CONTACT,
@@ -29,6 +29,11 @@ from josh_core.types import (
     Scale,
     ScaleSource,
 )
+
+# Of the plane under people's feet; chosen by hand, no measurement is recorded.
+FOOT_SIGMA = 0.01  # m, error of a foot's height
+DEPTH_SIGMA = 0.02  # error of a body's depth that differs from frame to frame, as a share of it
+PLANE_ROUNDS = 20  # of iterative reweighting: it has converged to 1e-7 long before
 
 
 @dataclass(frozen=True)
@@ -86,23 +91,29 @@ def _fit_plane(feet: Float, rays: Float, weight: Float, gravity: Gravity) -> Flo
     normal, held = gravity.up, float(np.hypot(gravity.sigma, GROUND_SIGMA))
     if len(feet) == 0:
         return Floor(normal, ASSUMED_CAMERA_HEIGHT, 0.0)
-    offset = -float(np.median(feet @ normal))
-    for _ in range(20):
-        sides = np.linalg.svd(normal[None])[2][1:]  # [2,3] two directions across the normal
-        residual = feet @ normal + offset
+
+    def sigma(normal: Float) -> Float:
         # A common error of all depths shifts the plane without tilting it, so sigma holds only what differs by frame.
-        sigma = 0.01 + 0.02 * np.abs(rays @ normal)  # m
-        robust = weight * Cauchy(1.0).slope((residual / sigma) ** 2) / sigma**2
-        jac = np.concatenate([feet @ sides.T, np.ones((len(feet), 1))], 1)  # [N,3]
-        lhs, rhs = jac.T @ (robust[:, None] * jac), -jac.T @ (robust * residual)
+        return FOOT_SIGMA + DEPTH_SIGMA * np.abs(rays @ normal)
+
+    def squares(plane: Float) -> Float:
+        return ((feet @ plane[:3] + plane[3]) / sigma(plane[:3])) ** 2
+
+    def step(plane: Float, slope: Float) -> Float:
+        normal = plane[:3]
+        sides = np.linalg.svd(normal[None])[2][1:]  # [2,3] two directions across the normal
+        precision = weight * slope / sigma(normal) ** 2
+        jac = np.concatenate([feet @ sides.T, np.ones((len(feet), 1))], 1)  # [N,3] by tilts and offset
+        lhs, rhs = jac.T @ (precision[:, None] * jac), -jac.T @ (precision * (feet @ normal + plane[3]))
         lhs[:2, :2] += np.eye(2) / held**2
         rhs[:2] += sides @ (gravity.up - normal) / held**2
-        step = np.linalg.solve(lhs + 1e-9 * np.eye(3), rhs)
-        normal = normal + step[:2] @ sides
-        normal, offset = normal / np.linalg.norm(normal), offset + float(step[2])
-        if np.abs(step).max() < 1e-7:
-            break
-    return Floor(normal, offset, float(np.clip(weight.sum() / 9, 0, 1)))
+        change = np.linalg.solve(lhs + 1e-9 * np.eye(3), rhs)
+        tilted = normal + change[:2] @ sides
+        return np.append(tilted / np.linalg.norm(tilted), plane[3] + change[2])
+
+    start = np.append(normal, -float(np.median(feet @ normal)))
+    plane = reweighted(step, squares, Cauchy(1.0), start, PLANE_ROUNDS)
+    return Floor(plane[:3], float(plane[3]), float(np.clip(weight.sum() / 9, 0, 1)))
 
 
 def world_frame(

@@ -11,7 +11,7 @@ from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
 from josh_core.body.names import FEET, is_part
-from josh_core.lsq.robust import Cauchy
+from josh_core.lsq.robust import Cauchy, reweighted
 from josh_core.shapes import check_shapes
 from josh_core.types import IN_CONTACT, Float, Int
 
@@ -50,14 +50,16 @@ def lock_feet(contacts: Float, probability: Float, names: tuple[str, ...], rays:
     consecutive = np.diff(frames) == 1
     both = np.minimum(weight[1:], weight[:-1]) * consecutive[:, None]  # [n-1,C]
     step = np.diff(contacts, axis=0)  # [n-1,C,3]
-    shift, robust = np.zeros((len(contacts), 3)), Cauchy(3.0)
-    for _ in range(ROUNDS):
-        slide = np.linalg.norm(step + np.diff(shift, axis=0)[:, None], axis=-1)
-        height = contacts[..., 1] + shift[:, None, 1]
-        held = both * robust.slope((slide / STATIC_SIGMA) ** 2)
-        laid = weight * robust.slope((height / FLOOR_SIGMA) ** 2)
-        shift = _solve(contacts[..., 1], step, laid, held, (rays, consecutive))
-    return shift
+
+    def squares(shift: Float) -> Float:  # [2n-1,C] of slides, then of heights
+        slide = np.linalg.norm(step + np.diff(shift, axis=0)[:, None], axis=-1) / STATIC_SIGMA
+        return np.concatenate([slide, (contacts[..., 1] + shift[:, None, 1]) / FLOOR_SIGMA]) ** 2
+
+    def solve(_: Float, slope: Float) -> Float:
+        held, laid = both * slope[: len(step)], weight * slope[len(step) :]
+        return _solve(contacts[..., 1], step, laid, held, (rays, consecutive))
+
+    return reweighted(solve, squares, Cauchy(3.0), np.zeros((len(contacts), 3)), ROUNDS)
 
 
 def _solve(height: Float, step: Float, laid: Float, held: Float, about: tuple[Float, Float]) -> Float:

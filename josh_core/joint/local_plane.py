@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from josh_core.lsq.robust import Cauchy
+from josh_core.lsq.robust import Cauchy, reweighted
 
 
 def inverse_depth_plane(px: Tensor, inverse: Tensor, weight: Tensor, rounds: int = 6) -> tuple[Tensor, Tensor]:
@@ -23,16 +23,22 @@ def inverse_depth_plane(px: Tensor, inverse: Tensor, weight: Tensor, rounds: int
     few = (weight > 0).sum(-1) < 3
     ridge = ridge + few[:, None, None] * torch.diag(px.new_tensor([1e6, 1e6, 0.0]))
     mean = ((weight * inverse).sum(-1) / total[:, 0]).clamp(min=1e-12)
-    w, fit, spread = weight, torch.zeros(len(px), 3, dtype=px.dtype), mean
-    for _ in range(rounds):
+
+    def squares(state: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        _, error, spread = state
+        return (error / torch.maximum(1.5 * spread, 0.002 * mean)[:, None]) ** 2
+
+    def solve(_: object, slope: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        w = weight * slope
         wd = design * w[..., None]
         scale = w.sum(-1).clamp(min=1e-12)[:, None, None]
         normal = wd.mT @ design / scale + ridge + 1e-12 * torch.eye(3, dtype=px.dtype)
         fit = torch.linalg.solve(normal, (wd.mT @ inverse[..., None]) / scale)[..., 0]
         error = (design @ fit[..., None])[..., 0] - inverse
-        spread = ((w * error**2).sum(-1) / w.sum(-1).clamp(min=1e-12)).sqrt()
-        limit = torch.maximum(1.5 * spread, 0.002 * mean)[:, None]
-        w = weight * Cauchy(1.0).slope((error / limit) ** 2)
+        return fit, error, ((w * error**2).sum(-1) / w.sum(-1).clamp(min=1e-12)).sqrt()
+
+    plain = solve(None, torch.ones_like(weight))
+    fit, _, spread = reweighted(solve, squares, Cauchy(1.0), plain, rounds - 1)
     slope = fit[:, :2] / 100.0
     offset = fit[:, 2] - (slope * centre).sum(-1)
     return torch.cat([slope, offset[:, None]], -1), spread / mean

@@ -5,13 +5,16 @@ They take numpy arrays or torch tensors alike.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
 
 from josh_core.geometry import Array
+
+S = TypeVar("S")
 
 
 class Robust(Protocol):
@@ -57,6 +60,20 @@ class Geman:
 
     def slope(self, n2: Array) -> Array:
         return (self.c**2 / (self.c**2 + n2)) ** 2
+
+
+def reweighted(
+    solve: Callable[[S, Array], S], squares: Callable[[S], Array], robust: Robust, start: S, rounds: int
+) -> S:
+    """A robust estimate by iteratively reweighted least squares, for problems that are solved at once given weights.
+
+    squares: squared lengths n2 of the whitened residuals at an estimate; solve: the next estimate from the last one and
+    the norm's slopes at these, which are factors on the weights of the residuals.
+    """
+    state = start
+    for _ in range(rounds):
+        state = solve(state, robust.slope(squares(state)))
+    return state
 
 
 def _log1p(x: Array) -> Array:

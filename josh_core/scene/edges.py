@@ -13,6 +13,7 @@ from typing import Annotated
 import cv2
 import numpy as np
 
+from josh_core.lsq.robust import Cauchy, Geman, reweighted
 from josh_core.scene.tracks import background
 from josh_core.shapes import Shaped
 from josh_core.types import CameraPath, Clip, Float, People
@@ -91,12 +92,16 @@ def common_direction(edges: Edges, expected: Float, cameras: CameraPath) -> Comm
     trial = trial[trial @ expected > np.cos(MAX_ANGLE)]
     if not len(trial):
         return None
-    score = (length[:, None] / (1 + (normal @ trial.T / AGREEING_ANGLE) ** 2)).sum(0)
-    up = trial[int(score.argmax())]
-    for _ in range(10):
-        weight = length / (1 + (normal @ up / AGREEING_ANGLE) ** 2) ** 2
-        up = np.linalg.eigh((normal * weight[:, None]).T @ normal)[1][:, 0]
-        up = up * (1.0 if up @ expected > 0 else -1.0)
+
+    def squares(direction: Float) -> Float:
+        return (normal @ direction / AGREEING_ANGLE) ** 2
+
+    def across_all(_: Float, slope: Float) -> Float:
+        direction = np.linalg.eigh((normal * (length * slope)[:, None]).T @ normal)[1][:, 0]
+        return direction * (1.0 if direction @ expected > 0 else -1.0)
+
+    score = (length[:, None] * Cauchy(1.0).slope(squares(trial.T))).sum(0)
+    up = reweighted(across_all, squares, Geman(1.0), trial[int(score.argmax())], 10)
     agree = np.abs(normal @ up) < 2 * AGREEING_ANGLE
     total = float(length[agree].sum())
     if agree.sum() < MIN_EDGES or total < MIN_TOTAL or total < MIN_SHARE * length.sum():

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from josh_core.body.names import FOOT_LANDMARKS
-from josh_core.lsq.robust import Cauchy, Geman
+from josh_core.lsq.robust import Cauchy, Geman, reweighted
 from josh_core.scene.map_grid import MapGrid, frame_pixels, keyframe_points
 from josh_core.scene.tracks import background
 from josh_core.types import Bool, CameraPath, Clip, DepthMaps, Float, Floor, People, Scene
@@ -19,6 +19,7 @@ FLOOR_THICKNESS = 0.015  # of the distance to the camera: how far floor points l
 RANSAC_SAMPLES = 6000  # points that RANSAC counts inliers among
 # Planes: finds one with a fifth of the points on it with a probability of 0.99 (ln 0.01 / ln(1 - 0.2^3))
 RANSAC_TRIALS = 600
+PLANE_ROUNDS = 15  # of iterative reweighting after RANSAC
 MAX_FLOOR_DISTANCE = 14.0  # camera heights to which the image is laid on the floor
 NEAR_FLOOR_DISTANCE = 4.0  # camera heights within which a stretch without anything trusted around it is taken for floor
 PLANE_CONFIDENCE = 0.3  # confidence of a depth that is only the plane
@@ -94,19 +95,23 @@ def fit_plane(points: Float, weights: Float, thickness: Float, up: Float) -> Flo
     normal, a = normal[level], a[level]
     off = np.abs(points @ normal.T - (a * normal).sum(-1)) / thickness[:, None]  # [n,trials]
     best = int((weights[:, None] * Cauchy(1.0).slope(off**2)).sum(0).argmax())
-    n, d = normal[best], -float(a[best] @ normal[best])
-    for _ in range(15):
-        off = (points @ n + d) / thickness
-        w = weights * Geman(1.0).slope(off**2) / thickness**2
+
+    def squares(plane: Float) -> Float:
+        return ((points @ plane[:3] + plane[3]) / thickness) ** 2
+
+    def through(_: Float, slope: Float) -> Float:
+        w = weights * slope / thickness**2
         centre = (w[:, None] * points).sum(0) / w.sum()
-        spread = (points - centre).T @ (w[:, None] * (points - centre))
-        n = np.linalg.eigh(spread)[1][:, 0]
+        n = np.linalg.eigh((points - centre).T @ (w[:, None] * (points - centre)))[1][:, 0]
         n = n * (1.0 if n @ up > 0 else -1.0)
-        d = -float(n @ centre)
-    share = float((weights * Cauchy(1.0).slope(((points @ n + d) / thickness) ** 2)).sum() / weights.sum())
-    if share < 0.1 or n @ up < MIN_LEVEL_COSINE:
+        return np.append(n, -n @ centre)
+
+    start = np.append(normal[best], -a[best] @ normal[best])
+    plane = reweighted(through, squares, Geman(1.0), start, PLANE_ROUNDS)
+    share = float((weights * Cauchy(1.0).slope(squares(plane))).sum() / weights.sum())
+    if share < 0.1 or plane[:3] @ up < MIN_LEVEL_COSINE:
         return None
-    return Floor(n, d, min(1.0, share))
+    return Floor(plane[:3], float(plane[3]), min(1.0, share))
 
 
 def floor_depth(cameras: CameraPath, floor: Floor, frame: int, grid: MapGrid) -> Float:

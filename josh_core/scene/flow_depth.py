@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from josh_core.geometry import invert
-from josh_core.lsq.robust import Geman
+from josh_core.lsq.robust import Geman, reweighted
 from josh_core.scene.map_grid import MapGrid
 from josh_core.scene.tracks import background
 from josh_core.types import Bool, CameraPath, Clip, Float, People, UInt8
@@ -124,15 +124,18 @@ class _FlowMeasurements:
     def fuse(self, rounds: int) -> tuple[Float, Float, Float]:
         """Robust mean of the inverse depths, its precision, and how well the neighbours agree in [0, 1]."""
         rho, precision, trust = np.array(self._rho), np.array(self._precision), np.array(self._trust)
-        weight = trust * precision + 1e-12
-        fused = (weight * rho).sum(0) / weight.sum(0)
-        good = trust
-        for _ in range(rounds):
-            good = trust * NORM.slope(np.square(rho - fused) * precision)
+
+        def squares(fused: tuple[Float, ...]) -> Float:
+            return np.square(rho - fused[0]) * precision
+
+        def mean(_: object, slope: Float) -> tuple[Float, ...]:
+            good = trust * slope
             weight = good * precision + 1e-12
-            fused = (weight * rho).sum(0) / weight.sum(0)
-        shown = (trust > 0).sum(0)
-        return fused, weight.sum(0), good.sum(0) / np.maximum(shown, 2)
+            total = weight.sum(0)
+            return (weight * rho).sum(0) / total, total, good.sum(0)
+
+        fused, total, good = reweighted(mean, squares, NORM, mean(None, np.ones_like(rho)), rounds)
+        return fused, total, good / np.maximum((trust > 0).sum(0), 2)
 
 
 def _texture(gray: UInt8) -> Float:

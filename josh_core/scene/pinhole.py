@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from josh_core.lsq.robust import Cauchy, reweighted
 from josh_core.scene.bundle_adjustment import SightingNoise, adjust
 from josh_core.scene.lens import FocalPrior
 from josh_core.scene.sfm import KeyMap
@@ -24,10 +25,13 @@ ASPECTS = (0.75, 0.87, 1.15, 1.33)
 TRIED_POINTS, TRIED_STEPS = 200, 8
 # A street came out at 1.26 times the cost of square pixels or more, the same squeezed to 4:3 at 0.54.
 SQUARE_COST = 0.8  # of the cost with square pixels, at most
-GAP_SECONDS, SLOW_SECONDS = 0.1, 0.5  # s between the frames that are compared; s over which a camera moves smoothly
-LEAST_POINTS, LEAST_SHAKE_PX = 60, 4.0  # points of a pair; px of a picture 1280 px long, less tells nothing
-# A picture shifted by 12 px had a bend of 0.00 +- 0.03, its focal's turn 0.7, the true one's 1.8.
-SHIFTED, SURE = 0.4, 3.0  # share of a turn's bend that a shift shows, at most, with so many standard errors
+GAP_SECONDS = 0.1  # s between the frames that are compared
+SLOW_SECONDS = 0.5  # s over which a camera's own motion is smooth
+MIN_POINTS = 60  # that two frames have in common
+MIN_SHAKE_PX = 4.0  # px of a picture 1280 px long: a shake that is smaller tells nothing
+# Bend, with so many standard errors added, over that of a turn of a lens of this focal. A picture shifted by 12 px had
+# a bend of 0.00 +- 0.03; a turn would have had 0.7 with the focal that was estimated, 1.8 with the true one.
+MAX_SHIFTED_BEND, SURE_SIGMAS = 0.4, 3.0
 
 
 def pixel_aspect(tracks: Tracks, key_map: KeyMap, prior: FocalPrior) -> float:
@@ -65,12 +69,12 @@ def is_shifted(tracks: Tracks, times: Float, focal: float) -> bool:
     shake = _fast(known, max(3, round(SLOW_SECONDS / frame)) | 1)
     shift, bend = shake[:, :2].ravel(), shake[:, 2:].ravel()
     power = float(shift @ shift)
-    if np.sqrt(power / len(shift)) * REFERENCE_SIDE < LEAST_SHAKE_PX:
+    if np.sqrt(power / len(shift)) * REFERENCE_SIDE < MIN_SHAKE_PX:
         return False
     slope = float(shift @ bend) / power
     left = bend - slope * shift
     error = np.sqrt(float(left @ left) / power / max(1.0, len(shift) / (2 * gap)))
-    return slope + SURE * error < SHIFTED * (longest / focal) ** 2
+    return slope + SURE_SIGMAS * error < MAX_SHIFTED_BEND * (longest / focal) ** 2
 
 
 def _flow(tracks: Tracks, first: int, second: int) -> Float | None:
@@ -79,7 +83,7 @@ def _flow(tracks: Tracks, first: int, second: int) -> Float | None:
     The motion of the background is affine, and beside that quadratic as by a turn. None with too few points.
     """
     _, a, b = tracks.common(first, second)
-    if len(a) < LEAST_POINTS:
+    if len(a) < MIN_POINTS:
         return None
     xy = (a - tracks.centre) / max(tracks.size)
     moved = ((b - a) / max(tracks.size)).T.ravel()
@@ -87,12 +91,18 @@ def _flow(tracks: Tracks, first: int, second: int) -> Float | None:
     one, none = np.ones_like(x), np.zeros_like(x)
     across = np.stack([one, x, y, none, none, none, x * x, x * y], 1)
     down = np.stack([none, none, none, one, x, y, x * y, y * y], 1)
-    system, weight = np.concatenate([across, down]), np.ones(len(moved))
-    for _ in range(6):
-        found = np.linalg.lstsq(system * weight[:, None], moved * weight, rcond=None)[0]
+    system = np.concatenate([across, down])
+
+    def squares(found: Float) -> Float:
         off = np.abs(system @ found - moved)
-        weight = 1 / np.sqrt(1 + (off / (3 * np.median(off) + 1e-9)) ** 2)
-    return np.asarray(found[[0, 3, 6, 7]])
+        return (off / (np.median(off) + 1e-9)) ** 2
+
+    def solve(_: Float, slope: Float) -> Float:
+        weight = np.sqrt(slope)
+        return np.linalg.lstsq(system * weight[:, None], moved * weight, rcond=None)[0]
+
+    plain = solve(np.zeros(8), np.ones(len(moved)))
+    return np.asarray(reweighted(solve, squares, Cauchy(3.0), plain, 5)[[0, 3, 6, 7]])
 
 
 def _fast(values: Float, window: int) -> Float:

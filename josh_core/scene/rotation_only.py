@@ -12,7 +12,7 @@ import numpy as np
 
 from josh_core.geometry import cross_matrix, rotvec_to_rotmat
 from josh_core.lsq.levenberg_marquardt import Stepwise, StopRule, Trial, minimise
-from josh_core.lsq.robust import Cauchy
+from josh_core.lsq.robust import Cauchy, reweighted
 from josh_core.scene.lens import FocalPrior
 from josh_core.types import Float, Int
 
@@ -108,12 +108,22 @@ def _initial_rotations(pairs: PixelPairs, nodes: int, focal: float) -> Float:
         rows = mine[pairs.first[mine] == other]
         a, b = (_bearings(xy[rows], focal) for xy in (pairs.xy_first, pairs.xy_second))
         a, b = (v / np.linalg.norm(v, axis=-1, keepdims=True) for v in (a, b))
-        for _ in range(5):  # reweighted: moving things among the points must not turn the camera
-            angle = np.linalg.norm(b @ (out[other].T @ out[node]).T - a, axis=-1)
-            weight = Cauchy(1.0).slope((angle / max(float(np.median(angle)), 1e-6)) ** 2)
-            u, _, vt = np.linalg.svd((a * weight[:, None]).T @ b)
-            out[node] = out[other] @ (u * [1, 1, np.linalg.det(u @ vt)]) @ vt
+        out[node] = out[other] @ _rotation_between(a, b, out[other].T @ out[node])
     return out
+
+
+def _rotation_between(a: Float, b: Float, start: Float) -> Float:
+    """The rotation [3,3] that takes rays b [n,3] to rays a [n,3], robustly: what moves must not turn the camera."""
+
+    def squares(rotation: Float) -> Float:
+        angle = np.linalg.norm(b @ rotation.T - a, axis=-1)
+        return (angle / max(float(np.median(angle)), 1e-6)) ** 2
+
+    def kabsch(_: Float, slope: Float) -> Float:
+        u, _, vt = np.linalg.svd((a * slope[:, None]).T @ b)
+        return (u * [1, 1, np.linalg.det(u @ vt)]) @ vt
+
+    return reweighted(kabsch, squares, Cauchy(1.0), start, 5)
 
 
 def _bearings(xy: Float, focal: float) -> Float:

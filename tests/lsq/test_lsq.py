@@ -10,7 +10,7 @@ import torch
 
 from josh_core.lsq.arrow import ArrowSystem, solve
 from josh_core.lsq.levenberg_marquardt import Damping, Nielsen, Stepwise, StopRule, Trial, minimise
-from josh_core.lsq.robust import Cauchy, Geman, Quadratic, Robust
+from josh_core.lsq.robust import Cauchy, Geman, Quadratic, Robust, reweighted
 
 RULES = [Nielsen(), Stepwise(start=1e-3, least=1e-9, raised=1e-6)]
 
@@ -28,6 +28,20 @@ def test_the_slope_is_the_derivative_in_either_library(robust: Robust) -> None:
 def test_a_residual_of_the_width_counts_half() -> None:
     assert Cauchy(2.0).slope(np.array(4.0)) == pytest.approx(0.5)
     assert Geman(3.0).value(np.array(1e9)) == pytest.approx(9.0, rel=1e-6)
+
+
+def test_reweighting_finds_the_mean_of_the_inliers() -> None:
+    values = np.concatenate([np.array([-1.0, 0.0, 1.0]), np.full(2, 1e3)])  # two of five are far off
+
+    def mean(_: float, slope: np.ndarray) -> float:
+        return float((slope * values).sum() / slope.sum())
+
+    def squares(at: float) -> np.ndarray:
+        return (values - at) ** 2
+
+    assert reweighted(mean, squares, Geman(3.0), float(np.median(values)), 30) == pytest.approx(0.0, abs=1e-3)
+    assert reweighted(mean, squares, Quadratic(), 0.0, 1) == pytest.approx(values.mean())
+    assert reweighted(mean, squares, Geman(3.0), 7.0, 0) == 7.0  # the start
 
 
 @dataclass(frozen=True)
