@@ -15,7 +15,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from josh_core.clip.jumps import CHANGES, ELSEWHERE, LEAPS, LEAST_PX, SUDDEN, find_jumps, measured, still_steps
+from josh_core.clip.jumps import (
+    MIN_CHANGE_RATIO,
+    MIN_CHANGED,
+    MIN_LEAP_PX,
+    MIN_LEAP_RATIO,
+    MIN_SUDDEN_RATIO,
+    find_jumps,
+    moving_steps,
+    still_steps,
+)
 from josh_core.clip.load import load_clip
 from josh_core.clip.shots import THUMB_SIDE
 from josh_core.settings import Settings
@@ -31,16 +40,16 @@ def main() -> None:
     parser.add_argument("clips", nargs="+", type=Path)
     parser.add_argument("--left-out", type=float, default=0.5, help="seconds")
     args = parser.parse_args()
-    print(f"limits: leap {LEAPS}, change {CHANGES}, sudden {SUDDEN}")
+    print(f"limits: leap {MIN_LEAP_RATIO}, change {MIN_CHANGE_RATIO}, sudden {MIN_SUDDEN_RATIO}")
     print(f"{'clip':<20s}{'fps':>6s}{'leap':>7s}{'change':>8s}{'sudden':>8s}{'over':>6s}  found")
     for path in args.clips:
         clip = load_clip(path, Settings())
         thumbs = thumbnails(clip)
         for every in EVERY:
             few, times = thumbs[::every], clip.times[::every]
-            steps = [s for s in measured(few, times, 0.0) if s.moved_px > LEAST_PX]
+            steps = [s for s in moving_steps(few, times, 0.0) if s.moved_px > MIN_LEAP_PX]
             leap, change = (max((getattr(s, name) for s in steps), default=0.0) for name in ("leap", "change"))
-            sudden = max((s.sudden for s in still_steps(few, times) if s.share > ELSEWHERE), default=0.0)
+            sudden = max((s.sudden for s in still_steps(few, times) if s.share > MIN_CHANGED), default=0.0)
             over = len(find_jumps(few, times))
             found, cuts = with_parts_left_out(few, times, args.left_out)
             fps = 1 / float(np.median(np.diff(times)))

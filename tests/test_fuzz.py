@@ -246,7 +246,7 @@ def test_smpl_pickles(tmp_path_factory: pytest.TempPathFactory, data: st.DataObj
         read_arrays(path, ("v_template", "f"))
 
 
-INFO = ClipInfo(640, 360, 30.0, 300, 10.0, 1000, Film(0, 0.0, 300, 10.0, 30.0, True))
+INFO = ClipInfo(640, 360, 30.0, 300, 10.0, Film(0, 0.0, 300, 10.0, 30.0, True))
 
 
 @fuzz

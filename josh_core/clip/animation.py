@@ -22,7 +22,7 @@ from josh_core.errors import ClipError
 KINDS = {b"RIFF": "WEBP", b"\x89PNG": "PNG"}  # how they begin, and what Pillow calls them
 MAX_BYTES = 256 * 2**20  # Pillow holds the whole file in memory
 MAX_CHUNKS = 100_000  # parts of a file that are read; chosen by hand, against files made to take long
-SHORTEST, TAKEN = 10, 100  # ms: what lasts no longer than the first is shown for the second, as browsers do
+SHORTEST_MS, SHOWN_MS = 10, 100  # a frame that lasts no longer than the first is shown for the second, as browsers do
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def read_animation(path: Path) -> Animation | None:
         raise ClipError(
             f"This animated picture is larger than {MAX_BYTES >> 20} MB: please export it as MP4 (H.264) instead."
         )
-    return Animation(KINDS[head[:4]], *size, tuple(TAKEN if ms <= SHORTEST else ms for ms in shown))
+    return Animation(KINDS[head[:4]], *size, tuple(SHOWN_MS if ms <= SHORTEST_MS else ms for ms in shown))
 
 
 def pictures(path: Path, animation: Animation) -> Iterator[Any]:

@@ -11,31 +11,36 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from josh_core.clip.overlay import MAX_MEDIAN_STAYING
 from josh_core.types import Float, UInt8
 
 # Chosen by hand, except where a measurement or a source is given.
 COMPARED_FRAMES = 6  # frames that are compared
-SAME = 10  # levels of 255, by which compression changes a border's colour at most
-PURE = 0.98  # share of a border row that has the border's colour
-TEXT = 0.4  # the same where a caption runs through it
-ENDED = 0.6  # the same a few rows into the picture, at most
-CAPTION_LEVELS = 24  # levels by which a pixel of a caption changes over time at most
-LEAST, MOST = 0.015, 0.45  # of the side: how wide a border is
-PLACES = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4)  # where editors put the line between two pictures
-OUTER = (1 / 4, 3 / 4)  # of these, where one line alone may be a post
-EDGE, EDGES_SHARE = 3.0, 0.01  # levels of a strong gradient, and share of the picture that has them, to tell of motion
-STAYS = 0.55  # of a strong gradient at the median, at most, where the picture moves: as clip/overlay.py has it
-OFF_PLACE = 0.012  # of the side, how far the line may lie from there
-JUDGED = 200  # px: in smaller pictures the blocks of the compression make lines of their own
-MIRRORED = 0.8  # correlation of the details of a picture with its mirror image
+SAME_LEVELS = 10  # levels of 255, by which compression changes a border's colour at most
+MIN_BORDER_SHARE = 0.98  # share of a border row that has the border's colour
+MIN_CAPTION_SHARE = 0.4  # the same where a caption runs through it
+MAX_PICTURE_SHARE = 0.6  # the same a few rows into the picture, at most
+MAX_CAPTION_CHANGE = 24  # levels by which a pixel of a caption changes over time at most
+MIN_WIDTH, MAX_WIDTH = 0.015, 0.45  # of the side: how wide a border is
+LINE_PLACES = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4)  # shares at which editors put the line between two films
+OUTER_PLACES = (1 / 4, 3 / 4)  # those at which one line alone may be a post
+EDGE_LEVELS = 3.0  # grey levels a pixel, from which a gradient is strong
+MIN_EDGE_SHARE = 0.01  # share of the picture with strong gradients, from which they tell whether it moves
+PLACE_TOLERANCE = 0.012  # share of the side by which the line may lie beside a place
+MIN_JUDGED_SIDE = 200  # px: in smaller pictures the blocks of the compression make lines of their own
+MIN_MIRROR_CORRELATION = 0.8  # correlation of the details of a picture with its mirror image
 SMOOTH_CORRELATION = 0.5  # correlation of neighbouring columns from which a picture is smooth enough to judge
-PARTS, MOST_ALIKE = 8, 2  # of the line, and how many of them may look alike on both sides
-PLAIN = 2.0  # levels: a part of the line is alike whose two sides differ by no more, even where it shows no detail
-APART, BELOW = 0.12, 0.2  # correlation of two columns across the line, at most: itself, and over that beside it
+LINE_PARTS, MAX_ALIKE = 8, 2  # parts of the line, and how many of them may look alike on both sides
+# levels: a part of the line is alike whose two sides differ by no more, even where it shows no detail
+PLAIN_LEVELS = 2.0
+MAX_CORRELATION = 0.12  # correlation of the two columns across the line
+MAX_CORRELATION_RATIO = 0.2  # that over the correlation of columns nearby
 
-# A step over that beside it (1.6 in seven clips without a line), the correlation that goes with it, its size in the
-# weakest quarter of the height over the mean, and its spread along the line.
-STEP, STEP_APART, STEP_PART, STEP_UNEVEN = 3.0, 0.4, 0.3, 0.2
+# A line is also told by the step of grey levels across it.
+MIN_STEP_RATIO = 3.0  # step over the largest one nearby; at most 1.6 in seven clips without a line
+MAX_STEP_CORRELATION = 0.4  # correlation of the columns across such a line, over that of columns nearby
+MIN_QUARTER_STEP = 0.3  # step in the weakest quarter of the height, over the mean
+MIN_STEP_SPREAD = 0.2  # standard deviation of the step along the line, over its mean size
 
 
 def find_borders(frames: Sequence[UInt8]) -> tuple[int, int, int, int]:
@@ -52,21 +57,21 @@ def _band(stack: UInt8) -> int:
     """Rows of the border at the top of frames [n,h,w,3]; 0 without one."""
     height = stack.shape[1]
     colour = np.median(stack[:, :2].reshape(-1, 3), axis=0)
-    if (np.abs(stack[:, 0] - colour).max(-1) <= SAME).mean() < PURE:
+    if (np.abs(stack[:, 0] - colour).max(-1) <= SAME_LEVELS).mean() < MIN_BORDER_SHARE:
         return 0
-    part = stack[:, : int(MOST * height) + 4].astype(np.int16)
-    like = np.abs(part - colour).max(-1) <= SAME  # [n,r,w]
+    part = stack[:, : int(MAX_WIDTH * height) + 4].astype(np.int16)
+    like = np.abs(part - colour).max(-1) <= SAME_LEVELS  # [n,r,w]
     share = like.all(0).mean(-1)
-    still = (np.ptp(part, axis=0).max(-1) <= CAPTION_LEVELS).mean(-1) > 0.97
-    texts = still | (like.mean(-1).min(0) > TEXT)
+    still = (np.ptp(part, axis=0).max(-1) <= MAX_CAPTION_CHANGE).mean(-1) > 0.97
+    texts = still | (like.mean(-1).min(0) > MIN_CAPTION_SHARE)
     end = 0
     for row in range(len(share) - 4):
-        if share[row] >= PURE:
+        if share[row] >= MIN_BORDER_SHARE:
             end = row + 1
         elif not texts[row]:
             break
-    straight = end > 0 and share[min(end + 3, len(share) - 1)] < ENDED
-    return end if straight and end >= max(2, LEAST * height) else 0
+    straight = end > 0 and share[min(end + 3, len(share) - 1)] < MAX_PICTURE_SHARE
+    return end if straight and end >= max(2, MIN_WIDTH * height) else 0
 
 
 def is_split(frames: Sequence[UInt8]) -> bool:
@@ -76,7 +81,7 @@ def is_split(frames: Sequence[UInt8]) -> bool:
     whole height and all the time.
     """
     gray = np.stack([cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in frames]).astype(np.float32)
-    if min(gray.shape[1:]) < JUDGED:
+    if min(gray.shape[1:]) < MIN_JUDGED_SIDE:
         return False
     return _has_line(gray) or _has_line(gray.swapaxes(1, 2))
 
@@ -85,7 +90,10 @@ def is_mirrored(frames: Sequence[UInt8]) -> bool:
     """Whether one half of the frames [h,w,3] is the mirror image of the other, left and right or above and below."""
     gray = [cv2.cvtColor(f, cv2.COLOR_RGB2GRAY).astype(np.float32) for f in frames]
     fine = np.stack([g - cv2.blur(g, (9, 9)) for g in gray])
-    return any(float((fine * np.flip(fine, axis)).sum() / max((fine**2).sum(), 1e-6)) > MIRRORED for axis in (1, 2))
+    return any(
+        float((fine * np.flip(fine, axis)).sum() / max((fine**2).sum(), 1e-6)) > MIN_MIRROR_CORRELATION
+        for axis in (1, 2)
+    )
 
 
 def _has_line(gray: Float) -> bool:
@@ -93,8 +101,8 @@ def _has_line(gray: Float) -> bool:
 
     One line alone near a side may be a post or the edge of a wall: it counts only where the picture moves beside it.
     """
-    lines = [(place, at) for place in PLACES if (at := _line_near(gray, place)) is not None]
-    if len(lines) == 1 and lines[0][0] in OUTER:
+    lines = [(place, at) for place in LINE_PLACES if (at := _line_near(gray, place)) is not None]
+    if len(lines) == 1 and lines[0][0] in OUTER_PLACES:
         at = lines[0][1]
         return _moves(gray[:, :, : at - 1]) or _moves(gray[:, :, at + 2 :])
     return bool(lines)
@@ -104,32 +112,32 @@ def _line_near(gray: Float, place: float) -> int | None:
     """Column of the line between two pictures near a place in [0, 1]; None without one."""
     width = gray.shape[2]
     likeness = _likeness(gray)
-    near = np.arange(width)[np.abs(np.arange(width) / width - place) < OFF_PLACE]
+    near = np.arange(width)[np.abs(np.arange(width) / width - place) < PLACE_TOLERANCE]
     at = int(near[likeness[near].argmin()])
     sides = likeness[max(0, at - 16) : max(0, at - 4)], likeness[at + 5 : at + 17]
     around = max(float(np.percentile(side, 25)) for side in sides)  # one of the two may be gravel or leaves
     if around <= SMOOTH_CORRELATION:
         return None
-    if likeness[at] < min(APART, BELOW * around) and _runs_through(gray, at):
+    if likeness[at] < min(MAX_CORRELATION, MAX_CORRELATION_RATIO * around) and _runs_through(gray, at):
         return at
-    return at if likeness[at] < STEP_APART * around and _is_step(gray, at) else None
+    return at if likeness[at] < MAX_STEP_CORRELATION * around and _is_step(gray, at) else None
 
 
 def _moves(gray: Float) -> bool:
     """Whether most strong gradients of frames [n,h,w] do not stay where they are."""
     steps = np.diff(gray, axis=2)
     size = np.median(np.abs(steps), axis=0)
-    strong = size > EDGE
-    if strong.mean() < EDGES_SHARE:
+    strong = size > EDGE_LEVELS
+    if strong.mean() < MIN_EDGE_SHARE:
         return False
-    return bool(np.median(np.abs(np.median(steps, axis=0))[strong] / size[strong]) < STAYS)
+    return bool(np.median(np.abs(np.median(steps, axis=0))[strong] / size[strong]) < MAX_MEDIAN_STAYING)
 
 
 def _runs_through(gray: Float, at: int) -> bool:
     """Whether the columns beside `at` are unlike from end to end, which those beside a post or a window are not."""
-    parts = np.array_split(gray[:, :, at - 1 : at + 2], PARTS, axis=1)
-    alike = sum(bool(_likeness(part)[1] > SMOOTH_CORRELATION or _step(part) < PLAIN) for part in parts)
-    return alike <= MOST_ALIKE and _is_uneven(gray, at)
+    parts = np.array_split(gray[:, :, at - 1 : at + 2], LINE_PARTS, axis=1)
+    alike = sum(bool(_likeness(part)[1] > SMOOTH_CORRELATION or _step(part) < PLAIN_LEVELS) for part in parts)
+    return alike <= MAX_ALIKE and _is_uneven(gray, at)
 
 
 def _step(part: Float) -> float:
@@ -140,7 +148,7 @@ def _step(part: Float) -> float:
 def _is_uneven(gray: Float, at: int) -> bool:
     """Whether the step across the line varies along it: that of a horizon or the edge of a door does not."""
     step = gray[:, :, at + 1] - gray[:, :, at - 1]
-    return bool(step.std(1).mean() > STEP_UNEVEN * np.abs(step).mean())
+    return bool(step.std(1).mean() > MIN_STEP_SPREAD * np.abs(step).mean())
 
 
 def _is_step(gray: Float, at: int) -> bool:
@@ -155,8 +163,8 @@ def _is_step(gray: Float, at: int) -> bool:
     quarters = np.stack([np.abs(q).mean((0, 1)) for q in np.array_split(steps, 4, axis=1)])  # [4,c]
     sizes = quarters.mean(0)
     across, beside = sizes[here], np.delete(sizes, here).max()
-    everywhere = bool((quarters[:, here] > STEP_PART * across).all())
-    return bool(across > STEP * max(beside, 1.0)) and everywhere and _is_uneven(gray, at)
+    everywhere = bool((quarters[:, here] > MIN_QUARTER_STEP * across).all())
+    return bool(across > MIN_STEP_RATIO * max(beside, 1.0)) and everywhere and _is_uneven(gray, at)
 
 
 def _likeness(gray: Float) -> Float:

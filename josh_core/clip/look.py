@@ -16,8 +16,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from josh_core.clip.load import MIN_FRAMES
 from josh_core.clip.probe import ClipInfo, probe
+from josh_core.clip.trim import MIN_FRAMES
 from josh_core.clip.video import Film, Video
 from josh_core.errors import ClipError
 from josh_core.types import Float, UInt8

@@ -17,14 +17,16 @@ from josh_core.types import Bool, Clip, Float, UInt8
 FRAME_SIDE = 480  # px, longest side of the images that are looked at
 WINDOW_SECONDS = (1.0, 3.0)  # a caption stays at least the first; a slow camera tells only in the second
 WINDOW_FRAMES = 8  # frames of a window
-STRONG, FAINT = 6.0, 3.0  # grey levels a pixel: gradients that count, and where the scene has few of them
-MOVED = 0.55  # share of a strong gradient that stays at the median pixel, at most, where the picture moves
-STAYS = 0.9  # share that stays at a pixel of an overlay, at least
-LEFT_PX = 5.0  # px of FRAME_SIDE that the scene must move in half a window: at 3.5 px leaves of a wood seemed to stay
-CORNER = 2.5  # grey levels a pixel: smaller side of the structure around a pixel that stays
-GROWN, JOINED = 0.012, 0.02  # of the longest side: margin, and gap between letters
-LEAST_FEATURES, ONE_MOTION = 20, 0.5  # features that move, and share of them that one affine motion explains
-LEAST, MOST = 1e-3, 0.6  # share of the image
+# levels a pixel, from which a gradient counts: usually, and in a plain scene
+STRONG_GRADIENT, FAINT_GRADIENT = 6.0, 3.0
+MAX_MEDIAN_STAYING = 0.55  # share of a strong gradient that stays, median over the pixels of a picture that moves
+MIN_STAYING = 0.9  # the same share at a pixel of an overlay
+# px of FRAME_SIDE that the scene must move in half a window: at 3.5 px leaves of a wood seemed to stay
+MIN_MOTION_PX = 5.0
+MIN_CORNER = 2.5  # grey levels a pixel: smaller side of the structure around a pixel that stays
+MARGIN, JOIN_GAP = 0.012, 0.02  # of the longest side: margin around an overlay, gap between letters that is closed
+MIN_FEATURES, MIN_AGREEING = 20, 0.5  # features that move, and share of them that one affine motion explains
+MIN_SHARE, MAX_SHARE = 1e-3, 0.6  # share of the image that an overlay takes
 
 
 def find_overlay(clip: Clip) -> Bool | None:
@@ -32,8 +34,8 @@ def find_overlay(clip: Clip) -> Bool | None:
     for seconds in WINDOW_SECONDS:
         seen = _windows(clip, seconds)
         if seen:
-            mask = _grown(np.sum(seen, axis=0) >= min(2, len(seen)))
-            return mask if LEAST < mask.mean() < MOST else None
+            mask = _joined(np.sum(seen, axis=0) >= min(2, len(seen)))
+            return mask if MIN_SHARE < mask.mean() < MAX_SHARE else None
     return None
 
 
@@ -52,20 +54,20 @@ def _staying(clip: Clip, frames: Float) -> Bool | None:
     gradients = np.stack([_gradient(clip, int(t)) for t in frames])  # [n,h,w,2]
     size = np.median(np.linalg.norm(gradients, axis=-1), axis=0)
     median = np.median(gradients, axis=0)
-    strong = size > STRONG
+    strong = size > STRONG_GRADIENT
     share = np.linalg.norm(median, axis=-1) / np.maximum(size, 1e-6)
-    telling = size > np.clip(np.percentile(size, 80), FAINT, STRONG)
-    if telling.sum() < 100 or np.median(share[telling]) > MOVED:
+    telling = size > np.clip(np.percentile(size, 80), FAINT_GRADIENT, STRONG_GRADIENT)
+    if telling.sum() < 100 or np.median(share[telling]) > MAX_MEDIAN_STAYING:
         return None
     moved = _moved_px(clip, frames)
-    if np.median(moved) < LEFT_PX:
+    if np.median(moved) < MIN_MOTION_PX:
         return None
     spread = np.median(np.linalg.norm(gradients - median, axis=-1), axis=0)
-    stays = strong & (share > STAYS) & (spread < (1 - MOVED) * size) & (moved > LEFT_PX)
+    stays = strong & (share > MIN_STAYING) & (spread < (1 - MAX_MEDIAN_STAYING) * size) & (moved > MIN_MOTION_PX)
     kept = (median * stays[..., None]).astype(np.float32)
     a, b, c = (cv2.blur(p, (9, 9)) for p in (kept[..., 0] ** 2, kept[..., 1] ** 2, kept[..., 0] * kept[..., 1]))
     smaller = (a + b) / 2 - np.sqrt(((a - b) / 2) ** 2 + c**2)
-    return np.asarray(stays & (smaller > CORNER**2), np.bool_)
+    return np.asarray(stays & (smaller > MIN_CORNER**2), np.bool_)
 
 
 def _moved_px(clip: Clip, frames: Float) -> Float:
@@ -78,11 +80,11 @@ def _moved_px(clip: Clip, frames: Float) -> Float:
         return everywhere
     b, found, _ = cv2.calcOpticalFlowPyrLK(first, second, a, a.copy())
     went = (found[:, 0] == 1) & (np.linalg.norm(b - a, axis=-1)[:, 0] > 1)  # what is printed does not move
-    if went.sum() < LEAST_FEATURES:
+    if went.sum() < MIN_FEATURES:
         return everywhere
     cv2.setRNGSeed(0)
     matrix, fits = cv2.estimateAffine2D(a[went], b[went], ransacReprojThreshold=2.0)
-    if matrix is None or fits.mean() < ONE_MOTION:
+    if matrix is None or fits.mean() < MIN_AGREEING:
         return everywhere
     y, x = np.mgrid[:height, :width]
     way = (matrix[:, :2] - np.eye(2)) @ np.stack([x.ravel(), y.ravel()]) + matrix[:, 2:]
@@ -98,14 +100,14 @@ def _gradient(clip: Clip, t: int) -> Float:
     return np.stack([cv2.Sobel(gray, cv2.CV_32F, 1, 0) / 8, cv2.Sobel(gray, cv2.CV_32F, 0, 1) / 8], -1)
 
 
-def _grown(seeds: Bool) -> Bool:
+def _joined(seeds: Bool) -> Bool:
     """Corners joined to texts and logos, with a margin; single ones are chance."""
     longest = max(seeds.shape)
-    joined = cv2.dilate(seeds.astype(np.uint8), _disc(JOINED * longest))
+    joined = cv2.dilate(seeds.astype(np.uint8), _disc(JOIN_GAP * longest))
     count, labels, _, _ = cv2.connectedComponentsWithStats(joined)
     corners = np.bincount(labels[seeds], minlength=count)
     keep = (corners >= 12)[labels] & (labels > 0)
-    near = cv2.erode((joined * keep).astype(np.uint8), _disc((JOINED - GROWN) * longest))
+    near = cv2.erode((joined * keep).astype(np.uint8), _disc((JOIN_GAP - MARGIN) * longest))
     return np.asarray(near > 0, np.bool_)
 
 

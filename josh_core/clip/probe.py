@@ -55,13 +55,12 @@ class ClipInfo:
     fps: float  # average frames per second
     frames: int  # 0 when the container does not say
     seconds: float  # 0 when the container does not say
-    size_bytes: int
     film: Film = Film()  # where in the file the film is
 
 
 def probe(path: str | os.PathLike[str]) -> ClipInfo:
     """Size, rate and length of a video file. Raises ClipError when it cannot be used at all."""
-    size = _check_file(Path(path))
+    _check_file(Path(path))
     animation = read_animation(Path(path))
     if animation is not None:  # before Pillow makes room for it
         _check_size(animation.width, animation.height)
@@ -70,11 +69,11 @@ def probe(path: str | os.PathLike[str]) -> ClipInfo:
         width, height = video.width, video.height
     _check_size(width, height)
     fps = film.fps if PLAUSIBLE_FPS[0] <= film.fps <= PLAUSIBLE_FPS[1] else 30.0
-    return ClipInfo(width, height, fps, film.frames, film.seconds, size, film)
+    return ClipInfo(width, height, fps, film.frames, film.seconds, film)
 
 
-def _check_file(path: Path) -> int:
-    """Size in bytes of a file that begins like a video."""
+def _check_file(path: Path) -> None:
+    """Refuse what does not begin like a video, is empty or too large."""
     try:
         require(not path.is_dir(), "This is a folder: please name a video file in it.")
         require(path.is_file(), "The video file was not found: please check its path.")
@@ -92,7 +91,6 @@ def _check_file(path: Path) -> int:
         (known and not kind) or read_animation(path) is not None,
         f"This file is not a video{kind}: please use an MP4, MOV, WebM or AVI file.",
     )
-    return size
 
 
 def _check_size(width: int, height: int) -> None:

@@ -12,8 +12,8 @@ from josh_core.types import Int, UInt8
 
 # Levels of 255, at the pixel that changes most: up to 7 where a coder refines a picture that is held, over 150 where
 # the next one follows (two clips, x264); somebody who moves slowly changes by what lies between.
-HELD, NEXT = 8, 40
-FEW = 0.34  # share of the frames that show something new, up to which the others are left out
+MAX_HELD_CHANGE, MIN_NEXT_CHANGE = 8, 40  # levels
+MAX_FRESH_SHARE = 0.34  # share of the frames that show something new, up to which the others are left out
 
 
 def fresh_frames(thumbs: Sequence[UInt8]) -> Int | None:
@@ -22,7 +22,7 @@ def fresh_frames(thumbs: Sequence[UInt8]) -> Int | None:
     thumbs: small BGR pictures [h,w,3] of all frames. None for a picture that never changes, too.
     """
     changes = np.array([int(cv2.absdiff(a, b).max()) for a, b in itertools.pairwise(thumbs)])
-    new = np.flatnonzero(changes > HELD)
-    if not 0 < len(new) < FEW * len(thumbs) or np.median(changes[new]) < NEXT:
+    new = np.flatnonzero(changes > MAX_HELD_CHANGE)
+    if not 0 < len(new) < MAX_FRESH_SHARE * len(thumbs) or np.median(changes[new]) < MIN_NEXT_CHANGE:
         return None
     return np.append(0, new + 1)

@@ -14,35 +14,41 @@ import cv2
 import numpy as np
 
 from josh_core.clip.shots import alike
-from josh_core.clip.sweeps import changed, is_another, reduced, windows
+from josh_core.clip.sweeps import SMALL_SIDE, changed, is_another, reduced, windows
 from josh_core.types import Float, UInt8
 
-SIDE = 40  # px, longest side of the pictures whose change is measured
-WINDOWS = (0.7, 1.4)  # s: the whole change lies within one of these
-CHANGED = 0.5  # share of the picture that changes, at least
-IN_VIEW = 0.6  # share of the first picture that the last should still show, at least
-GOING = (0.1, 0.9)  # of the whole change: begin and end of it
-ASIDE = 0.06  # of the window, at either end, in which the change has not begun, and is over
-CUT = 3  # frames: a shorter change is a cut, which shots.py judges
-FEATURES, LEAST_FEATURES, AGREE = 200, 20, 0.5  # features that are followed, how many must be, and agree on a motion
+# Chosen by hand.
+WINDOW_SECONDS = (0.7, 1.4)  # s: the whole change lies within one of these
+MIN_CHANGED = 0.5  # share of the picture that changes
+MIN_IN_VIEW = 0.6  # share of the first picture that the last should still show
+CHANGE_RANGE = (0.1, 0.9)  # share of the change at which it has begun, and is over
+REST_SHARE = 0.06  # of the window, at either end, in which the change has not begun, and is over
+MIN_CHANGE_FRAMES = 3  # a shorter change is a cut, which shots.py judges
+MAX_FEATURES, MIN_FEATURES = 200, 20  # features of a picture that are followed, and how many must be found again
+MIN_AGREEING = 0.5  # share of them that one motion explains
 
 
 def find_replaced(thumbs: Sequence[UInt8], times: Float) -> list[tuple[int, int]]:
     """Frames [first, end) of each such change, from small BGR pictures [h,w,3] at times [T] s."""
-    small = reduced(thumbs, SIDE)
+    small = reduced(thumbs, SMALL_SIDE)
     found: list[tuple[int, int]] = []
-    for i, j in windows(times, WINDOWS):
-        if any(first < j and i < end for first, end in found) or changed(small[i], small[j]) < CHANGED:
+    for i, j in windows(times, WINDOW_SECONDS):
+        if any(first < j and i < end for first, end in found) or changed(small[i], small[j]) < MIN_CHANGED:
             continue
         first, end = _going(small[i : j + 1])
-        margin = max(2, round(ASIDE * (j - i)))
-        if first < margin or end > j - i - margin or end - first < CUT or not is_another(thumbs, times, i, j):
+        margin = max(2, round(REST_SHARE * (j - i)))
+        if (
+            first < margin
+            or end > j - i - margin
+            or end - first < MIN_CHANGE_FRAMES
+            or not is_another(thumbs, times, i, j)
+        ):
             continue
         before, behind = max(0, 2 * i - j), min(2 * j - i, len(thumbs) - 1)
         if (
             alike(thumbs[before], thumbs[i])
             and alike(thumbs[j], thumbs[behind])
-            and _in_view(thumbs[i : j + 1]) > IN_VIEW
+            and _in_view(thumbs[i : j + 1]) > MIN_IN_VIEW
         ):
             found.append((i + first, i + end))
     return found
@@ -55,8 +61,8 @@ def _going(pictures: Float) -> tuple[int, int]:
     told = np.abs(change).max(-1) > np.abs(change).max(-1).mean()
     share = np.einsum("tck,ck->tc", (flat - flat[0])[:, told], change[told]) / (change[told] ** 2).sum(-1)
     way = share.clip(0, 1).mean(1)
-    first = int(np.argmax(way > GOING[0]))
-    return first, int(len(way) - np.argmax(way[::-1] < GOING[1]))
+    first = int(np.argmax(way > CHANGE_RANGE[0]))
+    return first, int(len(way) - np.argmax(way[::-1] < CHANGE_RANGE[1]))
 
 
 def _in_view(thumbs: Sequence[UInt8]) -> float:
@@ -75,13 +81,13 @@ def _in_view(thumbs: Sequence[UInt8]) -> float:
 
 def _step(first: UInt8, second: UInt8) -> Float | None:
     """The motion [2,3] that most features of two gray pictures [h,w] share; None where they do not."""
-    a = cv2.goodFeaturesToTrack(first, FEATURES, 0.01, 5)
+    a = cv2.goodFeaturesToTrack(first, MAX_FEATURES, 0.01, 5)
     if a is None:
         return None
     b, found, _ = cv2.calcOpticalFlowPyrLK(first, second, a, a.copy(), winSize=(15, 15), maxLevel=3)
     kept = found[:, 0] == 1
-    if kept.sum() < LEAST_FEATURES:
+    if kept.sum() < MIN_FEATURES:
         return None
     cv2.setRNGSeed(0)
     motion, fits = cv2.estimateAffinePartial2D(a[kept], b[kept], ransacReprojThreshold=2.0)
-    return motion if motion is not None and fits.mean() > AGREE else None
+    return motion if motion is not None and fits.mean() > MIN_AGREEING else None

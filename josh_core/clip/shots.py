@@ -17,12 +17,12 @@ from josh_core.types import Float, UInt8
 # Chosen by hand, except where a measurement or a source is given.
 THUMB_SIDE = 256  # px, longest side of the pictures compared here
 GRID = 4  # colour histograms in GRID x GRID cells, so that layout counts as well
-JUMP = 0.15  # smallest histogram distance of a cut
-LEVELS = 6.0  # smallest mean difference of two pictures at a cut, of 255
-PEAK = 2.0  # a cut changes this many times more than the frames around it
-FLASH = 5  # frames, longest flash
+MIN_DISTANCE = 0.15  # histogram distance at a cut
+DIFFERENT_LEVELS = 6.0  # levels of 255, from which two pictures differ: less is noise of the compression
+MIN_PEAK_RATIO = 2.0  # change at a cut over that of the frames around it
+MAX_FLASH = 5  # frames that a flash lasts
 SAME_SHOT_SHARE = 0.10  # share of features that must fit one motion of the picture to be the same shot
-CLOSER = 1.1  # times larger from one frame to the next: no zoom does that in one frame and not in those around it
+MAX_GROWTH = 1.1  # size over that in the frame before: no zoom does that in one frame and not in those around it
 MIN_FEATURES = 12  # fewer fitting features are chance
 
 
@@ -32,7 +32,7 @@ def find_cuts(thumbs: Sequence[UInt8]) -> list[int]:
     jumps = np.array([_distance(a, b) for a, b in itertools.pairwise(histograms)])
     cuts = []
     for index in range(1, len(thumbs)):
-        if not _stands_out(jumps, index - 1) or cv2.absdiff(thumbs[index - 1], thumbs[index]).mean() < LEVELS:
+        if not _stands_out(jumps, index - 1) or cv2.absdiff(thumbs[index - 1], thumbs[index]).mean() < DIFFERENT_LEVELS:
             continue
         if not _flash(histograms, jumps, index) and not _same_shot(thumbs, index):
             cuts.append(index)
@@ -56,15 +56,15 @@ def _distance(a: Float, b: Float) -> float:
 def _stands_out(jumps: Float, at: int) -> bool:
     """Whether the change `at` is large and far larger than its two neighbours on each side."""
     around = np.concatenate([jumps[max(0, at - 2) : at], jumps[at + 1 : at + 3]])
-    return bool(jumps[at] > JUMP and (len(around) == 0 or jumps[at] > PEAK * around.max()))
+    return bool(jumps[at] > MIN_DISTANCE and (len(around) == 0 or jumps[at] > MIN_PEAK_RATIO * around.max()))
 
 
 def _flash(histograms: Sequence[Float], jumps: Float, index: int) -> bool:
     """Whether the picture before `index` is back soon after it, or that at `index` was there shortly before."""
     close = 0.5 * jumps[index - 1]
-    back = any(_distance(histograms[index - 1], h) < close for h in histograms[index + 1 : index + 1 + FLASH])
+    back = any(_distance(histograms[index - 1], h) < close for h in histograms[index + 1 : index + 1 + MAX_FLASH])
     return back or any(
-        _distance(histograms[index], h) < close for h in histograms[max(0, index - 1 - FLASH) : index - 1]
+        _distance(histograms[index], h) < close for h in histograms[max(0, index - 1 - MAX_FLASH) : index - 1]
     )
 
 
@@ -75,7 +75,7 @@ def _same_shot(thumbs: Sequence[UInt8], index: int) -> bool:
     """
     pairs = ((index - 1, index), (index - 1, index + 1), (index - 2, index))
     motions = [_motion(thumbs[a], thumbs[b]) for a, b in pairs if a >= 0 and b < len(thumbs)]
-    return any(motion is not None and 1 / CLOSER < _growth(motion, thumbs[0]) < CLOSER for motion in motions)
+    return any(motion is not None and 1 / MAX_GROWTH < _growth(motion, thumbs[0]) < MAX_GROWTH for motion in motions)
 
 
 def _growth(motion: Float, picture: UInt8) -> float:
@@ -96,7 +96,7 @@ def _motion(first: UInt8, second: UInt8) -> Float | None:
 
     What stays exactly as it is (a caption, a logo) may have been printed on two shots alike.
     """
-    off = (cv2.absdiff(first, second).max(-1) > LEVELS).astype(np.uint8)
+    off = (cv2.absdiff(first, second).max(-1) > DIFFERENT_LEVELS).astype(np.uint8)
     where = cv2.dilate(off, np.ones((9, 9), np.uint8))
     detector = cv2.ORB.create(nfeatures=500, fastThreshold=7)
     (points1, codes1), (points2, codes2) = (

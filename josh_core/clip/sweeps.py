@@ -14,37 +14,37 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from josh_core.clip.shots import LEVELS, alike
+from josh_core.clip.shots import DIFFERENT_LEVELS, alike
 from josh_core.types import Bool, Float, Int, UInt8
 
 # Chosen by hand, except where a measurement or a source is given.
-SIDE = 40  # px, longest side of the pictures that are compared: people and camera hardly move in them
-WINDOWS = (0.6, 1.2, 2.2)  # s: the whole change lies within one of these
-MOST_PICTURES = 16  # of a window that are looked at
-REST, ON_THE_WAY = 2, 3  # of them in which the line stands still, before and after; is on its way, at least
-NEAR = 2 * LEVELS  # levels of any colour by which a place may lie beyond those around it in what it should show
-CHANGED, CALM = 0.5, 0.35  # share of the picture that changes in all, at least; within REST pictures, at most
+SMALL_SIDE = 40  # px, longest side of the pictures that are compared: people and camera hardly move in them
+WINDOW_SECONDS = (0.6, 1.2, 2.2)  # s: the whole change lies within one of these
+MAX_PICTURES = 16  # pictures of a window that are compared, evenly spread
+REST_PICTURES, MIN_MOVING_PICTURES = 2, 3  # of these: before and after the line moves, each; and while it moves
+NEAR_LEVELS = 2 * DIFFERENT_LEVELS  # levels of a colour by which a place may be off the range of those around it
+MIN_CHANGED, MAX_REST_CHANGE = 0.5, 0.35  # share of the picture that changes: in all; within REST_PICTURES
 # Share of the places that the line explains, in every picture and on average on the way; what that is over the share
 # without a line; way of the line from one picture to the next, of the whole. Of eight wipes and slides between real
 # clips, by ffmpeg's xfade: 0.70 to 0.90, 0.77 to 0.95, 0.10 to 0.48, 0.12 to 0.23. Where there was none (dissolves,
 # irises, plain clips) the line leapt by 0.32 to 1.
-WORST, EXPLAINED, GAIN, LEAP = 0.68, 0.77, 0.1, 0.27
+MIN_EXPLAINED, MIN_MEAN_EXPLAINED, MIN_GAIN, MAX_LEAP = 0.68, 0.77, 0.1, 0.27
 # Step across the line over that across others, where both films move along: 1.8 to 2.6 in four such slides, 1.05 in a
 # turn by just the width of the picture. Chosen between them.
-STEP = 1.5
-RETURNS = (0.25, 0.5, 1.0, 1.5)  # s after which who has crossed the picture leaves it as it was
-BACK = 0.1  # of the whole way, by which the line may seem to go back
+MIN_STEP_RATIO = 1.5
+RETURN_SECONDS = (0.25, 0.5, 1.0, 1.5)  # s after which the scene may be back, where somebody has only crossed it
+MAX_STEP_BACK = 0.1  # of the whole way, by which the line may seem to go back
 
 
 def find_sweeps(thumbs: Sequence[UInt8], times: Float) -> list[tuple[int, int]]:
     """Frames [first, end) of each wipe or slide, from small BGR pictures [h,w,3] at times [T] s."""
-    small = reduced(thumbs, SIDE)
+    small = reduced(thumbs, SMALL_SIDE)
     found: list[tuple[int, int]] = []
-    for i, j in windows(times, WINDOWS):
+    for i, j in windows(times, WINDOW_SECONDS):
         if any(first < j and i < end for first, end in found):
             continue
-        few = np.unique(np.linspace(i, j, MOST_PICTURES).round().astype(int))
-        if len(few) < ON_THE_WAY + 2 * REST or not _may_sweep(small[few]):
+        few = np.unique(np.linspace(i, j, MAX_PICTURES).round().astype(int))
+        if len(few) < MIN_MOVING_PICTURES + 2 * REST_PICTURES or not _may_sweep(small[few]):
             continue
         going = _sweep(small[few])
         if going is not None:
@@ -56,7 +56,7 @@ def find_sweeps(thumbs: Sequence[UInt8], times: Float) -> list[tuple[int, int]]:
 
 def is_another(thumbs: Sequence[UInt8], times: Float, first: int, second: int) -> bool:
     """Whether the scene of one frame is not that of a later one, nor soon back, nor was the later one there before."""
-    wait = np.array([0.0, *RETURNS])
+    wait = np.array([0.0, *RETURN_SECONDS])
     later = np.searchsorted(times, times[second] + wait)
     before = np.searchsorted(times, times[first] - wait[1:])
     back = any(alike(thumbs[first], thumbs[k]) for k in np.unique(later[later < len(thumbs)]))
@@ -91,8 +91,11 @@ def changed(first: Float, second: Float) -> float:
 
 def _may_sweep(pictures: Float) -> bool:
     """Whether most of pictures [n,h,w,3] changes in all, and little of it at the beginning and in the end."""
-    calm = changed(pictures[0], pictures[REST]) < CALM and changed(pictures[-1], pictures[-1 - REST]) < CALM
-    return calm and changed(pictures[0], pictures[-1]) > CHANGED
+    calm = (
+        changed(pictures[0], pictures[REST_PICTURES]) < MAX_REST_CHANGE
+        and changed(pictures[-1], pictures[-1 - REST_PICTURES]) < MAX_REST_CHANGE
+    )
+    return calm and changed(pictures[0], pictures[-1]) > MIN_CHANGED
 
 
 def _sweep(pictures: Float) -> tuple[int, int] | None:
@@ -105,12 +108,21 @@ def _sweep(pictures: Float) -> tuple[int, int] | None:
                 share = old[::-1] + new  # [w+1,n]: the line has come 0..w columns from the right
                 way, best = share.argmax(0) / film.shape[2], share.max(0)
                 going = np.flatnonzero((way > 0) & (way < 1))
-                if len(going) < ON_THE_WAY or going[0] < REST or going[-1] >= len(way) - REST:
+                if (
+                    len(going) < MIN_MOVING_PICTURES
+                    or going[0] < REST_PICTURES
+                    or going[-1] >= len(way) - REST_PICTURES
+                ):
                     continue
-                evenly = (way - np.maximum.accumulate(way)).min() > -BACK and np.diff(way).max() < LEAP
+                evenly = (way - np.maximum.accumulate(way)).min() > -MAX_STEP_BACK and np.diff(way).max() < MAX_LEAP
                 gain = (best - np.maximum(share[0], share[-1]))[going].mean()
-                if evenly and gain > GAIN and best.min() > WORST and best[going].mean() > EXPLAINED:
-                    if not pushes or _step(film, way, going) > STEP:
+                if (
+                    evenly
+                    and gain > MIN_GAIN
+                    and best.min() > MIN_EXPLAINED
+                    and best[going].mean() > MIN_MEAN_EXPLAINED
+                ):
+                    if not pushes or _step(film, way, going) > MIN_STEP_RATIO:
                         found.append((float(best[going].mean()), int(going[0]), int(going[-1]) + 1))
     return max(found)[1:] if found else None
 
@@ -142,9 +154,9 @@ def _shares(film: Float, shown: Float) -> tuple[tuple[Float, bool], ...]:
 
 
 def _range(picture: Float) -> tuple[Float, Float]:
-    """Lowest and highest levels [h,w,3] around each place of a picture, and NEAR beyond."""
+    """Lowest and highest levels [h,w,3] around each place of a picture, and NEAR_LEVELS beyond."""
     window, picture = np.ones((3, 3), np.uint8), np.ascontiguousarray(picture)
-    return np.asarray(cv2.erode(picture, window) - NEAR), np.asarray(cv2.dilate(picture, window) + NEAR)
+    return np.asarray(cv2.erode(picture, window) - NEAR_LEVELS), np.asarray(cv2.dilate(picture, window) + NEAR_LEVELS)
 
 
 def _like(pictures: Float, low: Float, high: Float) -> Bool:

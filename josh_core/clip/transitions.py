@@ -12,20 +12,21 @@ import cv2
 import numpy as np
 
 from josh_core.clip.replaced import find_replaced
-from josh_core.clip.shots import LEVELS, alike
+from josh_core.clip.shots import DIFFERENT_LEVELS, alike
 from josh_core.clip.sweeps import find_sweeps
 from josh_core.types import Float, UInt8
 
 # Chosen by hand, except where a measurement or a source is given.
-WINDOWS = (0.6, 1.2, 2.2)  # s: a dissolve lies within one of these
+WINDOW_SECONDS = (0.6, 1.2, 2.2)  # s: a dissolve lies within one of these
 TINY_SIDE = (24, 16)  # px, so small that people and camera hardly move in it
-MIXED = 0.3  # what a mixture leaves unexplained of the change, at most
-DISSOLVE_SHARE = 0.5  # share of the picture that a dissolve changes, at least
-BETWEEN = 3  # frames that are neither the one nor the other picture, at least: fewer are a cut
-BLANK = 6.0  # levels, standard deviation of a picture that shows nothing
-FADE_SECONDS = 1.0  # s, longest fade on either side of a blank picture
-LINE, STANDS_OUT = 14.0, 1.4  # levels across a wipe's line, at least, and over the clearest lines of its picture
-AWRY, STRAIGHT = 0.15, 0.75  # of a place's change: how far it strays; share of the places that go straight, at least
+MAX_UNMIXED = 0.3  # share of the change that a mixture of the two pictures leaves unexplained
+MIN_DISSOLVED = 0.5  # share of the picture that a dissolve changes
+MIN_BETWEEN = 3  # frames that are neither the one nor the other picture: fewer are a cut
+BLANK_LEVELS = 6.0  # levels, standard deviation of a picture that shows nothing
+MAX_FADE_SECONDS = 1.0  # s, fade on either side of a blank picture
+MIN_LINE_LEVELS, MIN_LINE_RATIO = 14.0, 1.4  # levels across a wipe's line; and over the clearest lines of its picture
+MAX_STRAY = 0.15  # share of a place's change by which it may stray from the straight way between its two colours
+MIN_STRAIGHT = 0.75  # share of the places that stray no more
 CALM_SHARE = 0.1  # share of the whole change before and after which people who move are as much
 CROSSING_SECONDS = (0.25, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5)  # that a line takes from edge to edge
 
@@ -36,7 +37,7 @@ def find_transitions(thumbs: Sequence[UInt8], times: Float) -> list[tuple[int, i
     found = [*_dissolves(thumbs, tiny, times), *_blanks(tiny, times), *_wipes(thumbs, times)]
     for more in (find_sweeps(thumbs, times), _replacements(thumbs, tiny, times), find_replaced(thumbs, times)):
         found += [r for r in more if not any(r[0] < b and a < r[1] for a, b in found)]
-    shows = tiny.std((1, 2)).max(-1) >= BLANK
+    shows = tiny.std((1, 2)).max(-1) >= BLANK_LEVELS
     apart = []
     for first, end in _merged(found):
         if (
@@ -65,7 +66,7 @@ def blank_ends(thumbs: Sequence[UInt8], times: Float) -> tuple[int, int]:
 def _dissolves(thumbs: Sequence[UInt8], tiny: Float, times: Float) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     flat = tiny.reshape(len(tiny), -1)
-    for seconds in WINDOWS:
+    for seconds in WINDOW_SECONDS:
         for i in range(0, len(times), max(1, round(seconds / 8 / float(np.median(np.diff(times)))))):
             j = int(np.searchsorted(times, times[i] + seconds))
             if j >= len(times):
@@ -73,19 +74,19 @@ def _dissolves(thumbs: Sequence[UInt8], tiny: Float, times: Float) -> list[tuple
             if any(first <= i + (j - i) // 2 < end for first, end in found):
                 continue
             change = flat[j] - flat[i]
-            everywhere = (np.abs(change) > LEVELS).mean() > DISSOLVE_SHARE
-            if j - i < BETWEEN + 2 or np.abs(change).mean() < 2 * LEVELS or not everywhere:
+            everywhere = (np.abs(change) > DIFFERENT_LEVELS).mean() > MIN_DISSOLVED
+            if j - i < MIN_BETWEEN + 2 or np.abs(change).mean() < 2 * DIFFERENT_LEVELS or not everywhere:
                 continue
             rest = flat[i : j + 1] - flat[i]
             share = rest @ change / (change @ change)
             left = np.linalg.norm(rest - share[:, None] * change, axis=1) / np.linalg.norm(change)
             middle = np.flatnonzero((share > 0.1) & (share < 0.9))
-            if len(middle) < BETWEEN or left[middle].max() > MIXED or np.diff(share).min() < -0.05:
+            if len(middle) < MIN_BETWEEN or left[middle].max() > MAX_UNMIXED or np.diff(share).min() < -0.05:
                 continue
             if middle[-1] - middle[0] + 1 != len(middle) or middle[0] < 2 or middle[-1] > j - i - 2:
                 continue  # the window must hold the pictures before and after, not only a part of the change
             first, end = i + int(middle[0]) - 1, i + int(middle[-1]) + 2
-            shows = min(tiny[k].std((0, 1)).max() for k in (first - 1, min(end, len(tiny) - 1))) >= BLANK
+            shows = min(tiny[k].std((0, 1)).max() for k in (first - 1, min(end, len(tiny) - 1))) >= BLANK_LEVELS
             if shows and not alike(thumbs[first - 1], thumbs[min(end, len(thumbs) - 1)]):
                 found.append((first, end))
     return found
@@ -99,23 +100,23 @@ def _replacements(thumbs: Sequence[UInt8], tiny: Float, times: Float) -> list[tu
     found: list[tuple[int, int]] = []
     flat = tiny.reshape(len(tiny), -1, 3)
     frame = float(np.median(np.diff(times)))
-    for seconds in WINDOWS[:2]:
+    for seconds in WINDOW_SECONDS[:2]:
         for i in range(0, len(times), max(1, round(seconds / 8 / frame))):
             j = int(np.searchsorted(times, times[i] + seconds))
-            if j >= len(times) or j - i < BETWEEN + 2 or any(first <= i < end for first, end in found):
+            if j >= len(times) or j - i < MIN_BETWEEN + 2 or any(first <= i < end for first, end in found):
                 continue
             change = flat[j] - flat[i]  # [c,3]
             size = np.linalg.norm(change, axis=-1)
-            changed = size > 3 * LEVELS
-            if changed.mean() < DISSOLVE_SHARE:
+            changed = size > 3 * DIFFERENT_LEVELS
+            if changed.mean() < MIN_DISSOLVED:
                 continue
             share = np.einsum("tck,ck->tc", (flat[i : j + 1] - flat[i])[:, changed], change[changed])
             share = share / size[changed] ** 2
-            straight = (share.min(0) > -AWRY) & (share.max(0) < 1 + AWRY)
-            straight &= (share - np.maximum.accumulate(share, 0)).min(0) > -AWRY
-            if straight.mean() > STRAIGHT and not alike(thumbs[i], thumbs[j]):
+            straight = (share.min(0) > -MAX_STRAY) & (share.max(0) < 1 + MAX_STRAY)
+            straight &= (share - np.maximum.accumulate(share, 0)).min(0) > -MAX_STRAY
+            if straight.mean() > MIN_STRAIGHT and not alike(thumbs[i], thumbs[j]):
                 going = np.flatnonzero(np.abs(share.clip(0, 1).mean(1) - 0.5) < 0.5 - CALM_SHARE)
-                if len(going) < BETWEEN:
+                if len(going) < MIN_BETWEEN:
                     continue  # a cut, which shots.py finds
                 margin = len(going) // 4
                 found.append((max(i + int(going[0]) - margin, 0), min(i + int(going[-1]) + 1 + margin, len(times))))
@@ -126,14 +127,14 @@ def _blanks(tiny: Float, times: Float) -> list[tuple[int, int]]:
     """Stretches of pictures of one colour, with the fades on either side."""
     contrast = tiny.std((1, 2)).max(-1)
     found = []
-    for first, end in _runs(contrast < BLANK):
+    for first, end in _runs(contrast < BLANK_LEVELS):
         low, high = first, end
-        while low > 0 and contrast[low - 1] > 1.02 * contrast[low] and times[first] - times[low] < FADE_SECONDS:
+        while low > 0 and contrast[low - 1] > 1.02 * contrast[low] and times[first] - times[low] < MAX_FADE_SECONDS:
             low -= 1
         while (
             high < len(tiny)
             and contrast[high] > 1.02 * contrast[high - 1]
-            and times[high] - times[end - 1] < FADE_SECONDS
+            and times[high] - times[end - 1] < MAX_FADE_SECONDS
         ):
             high += 1
         found.append((low, high))
@@ -149,7 +150,7 @@ def _crossings(gray: Float, times: Float) -> list[tuple[int, int]]:
     """Stretches in which a line over the whole height crosses frames [T,h,w] evenly from side to side."""
     width = gray.shape[2]
     step = np.quantile(np.abs(gray[:, :, 2:] - gray[:, :, :-2]), 0.4, axis=1)  # [T,w-2] levels
-    least = np.maximum(LINE, STANDS_OUT * np.quantile(step, 0.98, axis=1))
+    least = np.maximum(MIN_LINE_LEVELS, MIN_LINE_RATIO * np.quantile(step, 0.98, axis=1))
     found: list[tuple[int, int]] = []
     frame = float(np.median(np.diff(times)))
     for seconds in CROSSING_SECONDS:
@@ -159,7 +160,7 @@ def _crossings(gray: Float, times: Float) -> list[tuple[int, int]]:
             j = int(np.searchsorted(times, times[i] + seconds - 1e-6))
             if j >= len(times):
                 break
-            if j - i <= BETWEEN:
+            if j - i <= MIN_BETWEEN:
                 continue
             rows = np.arange(i + 1, j)
             way = np.round((times[rows] - times[i]) / (times[j] - times[i]) * (width - 3)).astype(int)

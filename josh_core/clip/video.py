@@ -29,8 +29,8 @@ from josh_core.types import UInt8
 DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,ogg,gif,webp_pipe,webp,webp_anim,flv,asf,mpeg,mpegts,mpegvideo"
 DEMUXERS += ",mxf,dv,yuv4mpegpipe,h264,hevc"
 # Chosen by hand, except where a measurement or a source is given.
-SCANNED = 20_000  # packets of the film that are counted; a longer file's length is what its container says
-LEAST_FRAMES = 8  # a stream of fewer frames beside a longer one is a cover or a thumbnail
+MAX_PACKETS = 20_000  # of the film, that are counted; a longer file's length is what its container says
+MIN_STREAM_FRAMES = 8  # a stream of fewer frames beside a longer one is a cover or a thumbnail
 FOCAL_TAG = "camera.focal_length.35mm_equivalent"  # after "com.apple.quicktime."
 PLAUSIBLE_35MM = (8.0, 800.0)  # mm, from fisheye to long telephoto
 SEEK_MARGIN = 0.05  # s by which a seek may land late and still be right
@@ -244,7 +244,7 @@ def _count(container: Any) -> _Counted:
             own = out.stamps.get(packet.stream_index)
             if own is not None:
                 own.append(time)
-                if len(own) >= SCANNED:
+                if len(own) >= MAX_PACKETS:
                     out.all = False
                     break
     except av.FFmpegError:
@@ -256,7 +256,7 @@ def _worth(stream: Any, stamps: list[float]) -> tuple[bool, int, int]:
     """Films before stills and covers, large ones before thumbnails, earlier ones before later ones."""
     cover = bool(int(getattr(stream, "disposition", 0) or 0) & av.stream.Disposition.attached_pic)
     size = (stream.codec_context.width or 0) * (stream.codec_context.height or 0)
-    return len(stamps) >= LEAST_FRAMES and not cover, size, -stream.index
+    return len(stamps) >= MIN_STREAM_FRAMES and not cover, size, -stream.index
 
 
 def _focal_35mm(container: Any, stream: Any) -> float | None:

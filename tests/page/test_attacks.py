@@ -237,7 +237,7 @@ def test_odd_settings_get_a_sentence() -> None:
     from josh_core.page.api import settings_of
     from josh_core.page.inputs import Upload, settings_from_inputs
 
-    info = ClipInfo(640, 360, 30.0, 300, 10.0, 1000, Film(0, 0.0, 300, 10.0, 30.0, True))
+    info = ClipInfo(640, 360, 30.0, 300, 10.0, Film(0, 0.0, 300, 10.0, 30.0, True))
     upload = Upload(Path("clip"), "0" * 64, Look(info, ""))
     usual: list[Any] = [{"start": 0, "length": 5}, "fast", 0, 0, 0, "auto", "auto", 0]
     for place in range(len(usual)):

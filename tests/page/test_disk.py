@@ -24,9 +24,7 @@ from josh_core.serving.jobs import visitor_error
 from josh_core.settings import Settings
 from tests.example_result import made_up_result
 
-UPLOAD = Upload(
-    Path("clip"), "0" * 64, Look(ClipInfo(640, 360, 30.0, 60, 2.0, 9, Film(0, 0.0, 60, 2.0, 30.0, True)), "")
-)
+UPLOAD = Upload(Path("clip"), "0" * 64, Look(ClipInfo(640, 360, 30.0, 60, 2.0, Film(0, 0.0, 60, 2.0, 30.0, True)), ""))
 
 
 class Idle:

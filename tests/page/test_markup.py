@@ -86,7 +86,7 @@ def test_files_are_links_when_there_and_buttons_when_not(shown: ShownRun) -> Non
 
 
 def test_the_cost_says_what_is_cut_and_who_is_seen(tmp_path: Path) -> None:
-    look = Look(ClipInfo(3840, 2160, 60.0, 1200, 20.0, 1), "")
+    look = Look(ClipInfo(3840, 2160, 60.0, 1200, 20.0), "")
     settings = Settings(mode="refine", start=2.0, seconds=5.0)
     assert len(cuts(look, settings)) == 4
     card = cost_card(look, settings, Rates(tmp_path / "rates.json"), 0.0, 0)
@@ -226,7 +226,7 @@ def test_after_one_run_the_next_is_estimated_within_30_percent(tmp_path: Path, f
 
 
 def test_the_page_s_numbers_become_settings_and_zero_is_not_known(tmp_path: Path) -> None:
-    upload = Upload(tmp_path / "clip.mp4", "", Look(ClipInfo(1920, 1080, 30.0, 300, 10.0, 1), ""))
+    upload = Upload(tmp_path / "clip.mp4", "", Look(ClipInfo(1920, 1080, 30.0, 300, 10.0), ""))
     part = {"start": 1.0, "length": 4.0}
     unknown = settings_from_inputs(part, upload, "refine", 0, 0, 0, "auto", "auto", 0)
     assert (unknown.people, unknown.height_m, unknown.focal_px) == (None, None, None)

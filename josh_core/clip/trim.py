@@ -1,0 +1,70 @@
+"""What of the decoded frames is used: no repeats, no blank ends, no borders, only the longest shot; each is said."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from josh_core.clip.borders import COMPARED_FRAMES, find_borders
+from josh_core.clip.decode import DecodedFrames
+from josh_core.clip.jumps import find_jumps
+from josh_core.clip.probe import require
+from josh_core.clip.repeats import fresh_frames
+from josh_core.clip.shots import find_cuts
+from josh_core.clip.transitions import blank_ends, find_transitions
+
+MIN_FRAMES = 8  # fewer tell nothing of speed or contact
+
+
+def drop_repeats(shot: DecodedFrames) -> None:
+    """Leave out frames that repeat the one before where most do, and say so: they tell nothing of what moves when."""
+    fresh = fresh_frames(shot.thumbs)
+    if fresh is not None:
+        shot.pick(fresh)
+        shot.notes.append(
+            f"Most frames repeat the one before: {len(fresh)} different pictures were used. If these are stills, "
+            "motion and speeds are not those of life."
+        )
+
+
+def cut_blank_ends(shot: DecodedFrames) -> None:
+    """Leave out blank pictures before and after the film, and say so."""
+    first, end = blank_ends(shot.thumbs, np.array(shot.times))
+    if end - first >= MIN_FRAMES and end - first < len(shot.jpegs):
+        shot.keep(first, end)
+        span = f"{shot.begin:.1f} to {shot.begin + shot.times[-1]:.1f} s"
+        shot.notes.append(f"The clip begins or ends in black, or another blank picture: only {span} was used.")
+
+
+def cut_borders(shot: DecodedFrames) -> None:
+    """Cut off borders of one colour around the picture, in place, and say so."""
+    few = [shot.image(int(i)) for i in np.linspace(0, len(shot.jpegs) - 1, COMPARED_FRAMES)]
+    left, top, right, bottom = find_borders(few)
+    if (left, top, right, bottom) == (0, 0, shot.width, shot.height):
+        return
+    for index in range(len(shot.jpegs)):
+        shot.replace(index, np.ascontiguousarray(shot.image(index)[top:bottom, left:right]))
+    shot.notes.append(f"Borders around the picture were cut off: {right - left} x {bottom - top} px are left.")
+    shot.width, shot.height = right - left, bottom - top
+
+
+def longest_shot(shot: DecodedFrames) -> tuple[int, int]:
+    """Frames [first, last) of the longest uncut part; says in the notes what was left out."""
+    gradual = find_transitions(shot.thumbs, np.array(shot.times))
+    cuts = {*find_cuts(shot.thumbs), *find_jumps(shot.thumbs, np.array(shot.times))}
+    cuts = {i for i in cuts if not any(first <= i < end for first, end in gradual)}
+    breaks = sorted([*gradual, *((i, i) for i in cuts)])
+    begins, ends = [0, *(end for _, end in breaks)], [*(first for first, _ in breaks), len(shot.jpegs)]
+    first, last = max(zip(begins, ends, strict=True), key=lambda part: part[1] - part[0])
+    if breaks:
+        at = ", ".join(f"{shot.begin + shot.times[i]:.1f}" for i, _ in breaks)
+        begin, end = shot.begin + shot.times[first], shot.begin + shot.times[last - 1]
+        one, more = ("a gradual change of scene", "changes of scene") if gradual else ("a cut", "cuts")
+        many = one if len(breaks) == 1 else f"{len(breaks)} {more}"
+        shot.notes.append(
+            f"The clip has {many} (at {at} s): only the longest shot, {begin:.1f} to {end:.1f} s, was used."
+        )
+        require(
+            last - first >= MIN_FRAMES,
+            f"The clip has {many} and no shot of at least {MIN_FRAMES} frames: please give a part without cuts.",
+        )
+    return first, last
