@@ -56,7 +56,7 @@ class Clip(Shaped):
     def frame(self, index: int, longest: int | None = None) -> UInt8:
         """Frame `index` as [h,w,3] u8 RGB, with its longest side reduced to `longest` px if given."""
         bgr = cv2.imdecode(np.frombuffer(self.jpegs[index], np.uint8), cv2.IMREAD_COLOR)
-        assert bgr is not None  # every frame was encoded by clip.py
+        assert bgr is not None  # every frame was encoded by clip/decode.py
         scale = 1.0 if longest is None else longest / max(self.width, self.height)
         if scale < 1:
             size = (max(1, round(self.width * scale)), max(1, round(self.height * scale)))
@@ -177,9 +177,10 @@ class Floor(Shaped):
     confidence: float  # [0, 1]
 
 
-# The cut-offs of a contact probability, everywhere. The labels themselves are made with a hysteresis between the outer
-# two (contact/detect.py), so that no probability of a label stays long between them.
-MAY_TOUCH, IN_CONTACT, SURE_CONTACT = 0.4, 0.5, 0.6
+# The cut-offs of a contact probability, everywhere. The labels themselves are made with a hysteresis between MAY_TOUCH
+# and SURE_CONTACT (contact/detect.py), so that no probability of a label stays long between them. Terms that weigh
+# contacts by their probability leave out those below HARDLY_IN_CONTACT, also a product of two. Chosen by hand.
+HARDLY_IN_CONTACT, MAY_TOUCH, IN_CONTACT, SURE_CONTACT = 0.25, 0.4, 0.5, 0.6
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from josh_core.clip.video import Film
 from josh_core.errors import ClipError, ResultError, SettingsError, WeightsError
 from josh_core.export.bundle import load_bundle, save_bundle
 from josh_core.page import markup
-from josh_core.page.api import settings_of
+from josh_core.page.api import Asked
 from josh_core.page.files import files_list
 from josh_core.page.guard import Guard
 from josh_core.page.inputs import Upload, settings_from_inputs
@@ -260,7 +260,7 @@ def test_settings(asked: list[Any], place: int) -> None:
     usual = ["fast", 0, 5, None, None, None, 0, "auto", "auto"]
     for given_ in (asked, [*usual[:place], asked[place], *usual[place + 1 :]]):
         with only(SettingsError):
-            settings_of(*given_)
+            Asked(*given_).settings()
 
 
 @fuzz

@@ -36,7 +36,7 @@ from josh_core.types import Float, Int, PersonMotion, Reconstruction, UInt8
 _MAX_POINTS = 180_000  # 16 bytes each: about 3 MB
 _BESIDE_SURFACE = 100_000  # most points if there is also a surface
 _FRUSTUM_DEPTH = 0.4  # m from the camera to the drawn image plane
-_FEET = [7, 8, 10, 11]  # ankles and toe bases
+_FOOT_JOINTS = [7, 8, 10, 11]  # of SMPL: ankles and toe bases
 
 
 def glb_bytes(result: Reconstruction, body: BodyModel, max_points: int = _MAX_POINTS, t_pose: bool = False) -> bytes:
@@ -277,7 +277,7 @@ def _add_person_path(writer: GltfWriter, index: int, person: PersonMotion) -> No
     first = np.flatnonzero(np.diff(person.frames) == 1)
     if len(first) == 0:
         return
-    low = person.joints[:, _FEET, 1].min(1)
+    low = person.joints[:, _FOOT_JOINTS, 1].min(1)
     path = person.joints[:, 0].copy()
     path[:, 1] = uniform_filter1d(minimum_filter1d(low, 31, mode="nearest"), 31, mode="nearest")
     segments = np.stack([first, first + 1], 1).reshape(-1)

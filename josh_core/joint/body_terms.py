@@ -18,6 +18,7 @@ from josh_core.joint.evaluated_state import EvaluatedState, points_in_camera
 from josh_core.joint.interface import JointStart
 from josh_core.joint.variables import BoneTerm, HeadingTerm, LandmarkTerm, SmoothTerm, StartTerm, StaticTerm
 from josh_core.lsq.robust import Cauchy, Geman
+from josh_core.types import HARDLY_IN_CONTACT
 
 SWINGING_JOINTS = ("knee", "ankle", "foot", "elbow", "wrist", "hand")
 WALKING_SPEED = 0.6  # m/s, half weight of the heading term: slower people also step sideways. Chosen, not tuned
@@ -117,7 +118,7 @@ def static_term(sequence: BodyFrames, probability: Tensor, index: PointIndex, s:
     joined = (sequence.person[1:] == sequence.person[:-1]) & (sequence.frame[1:] - sequence.frame[:-1] == 1)
     weight = probability[1:] * probability[:-1] * joined[:, None]
     step = float((sequence.time[1:] - sequence.time[:-1])[joined].median()) if bool(joined.any()) else 1.0
-    weight = torch.where(weight > 0.25, weight, 0.0)
+    weight = torch.where(weight > HARDLY_IN_CONTACT, weight, 0.0)
     ever = (weight > 0).any(0)
     return StaticTerm(index.contacts[ever], weight[:, ever], s.static * step, Geman(3.0))
 

@@ -1,7 +1,7 @@
 """The residuals of JOSH as pure functions of tensors, each with its equation and its derivatives.
 
 Every function gives r (not yet whitened) and, where it says so, the derivative of r by its arguments. The robust
-norms are in robust.py; the objective that adds the terms up is in residual_blocks.py. Pixels are measured from the
+norms are in lsq/robust.py; the objective that adds the terms up is in residual_blocks.py. Pixels are measured from the
 principal point, cameras are OpenCV, `y` is always a point in a camera and `p` a point in the world.
 """
 

@@ -17,7 +17,7 @@ from josh_core.joint.local_plane import inverse_depth_plane
 from josh_core.joint.matches import Pixels
 from josh_core.joint.variables import FloorTerm, SurfaceTerm
 from josh_core.lsq.robust import Geman
-from josh_core.types import IN_CONTACT, Float, Floor
+from josh_core.types import HARDLY_IN_CONTACT, IN_CONTACT, Float, Floor
 
 # Both chosen by hand. The first is the cosine of the tilt, 70 degrees, of what a foot stands on: steeper than roofs,
 # because fitted planes err.
@@ -131,7 +131,7 @@ def floor_term(
     height, _ = residuals.floor_height(
         at.points.p[:, index.contacts], normal, axes, at.state.log_scale.exp() * offset, at.state.floor
     )
-    near = ((height - index.clearance).abs() < s.floor_reach) & (probability > 0.25)
+    near = ((height - index.clearance).abs() < s.floor_reach) & (probability > HARDLY_IN_CONTACT)
     weight = probability * near * sequence.independent[:, None]
     ever = (weight > 0).any(0)
     return FloorTerm(

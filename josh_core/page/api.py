@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -43,6 +44,36 @@ def event_text(event: gr.EventData, name: str) -> str:
     return str(getattr(event, name, "")) if isinstance(event._data, dict) else ""
 
 
+@dataclass(frozen=True)
+class Asked:
+    """The options of an API call, whatever a program has sent for them; numbers may be None, and 0 is "not known"."""
+
+    mode: object = Settings.mode
+    start: object = 0
+    seconds: object = None
+    people: object = None
+    height_m: object = None
+    focal_px: object = None
+    turn: object = None
+    static_camera: object = Settings.static_camera
+    tier: object = Settings.tier
+
+    def settings(self) -> Settings:
+        """As settings of a run. Raises SettingsError."""
+        return Settings().with_options(
+            mode=self.mode,
+            start=number(self.start),
+            seconds=number(self.seconds) or None,
+            people=int(number(self.people)) or None,
+            height_m=number(self.height_m) or None,
+            focal_px=number(self.focal_px) or None,
+            # A whole number, as the page gives it: it is a part of the key under which a run is stored.
+            turn=int(angle) if (angle := number(self.turn)).is_integer() else angle,
+            static_camera=self.static_camera,
+            tier=self.tier,
+        )
+
+
 def add_endpoint(service: PageService) -> None:
     """Add the endpoint to the gr.Blocks under construction."""
 
@@ -79,8 +110,8 @@ def add_endpoint(service: PageService) -> None:
         """
         caller = caller_of(request, program=True)
         try:
-            settings = settings_of(mode, start, seconds, people, height_m, focal_px, turn, static_camera, tier)
-            return _reply(service, caller, await _finished(service, caller, clip, settings, progress))
+            asked = Asked(mode, start, seconds, people, height_m, focal_px, turn, static_camera, tier)
+            return _reply(service, caller, await _finished(service, caller, clip, asked.settings(), progress))
         except Exception as error:
             raise refusal(error) from None
         finally:
@@ -142,28 +173,3 @@ def _reply(service: PageService, caller: Caller, order: Order) -> tuple[dict[str
     owned = service.owned(caller.session, shown)
     access = {"link": f"/?{shown.query}", "delete_key": owned.delete_key if owned else ""}
     return shown.manifest(mode) | access, [str(shown.folders[mode] / name) for name in FILES]
-
-
-def settings_of(  # noqa: PLR0913, PLR0917  the arguments of the API
-    mode: object,
-    start: object,
-    seconds: object,
-    people: object = None,
-    height_m: object = None,
-    focal_px: object = None,
-    turn: object = None,
-    static_camera: object = Settings.static_camera,
-    tier: object = Settings.tier,
-) -> Settings:
-    """Settings of an API call; numbers may be None, and 0 stands for "not known". Raises SettingsError."""
-    return Settings().with_options(
-        mode=mode,
-        start=number(start),
-        seconds=number(seconds) or None,
-        people=int(number(people)) or None,
-        height_m=number(height_m) or None,
-        focal_px=number(focal_px) or None,
-        turn=int(angle) if (angle := number(turn)).is_integer() else angle,  # as the page's: a key of the store
-        static_camera=static_camera,
-        tier=tier,
-    )

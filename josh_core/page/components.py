@@ -37,7 +37,7 @@ def clip_input(limit_mb: float) -> gr.HTML:
 
 
 def result_viewer(first: dict[str, Any] | None) -> gr.HTML:
-    """The 3D viewer; its value is that of shown.viewer_value, at first `first` where the address asks for nothing."""
+    """The 3D viewer; its value is shown_run.viewer_value's, at first `first` where the address asks for nothing."""
     gr.set_static_paths([viewer.BUNDLE])
     return gr.HTML(
         first,

@@ -45,7 +45,7 @@ class Layout:
         choices = [(f"{label}: {short}", name) for name, (label, short, _) in MODES.items()]
         self.mode = gr.Radio(choices, value=Settings.mode, label="Method", elem_id="j-mode")
         with gr.Accordion("Advanced", open=False):
-            # 0 stands for "not known": Gradio makes it of an empty number. Without its limits: inputs.wanted judges.
+            # 0 stands for "not known": Gradio makes it of an empty number. Limits are checked by settings_from_inputs.
             self.people = gr.Number(0, label="Most people to follow", info="0 follows everybody", precision=0)
             self.height = gr.Number(0, label="Height of the first person, m", info="Leave 0 if you do not know it")
             self.view = gr.Number(0, label="Horizontal field of view, degrees", info="Leave 0 if you do not know it")

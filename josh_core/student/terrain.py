@@ -32,7 +32,7 @@ STAIR_STEPS = (3, 12)  # range of the number of steps in a row
 
 @dataclass(frozen=True)
 class Walk:
-    """n frames in the world; legs as of bends.LEG_JOINTS, left and right."""
+    """n frames in the world; legs as of squats.LEG_JOINTS, left and right."""
 
     local: Float  # [n,24,3,3] rotations relative to the parent
     world: Float  # [n,24,3,3] rotations in the world

@@ -234,7 +234,7 @@ def test_odd_settings_get_a_sentence() -> None:
     from josh_core.clip.probe import ClipInfo
     from josh_core.clip.video import Film
     from josh_core.errors import SettingsError
-    from josh_core.page.api import settings_of
+    from josh_core.page.api import Asked
     from josh_core.page.inputs import Upload, settings_from_inputs
 
     info = ClipInfo(640, 360, 30.0, 300, 10.0, Film(0, 0.0, 300, 10.0, 30.0, True))
@@ -252,21 +252,21 @@ def test_odd_settings_get_a_sentence() -> None:
             asked = ["fast", 0, 5, None, None, None, 0, "auto", "auto"]
             asked[place] = odd
             try:
-                settings_of(*asked)
+                Asked(*asked).settings()
             except SettingsError as error:
                 assert str(error)
 
 
 def test_programs_may_say_what_the_page_offers() -> None:
-    from josh_core.page.api import settings_of
+    from josh_core.page.api import Asked
     from josh_core.settings import Settings
 
-    said = settings_of("fast", 1, 5, 2, 1.8, 700, 90, "on", "embedded")
+    said = Asked("fast", 1, 5, 2, 1.8, 700, 90, "on", "embedded").settings()
     assert said == Settings(
         mode="fast", start=1.0, seconds=5.0, people=2, height_m=1.8, focal_px=700.0, turn=90, static_camera="on",
         tier="embedded",
     )  # fmt: skip
-    assert settings_of("refine", 0, 10) == Settings(seconds=10.0) and repr(said.turn) == "90"
+    assert Asked("refine", 0, 10).settings() == Settings(seconds=10.0) and repr(said.turn) == "90"
 
 
 @pytest.mark.parametrize("text", ["[]", '{"fast": 3}', '{"fast": {}}', '{"fast": {"clip": "x"}}', "[" * 100_000, "{"])
