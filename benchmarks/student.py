@@ -31,7 +31,7 @@ from josh_core.bodyfit.fit_body import FitBody
 from josh_core.bodyfit.observations import Observations
 from josh_core.clip.load import load_clip
 from josh_core.geometry import invert, transform
-from josh_core.metrics.accuracy import HIPS, pa_mpjpe
+from josh_core.metrics.accuracy import HIP_ROWS, pa_mpjpe
 from josh_core.metrics.contact_labels import GROUPS, LABEL_PARTS, Score
 from josh_core.metrics.ground_truth import GroundTruth, TruePerson, load_truth
 from josh_core.progress import Progress
@@ -175,7 +175,7 @@ def joint_errors(limbs: Float, person: JudgedPerson) -> Row:
     """Errors of limbs [n,12,3] m by COLUMNS; depth only if all hips are in front of the camera."""
     known = np.isfinite(person.limbs).all((1, 2))
     mine, true = limbs[known], person.limbs[known]
-    hips, true_hips = mine[:, HIPS].mean(1, keepdims=True), true[:, HIPS].mean(1, keepdims=True)
+    hips, true_hips = mine[:, HIP_ROWS].mean(1, keepdims=True), true[:, HIP_ROWS].mean(1, keepdims=True)
     local = np.linalg.norm((mine - hips) - (true - true_hips), axis=-1)
     row = {"PA": 1000 * float(pa_mpjpe(mine, true).mean()), "hips": 1000 * float(local.mean())}
     swing, true_swing = (d - d.mean(0) for d in ((mine - hips)[..., 2], (true - true_hips)[..., 2]))

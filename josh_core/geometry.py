@@ -1,4 +1,4 @@
-"""Rigid motions, projection and interpolation. Transforms are 4x4 matrices; rotations go through roma.
+"""Rigid motions, projection, interpolation, and small helpers on arrays. Transforms are 4x4; rotations go through roma.
 
 Functions on transforms and points take numpy arrays or torch tensors alike (only @, slicing and transposition).
 """
@@ -11,7 +11,7 @@ import numpy as np
 import roma
 import torch
 
-from josh_core.types import Float, Int
+from josh_core.types import Bool, Float, Int
 
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
 # Camera axes of OpenGL, glTF and USD (x right, y up, z backward) in those of OpenCV (x right, y down, z forward).
@@ -181,3 +181,22 @@ def row_keys(rows: Int) -> Int:
             size = len(found)
         key, size = key * width + column, size * width
     return key
+
+
+def true_runs(flag: Bool) -> list[tuple[int, int]]:
+    """First index, and the index after the last, of each unbroken run of True in flag [n]."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flag, [False]]).astype(np.int8)))
+    return [(int(first), int(end)) for first, end in edges.reshape(-1, 2)]
+
+
+def inside(px: Float, width: int, height: int) -> Bool:
+    """Which pixels [...,2] lie in a picture of this size."""
+    return np.asarray(((px >= 0) & (px < [width, height])).all(-1))
+
+
+def axes_along(along: Float, towards: Float) -> Float:
+    """Right-handed axes [...,3,3] (columns): `along` [...,3], then the part of `towards` [...,3] across it."""
+    a = along / np.linalg.norm(along, axis=-1, keepdims=True)
+    b = towards - a * (a * towards).sum(-1, keepdims=True)
+    b = b / np.linalg.norm(b, axis=-1, keepdims=True)
+    return np.stack([a, b, np.cross(a, b)], -1)

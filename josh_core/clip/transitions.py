@@ -14,6 +14,7 @@ import numpy as np
 from josh_core.clip.replaced import find_replaced
 from josh_core.clip.shots import DIFFERENT_LEVELS, alike
 from josh_core.clip.sweeps import find_sweeps
+from josh_core.geometry import true_runs
 from josh_core.types import Float, UInt8
 
 # Chosen by hand, except where a measurement or a source is given.
@@ -127,7 +128,7 @@ def _blanks(tiny: Float, times: Float) -> list[tuple[int, int]]:
     """Stretches of pictures of one colour, with the fades on either side."""
     contrast = tiny.std((1, 2)).max(-1)
     found = []
-    for first, end in _runs(contrast < BLANK_LEVELS):
+    for first, end in true_runs(contrast < BLANK_LEVELS):
         low, high = first, end
         while low > 0 and contrast[low - 1] > 1.02 * contrast[low] and times[first] - times[low] < MAX_FADE_SECONDS:
             low -= 1
@@ -167,11 +168,6 @@ def _crossings(gray: Float, times: Float) -> list[tuple[int, int]]:
             sweeps = (way, width - 3 - way)
             found.extend((i, j + 1) for columns in sweeps if clear[rows, columns].mean() > 0.8)
     return found
-
-
-def _runs(flag: Float) -> list[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], flag.astype(np.int8), [0]])))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _merged(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

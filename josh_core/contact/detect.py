@@ -16,7 +16,7 @@ from josh_core.body.names import FEET, LIMBS, SEAT, is_part
 from josh_core.body.posing import PosedPoints
 from josh_core.contact import stance_phases
 from josh_core.contact.stance_phases import FootMotion
-from josh_core.geometry import intrinsics, project
+from josh_core.geometry import intrinsics, project, true_runs
 from josh_core.progress import Progress
 from josh_core.threads import in_threads
 from josh_core.types import MAY_TOUCH, SURE_CONTACT, BodyTrack, Bool, CameraPath, Clip, Contacts, Float, Int, People
@@ -224,20 +224,14 @@ def _hysteresis(probability: Float, shortest: int, gap: int) -> Float:
     """
     p = probability.copy()
     on = p > MAY_TOUCH
-    for first, last in _runs(~on):
+    for first, last in true_runs(~on):
         if first > 0 and last < len(p) and last - first <= gap:
             p[first:last] = min(p[first - 1], p[last])
             on[first:last] = True
-    for first, last in _runs(on):
+    for first, last in true_runs(on):
         if last - first <= shortest or p[first:last].max() < SURE_CONTACT:
             p[first:last] = np.minimum(p[first:last], 0.3)
     return p
-
-
-def _runs(flag: Float) -> list[tuple[int, int]]:
-    """Half-open index ranges of the runs of True in flag [n]."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], flag.astype(np.int8), [0]])))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _slower_of_pairs(speed: Float) -> Float:

@@ -24,8 +24,8 @@ from josh_core.types import Contacts, Float, Int
 MODEL_FILES = {kind: Path(__file__).parent / "assets" / f"stance_{kind}.npz" for kind in ("student", "alone")}
 # Numbers without another source were chosen by hand before the fit; changing one needs a new fit.
 FPS = 30.0  # time steps of the field a second: the scores of transitions were fitted at this rate
-FOOT_PARTS = (("heel",), ("sole",), ("ball", "toe"))
-PHASE_CONTACTS = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 1], [0, 0, 1]])  # [phase, FOOT_PARTS]: swing, heel, flat, toe
+PHASE_PARTS = (("heel",), ("sole",), ("ball", "toe"))
+PHASE_CONTACTS = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 1], [0, 0, 1]])  # [phase, PHASE_PARTS]: swing, heel, flat, toe
 MIN_SPEED, MAX_SPEED = 0.1, 5.0  # m/s, the feature is log(MIN_SPEED + speed), with speeds up to MAX_SPEED
 UNSEEN_SPEED = 0.5  # m/s, used where no speed was observed: between rest and swing
 MAX_HEIGHT = 0.4  # m over the body's lowest point, to which heights are clipped
@@ -74,15 +74,15 @@ def with_stances(contacts: Contacts, motion: FootMotion) -> Contacts:
 
 
 def foot_columns(names: tuple[str, ...]) -> list[list[list[int]]]:
-    """Columns of the contact points that belong to each of FOOT_PARTS, for the left and the right foot."""
+    """Columns of the contact points that belong to each of PHASE_PARTS, for the left and the right foot."""
     return [
-        [[i for i, name in enumerate(names) if name.startswith(side) and is_part(name, part)] for part in FOOT_PARTS]
+        [[i for i, name in enumerate(names) if name.startswith(side) and is_part(name, part)] for part in PHASE_PARTS]
         for side in ("left", "right")
     ]
 
 
 def stance_probability(motion: FootMotion, names: tuple[str, ...], model: StanceModel) -> Float:
-    """Contact probability [n,2,3] of the left and the right foot's FOOT_PARTS."""
+    """Contact probability [n,2,3] of the left and the right foot's PHASE_PARTS."""
     at, back = grid_times(motion.times)
     out = []
     for seen in foot_features(motion, names):

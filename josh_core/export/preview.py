@@ -14,6 +14,7 @@ from josh_core.export.body_colors import body_colors
 from josh_core.export.colors import CAMERA_COLOR, person_color, rgb
 from josh_core.export.outfit import cloth_normals, plain_colors
 from josh_core.export.raster import Canvas, View
+from josh_core.geometry import intrinsics
 from josh_core.types import Float, PersonMotion, Reconstruction, UInt8
 
 Meshes = list[tuple[PersonMotion, Float]]
@@ -115,7 +116,7 @@ def named_view(result: Reconstruction, name: ViewName, size: tuple[int, int], fr
     world_from_cam = np.eye(4)
     world_from_cam[:3, :3] = np.stack([right, down, ahead], 1)
     world_from_cam[:3, 3] = centre - _FAR * ahead
-    return View(world_from_cam, pinhole(px_per_m * _FAR, size), width, height, _FAR - abs(extent @ ahead) / 2)
+    return View(world_from_cam, intrinsics(px_per_m * _FAR, *size), width, height, _FAR - abs(extent @ ahead) / 2)
 
 
 def camera_view(result: Reconstruction, frame: int, size: tuple[int, int]) -> View:
@@ -135,11 +136,6 @@ def look_at(eye: Float, target: Float) -> Float:
     out[:3, :3] = np.stack([right, np.cross(ahead, right), ahead], 1)
     out[:3, 3] = eye
     return out
-
-
-def pinhole(focal: float, size: tuple[int, int]) -> Float:
-    """Intrinsics [3,3] of a focal length in px with the principal point in the middle of a picture of `size` px."""
-    return np.array([[focal, 0, size[0] / 2], [0, focal, size[1] / 2], [0, 0, 1.0]])
 
 
 def _everything(result: Reconstruction) -> Float:
@@ -163,7 +159,7 @@ def shoulder_view(result: Reconstruction, every: Float, size: tuple[int, int]) -
     centre = (every.min(0) + every.max(0)) / 2
     away = -0.75 * ahead + 0.5 * side + np.array([0, 0.6, 0])
     rotation = look_at(centre + away, centre)[:3, :3]
-    k = pinhole(0.9 * max(size), size)
+    k = intrinsics(0.9 * max(size), *size)
     x, y, z = ((every - centre) @ rotation).T
     # A point stays in the picture when its |x| is at most `edge` times its depth, distance + z.
     edge_x, edge_y = 0.85 * k[0, 2] / k[0, 0], 0.85 * k[1, 2] / k[1, 1]

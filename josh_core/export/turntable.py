@@ -16,10 +16,10 @@ import numpy as np
 from josh_core.body.model import BodyModel
 from josh_core.body.posing import meshes_by_frame
 from josh_core.errors import ResultError
-from josh_core.export.preview import Meshes, draw_people, draw_surface, look_at, pinhole, texture_of
+from josh_core.export.preview import Meshes, draw_people, draw_surface, look_at, texture_of
 from josh_core.export.raster import Canvas, View
 from josh_core.export.video import encode
-from josh_core.geometry import interpolate_linear, interpolate_rotations, rotmat_to_rotvec, rotvec_to_rotmat
+from josh_core.geometry import interpolate_linear, interpolate_rotations, intrinsics, rotmat_to_rotvec, rotvec_to_rotmat
 from josh_core.progress import Progress
 from josh_core.types import Float, Int, PersonMotion, Reconstruction, UInt8
 
@@ -64,7 +64,7 @@ class _Orbit:
         target = self.middle[0] + seconds * self.middle[1] - [0, _ABOVE, 0]
         angle = self.heading + 2 * np.pi * turn
         away = np.array([np.cos(_RISE) * np.sin(angle), np.sin(_RISE), np.cos(_RISE) * np.cos(angle)])
-        return View(look_at(target + self.distance * away, target), pinhole(_FOCAL * SIZE[0], SIZE), *SIZE)
+        return View(look_at(target + self.distance * away, target), intrinsics(_FOCAL * SIZE[0], *SIZE), *SIZE)
 
 
 def save_turntable(result: Reconstruction, body: BodyModel, path: Path, progress: Progress | None = None) -> None:

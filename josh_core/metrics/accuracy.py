@@ -23,7 +23,7 @@ from josh_core.types import Float, Int, PersonMotion, Reconstruction
 SEGMENT_FRAMES = 100  # frames between two alignments
 MIN_TRAVEL = 0.05  # m, RMS spread of the true camera centres from which the scale is compared
 MAX_SCENE_DISTANCE = 18.0  # m from the nearest true camera: scene points beyond are not compared
-HIPS = [0, 1]  # rows of EVALUATED_JOINTS
+HIP_ROWS = [0, 1]  # rows of EVALUATED_JOINTS
 Similarity = tuple[float, Float, Float]
 
 
@@ -131,7 +131,7 @@ def scene_errors(points: Float, true: Float, cameras: Float) -> dict[str, float 
 def person_errors(pred: Float, true: TruePerson, rows: Int, truth: GroundTruth, step: int) -> dict[str, float | None]:
     """Errors of one person. pred: [n,24,3]; rows: [n] rows of `true`; step: frames of the truth from row to row."""
     limbs, true_limbs = pred[:, limb_rows()], true.limbs[rows]
-    root, true_root = limbs[:, HIPS].mean(1), true_limbs[:, HIPS].mean(1)
+    root, true_root = limbs[:, HIP_ROWS].mean(1), true_limbs[:, HIP_ROWS].mean(1)
     error, way = root_error(root, true_root)
     frames = true.frames[rows] // step
     times = true.frames[rows] / truth.fps

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from josh_core.geometry import true_runs
 from josh_core.metrics.accuracy import align_cameras, match_people, same_moments
 from josh_core.metrics.ground_truth import GroundTruth, TruePerson
 from josh_core.types import IN_CONTACT, Bool, Float, Int, Reconstruction
@@ -127,19 +128,13 @@ def frame_score(predicted: Bool, is_true: Bool) -> Score:
 
 def event_score(label: Bool, is_true: Bool) -> Score:
     """Counts of events; label: [n] predicted, is_true: [n]."""
-    predicted, true = runs_of(label), runs_of(is_true)
+    predicted, true = true_runs(label), true_runs(is_true)
     if not predicted or not true:
         return Score(0, len(predicted), len(true))
     overlap = np.array([[_overlap(a, b) for b in true] for a in predicted])
     chosen = linear_sum_assignment(-overlap)
     hit = int((overlap[chosen] >= MIN_IOU).sum())
     return Score(hit, len(predicted) - hit, len(true) - hit)
-
-
-def runs_of(label: Bool) -> list[tuple[int, int]]:
-    """First frame and the frame after the last of each unbroken run of label [n]."""
-    edges = np.flatnonzero(np.diff(np.r_[False, label, False].astype(np.int8)))
-    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
 
 
 def _overlap(a: tuple[int, int], b: tuple[int, int]) -> float:

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 
 from josh_core.body.model import BodyModel
-from josh_core.body.names import FEET, is_part
+from josh_core.body.names import FEET, LIMB_LANDMARKS, is_part
 from josh_core.body.posing import posed_points
-from josh_core.geometry import invert, project
+from josh_core.geometry import inside, invert, project
 from josh_core.metrics.pace import steps
-from josh_core.metrics.seen import feet_inside, inside
+from josh_core.metrics.seen import feet_inside
 from josh_core.types import IN_CONTACT, Bool, Float, People, PersonMotion, Reconstruction, Track
 
 # Chosen by hand, except where a measurement or a source is given.
 SEEN_VISIBILITY = 0.5  # visibility from which a landmark counts as seen
-BODY_LANDMARKS = [11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]  # shoulders, elbows, wrists, hips, knees, ankles
+BODY_LANDMARKS = list(LIMB_LANDMARKS)
 
 
 def measure(result: Reconstruction, body: BodyModel, people: People | None = None) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from josh_core.types import Bool, CameraPath, Clip, Float, Matches, People, Track
+from josh_core.geometry import inside
+from josh_core.types import Bool, CameraPath, Clip, Matches, People, Track
 
 # Chosen by hand, except where a measurement or a source is given.
 CELLS_A_SIDE = 8  # cells along each side of the image in which matches are counted
@@ -14,11 +15,6 @@ FOOT_LANDMARKS_BY_SIDE = (
     (27, 29, 31),
     (28, 30, 32),
 )  # BlazePose's ankle, heel and toe of the left and of the right foot
-
-
-def inside(px: Float, width: int, height: int) -> Bool:
-    """Which pixels [...,2] lie in the picture."""
-    return np.asarray(((px >= 0) & (px < [width, height])).all(-1))
 
 
 def feet_inside(track: Track, width: int, height: int) -> Bool:

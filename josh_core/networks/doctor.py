@@ -12,6 +12,7 @@ import psutil
 from josh_core import __version__
 from josh_core.networks.weights import WEIGHTS, Weight, choose_tier, find, format_size
 from josh_core.settings import Mode, Settings
+from josh_core.threads import cores
 
 _HEADINGS = ("weight", "here", "size", "licence")
 
@@ -30,7 +31,7 @@ def machine() -> list[str]:
     import torch
 
     lines = [
-        f"cores     {_cores()}",
+        f"cores     {cores()}",
         f"memory    {_memory()}",
         f"python    {platform.python_version()}, torch {torch.__version__}",
     ]
@@ -59,11 +60,6 @@ def _details(weight: Weight, environ: Mapping[str, str]) -> list[str]:
 def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _memory() -> str:

@@ -22,6 +22,9 @@ from josh_core.page.config import Config
 from josh_core.page.shown_run import MODES, ShownRun, viewer_value
 from josh_core.settings import Settings
 
+Updates = dict[Any, Any]  # of components, as Gradio takes them from an event
+HIDDEN: Any = "hidden"  # in the page but not seen; visible=False would take the component out of it
+
 
 class Layout:
     """Builds the components inside the current gr.Blocks and holds them by name."""

@@ -22,7 +22,7 @@ from josh_core.page.cost import cost_card
 from josh_core.page.files import files_list, overlay_part
 from josh_core.page.guard import Guard
 from josh_core.page.inputs import Upload, chosen_clip, settings_from_inputs
-from josh_core.page.layout import Layout
+from josh_core.page.layout import HIDDEN, Layout, Updates
 from josh_core.page.link_preview import SITE_TITLE, LinkPreview
 from josh_core.page.owner_buttons import OwnerButtons
 from josh_core.page.plots import plots
@@ -36,8 +36,6 @@ from josh_core.serving.jobs import visitor_error
 from josh_core.serving.processes import open_files
 
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
-HIDDEN: Any = "hidden"  # in the page but not seen; visible=False would take the component out of it
-Updates = dict[Any, Any]
 
 
 class Page:

@@ -28,7 +28,7 @@ class AssumedNoise:
 
 ASSUMED_NOISE = AssumedNoise()
 # A landmark inside a limb -> the landmark it is attached to, and the landmarks that move with it.
-LIMB_CHAINS: dict[int, tuple[int, list[int]]] = {
+ATTACHED_LANDMARKS: dict[int, tuple[int, list[int]]] = {
     13: (11, [13, 15, 17, 19, 21]),
     14: (12, [14, 16, 18, 20, 22]),
     15: (13, [15, 17, 19, 21]),

@@ -18,17 +18,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from josh_core.body.names import MIRRORED_LANDMARKS
+from josh_core.body.names import HIP_LANDMARKS, LANDMARKS, MIRRORED_LANDMARKS, SHOULDER_LANDMARKS
 
 NOISE_FILE = Path(__file__).parent / "assets" / "landmark_noise.npz"
 # Chosen by hand, except where a measurement or a source is given.
 BODY_SIZE = 1.30  # m, trunk and leg of the average body (between its landmarks)
 ERROR_COUNT = 33 * (3 + 2 + 1)  # of the 3D guess, of the picture across the line of sight, of the visibility's log odds
 HARMONICS = 5  # 1, cos, sin, cos 2, sin 2 of the direction that the person faces
-# BlazePose's landmarks, by index; left, right.
-HIPS, SHOULDERS, NOSE = [23, 24], [11, 12], 0
-BONES = [(a + s, b + s) for a, b in ((11, 13), (13, 15), (23, 25), (25, 27), (27, 31)) for s in (0, 1)]  # of the limbs
-POSE_COUNT = 3 * (4 + len(BONES))  # numbers that describe a pose, see pose_numbers
+_HIPS, _SHOULDERS, _NOSE = list(HIP_LANDMARKS), list(SHOULDER_LANDMARKS), LANDMARKS.index("nose")
+LIMB_BONES = [
+    (a + s, b + s) for a, b in ((11, 13), (13, 15), (23, 25), (25, 27), (27, 31)) for s in (0, 1)
+]  # of the limbs
+POSE_COUNT = 3 * (4 + len(LIMB_BONES))  # numbers that describe a pose, see pose_numbers
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,13 @@ class MeasuredNoise:
 
 def crop(relative: Tensor) -> Crop:
     """True landmarks [...,33,3] m in the axes of sight, brought to crop axes and average size."""
-    points = relative - relative[..., HIPS, :].mean(-2, keepdim=True)
-    trunk = points[..., SHOULDERS, :].mean(-2)
+    points = relative - relative[..., _HIPS, :].mean(-2, keepdim=True)
+    trunk = points[..., _SHOULDERS, :].mean(-2)
     away = trunk[..., :2].norm(dim=-1).clamp_min(1e-3)
     c, s = -trunk[..., 1] / away, -trunk[..., 0] / away
     zero, one = torch.zeros_like(c), torch.ones_like(c)
     axes = torch.stack([c, s, zero, -s, c, zero, zero, zero, one], -1).unflatten(-1, (3, 3))
-    leg = (points[..., [25, 26], :] - points[..., HIPS, :]).norm(dim=-1) + (
+    leg = (points[..., [25, 26], :] - points[..., _HIPS, :]).norm(dim=-1) + (
         points[..., [27, 28], :] - points[..., [25, 26], :]
     ).norm(dim=-1)
     size = (trunk.norm(dim=-1) + leg.mean(-1)).clamp_min(1e-3) / BODY_SIZE
@@ -71,14 +72,14 @@ def crop(relative: Tensor) -> Crop:
 
 def pose_numbers(points: Tensor) -> Tensor:
     """[...,POSE_COUNT] of points [...,33,3]: trunk, hips, shoulders, head and bones as vectors."""
-    shoulders, hips = (points[..., k, :] for k in (SHOULDERS, HIPS))
+    shoulders, hips = (points[..., k, :] for k in (_SHOULDERS, _HIPS))
     middle = shoulders.mean(-2, keepdim=True)
     parts = [
         middle,
         hips[..., :1, :] - hips[..., 1:, :],
         shoulders[..., :1, :] - shoulders[..., 1:, :],
-        points[..., [NOSE], :] - middle,
-        points[..., [b for _, b in BONES], :] - points[..., [a for a, _ in BONES], :],
+        points[..., [_NOSE], :] - middle,
+        points[..., [b for _, b in LIMB_BONES], :] - points[..., [a for a, _ in LIMB_BONES], :],
     ]
     return torch.cat(parts, -2).flatten(-2)
 

@@ -17,7 +17,7 @@ import roma
 import torch
 from torch import Tensor
 
-from josh_core.student.assumed_noise import ASSUMED_NOISE, LIMB_CHAINS, landmark_sigma
+from josh_core.student.assumed_noise import ASSUMED_NOISE, ATTACHED_LANDMARKS, landmark_sigma
 from josh_core.student.features import StudentFeatures, StudentInput, lines_of_sight, student_features
 from josh_core.student.measured_noise import MeasuredNoise, crop, facing, features, measured_noise, mirror, unpack
 from josh_core.student.motions import FPS, Pool
@@ -256,7 +256,7 @@ def _occlusion(rand: _Random, relative: Tensor) -> Tensor:
     """How much [B,T,33] in [0, 1] each landmark is hidden: far limbs for some time, or a part of the body cut off."""
     b, t = relative.shape[:2]
     hidden = torch.zeros(b, t, 33)
-    for joint, (_, members) in LIMB_CHAINS.items():
+    for joint, (_, members) in ATTACHED_LANDMARKS.items():
         chance = torch.sigmoid((relative[:, :, joint, 2].mean(1) - 0.12) * 12) * 0.55 + 0.03
         on = (rand.uniform(b) < chance).float()[:, None] * torch.sigmoid(4 * rand.slow(b, t, (), 10.0) + 2)
         amount = (on * rand.uniform(b, 1))[..., None]
@@ -272,7 +272,7 @@ def _depth_error(rand: _Random, relative: Tensor) -> Tensor:
     b, t = relative.shape[:2]
     guess = relative * (1 + 0.06 * rand.normal(b, 1, 33, 3) * torch.tensor([0.4, 0.4, 1.0]))
     depth = guess[..., 2].clone()
-    for joint, (base, members) in LIMB_CHAINS.items():
+    for joint, (base, members) in ATTACHED_LANDMARKS.items():
         on = (rand.uniform(b) < ASSUMED_NOISE.wrong_bend).float()[:, None] * torch.sigmoid(
             3 * rand.slow(b, t, (), 10.0) + 1
         )

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from josh_core.body.two_bones import two_bones
-from josh_core.geometry import rotvec_to_rotmat
+from josh_core.geometry import rotvec_to_rotmat, true_runs
 from josh_core.student.squats import LEG_JOINTS
 from josh_core.types import Bool, Float
 
@@ -166,13 +166,12 @@ def _pelvis_drop(hips: list[Float], path: _Path, stands: Bool, rest: Float, fps:
 
 def _runs(on: Bool) -> list[tuple[int, int]]:
     """Half-open intervals in which `on` [n] is True; gaps of up to two frames are closed."""
-    edges = np.flatnonzero(np.diff(np.r_[0, on.astype(np.int8), 0]))
     runs: list[tuple[int, int]] = []
-    for a, b in zip(edges[::2], edges[1::2], strict=True):
-        if runs and a - runs[-1][1] <= 2:
-            runs[-1] = (runs[-1][0], int(b))
+    for first, end in true_runs(on):
+        if runs and first - runs[-1][1] <= 2:
+            runs[-1] = (runs[-1][0], end)
         else:
-            runs.append((int(a), int(b)))
+            runs.append((first, end))
     return runs
 
 

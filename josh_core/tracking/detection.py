@@ -7,13 +7,10 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from josh_core.body.names import MIRRORED_LANDMARKS
+from josh_core.body.names import HIP_LANDMARKS, LIMB_LANDMARKS, MIRRORED_LANDMARKS, SHOULDER_LANDMARKS
 from josh_core.types import Float, UInt8
 
 # Chosen by hand, except where a measurement or a source is given.
-# BlazePose's landmarks, by index.
-SHOULDERS, HIPS = (11, 12), (23, 24)
-LIMB_LANDMARKS = (11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)  # shoulders to wrists, hips to ankles
 LAB_BINS = (6, 6, 6)  # of a Lab colour histogram
 
 
@@ -62,7 +59,7 @@ class Detection:
 def size_of(landmarks_px: Float) -> float:
     """Size in px of a person [33,2]: the longer side of the box, but no less than the torso allows."""
     extent = np.ptp(landmarks_px, axis=0).max()
-    torso = landmarks_px[list(SHOULDERS)].mean(0) - landmarks_px[list(HIPS)].mean(0)
+    torso = landmarks_px[list(SHOULDER_LANDMARKS)].mean(0) - landmarks_px[list(HIP_LANDMARKS)].mean(0)
     return float(max(extent, 2.5 * np.linalg.norm(torso), 1.0))
 
 

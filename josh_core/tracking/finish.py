@@ -7,12 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from josh_core.body.names import FOOT_LANDMARKS, MIRRORED_LANDMARKS
+from josh_core.body.names import FOOT_LANDMARKS, HIP_LANDMARKS, LIMB_LANDMARKS, MIRRORED_LANDMARKS, SHOULDER_LANDMARKS
 from josh_core.settings import Settings
 from josh_core.tracking.detection import (
-    HIPS,
-    LIMB_LANDMARKS,
-    SHOULDERS,
     Mask,
     same_body,
     size_of,
@@ -68,7 +65,7 @@ def _shakes(tracklet: Tracklet, times: Float) -> bool:
     triples = [f for f in tracklet.seen if f - 1 in tracklet.seen and f + 1 in tracklet.seen]
     if len(triples) < 3:
         return False
-    torso = list(SHOULDERS + HIPS)
+    torso = list(SHOULDER_LANDMARKS + HIP_LANDMARKS)
     size = np.array([size_of(tracklet.seen[f].landmarks_px) for f in triples])[:, None, None]
     before, now, after = (
         np.stack([tracklet.seen[f + s].landmarks_px[torso] for f in triples]) / size for s in (-1, 0, 1)
@@ -104,7 +101,7 @@ def _is_shadow(tracklet: Tracklet, others: Sequence[Tracklet]) -> bool:
 
 def _cast_by(shadow: Float, owner: Float) -> bool:
     """Whether a skeleton [33,2] touches the feet of another and leans otherwise."""
-    axes = [p[list(HIPS)].mean(0) - p[list(SHOULDERS)].mean(0) for p in (shadow, owner)]
+    axes = [p[list(HIP_LANDMARKS)].mean(0) - p[list(SHOULDER_LANDMARKS)].mean(0) for p in (shadow, owner)]
     cosine = axes[0] @ axes[1] / max(np.linalg.norm(axes[0]) * np.linalg.norm(axes[1]), 1e-6)
     gap = np.linalg.norm(shadow[:, None] - owner[list(FOOT_LANDMARKS)], axis=-1).min()
     return bool(cosine < np.cos(np.radians(SHADOW_TILT)) and gap < SHADOW_GAP * size_of(owner))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from josh_core.body.names import FOOT_LANDMARKS
+from josh_core.geometry import inside
 from josh_core.types import Clip, People, Track
 
 # Chosen by hand, except where a measurement or a source is given.
@@ -27,5 +28,4 @@ def unseen_notes(people: People, clip: Clip) -> tuple[str, ...]:
 def _feet_outside(track: Track, clip: Clip) -> float:
     """Share of the frames in which no landmark of a foot lies in the picture."""
     px = track.landmarks_px[:, list(FOOT_LANDMARKS)]
-    inside = np.all((px >= 0) & (px < np.array([clip.width, clip.height])), axis=-1)  # [n,6]
-    return float(np.mean(~np.any(inside, axis=1)))
+    return float(np.mean(~inside(px, clip.width, clip.height).any(1)))

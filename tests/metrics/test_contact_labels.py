@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
+from josh_core.geometry import true_runs
 from josh_core.metrics.contact_labels import (
     Score,
     event_score,
     frame_score,
     part_probability,
     reliability,
-    runs_of,
 )
 
 
@@ -46,8 +46,8 @@ def test_reliability_is_given_by_tenths() -> None:
 
 
 def test_runs() -> None:
-    assert runs_of(_label("x..xx.x")) == [(0, 1), (3, 5), (6, 7)]
-    assert runs_of(_label("....")) == []
+    assert true_runs(_label("x..xx.x")) == [(0, 1), (3, 5), (6, 7)]
+    assert true_runs(_label("....")) == []
 
 
 def test_a_part_is_as_sure_as_its_surest_point() -> None:
