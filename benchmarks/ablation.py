@@ -29,7 +29,7 @@ import argparse
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -45,9 +45,10 @@ from josh_core.metrics.verdicts import short
 from josh_core.modes import ASSUMED_SIGMA
 from josh_core.progress import Progress
 from josh_core.settings import Settings
-from josh_core.types import Reconstruction, Scale
+from josh_core.types import CameraKind, Reconstruction, Scale
 from tests.synthetic import make_scene
 from tests.synthetic.evidence import evidence_of, truth_of
+from tests.synthetic.scene import Kind
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 Numbers = dict[str, list[float]]  # samples by column
@@ -123,7 +124,7 @@ def reconstruct(evidence: Evidence, variant: Variant) -> Reconstruction:
 def run_scene(case: str, seed: int, frames: int, variants: Iterable[Variant] = VARIANTS) -> dict[str, Numbers]:
     """Errors of every row on one synthetic scene; case: KIND-CAMERA."""
     kind, camera = case.split("-")
-    synthetic = make_scene(kind, camera, frames=frames, seed=seed)  # type: ignore[arg-type]
+    synthetic = make_scene(cast(Kind, kind), cast(CameraKind, camera), frames=frames, seed=seed)
     evidence, truth = evidence_of(synthetic), truth_of(synthetic.truth)
     rows = {}
     for variant in variants:

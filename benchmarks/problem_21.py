@@ -41,7 +41,8 @@ GRID = (36, 64)  # anchors per image, 8 px apart
 
 def load() -> tuple[Arrays, Arrays]:
     """The problem's arrays and its body."""
-    return tuple(dict(np.load(DATA / name, allow_pickle=False)) for name in ("problem_21.npz", "body_13718.npz"))  # type: ignore[return-value]
+    problem, body = (dict(np.load(DATA / f"{name}.npz", allow_pickle=False)) for name in ("problem_21", "body_13718"))
+    return problem, body
 
 
 def tensor(array: np.ndarray) -> Tensor:

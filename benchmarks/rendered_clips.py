@@ -88,8 +88,8 @@ def measure(clip: Path, folder: Path) -> tuple[Row, Scores]:
 
 def median(rows: dict[str, Row], column: str) -> float | None:
     """Median over the clips that have the number."""
-    values = [row[column] for row in rows.values() if row.get(column) is not None]
-    return float(np.median(values)) if values else None  # type: ignore[arg-type]
+    values = [value for row in rows.values() if (value := row.get(column)) is not None]
+    return float(np.median(values)) if values else None
 
 
 def _summary(rows: dict[str, dict[str, Row]], scores: dict[str, list[Scores]]) -> None:

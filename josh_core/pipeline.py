@@ -9,6 +9,7 @@ import platform
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -150,10 +151,11 @@ def _assemble(
 def _with_appearance(results: dict[str, Reconstruction], e: Evidence, progress: Progress) -> dict[str, Reconstruction]:
     """Everybody's colours by the bodies of the last mode, which cover the clip best; the same in all modes."""
     best = with_appearance(list(results.values())[-1], e.body, e.clip, e.people, progress)
-    appearance = {p.id: {"colors": p.colors, "colors_seen": p.colors_seen} for p in best.people}
+    appearance: dict[int, dict[str, Any]] = {
+        p.id: {"colors": p.colors, "colors_seen": p.colors_seen} for p in best.people
+    }
     return {
-        mode: replace(r, people=tuple(replace(p, **appearance[p.id]) for p in r.people))  # type: ignore[arg-type]
-        for mode, r in results.items()
+        mode: replace(r, people=tuple(replace(p, **appearance[p.id]) for p in r.people)) for mode, r in results.items()
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -9,6 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from josh_core.export.appearance import weighted_median
+from josh_core.export.splats import surfels
+from josh_core.metrics.accuracy import pa_mpjpe, wa_mpjpe
+from josh_core.metrics.quality import foot_slide, jitter
+from josh_core.scene.floor import fit_plane
 from josh_core.shapes import Shaped, check_shapes
 from josh_core.types import CameraPath, Float
 
@@ -49,3 +55,22 @@ def test_fields_of_one_object_agree() -> None:
 def test_what_the_rooms_exchange_is_checked() -> None:
     with pytest.raises(ValueError, match="registered"):
         CameraPath("static", np.tile(np.eye(4), (5, 1, 1)), 500.0, 0.1, np.arange(2), np.ones(4, bool))
+
+
+@pytest.mark.parametrize(
+    ("function", "given"),
+    [
+        (wa_mpjpe, ((5, 12, 3), (5, 24, 3))),
+        (pa_mpjpe, ((5, 12, 3), (4, 12, 3))),
+        (jitter, ((5, 24, 3), (5,), (4,))),
+        (foot_slide, ((5, 4, 3), (5, 3), (5,), (5,))),
+        (fit_plane, ((9, 3), (9,), (8,), (3,))),
+        (surfels, ((9, 3), (2, 2))),
+        (weighted_median, ((6, 9, 3), (9, 6))),
+    ],
+)
+def test_public_functions_refuse_arrays_of_other_shapes(
+    function: Callable[..., object], given: tuple[tuple[int, ...], ...]
+) -> None:
+    with pytest.raises(ValueError, match=rf"^{function.__name__}: \w+ should be \["):
+        function(*(np.ones(shape) for shape in given))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -31,18 +32,18 @@ class Course:
     ground: Flat = field(default_factory=Flat)
 
 
-def straight(start: tuple[float, float], heading: float, speed: float, step: float, **more: object) -> Course:
+def straight(start: tuple[float, float], heading: float, speed: float, step: float, **more: Any) -> Course:
     """Walking straight from start (x, z) m at `speed` m/s with steps of `step` m."""
     ahead = np.array([np.sin(heading), np.cos(heading)])
     return Course(
         way=lambda t: np.asarray(start) + speed * np.asarray(t)[:, None] * ahead,
         heading=lambda t: np.full(len(t), heading),
         cycle=2 * step / speed,
-        **more,  # type: ignore[arg-type]
+        **more,
     )
 
 
-def arc(start: tuple[float, float], heading: float, speed: float, step: float, turn: float, **more: object) -> Course:
+def arc(start: tuple[float, float], heading: float, speed: float, step: float, turn: float, **more: Any) -> Course:
     """Walking on a circle: heading changes by `turn` rad a second."""
 
     def way(t: Float) -> Float:
@@ -52,15 +53,15 @@ def arc(start: tuple[float, float], heading: float, speed: float, step: float, t
         north = (np.sin(angle) - np.sin(heading)) / turn
         return np.asarray(start) + speed * np.stack([east, north], 1)
 
-    return Course(way, lambda t: heading + turn * np.asarray(t), 2 * step / speed, **more)  # type: ignore[arg-type]
+    return Course(way, lambda t: heading + turn * np.asarray(t), 2 * step / speed, **more)
 
 
-def on_the_spot(at: tuple[float, float], heading: float, turn: float, **more: object) -> Course:
+def on_the_spot(at: tuple[float, float], heading: float, turn: float, **more: Any) -> Course:
     """Turning on the spot by `turn` rad a second; with 0 nobody steps."""
     return Course(
         way=lambda t: np.tile(np.asarray(at, np.float64), (len(t), 1)),
         heading=lambda t: heading + turn * np.asarray(t),
-        **more,  # type: ignore[arg-type]
+        **more,
     )
 
 

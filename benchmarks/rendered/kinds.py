@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +55,7 @@ class Set:
         """1 or -1."""
         return float(self.rng.choice([-1.0, 1.0]))
 
-    def actor(self, course: Course, height: float | None = None, **style: object) -> Motion:
+    def actor(self, course: Course, height: float | None = None, **style: Any) -> Motion:
         """Somebody new on a course."""
         person = make_person(self._body, self.rng, height)
         style = {
@@ -62,17 +63,17 @@ class Set:
             "arms": self.among(0.3, 0.55),
             "lean": self.among(0, 0.08),
         } | style
-        return move(person, course, self.frames, self.fps, Style(**style))  # type: ignore[arg-type]
+        return move(person, course, self.frames, self.fps, Style(**style))
 
-    def walk(self, start: tuple[float, float], heading: float, speed: float | None = None, **more: object) -> Course:
+    def walk(self, start: tuple[float, float], heading: float, speed: float | None = None, **more: Any) -> Course:
         """A straight walk at an ordinary pace."""
         speed = speed or self.among(1.0, 1.45)
         step = 0.62 * np.sqrt(speed / 1.25) * self.among(0.95, 1.05)
         return straight(start, heading, speed, float(step), phase=self.among(0, 1), **more)
 
-    def shot(self, focal: float, motions: list[Motion], path: Float, **more: object) -> Shot:
+    def shot(self, focal: float, motions: list[Motion], path: Float, **more: Any) -> Shot:
         """The finished clip."""
-        return Shot(self.name, self.fps, focal, motions, path, **more)  # type: ignore[arg-type]
+        return Shot(self.name, self.fps, focal, motions, path, **more)
 
 
 def _way(motion: Motion, height: float = 0.0) -> Float:

@@ -6,6 +6,7 @@ import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,7 @@ def save_body(data: BodyData, path: Path | str) -> None:
         rows, columns = np.nonzero(dense)
         arrays[f"{key}_index"] = np.stack([rows, columns]).astype(np.int32)
         arrays[f"{key}_value"] = dense[rows, columns].astype(np.float32)
-    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(path, **dict[str, Any](arrays))
 
 
 def read_body(path: Path | str | None = None) -> BodyData:

@@ -12,7 +12,7 @@ import torch
 
 from josh_core.body.model import BodyModel
 from josh_core.geometry import rotvec_to_rotmat
-from josh_core.shapes import Shaped
+from josh_core.shapes import Shaped, check_shapes
 from josh_core.types import BodyTrack, Float, Int, PersonMotion, Reconstruction
 
 # Chosen by hand, except where a measurement or a source is given.
@@ -44,6 +44,7 @@ def posed_points(body: BodyModel, betas: Float, pose: Float, transl: Float) -> t
 
     betas: [10]; pose: [n,24,3] axis-angle; transl: [n,3] m, SMPL's translation.
     """
+    check_shapes("posed_points", betas=(betas, "10"), pose=(pose, "n 24 3"), transl=(transl, "n 3"))
     with torch.no_grad():
         p = body.points(*_tensors(betas, pose, transl))
     joints, contacts, landmarks = (x.double().numpy() for x in (p.joints, p.contacts, p.landmarks))
@@ -52,6 +53,7 @@ def posed_points(body: BodyModel, betas: Float, pose: Float, transl: Float) -> t
 
 def posed_vertices(body: BodyModel, betas: Float, pose: Float, transl: Float) -> Float:
     """Mesh vertices [n,V,3] in m, arguments as in `posed_points`."""
+    check_shapes("posed_vertices", betas=(betas, "10"), pose=(pose, "n 24 3"), transl=(transl, "n 3"))
     with torch.no_grad():
         return body.vertices(*_tensors(betas, pose, transl)).double().numpy()
 

@@ -16,6 +16,7 @@ from josh_core.body.names import MIRRORED_JOINTS
 from josh_core.bodyfit.fit_body import Pose
 from josh_core.bodyfit.pose_prior import MIRRORED_ROTATION, POSE_PRIOR, PosePrior
 from josh_core.geometry import rotmat_to_rotvec
+from josh_core.shapes import check_shapes
 from josh_core.types import Bool, Float
 
 # Chosen by hand, except where a measurement or a source is given.
@@ -34,6 +35,7 @@ def gait_prior(pose: Pose, joints: Float, times: Float) -> PosePrior | None:
 
     pose: a first fit; joints: [n,24,3] m of it; times: [n] s.
     """
+    check_shapes("gait_prior", rotations=(pose.rotations, "n 24 3 3"), joints=(joints, "n 24 3"), times=(times, "n"))
     phase, step = walk_phase(joints, times)
     if step is None:
         return None

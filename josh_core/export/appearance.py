@@ -19,6 +19,7 @@ from josh_core.export.preview import camera_view, meshes_at
 from josh_core.export.raster import Canvas
 from josh_core.export.rig import vertex_normals
 from josh_core.progress import Progress
+from josh_core.shapes import check_shapes
 from josh_core.threads import in_threads
 from josh_core.types import Clip, Float, People, PersonMotion, Reconstruction, UInt8
 
@@ -89,6 +90,7 @@ def _colored(person: PersonMotion, frames: list[tuple[Float, Float]], body: Body
 
 def weighted_median(values: Float, weights: Float) -> Float:
     """Along the first axis, of values [n,V,C] with weights [n,V]; where all weights are 0 the largest value."""
+    check_shapes("weighted_median", values=(values, "n V C"), weights=(weights, "n V"))
     order = np.argsort(values, 0, kind="stable")
     sorted_weights = np.take_along_axis(np.broadcast_to(weights[..., None], values.shape), order, 0)
     total = np.cumsum(sorted_weights, 0)

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from josh_core.export.points import thin
+from josh_core.shapes import check_shapes
 from josh_core.types import Float, PointCloud, Reconstruction
 
 # Chosen by hand, except where a measurement or a source is given.
@@ -60,6 +61,7 @@ def _splats(cloud: PointCloud, eyes: Float) -> Float:
 
 def surfels(points: Float, eyes: Float) -> tuple[Float, Float]:
     """Unit normals [P,3], towards the nearest of eyes [T,3], and radii [P] m of points [P,3]."""
+    check_shapes("surfels", points=(points, "P 3"), eyes=(eyes, "T 3"))
     if len(points) < 4:  # no plane goes through them
         return np.tile([0.0, 1.0, 0.0], (len(points), 1)), np.full(len(points), 0.02)
     tree = cKDTree(points)

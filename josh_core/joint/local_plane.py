@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from josh_core.lsq.robust import Cauchy, reweighted
+from josh_core.shapes import check_shapes
 
 
 def inverse_depth_plane(px: Tensor, inverse: Tensor, weight: Tensor, rounds: int = 6) -> tuple[Tensor, Tensor]:
@@ -15,6 +16,7 @@ def inverse_depth_plane(px: Tensor, inverse: Tensor, weight: Tensor, rounds: int
     -> plane [M,3] and its relative residual [M] (weighted root mean square of inverse depth over its mean).
     Neighbourhoods with under three weighted pixels give the constant plane of their weighted mean.
     """
+    check_shapes("inverse_depth_plane", px=(px, "M m 2"), inverse=(inverse, "M m"), weight=(weight, "M m"))
     total = weight.sum(-1, keepdim=True).clamp(min=1e-12)
     centre = (weight[..., None] * px).sum(1) / total
     local = (px - centre[:, None]) / 100.0  # keeps the normal equations well conditioned

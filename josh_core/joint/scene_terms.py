@@ -118,7 +118,8 @@ def _neighbourhood(start: JointStart, knot: Tensor, u: Float, reach: float) -> t
     near = np.exp(-(dx**2 + dy**2) / radius**2)
     px = (np.stack([x, y], -1) + 0.5) / scale - size / 2
     weight = np.where(usable, confidence * near, 0.0)
-    return tuple(torch.from_numpy(a) for a in (px, 1 / np.where(usable, depth, 1.0), weight))  # type: ignore[return-value]
+    inverse = 1 / np.where(usable, depth, 1.0)
+    return torch.from_numpy(px), torch.from_numpy(inverse), torch.from_numpy(weight)
 
 
 def floor_term(

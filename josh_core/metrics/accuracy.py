@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 from josh_core.geometry import rotation_angle, umeyama
 from josh_core.metrics.ground_truth import GroundTruth, TruePerson, foot_rows, limb_rows
 from josh_core.metrics.quality import foot_slide, jitter
+from josh_core.shapes import check_shapes
 from josh_core.types import Float, Int, PersonMotion, Reconstruction
 
 # Chosen by hand, except where a measurement or a source is given.
@@ -29,16 +30,19 @@ Similarity = tuple[float, Float, Float]
 
 def w_mpjpe(pred: Float, true: Float) -> Float:
     """W-MPJPE: joint errors [n,J] after rigid alignment on the first two frames. pred, true: [n,J,3]."""
+    check_shapes("w_mpjpe", pred=(pred, "n J 3"), true=(true, "n J 3"))
     return _distance(move(umeyama(_flat(pred[:2]), _flat(true[:2]), with_scale=False), pred), true)
 
 
 def wa_mpjpe(pred: Float, true: Float) -> Float:
     """WA-MPJPE: joint errors [n,J] after rigid alignment on all frames. pred, true: [n,J,3]."""
+    check_shapes("wa_mpjpe", pred=(pred, "n J 3"), true=(true, "n J 3"))
     return _distance(move(umeyama(_flat(pred), _flat(true), with_scale=False), pred), true)
 
 
 def pa_mpjpe(pred: Float, true: Float) -> Float:
     """PA-MPJPE: joint errors [n,J] after a similarity alignment of each frame. pred, true: [n,J,3]."""
+    check_shapes("pa_mpjpe", pred=(pred, "n J 3"), true=(true, "n J 3"))
     return np.stack([_distance(move(umeyama(p, t), p), t) for p, t in zip(pred, true, strict=True)])
 
 

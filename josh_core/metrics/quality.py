@@ -17,6 +17,7 @@ from josh_core.body.posing import posed_points
 from josh_core.geometry import inside, invert, project
 from josh_core.metrics.pace import steps
 from josh_core.metrics.seen import feet_inside
+from josh_core.shapes import check_shapes
 from josh_core.types import IN_CONTACT, Bool, Float, People, PersonMotion, Reconstruction, Track
 
 # Chosen by hand, except where a measurement or a source is given.
@@ -101,6 +102,9 @@ def foot_slide(points: Float, touching: Any, frames: Any, times: Float) -> tuple
 
     points: [n,C,3] m in the world; touching: [n,C] bool; frames: [n]; times: [n] s.
     """
+    check_shapes(
+        "foot_slide", points=(points, "n C 3"), touching=(touching, "n C"), frames=(frames, "n"), times=(times, "n")
+    )
     both = touching[1:] & touching[:-1] & (np.diff(frames) == 1)[:, None]
     way = np.linalg.norm(np.diff(points, axis=0), axis=-1)
     seconds = np.broadcast_to(np.diff(times)[:, None], way.shape)
@@ -113,6 +117,7 @@ def jitter(joints: Float, frames: Any, times: Float) -> Float:
     A run of four consecutive frames makes one: six times the divided difference of Newton, which holds for time
     stamps at uneven distances too.
     """
+    check_shapes("jitter", joints=(joints, "n J 3"), frames=(frames, "n"), times=(times, "n"))
     if len(frames) < 4:
         return np.zeros(0)
     slope = joints

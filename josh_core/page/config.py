@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from josh_core.errors import SettingsError
 from josh_core.serving.mirror import FolderMirror, HubMirror, Mirror
@@ -45,7 +46,7 @@ class Config:
     @staticmethod
     def from_environment(environ: Mapping[str, str] = os.environ) -> Config:
         """Read the variables. Raises SettingsError for a value that cannot be read."""
-        values: dict[str, object] = {}
+        values: dict[str, Any] = {}
         for name, default in Config().__dict__.items():
             text = environ.get(f"JOSH_{name.upper()}", "").strip()
             if text:
@@ -60,7 +61,7 @@ class Config:
             values["host"] = environ["GRADIO_SERVER_NAME"]
         if environ.get("GRADIO_SERVER_PORT"):
             values["port"] = _read("port", environ["GRADIO_SERVER_PORT"], 0)
-        return Config(**values)  # type: ignore[arg-type]  # _read gave each value its field's type
+        return Config(**values)
 
     @property
     def limits(self) -> Retention:

@@ -11,6 +11,7 @@ from josh_core.body.names import FOOT_LANDMARKS
 from josh_core.lsq.robust import Cauchy, Geman, reweighted
 from josh_core.scene.map_grid import MapGrid, frame_pixels, keyframe_points
 from josh_core.scene.tracks import background
+from josh_core.shapes import check_shapes
 from josh_core.types import Bool, CameraPath, Clip, DepthMaps, Float, Floor, People, Scene
 
 # Chosen by hand, except where a measurement or a source is given.
@@ -81,6 +82,7 @@ def fit_plane(points: Float, weights: Float, thickness: Float, up: Float) -> Flo
 
     up: [3] unit; the normal is within MIN_LEVEL_COSINE of it. None when no plane holds a tenth of the weight.
     """
+    check_shapes("fit_plane", points=(points, "n 3"), weights=(weights, "n"), thickness=(thickness, "n"), up=(up, "3"))
     rng = np.random.default_rng(0)
     picks = rng.choice(len(points), (RANSAC_TRIALS, 3), p=weights / weights.sum())
     a, b, c = points[picks].swapaxes(0, 1)

@@ -78,7 +78,7 @@ def main(folder: Path) -> None:
         name = path.stem.removeprefix("humanoid3d_")
         turned, pelvis = convert(path)
         arrays[f"{name}_rotvec"], arrays[f"{name}_pelvis"] = turned.astype(np.float16), pelvis.astype(np.float32)
-    np.savez_compressed(MOCAP_FILE, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(MOCAP_FILE, **dict[str, Any](arrays))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,7 +63,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=NOISE_FILE)
     args = parser.parse_args()
     arrays, _ = fit(read_people(args.labels))
-    np.savez_compressed(args.out, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(args.out, **dict[str, Any](arrays))
 
 
 def read_people(labels: list[Path]) -> list[MeasuredPerson]:

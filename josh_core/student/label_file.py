@@ -45,7 +45,7 @@ def write_label(label: Label, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
-            np.savez_compressed(file, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
+            np.savez_compressed(file, about=np.array(json.dumps(about)), **dict[str, Any](arrays))
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

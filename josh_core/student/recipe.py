@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from josh_core.errors import SettingsError
 
@@ -27,7 +28,7 @@ class Recipe:
     checkpoint_every: int
 
 
-def read_recipe(path: Path = SHIPPED, **changes: float) -> Recipe:
+def read_recipe(path: Path = SHIPPED, **changes: Any) -> Recipe:
     """The recipe of a file, with some options changed. Raises SettingsError for unknown or missing options."""
     values: dict[str, str] = {}
     for line in path.read_text().splitlines():
@@ -40,5 +41,5 @@ def read_recipe(path: Path = SHIPPED, **changes: float) -> Recipe:
     known = {f.name: f.type for f in fields(Recipe)}
     if wrong := set(values) ^ set(known) or set(changes) - set(known):
         raise SettingsError(f"{path.name}: unknown or missing options: {', '.join(sorted(wrong))}.")
-    whole = {name: int(v) if known[name] == "int" else float(v) for name, v in values.items()}
-    return replace(Recipe(**whole), **changes)  # type: ignore[arg-type]
+    whole: dict[str, Any] = {name: int(v) if known[name] == "int" else float(v) for name, v in values.items()}
+    return replace(Recipe(**whole), **changes)

@@ -15,7 +15,15 @@ from josh_core.body.skinning import SkinnedPoints
 from josh_core.bodyfit.observations import BONE_FROM, BONE_TO, Observations
 from josh_core.joint import JointStart, residuals
 from josh_core.joint.body_points import PointIndex
-from josh_core.joint.body_terms import BodyFrames, BodySigmas, bone_term, remove_landmark_bias, static_term
+from josh_core.joint.body_terms import (
+    WALKING_SPEED,
+    BodyFrames,
+    BodySigmas,
+    bone_term,
+    heading_term,
+    remove_landmark_bias,
+    static_term,
+)
 from josh_core.joint.contact_update import update_contact
 from josh_core.joint.evaluated_state import EvaluatedState, evaluate_state, points_in_camera
 from josh_core.joint.local_plane import inverse_depth_plane
@@ -210,6 +218,22 @@ def test_a_label_is_never_certain_and_a_single_frame_keeps_it() -> None:
     assert 0.1 < float(got[4, 1]) < 0.5  # it rests, against a sure label
     one = torch.full((1, 3), 0.3, dtype=torch.float64)
     assert update_contact(moving_feet(0.0, 1), frames_of([0], [0]), one, index, None) is one
+
+
+# Where people go
+
+
+def test_the_direction_of_travel_is_the_paths_and_who_stands_has_none() -> None:
+    sequence, up = frames_of([0] * 9, list(range(9))), torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)
+    at = moving_feet(1.5)  # its first point, the root, goes along +x
+    climbing = replace(at, points=at.points._replace(p=at.points.p + at.points.p[..., :1] * 0.3 * up))
+    for state in (at, climbing):  # stairs change nothing
+        term = heading_term(state, sequence, up, BodySigmas())
+        np.testing.assert_allclose(term.ahead.numpy(), np.tile([1.0, 0.0, 0.0], (9, 1)), atol=1e-9)
+        share = min(1.0, float(sequence.independent[0]) * BodySigmas().correlated / BodySigmas().heading_correlated)
+        gate = 1.5**4 / (1.5**4 + WALKING_SPEED**4)
+        np.testing.assert_allclose(term.weight.numpy(), gate * share, rtol=1e-9)
+    assert (heading_term(moving_feet(0.0), sequence, up, BodySigmas()).weight == 0).all()
 
 
 # The landmarks' constant errors
