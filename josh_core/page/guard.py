@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from josh_core.page.rate_limits import RateLimits, network_of
+from josh_core.page.rate_limits import CALLS_UNDER_WAY, RateLimits, network_of
 from josh_core.page.request_rules import (
     App,
     Message,
@@ -24,6 +24,7 @@ from josh_core.page.request_rules import (
     Send,
     header,
     is_call,
+    is_file,
     is_open,
     listening_session,
     parse_call,
@@ -40,10 +41,11 @@ _STEP = 8 << 20  # bytes of an upload between two checks of the disk space
 _PATIENCE = 30.0  # s for a request's body, and as long again for each _SLOWEST bytes a second that have come
 _SLOWEST = 16_000  # bytes a second; the slowest telephone networks give more
 _STREAMS = ("/gradio_api/heartbeat/", "/gradio_api/queue/data")  # a session of which nobody has heard begins there too
+_CANCEL = "/gradio_api/cancel"
 _DISCARD_SECONDS = 5.0  # s for which the rest of an upload that has failed is read
 _HOST = b"x-forwarded-host"
 _ADDRESS_HEADERS = (b"x-forwarded-", b"forwarded", b"x-gradio-server")  # in which clients and proxies give addresses
-_PIECE = re.compile(rb"bytes=\d*-\d*")  # one piece of a file; Gradio fails at several
+_PIECE = re.compile(rb"bytes=\d{0,18}-\d{0,18}")  # one piece of a file; Gradio fails at several and at long numbers
 _TOO_MANY = "There are too many requests from your network address; please try again in a minute."
 _ONE_FILE = "Send one file in a request, as multipart/form-data."
 _FAULT = "Something went wrong inside the program; please try again."
@@ -80,7 +82,8 @@ class Guard:
         scope = dict(scope)
         self._set_client(scope)
         response = Response(send, scope)
-        with self._rate_limits.request(_network(scope)) as let_in:
+        # Calls have limits of their own.
+        with self._rate_limits.request(_network(scope), is_call(scope) or is_file(scope["path"])) as let_in:
             try:
                 await (self._http(scope, receive, response) if let_in else response.refuse(429, _TOO_MANY))
                 if response.failed:
@@ -238,7 +241,8 @@ class Guard:
             await response.refuse(*refusal)
             return
         session = str((asked or {}).get("session_hash") or "")
-        if not (self._rate_limits.allows_call(_network(scope)) and self._allows_session(scope, session)):
+        crowded = self._rules.under_way(_network(scope)) >= CALLS_UNDER_WAY and not scope["path"].startswith(_CANCEL)
+        if crowded or not (self._rate_limits.allows_call(_network(scope)) and self._allows_session(scope, session)):
             await response.refuse(429, _TOO_MANY)
             return
         sent = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import OrderedDict
+from contextlib import suppress
 from html import escape
 from typing import Any
 from urllib.parse import parse_qsl
@@ -28,24 +29,27 @@ _GRADIO_TAGS = re.compile(rb'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*')
 
 def tags(service: PageService, query: str, origin: str) -> str:
     """The <meta> tags for an address with `query`; `origin` is the page's own, such as "https://host"."""
-    try:
-        shown = service.open(dict(parse_qsl(query[:2000])))
-    except JoshError:
-        shown = None
     values = {"og:type": "website", "og:title": SITE_TITLE, "og:description": ABOUT, "twitter:card": "summary"}
-    if shown is not None and shown.shared:
-        values |= {"og:title": _title(shown), "og:description": _about(shown)}
-        image = shown.file(shown.best, PREVIEW)
-        if image is not None:
-            width, height = PREVIEW_SIZE
-            values |= {
-                "og:image": f"{origin}/{file_url(image)}",
-                "og:image:width": str(width),
-                "og:image:height": str(height),
-                "twitter:card": "summary_large_image",
-            }
+    with suppress(JoshError, OSError):  # the page itself says what is wrong with a result
+        shown = service.open(dict(parse_qsl(query[:2000])))
+        values |= _of_run(shown, origin) if shown is not None and shown.shared else {}
     named = {"twitter:card": "name"}
     return "".join(f'<meta {named.get(k, "property")}="{k}" content="{escape(v)}">' for k, v in values.items())
+
+
+def _of_run(shown: ShownRun, origin: str) -> dict[str, str]:
+    """Those of a run. Raises JoshError for a result that is broken or has just been deleted."""
+    values = {"og:title": _title(shown), "og:description": _about(shown)}
+    image = shown.file(shown.best, PREVIEW)
+    if image is not None:
+        width, height = PREVIEW_SIZE
+        values |= {
+            "og:image": f"{origin}/{file_url(image)}",
+            "og:image:width": str(width),
+            "og:image:height": str(height),
+            "twitter:card": "summary_large_image",
+        }
+    return values
 
 
 def _title(shown: ShownRun) -> str:
@@ -75,7 +79,7 @@ class LinkPreview:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
-        if scope["type"] != "http" or scope["method"] != "GET" or scope["path"] != "/":
+        if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD") or scope["path"] != "/":
             await self._app(scope, receive, send)
             return
         page = await self._page(scope, receive)
@@ -94,7 +98,7 @@ class LinkPreview:
         """Gradio's page, without what the address asks for: the browser asks for that when the page has loaded."""
         place = (_origin(scope), str(scope.get("root_path", "")))
         if place not in self._pages:
-            status, _, page = await fetch(self._app, scope, receive)
+            status, _, page = await fetch(self._app, {**scope, "method": "GET"}, receive)
             if status != 200:
                 raise ResultError("The page cannot be shown now; please try again.")
             _put(self._pages, place, _GRADIO_TAGS.sub(b"", page))

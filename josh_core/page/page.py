@@ -26,7 +26,7 @@ from josh_core.page.layout import HIDDEN, Layout, Updates
 from josh_core.page.link_preview import SITE_TITLE, LinkPreview
 from josh_core.page.owner_buttons import OwnerButtons
 from josh_core.page.plots import plots
-from josh_core.page.rate_limits import SESSIONS_KEPT
+from josh_core.page.rate_limits import CALL_PLACES, SESSIONS_KEPT
 from josh_core.page.request_rules import Rules
 from josh_core.page.response_cache import FileCache
 from josh_core.page.run_buttons import RunButtons
@@ -186,6 +186,13 @@ class Page:
         """The tab was closed."""
         self.service.leave(caller_of(request).session)
 
+    def _under_way(self, network: str) -> int:
+        """How many calls of a network Gradio runs or has waiting."""
+        queue = self.blocks._queue
+        running = [event for job in queue.active_jobs for event in job or ()]
+        waiting = [event for line in queue.event_queue_per_concurrency_id.values() for event in line.queue]
+        return sum(event.request.client.host == network for event in (*running, *waiting))
+
     # ---- serving -------------------------------------------------------------------------------------------------
 
     def launch(self, **options: Any) -> Any:
@@ -200,6 +207,7 @@ class Page:
             allowed_paths=[str(path) for path in self.service.served],
             max_file_size=int(config.max_upload_mb * 1e6),
             state_session_capacity=SESSIONS_KEPT,
+            max_threads=CALL_PLACES,
             mcp_server=config.mcp,
             ssr_mode=False,
             theme=theme,
@@ -220,10 +228,11 @@ class Page:
             proxies=config.trusted_proxies,
             hosts=frozenset(host.strip().lower() for host in config.hosts.split(",") if host.strip()),
             mcp=config.mcp,
-            functions=lambda: self.blocks.fns,
+            functions=lambda: {number for number, fn in self.blocks.fns.items() if fn.fn is not None},
             names=lambda: {fn.api_name for fn in self.blocks.fns.values() if fn.api_visibility == "public"},
             servers=lambda: self.ui.servers,
             calls=lambda session: calls.get(session, ()),
+            under_way=self._under_way,
         )
         page = LinkPreview(FileCache(app.middleware_stack, [viewer.BUNDLE]), self.service)
         app.middleware_stack = Guard(page, self.service, rules)

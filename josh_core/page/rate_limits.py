@@ -1,4 +1,4 @@
-"""Rate limits by network: concurrent requests, calls, and new sessions.
+"""Rate limits by network: requests, concurrent ones, calls, and new sessions.
 
 Gradio keeps data of every session id that it is sent, and drops the oldest when there are too many. A client that sends
 thousands of ids would take the page's memory and push out the sessions of others. All tables here are bounded.
@@ -16,6 +16,12 @@ from typing import Any
 # Chosen by hand, except where a measurement or a source is given.
 # A browser keeps at most six connections to one server, so this is some forty people behind one router.
 AT_ONCE = 256  # requests of one network under way
+# A first visit asks for some seventy files and ten other things, and a video for a part at each jump in it.
+REQUESTS, REQUESTS_A_SECOND = 3000, 100.0  # bucket size and refill
+# Of the page, its configuration and all else that is no file: the slowest of them take 8 ms of the one thread for all
+PAGES, PAGES_A_SECOND = 400, 20.0  # bucket size and refill
+CALLS_UNDER_WAY = 32  # calls of one network that wait or run; a tab has one or two
+CALL_PLACES = 128  # calls that Gradio runs at once; one that waits for its visitor or for the line has a place too
 CALLS, CALLS_A_SECOND = 200, 10.0  # bucket size and refill; a tab that waits for a file asks once a second
 # Gradio keeps the messages of 2000 sessions: pushing out somebody else's takes one network an hour.
 SESSIONS, SESSIONS_A_SECOND = 200, 0.5  # bucket size and refill
@@ -41,17 +47,20 @@ class RateLimits:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._now: Counter[str] = Counter()  # requests under way
+        self._requests = _TokenBucket(REQUESTS, REQUESTS_A_SECOND, clock)
+        self._pages = _TokenBucket(PAGES, PAGES_A_SECOND, clock)
         self._calls = _TokenBucket(CALLS, CALLS_A_SECOND, clock)
         self._begun = _TokenBucket(SESSIONS, SESSIONS_A_SECOND, clock)
         self._uploads = _TokenBucket(UPLOADS, UPLOADS_A_SECOND, clock)
         self._sessions: OrderedDict[str, None] = OrderedDict()
 
     @contextmanager
-    def request(self, network: str) -> Iterator[bool]:
-        """Counts a request while the `with` block runs; yields whether it is allowed."""
+    def request(self, network: str, is_file: bool = True) -> Iterator[bool]:
+        """Counts a request, for a file or anything else, while the `with` block runs; yields whether it is allowed."""
         self._now[network] += 1
         try:
-            yield self._now[network] <= AT_ONCE
+            allowed = self._now[network] <= AT_ONCE and self._requests.take(network)
+            yield allowed and (is_file or self._pages.take(network))
         finally:
             self._now[network] -= 1
             if not self._now[network]:

@@ -33,6 +33,9 @@ _MCP = re.compile(rf"{_API}mcp(?:/.*)?")
 _JOINS = re.compile(rf"{_API}(?:queue/join|run/.*|api/.*|call/.*|cancel|component_server)/?")
 _NAMED = re.compile(rf"{_API}(?:run|api|call(?:/v2)?)/({_NAME})/?")
 _SESSION = re.compile(_NAME)
+# Of these there are seventy in a visit; the rest of what is asked for Gradio makes anew, in the thread that serves all
+_FILES = re.compile(rf"/(?:assets|static)/.*|/(?:gradio_api/)?theme\.css|/favicon\.ico|{_API}file=.*", re.DOTALL)
+_LONGEST_NAME = 255  # bytes of one name in a path: the systems on which this runs fail at a longer one
 _LISTENS = re.compile(rf"{_API}(?:heartbeat|call(?:/v2)?/[^/]+)/({_NAME})/?")
 
 Refusal = tuple[int, str]  # status and sentence
@@ -50,6 +53,7 @@ class Rules:
     names: Callable[[], Container[str]] = field(default=lambda: ())  # names of those that are an API
     servers: Callable[[], Container[tuple[int, str]]] = field(default=lambda: ())  # of components, which a button asks
     calls: Callable[[str], Container[str]] = field(default=lambda _session: ())  # a session's calls under way
+    under_way: Callable[[str], int] = field(default=lambda _network: 0)  # how many calls of a network wait or run
 
 
 def header(scope: Scope, name: bytes) -> str:
@@ -59,7 +63,14 @@ def header(scope: Scope, name: bytes) -> str:
 
 def is_open(path: str, rules: Rules) -> bool:
     """Whether callers may use this address at all."""
+    if "\0" in path or any(len(name.encode("utf-8", "replace")) > _LONGEST_NAME for name in path.split("/")):
+        return False
     return bool(_OPEN.fullmatch(path) or (rules.mcp and _MCP.fullmatch(path)))
+
+
+def is_file(path: str) -> bool:
+    """Whether this is the address of a file as it lies on the disk."""
+    return bool(_FILES.fullmatch(path))
 
 
 def is_call(scope: Scope) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,8 +15,10 @@ import httpx
 import numpy as np
 import pytest
 
+from josh_core.page.rate_limits import CALL_PLACES
 from tests.browser.conftest import Server, patience
 from tests.page.caller import Tab
+from tests.page.test_rate_limits import asked
 
 RIGHT = re.compile(r"gradio_api/file=[^\"\\ ]*(?:glb|mp4|npz|json)")
 
@@ -102,6 +105,35 @@ def test_only_the_owner_shares(server: Server, tab: Tab, clip: bytes) -> None:
     service.close()
 
 
+def test_a_broken_result_does_not_break_the_page_of_its_link(tmp_path: Path) -> None:
+    from josh_core.page.config import Config
+    from josh_core.page.link_preview import LinkPreview, tags
+    from josh_core.page.request_rules import Receive, Scope, Send
+    from josh_core.page.service import PageService
+
+    service = PageService(Config(store=tmp_path), [], _Nothing(), [], Path("none"))
+    workspace = service.store.workspace()
+    (workspace / "fast").mkdir()
+    (workspace / "fast" / "manifest.json").write_text("[" * 100_000)
+    (workspace / "fast" / "result.glb").write_bytes(b"")
+    entry, _ = service.store.keep(workspace)
+    service.store.share(entry.id)
+    assert "JOSH" in tags(service, f"run={entry.id}", "")
+    service.close()
+    made: list[str] = []
+
+    async def gradio(scope: Scope, receive: Receive, send: Send) -> None:
+        made.append(scope["method"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"<head></head>"})
+
+    page = LinkPreview(gradio, service)
+    assert [asked(page, {"path": "/", "method": method})[0]["status"] for method in ("HEAD", "GET", "HEAD")] == [
+        200
+    ] * 3
+    assert made == ["GET"]  # made once for all
+
+
 class _Nothing:
     """A runner that is never asked."""
 
@@ -150,6 +182,20 @@ def test_the_files_of_a_reply_are_not_copied(server: Server, clip: bytes, values
     assert len(files) == 3 and all(Path(file["path"]).is_relative_to(runs) for file in files)
     assert {program.http.get(f"/gradio_api/file={file['path']}").status_code for file in files} == {200}
     program.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have one loopback address")
+def test_calls_of_one_network_leave_places_for_others(server: Server, tab: Tab) -> None:
+    """Each call that nobody listens to waits for a listener, and so keeps one of the places that Gradio has."""
+    clip = {"path": tab.upload(b"no video"), "meta": {"_type": "gradio.FileData"}}
+    stranger = httpx.HTTPTransport(local_address="127.0.0.2")
+    with httpx.Client(base_url=server.url, transport=stranger, timeout=120) as http:
+        calls = [
+            http.post("gradio_api/call/reconstruct", json={"data": [clip, "fast", 0, 1]}).status_code
+            for _ in range(2 * CALL_PLACES // 3)
+        ]
+    assert set(calls) == {200, 429} and calls.count(200) < CALL_PLACES // 2
+    assert tab.call("j-gallery", "select", [])["msg"] == "process_completed"
 
 
 def test_nobody_cancels_the_call_of_another(server: Server, tab: Tab, clip: bytes) -> None:

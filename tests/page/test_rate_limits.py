@@ -97,6 +97,38 @@ def test_requests_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not Guard(nothing, Gate(), Rules(1000))._rate_limits._now  # type: ignore[arg-type]
 
 
+def test_more_requests_than_people_make() -> None:
+    clock = Clock()
+    people = RateLimits(clock)
+
+    def allowed(count: int, network: str, is_file: bool) -> int:
+        total = 0
+        for _ in range(count):
+            with people.request(network, is_file) as let_in:
+                total += let_in
+        return total
+
+    assert allowed(crowd.PAGES + 50, "1.1.1.1", is_file=False) == crowd.PAGES
+    assert allowed(10, "1.1.1.1", is_file=True) == 10 and allowed(1, "2.2.2.2", is_file=False) == 1
+    assert allowed(crowd.REQUESTS + 50, "3.3.3.3", is_file=True) == crowd.REQUESTS
+    clock.now = 10.0
+    assert allowed(500, "1.1.1.1", is_file=False) == 10 * crowd.PAGES_A_SECOND
+    place = Guard(nothing, Gate(), Rules(1000))  # type: ignore[arg-type]
+    place._rate_limits = RateLimits(clock)
+    assert [asked(place, {"path": "/config"})[0]["status"] for _ in range(crowd.PAGES + 1)][-2:] == [200, 429]
+    assert asked(place, {"path": "/assets/x.js"})[0]["status"] == 200
+
+
+def test_calls_under_way_of_one_network() -> None:
+    rules = Rules(1000, under_way=lambda network: crowd.CALLS_UNDER_WAY if network == "1.2.3.4" else 0)
+    place = Guard(nothing, Gate(), rules)  # type: ignore[arg-type]
+    call = {"method": "POST", "path": "/gradio_api/queue/join"}
+    assert asked(place, call, b"{}")[0]["status"] == 429
+    assert asked(place, call | {"client": ("5.6.7.8", 1)}, b"{}")[0]["status"] == 200
+    assert asked(place, call | {"path": "/gradio_api/cancel"}, b"{}")[0]["status"] == 403  # one's own may be ended
+    assert crowd.CALL_PLACES >= 4 * crowd.CALLS_UNDER_WAY
+
+
 MULTIPART = [(b"content-type", b"multipart/form-data; boundary=b")]
 
 
@@ -168,13 +200,16 @@ def test_why_an_upload_failed_is_said() -> None:
 
 def test_requests_that_gradio_would_store_or_fail_at_do_not_reach_it() -> None:
     place = Guard(nothing, Gate(), Rules(1000))  # type: ignore[arg-type]
-    for value, there in ((b"bytes=0-5", True), (b"bytes=0-0,1-1", False), (b"bytes=" + b"0-," * 2000, False)):
+    odd = (b"bytes=0-0,1-1", b"bytes=" + b"0-," * 2000, b"bytes=0-" + b"9" * 5000)
+    for value, there in ((b"bytes=0-5", True), *((piece, False) for piece in odd)):
         said = asked(place, {"path": "/gradio_api/file=x", "headers": [(b"range", value)]})
         assert ("range" in json.loads(said[1]["body"])["headers"]) == there
     upload = {"method": "POST", "path": "/gradio_api/upload", "headers": MULTIPART, "query_string": b"upload_id=1"}
     said = asked(place, upload)
     assert json.loads(said[1]["body"])["query"] == ""
     assert not is_open("/gradio_api/upload_progress", Rules(0))
+    for name, there in (("a" * 255, True), ("a" * 256, False), ("é" * 128, False), ("a\0", False)):
+        assert is_open(f"/static/{name}", Rules(0)) == is_open(f"/gradio_api/file=/x/{name}", Rules(0)) == there
 
 
 def test_only_our_own_buttons_are_asked_and_for_a_session() -> None:

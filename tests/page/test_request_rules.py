@@ -51,6 +51,10 @@ def test_odd_requests_get_a_sentence(tab: Tab) -> None:
         assert tab.http.post(f"gradio_api/call/{name}", json={"data": []}).json() == {
             "detail": "There is no such function."
         }
+    for function in tab.http.get("/config").json()["dependencies"]:
+        if not function["backend_fn"]:
+            wish = {"data": [], "fn_index": function["id"], "session_hash": tab.session}
+            assert tab.http.post("gradio_api/queue/join", json=wish).status_code == 404
     wish = {"data": 1, "component_id": 99999, "session_hash": "x", "fn_name": "ask"}
     answer = tab.http.post("gradio_api/component_server", json=wish)
     assert answer.status_code == 404 and answer.json()["detail"].endswith(".")
