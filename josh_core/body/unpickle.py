@@ -141,7 +141,7 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 
 
 class _Steps(dict[int, Any]):
-    """The unpickler's table of what each code does, good for so many looks: a gigabyte of codes takes half an hour."""
+    """The unpickler's table of what each code does, for MAX_STEPS codes at most: a gigabyte takes half an hour."""
 
     left = MAX_STEPS
 

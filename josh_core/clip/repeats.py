@@ -1,4 +1,4 @@
-"""Frames that repeat the one before: stills one after the other, animation on fours, a film at a tenth of its rate."""
+"""Frames that repeat the one before: a slide show, held drawings of an animation, a film at a tenth of its rate."""
 
 from __future__ import annotations
 

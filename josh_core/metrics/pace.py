@@ -88,7 +88,7 @@ def pace_notes(quality: Mapping[str, Any]) -> tuple[str, ...]:
 
 _SENTENCES = {
     "fast": "moves at {speed:.1f} m/s, faster or more abruptly than people walk: if nobody runs, rides or skates here, "
-    "the clip is sped up (a time lapse?), and speeds and contacts are wrong. Give it at the speed of life.",
+    "the clip is sped up (a time lapse?), and speeds and contacts are wrong. Give the clip at its true speed.",
     "slow": "moves at {speed:.2f} m/s, slower than people go with steps that long: if nobody does so on purpose, "
-    "the clip is in slow motion, and speeds and contacts are wrong. Give it at the speed of life.",
+    "the clip is in slow motion, and speeds and contacts are wrong. Give the clip at its true speed.",
 }

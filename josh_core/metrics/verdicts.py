@@ -68,7 +68,8 @@ QUANTITIES = (
     Quantity("scale_sigma_pct", "Scale error", "%", "All lengths may be off together by {} % (standard error)", 5, 12),
 )
 ON_FEET = ("foot_slide_mm", "foot_slide_mm_s", "foot_height_cm", "floating_cm", "penetration_cm")
-ON_TIME = ("foot_slide_mm", "foot_slide_mm_s", "jitter", "scale_sigma_pct")  # mean little at another pace than life's
+# These mean little where the clip is sped up or slowed down.
+ON_TIME = ("foot_slide_mm", "foot_slide_mm_s", "jitter", "scale_sigma_pct")
 HEADS_SEEN = 80.0  # % of the frames in which heads are seen, for a good scale: that of a good row
 NO_FEET = "the feet are hardly ever in the picture. Film people from head to foot."
 ADVICE = {  # advice for filming, where a number is poor

@@ -21,7 +21,7 @@ from josh_core.serving.ray_runner import ray_runners
 from josh_core.serving.runners import LocalRunner, ProcessRunner
 
 # Chosen by hand, except where a measurement or a source is given.
-RUN_NICENESS = 5  # runs stand back behind the page itself, and files made on demand behind the runs
+RUN_NICENESS = 5  # by which the priority of runs is below the page's; files made on demand have a lower one still
 
 
 def open_service(config: Config) -> PageService:

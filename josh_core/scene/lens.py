@@ -97,7 +97,7 @@ def is_undetermined(cameras: Lens | CameraPath) -> bool:
 
 
 def lens_error(cameras: CameraPath, clip: Clip) -> float:
-    """Relative error of focal and lengths, beside their own, where the lens is untold or bends beyond the measured."""
+    """Relative error of focal and lengths, beside their own: of a lens that the clip leaves open or bends strongly."""
     share = bend(cameras, clip)
     return ERROR_PER_BEND if is_undetermined(cameras) else ERROR_PER_BEND * share if share > MEASURED_BEND else 0.0
 

@@ -1,4 +1,4 @@
-"""Looks at pictures with MediaPipe's PoseLandmarker: a search finds people, a follow keeps an eye on one of them.
+"""Looks at pictures with MediaPipe's PoseLandmarker: a search finds people, a follow tracks one of them.
 
 Every look gets a square picture. A follow uses the network's own tracking, which looks where the person was in the
 last picture; because each picture is cut so that the person stays at its centre, that also holds when the person or
