@@ -6,6 +6,7 @@ The zip, the files of a run and `josh export` all read this list; videos, which 
 from __future__ import annotations
 
 import shutil
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,11 @@ from pathlib import Path
 from josh_core.body.model import BodyModel
 from josh_core.body.names import JOINTS
 from josh_core.errors import ResultError, SettingsError
-from josh_core.export.bvh import MIXAMO, SOMA, UNREAL, save_bvh
+from josh_core.export.bvh import save_bvh
 from josh_core.export.cameras import save_chan, save_colmap, save_opencv, save_transforms
-from josh_core.export.glb import glb_bytes
+from josh_core.export.glb import glb_bytes, person_glb_bytes
 from josh_core.export.ply import save_ply
+from josh_core.export.skeleton_names import MIXAMO, SKELETONS, SOMA, UNREAL
 from josh_core.export.smpl_npz import save_smpl
 from josh_core.export.splats import save_splats
 from josh_core.export.table import save_table
@@ -60,6 +62,14 @@ def _trc(result: Reconstruction, body: BodyModel, folder: Path) -> None:
         save_trc(result, body, person, _made(folder / "people") / f"person_{k}.trc")
 
 
+def _rigs(result: Reconstruction, body: BodyModel, folder: Path) -> None:
+    """Writes rigs.zip: person_K_{skeleton}.glb of each person under the names of each skeleton."""
+    with zipfile.ZipFile(folder / "rigs.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        for k in range(len(result.people)):
+            for skeleton, names in SKELETONS.items():
+                packed.writestr(f"person_{k}_{skeleton}.glb", person_glb_bytes(result, body, k, names))
+
+
 def _original_lens(result: Reconstruction, _: BodyModel, folder: Path) -> None:
     if result.distortion:
         original = folder / "camera" / "original_lens"
@@ -80,6 +90,13 @@ FORMATS = (
         "result_tpose.glb",
         "the same with skeletons that rest in a T-pose, for retargeting",
         lambda result, body, folder: _write(folder / "result_tpose.glb", glb_bytes(result, body, t_pose=True)),
+        usual=False,
+    ),
+    Format(
+        "rigs",
+        "rigs.zip",
+        "each person alone as GLB, resting in a T-pose, under Mixamo's, Unreal's and SOMA's joint names",
+        _rigs,
         usual=False,
     ),
     Format(

@@ -7,6 +7,8 @@ key times are the clip's own. `extras.kind` of each node is person, path, scene 
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -51,8 +53,18 @@ def glb_bytes(result: Reconstruction, body: BodyModel, max_points: int = _MAX_PO
     skin = _SharedSkin(writer, body) if result.people else None
     for index, person in enumerate(result.people):
         assert skin is not None
-        _add_person(writer, result, index, body, skin, t_pose)
+        _add_person(writer, result, index, body, skin, _Skeletons(t_pose))
         _add_person_path(writer, index, person)
+    return writer.to_bytes()
+
+
+def person_glb_bytes(result: Reconstruction, body: BodyModel, index: int, names: Sequence[str]) -> bytes:
+    """One person alone as .glb, resting in a T-pose, for tools that retarget by joint names.
+
+    names: of the 24 joints in SMPL's order. The animation is that of `glb_bytes`, in the same world.
+    """
+    writer = GltfWriter("josh-space", _asset_extras(result))
+    _add_person(writer, result, index, body, _SharedSkin(writer, body), _Skeletons(True, names))
     return writer.to_bytes()
 
 
@@ -168,14 +180,24 @@ class _SharedSkin:
         }
 
 
+@dataclass(frozen=True)
+class _Skeletons:
+    """How the skeletons of a file rest and what their joints are called."""
+
+    t_pose: bool  # else they rest in the first pose
+    names: Sequence[str] = ()  # of the 24 joint nodes; without, they are person_{index}_{joint}
+
+
 def _add_person(
-    writer: GltfWriter, result: Reconstruction, index: int, body: BodyModel, shared: _SharedSkin, t_pose: bool
+    writer: GltfWriter, result: Reconstruction, index: int, body: BodyModel, shared: _SharedSkin, how: _Skeletons
 ) -> None:
     """One skinned mesh node `person_{index}` at the top of the scene and its skeleton beside it."""
     person = result.people[index]
     rig = rig_of(body, person.betas)
-    bones = _add_skeleton(writer, index, person, rig, t_pose)
-    _animate_person(writer, result, person, rig, bones, t_pose)
+    bones = _add_skeleton(writer, index, person, rig, how)
+    _animate_person(writer, result, person, rig, bones, how.t_pose)
+    if not how.names:  # tools that retarget would take a scale of 0 for motion
+        _animate_presence(writer, result, person, bones[0])
     inverse_bind = np.tile(np.eye(4, dtype=np.float32), (len(bones), 1, 1))
     inverse_bind[:, :3, 3] = -rig.joints
     skin = writer.add(
@@ -220,21 +242,22 @@ def _person_extras(result: Reconstruction, person: PersonMotion, body: BodyModel
     }
 
 
-def _add_skeleton(writer: GltfWriter, index: int, person: PersonMotion, rig: Rig, t_pose: bool) -> list[int]:
-    """Joint nodes in SMPL's order, named person_{index}_{joint}, at the person's first pose or in a T-pose.
+def _add_skeleton(writer: GltfWriter, index: int, person: PersonMotion, rig: Rig, how: _Skeletons) -> list[int]:
+    """Joint nodes in SMPL's order, at the person's first pose or in a T-pose.
 
     They are children of person_{index}_rig, so Blender makes one armature for each person.
     """
     rig_node = writer.node(f"person_{index}_rig")
+    names = how.names or [f"person_{index}_{joint}" for joint in JOINTS]
     bones: list[int] = []
-    rotations = quaternions(np.zeros((1, len(JOINTS), 3)) if t_pose else person.pose[:1])[0]
-    place = t_pose_root(rig, person) if t_pose else rig.joints[0] + person.transl[0]
+    rotations = quaternions(np.zeros((1, len(JOINTS), 3)) if how.t_pose else person.pose[:1])[0]
+    place = t_pose_root(rig, person) if how.t_pose else rig.joints[0] + person.transl[0]
     for joint, parent in enumerate(PARENTS):
         root = parent < 0
         offset = place if root else rig.joints[joint] - rig.joints[parent]
         bones.append(
             writer.node(
-                f"person_{index}_{JOINTS[joint]}",
+                names[joint],
                 rig_node if root else bones[parent],
                 translation=offset.astype(np.float32).tolist(),
                 rotation=rotations[joint].astype(np.float32).tolist(),
@@ -256,7 +279,6 @@ def _animate_person(
             continue  # a constant joint keeps its node's rotation
         fixed = np.round(quats[:, joint] * whole).astype(np.int16)  # 0.003 degrees a step, half the size of floats
         writer.animate(bone, "rotation", times, writer.accessor(fixed, normalized=True))
-    _animate_presence(writer, result, person, bones[0])
 
 
 def _animate_presence(writer: GltfWriter, result: Reconstruction, person: PersonMotion, root: int) -> None:

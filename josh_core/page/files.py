@@ -11,7 +11,19 @@ from pathlib import Path
 
 from josh_core.page.markup import card, size
 from josh_core.page.shown_run import MODES, ShownRun, file_url
-from josh_core.serving.tasks import ARCHIVE, DATASET, FORMATS, OVERLAY, PAIR, SPLIT, SPLIT_MODES, T_POSE, TURNTABLE, USD
+from josh_core.serving.tasks import (
+    ARCHIVE,
+    DATASET,
+    FORMATS,
+    OVERLAY,
+    PAIR,
+    RIGS,
+    SPLIT,
+    SPLIT_MODES,
+    T_POSE,
+    TURNTABLE,
+    USD,
+)
 
 _WORLD = "Metres, +Y up, floor at y = 0."
 
@@ -37,6 +49,7 @@ def offers(shown: ShownRun, mode: str) -> list[Offer]:
         Offer(DATASET, "Images and masks (ZIP)", "Frames, person masks, cameras: for nerfstudio, COLMAP, 3DGS."),
         Offer(USD, "Animated scene (USDZ)", f"UsdSkel people, camera with its lens, points. {_WORLD}"),
         Offer(T_POSE, "Scene in a T-pose (GLB)", "The same GLB with skeletons that rest in a T-pose, for retargeting."),
+        Offer(RIGS, "Rigs for retargeting (ZIP)", "Each person alone as GLB under Mixamo, Unreal and SOMA names."),
     ]
     return [
         Offer("result.glb", "Animated scene (GLB)", f"People, place, camera with its lens. {_WORLD}"),

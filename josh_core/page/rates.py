@@ -13,7 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from josh_core.serving.tasks import ARCHIVE, DATASET, FORMATS, OVERLAY, PAIR, PREVIEW, SPLIT, T_POSE, TURNTABLE, USD
+from josh_core.serving.tasks import (
+    ARCHIVE,
+    DATASET,
+    FORMATS,
+    OVERLAY,
+    PAIR,
+    PREVIEW,
+    RIGS,
+    SPLIT,
+    T_POSE,
+    TURNTABLE,
+    USD,
+)
 from josh_core.stored_json import is_number, read_json, write_json
 
 # Before anything has been measured here: seconds per frame of one person, of Size.work. CPU time on two cores of the
@@ -46,6 +58,7 @@ FIRST_GUESS = {  # by mode of a run, or by file made from a result
     DATASET: {DATASET: 0.1},
     USD: {USD: 0.005},
     T_POSE: {T_POSE: 0.005},
+    RIGS: {RIGS: 0.005},
     PREVIEW: {PREVIEW: 0.02},
     ARCHIVE: {ARCHIVE: 0.02},
 }

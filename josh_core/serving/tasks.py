@@ -19,7 +19,7 @@ from josh_core.types import Reconstruction
 
 # Files made from a result:
 FORMATS, OVERLAY, PAIR, DATASET, ARCHIVE = "files", "overlay.mp4", "side_by_side.mp4", "dataset.zip", "everything.zip"
-USD, T_POSE = "result.usdz", "result_tpose.glb"
+USD, T_POSE, RIGS = "result.usdz", "result_tpose.glb", "rigs.zip"
 TURNTABLE, SPLIT = "turntable.mp4", "split.mp4"
 SPLIT_MODES = "baseline", "refine"  # what the split video compares; it is one of the second's files
 CLIP_FILE = "clip.mp4"

@@ -21,9 +21,10 @@ from josh_core.body import BodyModel, load_body
 from josh_core.body.names import JOINTS
 from josh_core.body.posing import posed_points, posed_vertices
 from josh_core.export.colors import linear
-from josh_core.export.glb import glb_bytes
+from josh_core.export.glb import glb_bytes, person_glb_bytes
 from josh_core.export.points import thin
 from josh_core.export.rig import quaternions, top_weights
+from josh_core.export.skeleton_names import SKELETONS
 from josh_core.geometry import invert, project, transform
 from josh_core.types import Float, PointCloud, Reconstruction, Surface
 from tests.example_result import made_up_result
@@ -152,6 +153,24 @@ def test_in_a_t_pose_the_skeleton_rests_as_the_mesh_was_made_and_plays_the_same(
             np.testing.assert_allclose(posed.world(name, time), glb.world(name, time), atol=1e-5)
 
 
+@pytest.mark.parametrize("skeleton", SKELETONS)
+def test_a_person_alone_has_the_names_of_the_skeleton_and_moves_the_same(
+    glb: Glb, result: Reconstruction, body: BodyModel, skeleton: str
+) -> None:
+    names = SKELETONS[skeleton]
+    alone = Glb(person_glb_bytes(result, body, 1, names))
+    (skin,) = alone.document["skins"]
+    assert [alone.document["nodes"][bone]["name"] for bone in skin["joints"]] == list(names)
+    assert sum("mesh" in node for node in alone.document["nodes"]) == 1  # no place, no paths, nobody else
+    wrists = [alone.resting(names[JOINTS.index(f"{side}_wrist")])[:3, 3] for side in ("left", "right")]
+    assert abs(wrists[0][1] - wrists[1][1]) < 0.02 and wrists[0][0] - wrists[1][0] > 1  # arms straight out
+    time = float(result.frame_times[result.people[1].frames[3]])
+    for ours, name in zip(JOINTS, names, strict=True):
+        np.testing.assert_allclose(alone.world(name, time), glb.world(f"person_1_{ours}", time), atol=1e-5)
+    paths = {channel["target"]["path"] for channel in alone.animation["channels"]}
+    assert paths == {"translation", "rotation"}
+
+
 def test_a_person_is_visible_only_in_their_own_frames(glb: Glb, result: Reconstruction) -> None:
     for frame, time in enumerate(result.frame_times):
         size = np.ptp(glb.skinned("person_1", time), axis=0).max()
@@ -262,13 +281,15 @@ def test_trimesh_loads_it(result: Reconstruction, body: BodyModel, tmp_path: Pat
     assert [len(g.vertices) for g in clouds] == [len(result.scene.points)]
 
 
-def test_khronos_validator_finds_no_error(result: Reconstruction, body: BodyModel, tmp_path: Path) -> None:
+@pytest.mark.parametrize("alone", [False, True])
+def test_khronos_validator_finds_no_error(result: Reconstruction, body: BodyModel, tmp_path: Path, alone: bool) -> None:
     node, package = shutil.which("node"), os.environ.get("GLTF_VALIDATOR", "")
     if node is None:
         pytest.skip("node is not installed")
     if not Path(package, "package.json").exists():
         pytest.skip("GLTF_VALIDATOR does not name the folder of the npm package gltf-validator")
-    (tmp_path / "result.glb").write_bytes(glb_bytes(result, body))
+    data = person_glb_bytes(result, body, 1, SKELETONS["mixamo"]) if alone else glb_bytes(result, body)
+    (tmp_path / "result.glb").write_bytes(data)
     script = (
         "const [package_, file] = process.argv.slice(1);"
         "require(package_).validateBytes(new Uint8Array(require('fs').readFileSync(file)))"

@@ -111,7 +111,7 @@ def test_one_file_alone(stored: Path) -> None:
     assert frames_in(out / tasks.OVERLAY) == FRAMES
 
 
-@pytest.mark.parametrize("name", [tasks.USD, tasks.T_POSE, tasks.DATASET])
+@pytest.mark.parametrize("name", [tasks.USD, tasks.T_POSE, tasks.RIGS, tasks.DATASET])
 def test_files_that_no_run_writes_are_made_when_asked_for(stored: Path, name: str) -> None:
     out = make(stored, name)
     assert [path.name for path in out.iterdir()] == [name]
