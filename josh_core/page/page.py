@@ -30,8 +30,10 @@ from josh_core.page.rate_limits import CALL_PLACES, SESSIONS_KEPT
 from josh_core.page.request_rules import Rules
 from josh_core.page.response_cache import FileCache
 from josh_core.page.run_buttons import RunButtons
+from josh_core.page.runs import LISTEN_GRACE
 from josh_core.page.service import PageService
 from josh_core.page.shown_run import ShownRun, viewer_value
+from josh_core.page.unheard import Unheard
 from josh_core.serving.jobs import visitor_error
 from josh_core.serving.processes import open_files
 
@@ -238,6 +240,8 @@ class Page:
         app.middleware_stack = Guard(page, self.service, rules)
         self.service.presence.watched = True
         connections = Connections(lambda: getattr(self.blocks, "server", None), open_files())
-        watching = asyncio.create_task(connections.watch())
+        unheard = Unheard(self.blocks._queue, self.service.presence.is_connected, LISTEN_GRACE)
+        watching = [asyncio.create_task(each.watch()) for each in (connections, unheard)]
         yield
-        watching.cancel()
+        for task in watching:
+            task.cancel()

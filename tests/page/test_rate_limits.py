@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
@@ -22,8 +23,11 @@ from josh_core.page.presence import Presence
 from josh_core.page.rate_limits import RateLimits, network_of
 from josh_core.page.request_rules import Message, Receive, Rules, Scope, Send, is_open, refusal_of_call
 from josh_core.page.response_cache import FileCache
+from josh_core.page.unheard import Unheard
 from josh_core.serving.jobs import Job, Jobs
 from josh_core.settings import Settings
+from tests.browser.conftest import Server, patience
+from tests.page.caller import Tab
 
 
 class Clock:
@@ -253,6 +257,44 @@ def test_idle_connections_are_closed() -> None:
     clock.now += 3
     crowded.close_idle()
     assert set(closed) == {"silent", "browsing"}
+
+
+def test_answers_that_nobody_fetches_are_dropped() -> None:
+    clock, said = Clock(), list[str]()
+
+    async def clean(session_hash: str) -> None:
+        said.append(session_hash)
+
+    queue = SimpleNamespace(
+        pending_messages_per_session={"silent": [1], "there": [1]},
+        pending_event_ids_session={"silent": {"a"}, "gone": set(), "there": {"b"}},
+        clean_events=clean,
+    )
+    unheard = Unheard(queue, lambda session: session == "there", 15.0, clock)
+
+    def drop() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(asyncio.run, unheard.drop()).result()
+
+    drop()
+    assert not said and len(queue.pending_messages_per_session) == 2
+    clock.now = 20.0
+    drop()
+    assert set(said) == {"silent", "gone"}
+    assert set(queue.pending_messages_per_session) == set(queue.pending_event_ids_session) == {"there"}
+
+
+def test_the_page_forgets_calls_that_nobody_listens_to(server: Server) -> None:
+    tab = Tab(server.url)
+    call = {"data": [], "fn_index": tab.join_number("j-gallery", "select"), "session_hash": tab.session}
+    event = tab.http.post("gradio_api/queue/join", json=call).json()["event_id"]
+    end, answer = time.monotonic() + 60 * patience(), 200
+    while answer == 200:  # a call can be cancelled for as long as it is known
+        assert time.monotonic() < end, "the call is still known"
+        time.sleep(1.0)
+        answer = tab.http.post("gradio_api/cancel", json=call | {"event_id": event}).status_code
+    assert answer == 403
+    tab.close()
 
 
 def test_connections_are_forgotten_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
