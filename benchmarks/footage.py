@@ -16,11 +16,13 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.footage_checks import FootageResult, FootageRow
+from benchmarks.footage_edits import READ_EDITS, RUN_EDITS
 from benchmarks.footage_further import READ_FURTHER, RUN_FURTHER
 from benchmarks.footage_rows import READ, RUN
 from josh_core import pipeline
 from josh_core.clip.load import load_clip
 from josh_core.errors import JoshError
+from josh_core.metrics.verdicts import rows
 from josh_core.settings import Settings
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -37,13 +39,13 @@ def main() -> int:
     if shutil.which("ffmpeg") is None:
         print("ffmpeg is needed to make the inputs.")
         return 2
-    table = (*READ, *READ_FURTHER, *((*RUN, *RUN_FURTHER) if args.all or args.only else ()))
-    rows = [row for row in table if args.only in row.name]
+    table = (*READ, *READ_FURTHER, *READ_EDITS, *((*RUN, *RUN_FURTHER, *RUN_EDITS) if args.all or args.only else ()))
+    chosen = [row for row in table if args.only in row.name]
     with tempfile.TemporaryDirectory() as scratch:
         folder = args.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        verdicts = [_say(row, folder) for row in rows]
-    print(f"{len(rows) - sum(verdicts)} of {len(rows)} not as they should be")
+        verdicts = [_say(row, folder) for row in chosen]
+    print(f"{len(chosen) - sum(verdicts)} of {len(chosen)} not as they should be")
     return 0 if all(verdicts) else 1
 
 
@@ -93,7 +95,13 @@ def _read(path: Path) -> FootageResult:
     clip = load_clip(path, Settings())
     pictures = tuple(clip.frame(t) for t in (0, len(clip) // 2, len(clip) - 1))
     return FootageResult(
-        len(clip), float(clip.times[-1]), clip.width, clip.height, " ".join(clip.notes), pictures=pictures
+        frames=len(clip),
+        seconds=float(clip.times[-1]),
+        width=clip.width,
+        height=clip.height,
+        notes=" ".join(clip.notes),
+        pictures=pictures,
+        start=clip.start,
     )
 
 
@@ -110,6 +118,8 @@ def _run(path: Path) -> FootageResult:
         people=len(result.people),
         kind=result.camera_kind,
         quality=result.quality,
+        start=result.clip["start"],
+        verdicts={row.key: row.verdict for row in rows(result.quality)},
     )
 
 

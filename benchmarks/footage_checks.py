@@ -28,6 +28,8 @@ class FootageResult:
     kind: str = ""  # of the camera
     quality: dict[str, Any] = field(default_factory=dict)
     pictures: tuple[UInt8, ...] = ()  # RGB [h,w,3]: the first, the middle and the last frame
+    start: float = 0.0  # s in the file, of the first frame
+    verdicts: dict[str, str] = field(default_factory=dict)  # by key of the quality table
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,17 @@ def lasts(seconds: float, slack: float = 0.15) -> Check:
     return lambda s: [] if abs(s.seconds - seconds) <= slack else [f"{s.seconds:.2f} s instead of {seconds:g}"]
 
 
+def lies_in(*spans: tuple[float, float]) -> Check:
+    """The frames that are used lie in one of these spans (s of the file), and fill most of it."""
+
+    def check(s: FootageResult) -> list[str]:
+        first, last = s.start, s.start + s.seconds
+        fits = any(a - 0.1 < first and last < b + 0.1 and last - first > 0.6 * (b - a) for a, b in spans)
+        return [] if fits else [f"{first:.2f} to {last:.2f} s were used"]
+
+    return check
+
+
 def shape(aspect: float) -> Check:
     """Width over height."""
     return lambda s: [] if abs(s.width / s.height / aspect - 1) < 0.02 else [f"{s.width}x{s.height}"]
@@ -56,6 +69,16 @@ def shape(aspect: float) -> Check:
 def says(*words: str) -> Check:
     """Words of the notes."""
     return lambda s: [f"does not say {word!r}" for word in words if word not in s.notes]
+
+
+def says_one_of(*words: str) -> Check:
+    """Some of these words are in the notes."""
+    return lambda s: [] if any(word in s.notes for word in words) else [f"says none of {words}"]
+
+
+def doubted(s: FootageResult) -> list[str]:
+    """Neither the scale nor the lens may be called good."""
+    return [f"{key} is called good" for key in ("scale", "lens") if s.verdicts.get(key) == "good"]
 
 
 def says_no(*words: str) -> Check:

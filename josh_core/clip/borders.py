@@ -17,6 +17,7 @@ from josh_core.types import Float, UInt8
 # Chosen by hand, except where a measurement or a source is given.
 COMPARED_FRAMES = 6  # frames that are compared
 SAME_LEVELS = 10  # levels of 255, by which compression changes a border's colour at most
+MAX_NOISE_LEVELS = 20  # the same by which noise does
 MIN_BORDER_SHARE = 0.98  # share of a border row that has the border's colour
 MIN_CAPTION_SHARE = 0.4  # the same where a caption runs through it
 MAX_PICTURE_SHARE = 0.6  # the same a few rows into the picture, at most
@@ -26,6 +27,8 @@ LINE_PLACES = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4)  # shares at which editors put
 OUTER_PLACES = (1 / 4, 3 / 4)  # those at which one line alone may be a post
 EDGE_LEVELS = 3.0  # grey levels a pixel, from which a gradient is strong
 MIN_EDGE_SHARE = 0.01  # share of the picture with strong gradients, from which they tell whether it moves
+MIN_BAR_PX, MAX_BAR_SHARE = 3, 0.08  # width of a bar between two films, in px and as a share of the side
+MIN_FILM_SHARE = 0.2  # share of the side that is film on either side of a bar
 PLACE_TOLERANCE = 0.012  # share of the side by which the line may lie beside a place
 MIN_JUDGED_SIDE = 200  # px: in smaller pictures the blocks of the compression make lines of their own
 MIN_MIRROR_CORRELATION = 0.8  # correlation of the details of a picture with its mirror image
@@ -57,10 +60,12 @@ def _band(stack: UInt8) -> int:
     """Rows of the border at the top of frames [n,h,w,3]; 0 without one."""
     height = stack.shape[1]
     colour = np.median(stack[:, :2].reshape(-1, 3), axis=0)
-    if (np.abs(stack[:, 0] - colour).max(-1) <= SAME_LEVELS).mean() < MIN_BORDER_SHARE:
+    off = np.abs(stack[:, :2] - colour).max(-1).max(0)  # [2,w]
+    same = float(np.clip(1.5 * np.percentile(off, 100 * MIN_BORDER_SHARE), SAME_LEVELS, MAX_NOISE_LEVELS))
+    if (off[0] <= same).mean() < MIN_BORDER_SHARE:
         return 0
     part = stack[:, : int(MAX_WIDTH * height) + 4].astype(np.int16)
-    like = np.abs(part - colour).max(-1) <= SAME_LEVELS  # [n,r,w]
+    like = np.abs(part - colour).max(-1) <= same  # [n,r,w]
     share = like.all(0).mean(-1)
     still = (np.ptp(part, axis=0).max(-1) <= MAX_CAPTION_CHANGE).mean(-1) > 0.97
     texts = still | (like.mean(-1).min(0) > MIN_CAPTION_SHARE)
@@ -83,7 +88,7 @@ def is_split(frames: Sequence[UInt8]) -> bool:
     gray = np.stack([cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in frames]).astype(np.float32)
     if min(gray.shape[1:]) < MIN_JUDGED_SIDE:
         return False
-    return _has_line(gray) or _has_line(gray.swapaxes(1, 2))
+    return any(_has_line(g) or _has_bar(g) for g in (gray, gray.swapaxes(1, 2)))
 
 
 def is_mirrored(frames: Sequence[UInt8]) -> bool:
@@ -106,6 +111,26 @@ def _has_line(gray: Float) -> bool:
         at = lines[0][1]
         return _moves(gray[:, :, : at - 1]) or _moves(gray[:, :, at + 2 :])
     return bool(lines)
+
+
+def _has_bar(gray: Float) -> bool:
+    """Whether an upright bar of one colour, with pictures on both sides, runs through frames [n,h,w]."""
+    width = gray.shape[2]
+    colour = np.median(gray, axis=(0, 1))  # [w]
+    plain = (np.abs(gray - colour) <= SAME_LEVELS).mean((0, 1)) >= MIN_BORDER_SHARE
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], plain.astype(np.int8), [0]])))
+    for first, end in zip(edges[::2], edges[1::2], strict=True):
+        if (
+            not MIN_BAR_PX <= end - first <= MAX_BAR_SHARE * width
+            or first < MIN_FILM_SHARE * width
+            or end > (1 - MIN_FILM_SHARE) * width
+        ):
+            continue
+        even = np.ptp(colour[first + 1 : end - 1]) <= SAME_LEVELS if end - first > 2 else True
+        beside = [np.abs(gray[:, :, at] - colour[(first + end) // 2]) <= SAME_LEVELS for at in (first - 3, end + 2)]
+        if even and max(float(side.mean()) for side in beside) < MAX_PICTURE_SHARE:
+            return True
+    return False
 
 
 def _line_near(gray: Float, place: float) -> int | None:

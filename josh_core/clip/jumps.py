@@ -123,8 +123,10 @@ def moving_steps(thumbs: Sequence[UInt8], times: Float, least: float) -> list[Pi
     found = []
     for k in range(MIN_NEIGHBOURS, len(steps) - MIN_NEIGHBOURS):
         around = [*range(max(0, k - MAX_FLASH), k), *range(k + 1, min(len(steps), k + 1 + MAX_FLASH))]
+        if steps[k] > MAX_STEP_SECONDS or not np.isfinite(moved[k]):
+            continue
         leap = float(pace[k] / max(pace[around].max(), still))
-        if steps[k] > MAX_STEP_SECONDS or not np.isfinite(moved[k]) or leap < least:
+        if leap < least:
             continue
         near = max(_changed(gray[j], gray[j + 1]) for j in around if abs(j - k) <= MIN_NEIGHBOURS)
         change = _changed(gray[k], gray[k + 1]) / max(near, MIN_CHANGE_AROUND)

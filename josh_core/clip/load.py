@@ -78,8 +78,11 @@ def _covered(overlay: Bool, box: tuple[int, int, int, int], width: int) -> float
 def _looked_at(clip: Clip) -> Clip:
     """The clip with its overlay and inset. Raises ClipError for several pictures in one."""
     few = [clip.frame(int(t)) for t in np.linspace(0, len(clip) - 1, COMPARED_FRAMES)]
+    split = is_split(few)
+    hurt = next((note for note in clip.notes if note.startswith("The file is damaged")), "")
+    require(not (split and hurt), f"{hurt} The pictures cannot be used: please copy or export the clip again.")
     require(
-        not is_split(few),
+        not split,
         "The picture is split: it shows films side by side, or one between blurred copies of itself. Please crop the "
         "clip to one of them.",
     )

