@@ -126,7 +126,7 @@ def _has_bar(gray: Float) -> bool:
             or end > (1 - MIN_FILM_SHARE) * width
         ):
             continue
-        even = np.ptp(colour[first + 1 : end - 1]) <= SAME_LEVELS if end - first > 2 else True
+        even = np.ptp(colour[first + 1 : end - 1]) <= SAME_LEVELS
         beside = [np.abs(gray[:, :, at] - colour[(first + end) // 2]) <= SAME_LEVELS for at in (first - 3, end + 2)]
         if even and max(float(side.mean()) for side in beside) < MAX_PICTURE_SHARE:
             return True
