@@ -28,11 +28,11 @@ def in_threads(work: Callable[[Given], Made], items: Iterable[Given], ahead: int
     """Results of `work` for each item, in order, made in as many threads as there are cores.
 
     At most `ahead` results a thread wait to be taken. What `work` raises is raised here, at its item; when the caller
-    stops taking results, the rest is not begun.
+    stops taking results, the rest is not begun. Torch keeps to one thread in each until the last result is taken.
     """
     threads = cores()
     waiting: deque[Future[Made]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
+    with one_thread(), ThreadPoolExecutor(threads) as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(work, item))
