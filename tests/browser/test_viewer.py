@@ -16,6 +16,13 @@ from tests.browser.conftest import READY, ROOT, Server, Visitor, Watch, only, ov
 from tests.browser.example_store import FRAMES, silhouette
 
 STILL = "?example=courtyard&t=0.3&view=orbit"
+# The view turns on for a while after the mouse let go of it: whether it has been the same for 20 pictures.
+AT_REST = """() => {
+    const view = JSON.stringify(joshViewer.state.view);
+    window.samePictures = view === window.lastView ? (window.samePictures ?? 0) + 1 : 0;
+    window.lastView = view;
+    return window.samePictures > 20;
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -272,7 +279,7 @@ def test_a_link_brings_the_view_back(page: Any, visit: Visitor) -> None:
     page.mouse.down()
     page.mouse.move(650, 340, steps=4)
     page.mouse.up()
-    page.wait_for_timeout(1200)
+    page.wait_for_function(AT_REST)
     link, state = page.evaluate("joshViewer.link"), page.evaluate("joshViewer.state")
     other = visit.viewer(f"?example=courtyard&{link}")
     again = other.evaluate("joshViewer.state")
