@@ -1,7 +1,8 @@
 """How work is spread over the cores: alike pieces each in a thread of its own, and torch on one thread inside each.
 
 The heavy calls (OpenCV, numpy, torch, the landmark network) let go of Python's lock. Cores are shared with other
-programs; several threads inside every small call would mostly wait for each other there.
+programs; several threads inside every small call would mostly wait for each other there, and threads of threads were
+seen to stand still altogether in whole runs of the tests (torch 2.13, two cores).
 """
 
 from __future__ import annotations

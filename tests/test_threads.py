@@ -42,6 +42,16 @@ def test_what_nobody_takes_is_not_made() -> None:
     assert threading.active_count() <= before  # those of other tests may end meanwhile
 
 
+def test_torch_has_one_thread_in_each_thread_and_gets_its_own_back() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert list(in_threads(lambda _: torch.get_num_threads(), range(8))) == [1] * 8
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_torch_gets_its_threads_back() -> None:
     before = torch.get_num_threads()
     with pytest.raises(RuntimeError), one_thread():
