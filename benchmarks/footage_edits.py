@@ -5,6 +5,7 @@ damage, lenses.
 from __future__ import annotations
 
 from benchmarks.footage_checks import (
+    Check,
     FootageResult,
     FootageRow,
     camera,
@@ -194,8 +195,8 @@ ROUND = "format=rgba,geq=r='r(X,Y)':g='g(X,Y)':b='b(X,Y)':a='255*clip(({r}-hypot
 ONE, STILL = shows(1), (shows(1), camera("static"))
 
 
-def _run(name: str, file: str, make: tuple[str, ...], *checks: object, refused: str = "") -> FootageRow:
-    return FootageRow(name, file, make, checks, refused, run=True)  # type: ignore[arg-type]
+def _run(name: str, file: str, make: tuple[str, ...], *checks: Check, refused: str = "") -> FootageRow:
+    return FootageRow(name, file, make, checks, refused, run=True)
 
 
 RUN_EDITS = (

@@ -236,7 +236,7 @@ def open_context() -> Any:
     try:
         import moderngl
 
-        return moderngl.create_context(standalone=True, backend="egl")  # type: ignore[arg-type]
+        return moderngl.create_context(standalone=True, backend="egl")  # type: ignore[arg-type]  # its own hints are wrong here
     except Exception as error:  # the library raises bare exceptions for every missing piece
         raise JoshError(
             "Rendering needs OpenGL without a window: pip install moderngl, and on Debian libegl1 and libgl1-mesa-dri."

@@ -60,11 +60,11 @@ def read_animation(path: Path) -> Animation | None:
 
 def pictures(path: Path, animation: Animation) -> Iterator[Any]:
     """Its frames (av.VideoFrame, RGB, with time stamps), up to the first that cannot be decoded."""
-    begins = itertools.accumulate(animation.milliseconds, initial=0)
+    begins = itertools.accumulate(animation.milliseconds[:-1], initial=0)
     try:
         with Image.open(path, formats=(animation.kind,)) as image:
             first = int(bool(image.info.get("default_image")))  # a PNG may begin with a picture that is no frame
-            for k, begin in zip(range(len(animation.milliseconds)), begins, strict=False):
+            for k, begin in enumerate(begins):
                 image.seek(first + k)
                 frame = av.VideoFrame.from_image(image.convert("RGB"))
                 frame.pts, frame.time_base = begin, Fraction(1, 1000)

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from josh_core.clip.overlay import MAX_MEDIAN_STAYING
+from josh_core.geometry import true_runs
 from josh_core.types import Float, UInt8
 
 # Chosen by hand, except where a measurement or a source is given.
@@ -118,13 +119,9 @@ def _has_bar(gray: Float) -> bool:
     width = gray.shape[2]
     colour = np.median(gray, axis=(0, 1))  # [w]
     plain = (np.abs(gray - colour) <= SAME_LEVELS).mean((0, 1)) >= MIN_BORDER_SHARE
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], plain.astype(np.int8), [0]])))
-    for first, end in zip(edges[::2], edges[1::2], strict=True):
-        if (
-            not MIN_BAR_PX <= end - first <= MAX_BAR_SHARE * width
-            or first < MIN_FILM_SHARE * width
-            or end > (1 - MIN_FILM_SHARE) * width
-        ):
+    for first, end in true_runs(plain):
+        between = first >= MIN_FILM_SHARE * width and end <= (1 - MIN_FILM_SHARE) * width
+        if not between or not MIN_BAR_PX <= end - first <= MAX_BAR_SHARE * width:
             continue
         even = np.ptp(colour[first + 1 : end - 1]) <= SAME_LEVELS
         beside = [np.abs(gray[:, :, at] - colour[(first + end) // 2]) <= SAME_LEVELS for at in (first - 3, end + 2)]

@@ -29,8 +29,7 @@ MIN_LINE_LEVELS, MIN_LINE_RATIO = 14.0, 1.4  # levels across a wipe's line; and 
 MAX_STRAY = 0.15  # share of a place's change by which it may stray from the straight way between its two colours
 MIN_STRAIGHT = 0.75  # share of the places that stray no more
 CALM_SHARE = 0.1  # share of the whole change before and after which people who move are as much
-# Of a change's length, and s at most: what is left out beside it. Slices, irises and blurs begin softly: of ffmpeg's
-# xfades up to 0.34 s stayed in the shot without this, up to 0.22 s with it.
+# Of a change's length, and s at most: what is left out beside it, since slices, irises and blurs begin softly.
 SOFT, SOFT_SECONDS = 0.5, 0.3
 CROSSING_SECONDS = (0.25, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5)  # that a line takes from edge to edge
 
@@ -51,9 +50,18 @@ def find_transitions(thumbs: Sequence[UInt8], times: Float) -> list[tuple[int, i
             and shows[end]
             and not alike(thumbs[first - 1], thumbs[end])
         ):
-            margin = min(round(SOFT * (end - first)), round(SOFT_SECONDS / float(np.median(np.diff(times)))))
-            apart.append((max(0, first - margin), min(end + margin, len(thumbs))))
-    return _merged(apart)
+            apart.append((first, end))
+    return apart
+
+
+def soft_ends(changes: Sequence[tuple[int, int]], times: Float) -> list[tuple[int, int]]:
+    """Changes [first, end) of frames at times [T] s, with what is left out beside them; where these meet, one."""
+    frame = float(np.median(np.diff(times)))
+    wider = []
+    for first, end in changes:
+        margin = min(round(SOFT * (end - first)), round(SOFT_SECONDS / frame))
+        wider.append((max(0, first - margin), min(end + margin, len(times))))
+    return _merged(wider)
 
 
 def blank_ends(thumbs: Sequence[UInt8], times: Float) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from josh_core.clip.jumps import find_jumps
 from josh_core.clip.probe import require
 from josh_core.clip.repeats import fresh_frames
 from josh_core.clip.shots import find_cuts
-from josh_core.clip.transitions import blank_ends, find_transitions
+from josh_core.clip.transitions import blank_ends, find_transitions, soft_ends
 
 MIN_FRAMES = 8  # fewer tell nothing of speed or contact
 
@@ -49,8 +49,9 @@ def cut_borders(shot: DecodedFrames) -> None:
 
 def longest_shot(shot: DecodedFrames) -> tuple[int, int]:
     """Frames [first, last) of the longest uncut part; says in the notes what was left out."""
-    gradual = find_transitions(shot.thumbs, np.array(shot.times))
-    cuts = {*find_cuts(shot.thumbs), *find_jumps(shot.thumbs, np.array(shot.times))}
+    times = np.array(shot.times)
+    gradual = soft_ends(find_transitions(shot.thumbs, times), times)
+    cuts = {*find_cuts(shot.thumbs), *find_jumps(shot.thumbs, times)}
     cuts = {i for i in cuts if not any(first <= i < end for first, end in gradual)}
     breaks = sorted([*gradual, *((i, i) for i in cuts)])
     begins, ends = [0, *(end for _, end in breaks)], [*(first for first, _ in breaks), len(shot.jpegs)]

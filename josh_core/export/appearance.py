@@ -7,6 +7,7 @@ ignores what covers the body in a few of them; vertices that no frame shows are 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import cv2
@@ -130,7 +131,8 @@ def _motion(result: Reconstruction, person: PersonMotion, frame: int, width: int
     size = (width, round(result.height * scale))
     px = [camera_view(result, int(person.frames[r]), size).project(person.joints[r])[0] for r in rows]
     gaps = np.diff(person.frames[rows])
-    return np.stack([np.linalg.norm(b - a, axis=1) / g for a, b, g in zip(px, px[1:], gaps, strict=False)]).max(0)
+    ways = [np.linalg.norm(b - a, axis=1) for a, b in itertools.pairwise(px)]
+    return np.asarray((np.stack(ways) / gaps[:, None]).max(0))
 
 
 def _share(body: BodyModel, known: np.ndarray) -> float:

@@ -18,7 +18,7 @@ from typing import Any
 AT_ONCE = 256  # requests of one network under way
 # A first visit asks for some seventy files and ten other things, and a video for a part at each jump in it.
 REQUESTS, REQUESTS_A_SECOND = 3000, 100.0  # bucket size and refill
-# Of the page, its configuration and all else that is no file: the slowest of them take 8 ms of the one thread for all
+# Of the page, its configuration and all else that is no file: Gradio makes them anew, in the one thread for all
 PAGES, PAGES_A_SECOND = 400, 20.0  # bucket size and refill
 CALLS_UNDER_WAY = 32  # calls of one network that wait or run; a tab has one or two
 CALL_PLACES = 128  # calls that Gradio runs at once; one that waits for its visitor or for the line has a place too

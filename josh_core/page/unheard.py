@@ -1,6 +1,6 @@
-"""Answers that nobody fetches are dropped, since Gradio keeps them all: the page's first call alone has 0.3 MB.
+"""Answers that nobody fetches are dropped: Gradio keeps them all, and the page's first one is hundreds of kilobytes.
 
-A caller who makes calls and never listens would take the page's memory; 250 such calls took 90 MB.
+A caller who makes calls and never listens would take the page's memory.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from josh_core.clip.inset import find_inset
 from josh_core.clip.load import load_clip
 from josh_core.clip.overlay import find_overlay
 from josh_core.clip.shots import find_cuts
-from josh_core.clip.transitions import find_transitions
+from josh_core.clip.transitions import find_transitions, soft_ends
 from josh_core.errors import ClipError
 from josh_core.settings import Settings
 from josh_core.tracking.printed import outside_inset, shown_people, without_overlay
@@ -84,7 +84,7 @@ def test_a_fade_through_black_is_found() -> None:
     back = [np.round(k * f).astype(np.uint8) for k, f in zip(dark[::-1], b[:12], strict=True)]
     thumbs = [cv2.resize(f, (256, 144), interpolation=cv2.INTER_AREA) for f in a[:-12] + out + back + b[12:]]
     ((first, end),) = find_transitions(thumbs, np.arange(len(thumbs)) / 30)
-    assert 9 <= first <= 27 and 33 <= end <= 51
+    assert 16 <= first <= 27 and 33 <= end <= 44
 
 
 def test_a_wipe_is_found() -> None:
@@ -96,7 +96,13 @@ def test_a_wipe_is_found() -> None:
     frames += b[15:35]
     thumbs = [cv2.resize(f, (256, 144), interpolation=cv2.INTER_AREA) for f in frames]
     ((first, end),) = find_transitions(thumbs, np.arange(len(thumbs)) / 30)
-    assert 6 <= first <= 17 and 28 <= end <= 40
+    assert 12 <= first <= 17 and 28 <= end <= 33
+
+
+def test_what_is_left_out_beside_a_change_grows_with_it_to_a_limit() -> None:
+    times = np.arange(200) / 30
+    assert soft_ends([(50, 60), (150, 190)], times) == [(45, 65), (141, 199)]  # half of 10 frames; 0.3 s are 9
+    assert soft_ends([(2, 12), (16, 20), (190, 199)], times) == [(0, 22), (186, 200)]
 
 
 def test_an_iris_that_opens_on_another_scene_is_found() -> None:
@@ -109,7 +115,7 @@ def test_an_iris_that_opens_on_another_scene_is_found() -> None:
     frames += b[15:40]
     thumbs = [cv2.resize(f, (256, 144), interpolation=cv2.INTER_AREA) for f in frames]
     ((first, end),) = find_transitions(thumbs, np.arange(len(thumbs)) / 30)
-    assert 7 <= first <= 26 and 32 <= end <= 54
+    assert 14 <= first <= 26 and 32 <= end <= 45
 
 
 @pytest.mark.parametrize("speed", [0.5, 3.0, 12.0])
