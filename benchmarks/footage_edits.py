@@ -193,6 +193,7 @@ FAINT += ",drawbox=380:100:110:10:white@0.4:fill"
 BOUNCE = "drawtext=text='@somebody':fontsize=34:fontcolor=white@0.8:x='abs(mod(160*t,600)-300)':y='400+200*sin(3*t)'"
 ROUND = "format=rgba,geq=r='r(X,Y)':g='g(X,Y)':b='b(X,Y)':a='255*clip(({r}-hypot(X-{c},Y-{c}))/{soft},0,1)'"
 ONE, STILL = shows(1), (shows(1), camera("static"))
+BOTH = shows(2)  # of beam_pan: the man on the beam, and another behind him
 
 
 def _run(name: str, file: str, make: tuple[str, ...], *checks: Check, refused: str = "") -> FootageRow:
@@ -201,10 +202,15 @@ def _run(name: str, file: str, make: tuple[str, ...], *checks: Check, refused: s
 
 RUN_EDITS = (
     _run(
-        "two captions", "captions.mp4", _of("{beam_pan}", CAPTIONS), says("stays in the image"), ONE, camera("rotating")
+        "two captions",
+        "captions.mp4",
+        _of("{beam_pan}", CAPTIONS),
+        says("stays in the image"),
+        BOTH,
+        camera("rotating"),
     ),
-    _run("faint logo", "faint.mp4", _of("{beam_pan}", FAINT), ONE, camera("rotating")),
-    _run("bouncing name", "bounce.mp4", _of("{beam_pan}", BOUNCE), ONE, camera("rotating")),
+    _run("faint logo", "faint.mp4", _of("{beam_pan}", FAINT), BOTH, camera("rotating")),
+    _run("bouncing name", "bounce.mp4", _of("{beam_pan}", BOUNCE), BOTH, camera("rotating")),
     _run(
         "phone with round corners",
         "phone.mp4",
@@ -299,13 +305,13 @@ RUN_EDITS = (
         doubted,
     ),
     _run("cut off at the head", "headless.mp4", _of("{juggle}", "crop=1080:480:100:240"), doubted),
-    _run("mirrored, 60 frames a second", "mirror.mp4", _of("{beam_pan}", "hflip"), ONE, camera("rotating")),
+    _run("mirrored, 60 frames a second", "mirror.mp4", _of("{beam_pan}", "hflip"), BOTH, camera("rotating")),
     _run("upside down, turning", "upside.mp4", _of("{beam_pan}", "hflip,vflip"), says("upside")),
     _run(
         "strong barrel",
         "barrel.mp4",
         _of("{beam_pan}", "lenscorrection=k1=0.3:k2=0.1"),
-        ONE,
+        BOTH,
         camera("rotating"),
         doubted,
     ),
@@ -313,7 +319,7 @@ RUN_EDITS = (
         "strong pincushion",
         "pincushion.mp4",
         _of("{beam_pan}", "lenscorrection=k1=-0.25:k2=-0.05"),
-        ONE,
+        BOTH,
         camera("rotating"),
         doubted,
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,15 @@ def test_a_long_zoom_is_measured_over_several_pairs() -> None:
     node = np.repeat(np.arange(5), len(DEPTH))
     first, second = (np.concatenate([getattr(p, name) for p in parts]) for name in ("xy_first", "xy_second"))
     assert zoom_of(PixelPairs(node, node + 1, first, second), 6, 1.0) == pytest.approx(1.5, rel=0.02)
+
+
+def test_a_lens_that_bends_what_it_magnifies_zooms_and_a_way_toward_a_flat_place_does_not() -> None:
+    seen = pairs_of(DEPTH, np.zeros(3), (900, 1350))
+    radius = np.linalg.norm(seen.xy_second, axis=1, keepdims=True) / 640
+    bent = replace(seen, xy_second=seen.xy_second * (1 - 0.007 * radius**2))  # by up to 9 px
+    assert zoom_of(bent, 2, 1.0) == pytest.approx(1.5, rel=0.03)
+    flat = 8 + 0.25 * (DEPTH - DEPTH.mean())  # m: 7 to 9, as walls and a street before a camera
+    assert zoom_of(pairs_of(flat, np.array([0.0, 0, 2.5]), (900, 900)), 2, 1.0) is None
 
 
 def test_a_camera_that_comes_nearer_does_not_zoom() -> None:
