@@ -48,13 +48,16 @@ class DisplayTransform:
             return round(width * self.aspect), height
         return width, round(height / self.aspect)
 
-    def picture(self, frame: Any, size: tuple[int, int]) -> UInt8:
-        """A frame (av.VideoFrame) as BGR [h,w,3] u8 of upright `size` (width, height)."""
+    def picture(self, frame: Any, size: tuple[int, int], combed: bool = False) -> UInt8:
+        """A frame (av.VideoFrame) as BGR [h,w,3] u8 of upright `size` (width, height).
+
+        combed: its even and odd lines show two moments, whatever the frame says of itself.
+        """
         width, height = size[::-1] if self.turns % 2 else size
         colorspace = int(frame.colorspace)
         if colorspace in (0, 2):  # RGB or untagged; swscale would take BT.601 for all of the latter
             colorspace = 1 if frame.height >= HD_HEIGHT else 5
-        if frame.interlaced_frame:
+        if frame.interlaced_frame or combed:
             return self._upright(_one_field(frame, (width, height), _COLORSPACES.get(colorspace, 1)))
         smaller = width * height < frame.width * frame.height
         small = frame.reformat(

@@ -21,6 +21,7 @@ import av
 import numpy as np
 
 from josh_core.clip.animation import Animation, pictures, read_animation
+from josh_core.clip.interlace import CombFinder
 from josh_core.clip.pixels import SQUARE_UPRIGHT, DisplayTransform, shown_by
 from josh_core.errors import ClipError
 from josh_core.types import UInt8
@@ -57,10 +58,11 @@ class Picture:
     time: float  # s
     _frame: Any
     _shown: DisplayTransform
+    _combed: bool = False  # woven from two moments, though the file may not say so
 
     def __call__(self, size: tuple[int, int]) -> UInt8:
         """BGR [h,w,3] u8 of upright `size` (width, height)."""
-        return self._shown.picture(self._frame, size)
+        return self._shown.picture(self._frame, size, self._combed)
 
 
 class Video:
@@ -104,8 +106,10 @@ class Video:
     def pictures(self, start: float = 0.0) -> Iterator[Picture]:
         """Frames shown from `start` seconds on, in order of time; what cannot be decoded is left out."""
         frames = self._from(start)
+        plain = self._container is None  # an animated picture, which nobody interlaces
+        judged = ((frame, False) for frame in frames) if plain else CombFinder().judged(frames)
         step, previous = 1 / (self._film.fps or 30.0), -np.inf
-        for frame in frames:
+        for frame, combed in judged:
             time = previous + step if frame.pts is None else self._time(frame)
             if not np.isfinite(time):
                 time = 0.0
@@ -113,7 +117,7 @@ class Video:
                 time = previous + step
             previous = time
             if time >= start - 1e-3:
-                yield Picture(time, frame, self._shown)
+                yield Picture(time, frame, self._shown, combed)
 
     def at(self, time: float, size: tuple[int, int], until: float = np.inf) -> UInt8 | None:
         """The picture shown at `time` seconds as BGR [h,w,3] of `size`; the last one after the end; None without.

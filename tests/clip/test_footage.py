@@ -14,6 +14,7 @@ import pytest
 from josh_core.clip import load
 from josh_core.clip.borders import find_borders, is_mirrored, is_split
 from josh_core.clip.inset import find_inset
+from josh_core.clip.interlace import has_combs
 from josh_core.clip.load import load_clip
 from josh_core.clip.overlay import find_overlay
 from josh_core.clip.shots import find_cuts
@@ -168,6 +169,40 @@ def test_interlaced_pictures_show_one_moment(tmp_path: Path) -> None:
     path = encode(tmp_path / "fields.mpg", woven, "mpeg2video", fps=25, flags=interlaced)
     rows = load_clip(path, Settings()).frame(6).astype(float)
     assert ((rows[1:-1] - rows[:-2]) ** 2).mean() < ((rows[2:] - rows[:-2]) ** 2).mean()
+
+
+def _woven(film: list[np.ndarray], odd_first: bool) -> list[np.ndarray]:
+    """Two frames each, the lines of one between those of the other."""
+    out = []
+    for first, later in zip(film[::2], film[1::2], strict=True):
+        even, odd = (later, first) if odd_first else (first, later)
+        frame = even.copy()
+        frame[1::2] = odd[1::2]
+        out.append(frame)
+    return out
+
+
+@pytest.mark.parametrize("odd_first", [False, True])
+def test_interlaced_pictures_are_told_by_their_combs(tmp_path: Path, odd_first: bool) -> None:
+    path = encode(tmp_path / "fields.mp4", _woven(smooth(21, 40, 9.0), odd_first), fps=25)
+    clip = load_clip(path, Settings())
+    for t in range(2, len(clip)):
+        rows = clip.frame(t).astype(float)
+        assert ((rows[1:-1] - rows[:-2]) ** 2).mean() < ((rows[2:] - rows[:-2]) ** 2).mean()
+
+
+@pytest.mark.parametrize("speed", [0.0, 1.0, 2.5])
+def test_stripes_that_move_are_no_combs(speed: float) -> None:
+    """A shirt with stripes a line wide looks like combs, and goes down the picture by so many lines a frame."""
+    rng = np.random.default_rng(0)
+    shirt = (128 + 60 * np.cos(np.pi * np.arange(400)))[:, None] + rng.normal(0, 20, (400, 96))
+    frames = []
+    for t in range(8):
+        frame = np.full((270, 96), 120.0, np.float32)
+        at = 20 + round(speed * t)
+        frame[at : at + 120, 20 + 4 * t : 60 + 4 * t] = shirt[:120, :40]
+        frames.append(frame)
+    assert not any(has_combs(*frames[t : t + 3]) for t in range(6))
 
 
 def test_damage_inside_a_file_is_said(tmp_path: Path) -> None:
