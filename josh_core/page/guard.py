@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+from starlette.requests import ClientDisconnect
+
 from josh_core.page.rate_limits import CALLS_UNDER_WAY, RateLimits, network_of
 from josh_core.page.request_rules import (
     App,
@@ -94,7 +96,8 @@ class Guard:
     @staticmethod
     async def _failed(error: Exception, response: Response) -> None:
         """Gradio has raised: a sentence, or where it had begun to response, the end of the response."""
-        if response.closed:  # the client has had its refusal already, and this is how the rest ended
+        # The client has hung up, or has had its refusal already and this is how the rest ended.
+        if response.closed or isinstance(error, ClientDisconnect):
             return
         if response.begun:  # such as a listener to a call that is not there
             _log.warning("an answer ended early: %s", type(error).__name__)

@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 import pytest
+from starlette.requests import Request
 
 from josh_core.errors import JobError
 from josh_core.page import guard
@@ -200,6 +201,16 @@ def test_why_an_upload_failed_is_said() -> None:
     upload = {"method": "POST", "path": "/gradio_api/upload", "headers": MULTIPART}
     said = asked(Guard(full, Gate(), Rules(1000)), upload)  # type: ignore[arg-type]
     assert len(said) == 2 and said[0]["status"] == 500 and b"its disk is full" in said[1]["body"]
+
+
+def test_hanging_up_in_the_middle_of_an_upload_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    async def reading(scope: Scope, receive: Receive, send: Send) -> None:
+        async for _ in Request(scope, receive).stream():
+            pass
+
+    upload = {"method": "POST", "path": "/gradio_api/upload", "headers": MULTIPART}
+    said = asked(Guard(reading, Gate(), Rules(1000)), upload, b"-", wait=0.01)  # type: ignore[arg-type]
+    assert not said and not caplog.records
 
 
 def test_requests_that_gradio_would_store_or_fail_at_do_not_reach_it() -> None:
