@@ -74,9 +74,12 @@ class Video:
     def __init__(self, path: Path, film: Film, turn: int = 0) -> None:
         self._path, self._film = path, film
         self.damage: list[float] = []  # s after which packets or frames were found damaged, in order of decoding
+        self._memory_ran_out = False
         self._open()
         try:
             first = next(self._decoded(), None)
+            if first is None and self._memory_ran_out:  # which is no fault of the file
+                raise MemoryError
             if first is None:
                 raise ClipError("No frame of this file can be decoded: please export it again as MP4 (H.264).")
             shown = SQUARE_UPRIGHT if self._container is None else shown_by(self._stream, first)
@@ -182,8 +185,9 @@ class Video:
                         self.damage.append(time)
                     else:
                         yield frame
-            except av.FFmpegError:
+            except av.FFmpegError as error:
                 self.damage.append(time)  # later packets may be whole
+                self._memory_ran_out |= isinstance(error, MemoryError)
 
 
 def open_container(path: Path) -> Any:

@@ -7,6 +7,7 @@ ZeroGPU assigns its GPU only to the process that asks for it; there the jobs run
 from __future__ import annotations
 
 import atexit
+import gc
 import logging
 import multiprocessing as mp
 import os
@@ -181,6 +182,8 @@ def _serve(pipe: Any, stop: Any, work: JobFunction, prepare: Callable[[], None] 
         try:
             job = pipe.recv()
             pipe.send(_answer(pipe, stop, work, job))
+            # Decoded pictures are in reference cycles: those of large clips would take the memory of the next one.
+            gc.collect()
         except (EOFError, OSError):  # the page has ended
             return
 

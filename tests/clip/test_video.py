@@ -6,6 +6,7 @@ import base64
 import time
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -17,7 +18,7 @@ from josh_core.clip.load import load_clip
 from josh_core.clip.look import STRIP_HEIGHT, Look, look_at
 from josh_core.clip.pixels import HLG, PQ
 from josh_core.clip.probe import probe
-from josh_core.clip.video import Video
+from josh_core.clip.video import Film, Video
 from josh_core.errors import ClipError
 from josh_core.settings import Settings
 from tests.clip.films import add_stream, cut_without_decoding, encode, write
@@ -173,3 +174,25 @@ def test_a_kind_of_video_that_nobody_knows_is_a_sentence(tmp_path: Path) -> None
     (tmp_path / "odd.mp4").write_bytes(data[:at] + b"zzz1" + data[at + 4 :])
     with pytest.raises(ClipError, match="unknown here"):
         probe(tmp_path / "odd.mp4")
+
+
+@pytest.mark.parametrize(("code", "said"), [(12, MemoryError), (1, ClipError)])  # ENOMEM, EPERM
+def test_want_of_memory_is_no_fault_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, said: type[Exception]
+) -> None:
+    class Packet:
+        def decode(self) -> None:
+            av.error.err_check(-code)
+
+    class Container:
+        streams = (SimpleNamespace(),)
+
+        def demux(self, stream: object) -> Any:
+            return iter([Packet()])
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr("josh_core.clip.video.open_container", lambda path: Container())
+    with pytest.raises(said):
+        Video(tmp_path / "clip", Film())

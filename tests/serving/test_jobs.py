@@ -109,6 +109,16 @@ def test_after_want_of_memory_the_next_job_has_a_new_process(jobs: Jobs, tmp_pat
         assert ((tmp_path / "before").read_text() == (tmp_path / "after").read_text()) is kept
 
 
+def test_a_job_leaves_nothing_in_memory_to_the_next(tmp_path: Path) -> None:
+    """Else clips of 8192 px would leave so much that the next visitor's could not be decoded."""
+    runner = ProcessRunner(fake_tasks.by_name, device="cpu")
+    jobs = Jobs([runner])
+    for name in ("1", "2"):
+        assert run(jobs, "untidy", tmp_path / name).state == "done"
+    jobs.close()
+    assert (tmp_path / "2").read_text() == "0"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system does not keep to the limit")
 def test_a_process_without_memory_is_a_sentence(jobs: Jobs, tmp_path: Path) -> None:
     ticket = run(jobs, "greedy")
