@@ -17,6 +17,7 @@ import torch
 from josh_core import __version__, modes
 from josh_core.body.model import load_body
 from josh_core.bodyfit.fit import fit_observed, observe_people
+from josh_core.clip import still_picture
 from josh_core.clip.load import load_clip
 from josh_core.errors import WeightsError
 from josh_core.evidence import Evidence, FittedBodies, evidence_of, with_scene
@@ -79,6 +80,7 @@ def _find_people(clip: Clip, settings: Settings, progress: Progress) -> tuple[Cl
     """The people, and the clip with a note where more of them may be in it."""
     with progress.stage("people"):
         people, left_out = shown_people(find_people(clip, settings, progress), clip)
+        clip = still_picture.told(clip)
         clip = replace(clip, notes=(*clip.notes, *left_out, *unseen_notes(people, clip)))
         progress.show(early_results.PEOPLE, lambda: early_results.people_found(clip, people))
     return clip, people
@@ -198,6 +200,7 @@ def _finish(r: Reconstruction, e: Evidence, settings: Settings, progress: Progre
         "heads_seen_pct": heads_seen_pct(e.people, e.clip),
         "match_cover_pct": match_cover_pct(e.scene.matches, cameras, e.people, e.clip),
         **lens_numbers(cameras, focal, e.clip, given),
+        "still_picture": e.clip.still,
     }
     beyond = 100 * lens_error(cameras, e.clip)
     sigmas = {key: float(np.hypot(r.quality[key], beyond)) for key in ("scale_sigma_pct", "focal_sigma_pct")}

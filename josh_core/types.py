@@ -49,6 +49,7 @@ class Clip(Shaped):
     focal_px: float | None = None  # px of the decoded frame, where the camera wrote its focal length into the file
     overlay: Annotated[Bool, "h w"] | None = None  # True where something is printed on all frames; any reduction
     inset: tuple[int, int, int, int] | None = None  # left, top, right, bottom px of a smaller film in the picture
+    still: bool = False  # nothing moves but the picture as a whole: a photo
 
     def __len__(self) -> int:
         return len(self.jpegs)

@@ -28,6 +28,11 @@ FAST_CADENCE, MIN_WALK_SPEED = 2.5, 0.7  # 1/s and m/s: who steps on the spot is
 LONG_STEP, MIN_CREEP_SPEED = 0.35, 0.05  # m and m/s: feet so far apart, and a body that still goes on
 MIN_STRAIGHTNESS = 0.7  # way from the first to the last place over the way gone, at least, of who walks somewhere
 MIN_SWING = 0.3  # of the widest step, by which the feet must pass each other to count
+# What falls freely does so at 9.8 m/s^2, so nobody's trunk sinks faster for long. In results of four clips of people
+# who walk, sit down and juggle it was at most 7.9 (assembly line) and 5.9 (fast); in a man who sits down, played up to
+# six times as fast, 15.7 and 21.8. Level accelerations tell nothing: those along the line of sight are noise, up to 16.
+TRUNK = (0, 3, 6, 9)  # SMPL's pelvis and spine
+FALL_SECONDS, MIN_FALL_FRAMES, MAX_FALL = 0.2, 5, 13.7  # s over which it is measured, frames of them; m/s^2
 
 
 def steps(joints: Float, times: Float) -> tuple[float | None, float | None]:
@@ -57,8 +62,27 @@ def steps(joints: Float, times: Float) -> tuple[float | None, float | None]:
     return cadence, float(np.median(widest))
 
 
+def fall(joints: Float, times: Float) -> float | None:
+    """Largest downward acceleration in m/s^2 of the trunk over FALL_SECONDS; None where the frames are too far apart.
+
+    joints: [n,24,3] m in the world; times: [n] s.
+    """
+    height = np.asarray(joints, np.float64)[:, TRUNK, 1].mean(1)
+    found = []
+    for first, begin in enumerate(times):
+        end = int(np.searchsorted(times, begin + FALL_SECONDS + 1e-3))
+        if end == len(times):
+            break
+        if end - first >= MIN_FALL_FRAMES:
+            since = np.asarray(times[first:end] - begin, np.float64)
+            found.append(-2 * float(np.polyfit(since, height[first:end], 2)[0]))
+    return max(0.0, *found) if found else None
+
+
 def pace(person: Mapping[str, Any]) -> str:
-    """Whether a person (of quality.py's numbers) moves too "fast" or too "slow" for a real one; "" if not."""
+    """Whether a person (of quality.py's numbers) moves too "fast", "falls" too fast or is too "slow" for a real one; ""
+    if not.
+    """
     speed, jitter = person["speed_m_s"] or 0.0, person.get("jitter") or 0.0
     cadence, step = person.get("steps_hz"), person.get("step_m")
     ratio = speed / cadence**2 if cadence else None
@@ -68,27 +92,32 @@ def pace(person: Mapping[str, Any]) -> str:
         speed > RUNNING_SPEED or (speed > BRISK_SPEED and jitter > ABRUPT_JERK)
     ):
         return "fast"
+    if (person.get("fall_m_s2") or 0.0) > MAX_FALL:
+        return "falls"
     if step is None or step < LONG_STEP or speed < MIN_CREEP_SPEED:
         return ""
     return "slow" if (step**2 / speed > MAX_STEP_RATIO if ratio is None else ratio > MAX_WALK_RATIO) else ""
 
 
 def pace_notes(quality: Mapping[str, Any]) -> tuple[str, ...]:
-    """A sentence if somebody moves faster than people can, and one if somebody moves slower."""
+    """Sentences about who moves faster than people can, who falls faster, and who is slower."""
     people = list(enumerate(quality["people"], 1))
     notes = []
-    for kind, what in (("fast", max), ("slow", min)):
-        off = [(person["speed_m_s"], k) for k, person in people if pace(person) == kind]
+    for kind, what in (("fast", max), ("falls", max), ("slow", min)):
+        key = "fall_m_s2" if kind == "falls" else "speed_m_s"
+        off = [(person[key], k) for k, person in people if pace(person) == kind]
         if off:
-            speed, k = what(off)
+            value, k = what(off)
             who = f"Person {k}" if len(people) > 1 else "The person"
-            notes.append(f"{who} {_SENTENCES[kind].format(speed=speed)}")
+            notes.append(f"{who} {_SENTENCES[kind].format(value)}")
     return tuple(notes)
 
 
 _SENTENCES = {
-    "fast": "moves at {speed:.1f} m/s, faster or more abruptly than people walk: if nobody runs, rides or skates here, "
+    "fast": "moves at {:.1f} m/s, faster or more abruptly than people walk: if nobody runs, rides or skates here, "
     "the clip is sped up (a time lapse?), and speeds and contacts are wrong. Give the clip at its true speed.",
-    "slow": "moves at {speed:.2f} m/s, slower than people go with steps that long: if nobody does so on purpose, "
+    "falls": "goes down with {:.0f} m/s², faster than anything falls (9.8): the clip is sped up (a time lapse, a speed "
+    "ramp?), or the motion that was found is wrong. Speeds and contacts are too. Give the clip at its true speed.",
+    "slow": "moves at {:.2f} m/s, slower than people go with steps that long: if nobody does so on purpose, "
     "the clip is in slow motion, and speeds and contacts are wrong. Give the clip at its true speed.",
 }

@@ -15,7 +15,7 @@ from josh_core.body.model import BodyModel
 from josh_core.body.names import FEET, LIMB_LANDMARKS, is_part
 from josh_core.body.posing import posed_points
 from josh_core.geometry import inside, invert, project
-from josh_core.metrics.pace import steps
+from josh_core.metrics.pace import fall, steps
 from josh_core.metrics.seen import feet_inside
 from josh_core.shapes import check_shapes
 from josh_core.types import IN_CONTACT, Bool, Float, People, PersonMotion, Reconstruction, Track
@@ -29,8 +29,8 @@ def measure(result: Reconstruction, body: BodyModel, people: People | None = Non
     """Numbers of a result, as plain JSON values; None where something cannot be measured (nobody touches, one frame).
 
     Keys: those of QUANTITIES over all people; scale_source; people: for each one id, frames_share, height_m, speed_m_s,
-    steps_hz and step_m (pace.py), and those of QUANTITIES that belong to a person. With `people` (the tracks in the
-    image) reprojection is measured.
+    steps_hz, step_m and fall_m_s2 (pace.py), and those of QUANTITIES that belong to a person. With `people` (the tracks
+    in the image) reprojection is measured.
     """
     tracks = {track.id: track for track in people.tracks} if people is not None else {}
     pools = [_measure_person(result, person, body, tracks.get(person.id)) for person in result.people]
@@ -163,8 +163,13 @@ def _speed(result: Reconstruction, person: PersonMotion) -> float | None:
 
 
 def _steps(result: Reconstruction, person: PersonMotion) -> dict[str, float | None]:
-    cadence, length = steps(person.joints, result.frame_times[person.frames])
-    return {"steps_hz": _rounded(cadence), "step_m": _rounded(length)}
+    times = result.frame_times[person.frames]
+    cadence, length = steps(person.joints, times)
+    return {
+        "steps_hz": _rounded(cadence),
+        "step_m": _rounded(length),
+        "fall_m_s2": _rounded(fall(person.joints, times)),
+    }
 
 
 def _summary(pools: Sequence[_Pool]) -> dict[str, float | None]:

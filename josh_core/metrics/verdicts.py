@@ -161,7 +161,9 @@ def _doubted(row: QualityRow, numbers: dict[str, Any]) -> QualityRow:
 
 
 def _at_pace(row: QualityRow, numbers: dict[str, Any]) -> QualityRow:
-    """The row; fair at best, with the reason, where somebody is faster or slower than people are."""
+    """The row; fair at best, with the reason, where somebody is faster or slower than people are, or nobody moves."""
+    if numbers.get("still_picture"):
+        return _fair(row, "the clip seems to be a still picture")
     paces = {pace(person) for person in numbers.get("people", [])} - {""}
     return _fair(row, "people move at another pace than in life (sped up, slow motion?)" if paces else "")
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from josh_core.clip import load
+from josh_core.clip import load, still_picture
 from josh_core.clip.borders import find_borders, is_mirrored, is_split
 from josh_core.clip.inset import find_inset
 from josh_core.clip.interlace import has_combs
@@ -400,6 +400,21 @@ def _track(number: int, box: tuple[float, ...]) -> Track:
         np.zeros((12, 33, 3)),
         np.ones(12, bool),
     )
+
+
+@pytest.mark.parametrize("way", ["held", "panned over", "zoomed into"])
+def test_a_still_picture_is_said_and_a_film_with_one_small_motion_is_none(tmp_path: Path, way: str) -> None:
+    photo, film = smooth(27, 1)[0], []
+    for k in range(40):
+        scale = 1 + k / 160 if way == "zoomed into" else 1.2
+        at = (SIZE[0] / 2 + (k if way == "panned over" else 0), SIZE[1] / 2)
+        move = cv2.getRotationMatrix2D(at, 0, scale)
+        film.append(cv2.warpAffine(photo, move, SIZE, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT))
+    clip = still_picture.told(load_clip(encode(tmp_path / "photo.mp4", film), Settings()))
+    assert clip.still and "still picture" in clip.notes[-1]
+    for k, frame in enumerate(film):
+        cv2.circle(frame, (200, 100 + k), 9, (250, 40, 40), -1)
+    assert not still_picture.told(load_clip(encode(tmp_path / "film.mp4", film), Settings())).still
 
 
 def test_stills_one_after_the_other_count_once(tmp_path: Path) -> None:

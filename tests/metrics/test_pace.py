@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from josh_core.metrics.pace import pace, pace_notes, steps
+from josh_core.metrics.pace import fall, pace, pace_notes, steps
 from josh_core.metrics.verdicts import rows
 from josh_core.types import Float
 
@@ -71,3 +71,26 @@ def test_pace_notes_name_the_person_and_lower_the_verdicts() -> None:
         judged = [table[key] for key in (*sure, "scale") if key != "scale_source"]
         assert {row.verdict for row in judged} == {verdict}
         assert all(("another pace" in row.sentence) == (verdict == "fair") for row in judged)
+
+
+@pytest.mark.parametrize(("rate", "told"), [(1.0, ""), (1.5, "falls"), (2.0, "falls")])
+def test_nobody_falls_faster_than_by_gravity_unless_the_clip_is_sped_up(rate: float, told: str) -> None:
+    """Somebody jumps up half a metre and comes down, filmed at 60 frames a second with noise of 3 mm."""
+    times = np.arange(60) / 60
+    joints = np.zeros((60, 24, 3)) + np.random.default_rng(0).normal(0, 0.003, (60, 24, 3))
+    joints[..., 1] += np.maximum(0.3, 0.8 - 9.81 / 2 * (times - 0.5) ** 2)[:, None]
+    found = fall(joints, times / rate)
+    assert found == pytest.approx(9.81 * rate**2, rel=0.15)
+    person = {"speed_m_s": 0.1, "fall_m_s2": found}
+    assert pace(person) == told and len(pace_notes({"people": [person]})) == (told != "")
+
+
+def test_frames_too_far_apart_tell_no_fall() -> None:
+    assert fall(np.zeros((30, 24, 3)), np.arange(30) / 10) is None
+
+
+def test_a_still_picture_has_no_good_rows_on_time() -> None:
+    numbers = {"foot_slide_mm": 1.0, "foot_slide_mm_s": 9.0, "jitter": 3.0, "scale_sigma_pct": 4.0, "people": []}
+    for still, verdict in ((False, "good"), (True, "fair")):
+        judged = [row for row in rows({**numbers, "still_picture": still}) if row.key in numbers and row.verdict]
+        assert len(judged) == 4 and all(row.verdict == verdict for row in judged)
