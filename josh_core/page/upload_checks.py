@@ -60,7 +60,7 @@ class UploadChecks:
     """The queue of checks."""
 
     def __init__(self, runners: Sequence[Runner]) -> None:
-        self._jobs = Jobs(runners, QUEUE, per_owner=2, per_client=QUEUE // 2)
+        self._jobs = Jobs(runners, QUEUE, per_owner=2, per_client=QUEUE // 2, by_use=True)
 
     def close(self) -> None:
         """Stop all checks and end the processes."""

@@ -25,6 +25,7 @@ from josh_core.progress import Progress
 from josh_core.serving.disk import move
 from josh_core.settings import Settings
 
+USE_HALVES = 60.0  # s in which the time that an address has used counts half; chosen by hand
 JobState = Literal["waiting", "running", "done", "failed", "cancelled"]
 _log = logging.getLogger(__name__)
 
@@ -132,16 +133,20 @@ class Jobs:
         per_owner: int = 2,
         per_client: int = 0,
         on_end: Callable[[Ticket], None] | None = None,
+        by_use: bool = False,
     ) -> None:
         """limit: jobs that may wait. per_owner, per_client: jobs of one visitor, one address (0: no limit) in total.
 
-        on_end: called with the ticket of each job that is over, from any thread.
+        on_end: called with the ticket of each job that is over, from any thread. by_use: among equal turns, who has
+        used the least time lately comes first, so that a few who keep all runners busy do not hold up a newcomer.
         """
         self._line: list[Ticket] = []
         self._running: list[Ticket] = []
         self._change = threading.Condition()
         self._closed = False
         self.limit, self.per_owner, self.per_client = limit, per_owner, per_client or limit
+        self._by_use = by_use
+        self._used: dict[str, tuple[float, float]] = {}  # by address: s of runners' time, and when it was that much
         self._on_end = on_end or (lambda ticket: None)
         self._runners = list(runners)
         for runner in self._runners:
@@ -190,12 +195,21 @@ class Jobs:
     def _in_turn(self) -> list[Ticket]:
         """The queue in the order of service: first come first served, but one job of each address in turn."""
         count = Counter(t.job.client for t in self._running if t.job.client)
-        turns: list[tuple[int, Ticket]] = []
+        turns: list[tuple[int, float, Ticket]] = []
         for ticket in self._line:
             client = ticket.job.client
-            turns.append((count[client] if client else 0, ticket))
+            turns.append((count[client] if client else 0, self._use(client) if self._by_use else 0.0, ticket))
             count[client] += 1
-        return [ticket for _, ticket in sorted(turns, key=lambda turn: turn[0])]
+        return [ticket for *_, ticket in sorted(turns, key=lambda turn: turn[:2])]
+
+    def _use(self, client: str) -> float:
+        """Seconds of runners' time that an address has used, older ones counting less."""
+        seconds, then = self._used.get(client, (0.0, 0.0))
+        return float(seconds * 0.5 ** ((time.monotonic() - then) / USE_HALVES))
+
+    def _note_use(self, ticket: Ticket) -> None:
+        self._used = {client: used for client, used in self._used.items() if self._use(client) > 0.1}
+        self._used[ticket.job.client] = (self._use(ticket.job.client) + ticket.took, time.monotonic())
 
     def cancel(self, ticket: Ticket) -> None:
         """Remove a waiting job from the queue, or ask a running one to stop."""
@@ -238,6 +252,7 @@ class Jobs:
             with self._change:
                 self._running.remove(ticket)
                 ticket.finish(error)
+                self._note_use(ticket)
                 self._change.notify_all()
             self._tell_end(ticket)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from josh_core.errors import Cancelled, ClipError, JobError
+from josh_core.progress import Progress
 from josh_core.serving.jobs import Job, Jobs, Ticket
 from josh_core.serving.runners import LocalRunner, ProcessRunner
 from josh_core.settings import Settings
@@ -160,6 +162,30 @@ def test_the_queue_has_an_order_a_limit_and_shares(jobs: Jobs) -> None:
     jobs.cancel_owner("a")
     until(lambda: third.over)
     assert running.state == "cancelled" and isinstance(third.error, ClipError)
+
+
+@pytest.mark.parametrize("by_use", [True, False])
+def test_who_has_used_much_lets_a_newcomer_pass(by_use: bool) -> None:
+    """Else six addresses that send slow clips without pause hold everybody up for 8 s and more."""
+    held = threading.Event()
+
+    def work(asked: Job, progress: Progress) -> None:
+        time.sleep(0.3)
+        if asked.client == "now":
+            held.wait(60)
+
+    def ask(client: str) -> Ticket:
+        return jobs.submit(Job(Path("clip"), Settings(), Path("unused"), client=client))
+
+    jobs = Jobs([LocalRunner(work)], by_use=by_use)
+    before = ask("much")
+    until(lambda: before.over)
+    now = ask("now")
+    until(lambda: now.state == "running")
+    again, new = ask("much"), ask("new")
+    assert jobs.ahead(new) == ([now] if by_use else [now, again])
+    held.set()
+    jobs.close()
 
 
 def test_jobs_of_the_page_s_own_process(tmp_path: Path) -> None:
