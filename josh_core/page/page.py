@@ -10,6 +10,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import gradio as gr
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 
 from josh_core import viewer
 from josh_core.errors import Cancelled, JoshError
@@ -38,6 +40,12 @@ from josh_core.serving.jobs import visitor_error
 from josh_core.serving.processes import open_files
 
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
+
+
+async def _unreadable(_request: object, _error: Exception) -> JSONResponse:
+    """In place of FastAPI's own answer, which repeats what was sent and fails at what JSON cannot say, such as NaN."""
+    sentence = "This request cannot be read; please look at the API's page for what it takes."
+    return JSONResponse({"detail": sentence}, 422)
 
 
 class Page:
@@ -216,7 +224,7 @@ class Page:
             css=page_file("page.css"),
             head=head(),
             footer_links=["api"],
-            app_kwargs={"lifespan": self._guarded},
+            app_kwargs={"lifespan": self._guarded, "exception_handlers": {RequestValidationError: _unreadable}},
             **options,
         )
 

@@ -62,6 +62,16 @@ def test_odd_requests_get_a_sentence(tab: Tab) -> None:
         assert "404" in tab.http.get(place).text  # whole: the connection is not cut in the middle
 
 
+@pytest.mark.parametrize(
+    "body", ["[NaN]", '"\\ud800"', '{"event_id": []}', "{}"]
+)  # JSON cannot say the first two again
+@pytest.mark.parametrize("place", ["reset", "queue/join"])
+def test_a_request_of_wrong_types_gets_a_sentence(tab: Tab, place: str, body: str) -> None:
+    asked = body if place == "reset" else f'{{"data": {body}, "fn_index": 0, "session_hash": "abc", "trigger_id": []}}'
+    answer = tab.http.post("gradio_api/" + place, content=asked, headers={"content-type": "application/json"})
+    assert answer.status_code == 422 and answer.json()["detail"].startswith("This request cannot be read;")
+
+
 def settled(proxies: int, hosts: str = "", **headers: str) -> dict[str, str]:
     """What of a caller's headers is left for Gradio, and "client", the address that counts."""
     guard = Guard(None, None, Rules(0, proxies, frozenset(hosts.split())))  # type: ignore[arg-type]  # neither is asked
