@@ -8,14 +8,17 @@ refine    JOSH: cameras, scene scale, floor and bodies solved together from the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from josh_core import world
+from josh_core.body.posing import posed_points, track_points
 from josh_core.contact.foot_lock import lock_feet
+from josh_core.contact.supports import Touching, common_sigma, find_supports, ground_of_steps, height_over_support
 from josh_core.evidence import Evidence
-from josh_core.geometry import intrinsics, rotation_between, transform
+from josh_core.geometry import intrinsics, rigid, rotation_between, transform
 from josh_core.gravity import Gravity
 from josh_core.joint import JointResult, JointStart, refine
 from josh_core.metric_scale import assumed_scale, metric_scale
@@ -25,6 +28,7 @@ from josh_core.settings import Settings
 from josh_core.types import (
     USUAL_HEIGHT_SIGMA,
     BodyTrack,
+    Float,
     Floor,
     PersonMotion,
     PointCloud,
@@ -32,6 +36,7 @@ from josh_core.types import (
     Scale,
     ScaleSource,
     Scene,
+    Support,
     Surface,
 )
 
@@ -41,11 +46,16 @@ ASSUMED_SIGMA = 0.3  # relative: how far an assumed camera height is off
 
 @dataclass(frozen=True)
 class Placed:
-    """Scene, bodies and floor of one mode in the CameraPath's world, and the similarity to the metric world."""
+    """Scene, bodies and floor of one mode in the CameraPath's world, and the similarity to the metric world.
+
+    The ground is the floor, but level under the first stance where the floor follows a flight of steps. The solver
+    holds feet to the floor, which knows the steps from depth too; the result has the ground and its supports.
+    """
 
     scene: Scene
     bodies: tuple[BodyTrack, ...]
     floor: Floor | None
+    ground: Floor | None
     frame: world.WorldFrame
     gravity: Gravity
 
@@ -58,15 +68,17 @@ def baseline(e: Evidence) -> Reconstruction:
         floor, source = world.floor_from_people(cameras, e.bodies, e.points, None, e.gravity), "height"
     sigma = ASSUMED_SIGMA if source == "assumed" else _size_sigma(e)
     scale = Scale(assumed_scale(cameras, floor), source, sigma)
-    placed = _placed(e, e.scene, e.bodies, floor, scale)
+    placed = _placed(e, e.scene, e.bodies, floor, scale, by_contact=False)
     return _reconstruction(e, placed, "baseline", _people(e, placed))
 
 
 def fast(e: Evidence) -> Reconstruction:
     """The same start values with contact: it fixes the scale or the floor, and feet rest where they touch."""
     placed = _place_by_contact(e)
-    people = tuple(_lock_feet(e, placed, i, person) for i, person in enumerate(_people(e, placed)))
-    return _reconstruction(e, placed, "fast", people)
+    people = _people(e, placed)
+    supports = _supports(e, placed, placed.floor, people)
+    locked = tuple(_lock_feet(e, placed, supports, i, person) for i, person in enumerate(people))
+    return _reconstruction(e, placed, "fast", locked, _supports(e, placed, placed.ground, locked))
 
 
 def refined(e: Evidence, settings: Settings, progress: Progress) -> Reconstruction:
@@ -74,7 +86,8 @@ def refined(e: Evidence, settings: Settings, progress: Progress) -> Reconstructi
     start, given = joint_start(e)
     result = refine(given, settings, progress)
     placed = _place_result(e, start, result)
-    out = _reconstruction(e, placed, "refine", _people(e, placed))
+    people = _people(e, placed)
+    out = _reconstruction(e, placed, "refine", people, _supports(e, placed, placed.ground, people))
     return replace(out, notes=(*out.notes, *result.notes))
 
 
@@ -95,6 +108,7 @@ def joint_start(e: Evidence) -> tuple[Placed, JointStart]:
         scale=start.frame.scale,
         scale_source=start.frame.source,
         scale_sigma=start.frame.scale_sigma,
+        up=start.gravity.up,
         depth_tied=e.depth_tied,
     )
 
@@ -110,21 +124,35 @@ def _place_by_contact(e: Evidence) -> Placed:
     return _placed(e, e.scene, e.bodies, floor, scale)
 
 
+def _level_ground(e: Evidence, scene: Scene, bodies: tuple[BodyTrack, ...], floor: Floor, scale: Scale) -> Floor:
+    """The floor of the CameraPath's world, level under the first stance where the plane follows a flight of steps."""
+    turn = rotation_between(e.gravity.up, np.array([0.0, 1.0, 0.0]))
+    world_from_cam = scene.cameras.world_from_cam
+    world_from_cam = rigid(turn @ world_from_cam[:, :3, :3], scale.metres * world_from_cam[:, :3, 3] @ turn.T)
+    points = e.points if bodies is e.bodies else [track_points(body, e.body) for body in bodies]
+    placed = [transform(world_from_cam[b.frames], p.contacts) for b, p in zip(bodies, points, strict=True)]
+    metric = Floor(turn @ floor.normal, scale.metres * floor.offset, floor.confidence)
+    level = ground_of_steps(metric, _touching(e, placed, [0.0] * len(placed)), e.body.contact_names)
+    return floor if level is metric else Floor(e.gravity.up, level.offset / scale.metres, level.confidence)
+
+
 def _placed(
     e: Evidence,
     scene: Scene,
     bodies: tuple[BodyTrack, ...],
     floor: Floor | None,
     scale: Scale,
+    by_contact: bool = True,
 ) -> Placed:
     """With the metric world whose +Y is up and whose y = 0 is the ground under the first person's first position."""
     gravity = e.gravity.with_ground(floor, independent=scene.cameras.kind == "moving")
+    ground = _level_ground(e, scene, bodies, floor, scale) if by_contact and floor is not None else floor
     stance = None
     if bodies:
         first = bodies[0].transl[:1] * [1.0, 1.0, scene.cameras.focal / bodies[0].focal] / scale.metres
         stance = transform(scene.cameras.world_from_cam[bodies[0].frames[:1]], first[:, None])[0, 0]
-    frame = world.world_frame(scene.cameras, gravity.up, floor, scale, stance)
-    return Placed(scene, bodies, floor, frame, gravity)
+    frame = world.world_frame(scene.cameras, gravity.up, ground, scale, stance)
+    return Placed(scene, bodies, floor, ground, frame, gravity)
 
 
 def _size_sigma(e: Evidence) -> float:
@@ -153,22 +181,47 @@ def _people(e: Evidence, placed: Placed) -> tuple[PersonMotion, ...]:
     )
 
 
-def _lock_feet(e: Evidence, placed: Placed, index: int, person: PersonMotion) -> PersonMotion:
-    """A person moved so that touching feet rest on the floor; pose, cameras and scene stay."""
+def _supports(
+    e: Evidence, placed: Placed, floor: Floor | None, people: tuple[PersonMotion, ...]
+) -> tuple[Support, ...]:
+    """What the people are on beside this floor of the CameraPath's world, in the metric world."""
+    floor = None if floor is None else placed.frame.floor(floor)
+    centres = placed.frame.points(placed.scene.cameras.world_from_cam[:, :3, 3])
+    points = [posed_points(e.body, p.betas, p.pose, p.transl)[1] for p in people]
+    sigmas = [common_sigma(b.height_sigma, placed.frame.scale_sigma, centres, floor) for b in placed.bodies]
+    return find_supports(_touching(e, points, sigmas), e.body.contact_names, floor)
+
+
+def _touching(e: Evidence, points: Sequence[Float], sigmas: Sequence[float]) -> list[Touching]:
+    """Everybody's contact points [n,C,3] m in a level world, with their contacts."""
+    times = np.asarray(e.clip.times, np.float64)
+    return [
+        Touching(p, contact.probability, body.frames, times[body.frames], sigma)
+        for p, contact, body, sigma in zip(points, e.contacts, e.bodies, sigmas, strict=True)
+    ]
+
+
+def _lock_feet(
+    e: Evidence, placed: Placed, supports: tuple[Support, ...], index: int, person: PersonMotion
+) -> PersonMotion:
+    """A person moved so that touching feet rest on the floor or a support; pose, cameras and scene stay."""
     cameras = placed.frame.cameras(placed.scene.cameras.world_from_cam)[person.frames]
     contacts = transform(cameras, e.points[index].contacts)
     rays = person.joints[:, 0] - cameras[:, :3, 3]
-    turn, low = np.eye(3), 0.0
+    turn, low, floor = np.eye(3), 0.0, None
     if placed.floor is not None:  # set down on the floor's own plane, which need not be level
         floor = placed.frame.floor(placed.floor)
         turn, low = rotation_between(floor.normal, np.array([0.0, 1.0, 0.0])), floor.offset
     over = contacts @ turn.T + [0.0, low, 0.0]
+    level = over[..., 1] - height_over_support(contacts, floor, supports)
     names, probability = e.contacts[index].names, e.contacts[index].probability
-    moved = (lock_feet(over, probability, names, rays @ turn.T, person.frames) @ turn).astype(np.float32)
+    moved = (lock_feet(over, probability, names, rays @ turn.T, person.frames, level) @ turn).astype(np.float32)
     return replace(person, transl=person.transl + moved, joints=person.joints + moved[:, None])
 
 
-def _reconstruction(e: Evidence, placed: Placed, mode: str, people: tuple[PersonMotion, ...]) -> Reconstruction:
+def _reconstruction(
+    e: Evidence, placed: Placed, mode: str, people: tuple[PersonMotion, ...], supports: tuple[Support, ...] = ()
+) -> Reconstruction:
     cameras = placed.scene.cameras
     cloud, surface = _scene_in_world(e, placed)
     return Reconstruction(
@@ -183,7 +236,8 @@ def _reconstruction(e: Evidence, placed: Placed, mode: str, people: tuple[Person
         height=e.clip.height,
         scene=cloud,
         surface=surface,
-        floor=None if placed.floor is None else placed.frame.floor(placed.floor),
+        floor=None if placed.ground is None else placed.frame.floor(placed.ground),
+        supports=supports,
         people=people,
         contact_names=tuple(e.body.contact_names),
         scale_source=placed.frame.source,

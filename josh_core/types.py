@@ -178,6 +178,14 @@ class Floor(Shaped):
     confidence: float  # [0, 1]
 
 
+@dataclass(frozen=True)
+class Support(Shaped):
+    """A horizontal patch that people stand, sit or lie on beside the floor: a step, a kerb, a box, a seat."""
+
+    height: float  # m, y of the patch in the metric world
+    outline: Annotated[Float, "m 2"]  # m, x and z of the corners of a convex polygon, in order
+
+
 # The cut-offs of a contact probability, everywhere. The labels themselves are made with a hysteresis between MAY_TOUCH
 # and SURE_CONTACT (contact/detect.py), so that no probability of a label stays long between them. Terms that weigh
 # contacts by their probability leave out those below HARDLY_IN_CONTACT, also a product of two. Chosen by hand.
@@ -247,6 +255,7 @@ class Reconstruction(Shaped):
     body_model: str  # which body was used, for example "anny-neutral-1"
     surface: Surface | None = None  # the same place as a textured mesh
     floor: Floor | None = None  # what people walk on, level or sloping; None is the plane y = 0
+    supports: tuple[Support, ...] = ()  # what lasting contacts show people to be on beside the floor
     distortion: float = 0.0  # of the lens (scene/lens.py, Lens) that was taken out of the clip before it was solved
     quality: dict[str, Any] = field(default_factory=dict)  # numbers of quality.py
     stages: tuple[tuple[str, float], ...] = ()  # (name, seconds)

@@ -27,11 +27,19 @@ SMOOTH_SIGMA = 0.02  # m per frame squared, second difference of the translation
 ROUNDS = 6  # of iterative reweighting
 
 
-def lock_feet(contacts: Float, probability: Float, names: tuple[str, ...], rays: Float, frames: Int) -> Float:
+def lock_feet(
+    contacts: Float,
+    probability: Float,
+    names: tuple[str, ...],
+    rays: Float,
+    frames: Int,
+    level: Float | None = None,
+) -> Float:
     """Translations [n,3] m in the world that put a person's feet in contact on the floor and keep them there.
 
     contacts: [n,C,3] m in the metric world (floor y = 0); probability: [n,C] of contact, columns by `names`; rays:
-    [n,3] m from the camera to the body, in the world; frames: [n] clip frames. Zeros if no foot is in contact.
+    [n,3] m from the camera to the body, in the world; frames: [n] clip frames; level: [n,C] m, height over the floor of
+    what is under each point, 0 where None. Zeros if no foot is in contact.
     Raises ValueError for arrays of other shapes.
     """
     check_shapes(
@@ -40,7 +48,9 @@ def lock_feet(contacts: Float, probability: Float, names: tuple[str, ...], rays:
         probability=(probability, "n C"),
         rays=(rays, "n 3"),
         frames=(frames, "n"),
+        level=(level, "n C"),
     )
+    height = contacts[..., 1] if level is None else contacts[..., 1] - level
     feet = np.array([is_part(name, FEET) for name in names])
     # The points of one foot move together, so they count as one observation.
     points = max(feet.sum() / 2, 1)
@@ -53,11 +63,11 @@ def lock_feet(contacts: Float, probability: Float, names: tuple[str, ...], rays:
 
     def squares(shift: Float) -> Float:  # [2n-1,C] of slides, then of heights
         slide = np.linalg.norm(step + np.diff(shift, axis=0)[:, None], axis=-1) / STATIC_SIGMA
-        return np.concatenate([slide, (contacts[..., 1] + shift[:, None, 1]) / FLOOR_SIGMA]) ** 2
+        return np.concatenate([slide, (height + shift[:, None, 1]) / FLOOR_SIGMA]) ** 2
 
     def solve(_: Float, slope: Float) -> Float:
         held, laid = both * slope[: len(step)], weight * slope[len(step) :]
-        return _solve(contacts[..., 1], step, laid, held, (rays, consecutive))
+        return _solve(height, step, laid, held, (rays, consecutive))
 
     return reweighted(solve, squares, Cauchy(3.0), np.zeros((len(contacts), 3)), ROUNDS)
 

@@ -17,7 +17,7 @@ from josh_core.errors import ResultError
 from josh_core.export.bundle_files import ARRAYS, FORMAT, MANIFEST, VERSION, Arrays, check_texture, load_manifest
 from josh_core.export.cameras import polynomial
 from josh_core.export.colors import person_color
-from josh_core.types import Floor, Int, PersonMotion, PointCloud, Reconstruction, Surface
+from josh_core.types import Floor, Int, PersonMotion, PointCloud, Reconstruction, Support, Surface
 
 __all__ = ["ARRAYS", "MANIFEST", "content_key", "load_bundle", "load_manifest", "new_id", "save_bundle"]
 
@@ -128,6 +128,7 @@ def manifest_of(result: Reconstruction, key: str, result_id: str) -> dict[str, A
         "body_model": result.body_model,
         "surface": result.surface is not None,
         **({} if result.floor is None else {"floor": _stored_floor(result.floor)}),
+        "supports": [{"height": support.height, "outline": support.outline} for support in result.supports],
         "lens": {"division": float(result.distortion), "k1": polynomial(result)[0], "frames": "undistorted"},
         "scale_source": result.scale_source,
         "quality": result.quality,
@@ -209,6 +210,7 @@ def _result(manifest: dict[str, Any], take: Arrays) -> Reconstruction:
         body_model=manifest["body_model"],
         surface=_surface(take) if manifest.get("surface") else None,
         floor=_floor(manifest["floor"]) if "floor" in manifest else None,
+        supports=tuple(_support(stored) for stored in manifest.get("supports", [])),
         distortion=_distortion(manifest.get("lens", {})),
         quality=manifest.get("quality", {}),
         stages=tuple((stage["name"], float(stage["seconds"])) for stage in manifest.get("stages", [])),
@@ -258,6 +260,10 @@ def _stored_floor(floor: Floor) -> dict[str, Any]:
 
 def _floor(stored: dict[str, Any]) -> Floor:
     return Floor(np.array(stored["normal"], np.float64), float(stored["offset"]), float(stored["confidence"]))
+
+
+def _support(stored: dict[str, Any]) -> Support:
+    return Support(float(stored["height"]), np.array(stored["outline"], np.float64))
 
 
 def _distortion(lens: dict[str, Any]) -> float:

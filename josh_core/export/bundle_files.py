@@ -27,6 +27,7 @@ MANIFEST, ARRAYS = "manifest.json", "arrays.npz"
 # Chosen by hand, except where a measurement or a source is given.
 MAX_MANIFEST = 4 << 20  # bytes; ours have some 10 kB
 MAX_FRAMES, MAX_PEOPLE = 100_000, 1_000  # a clip has at most 60 s, and people that can be told apart
+MAX_SUPPORTS, MAX_CORNERS = 1_000, 100  # patches of a result, corners of one; ours have up to 30
 MAX_ARRAY = 256 << 20  # bytes of one array unpacked; the points of a scene, the largest of ours, are a few MB
 MAX_ARRAYS = 1 << 30  # bytes of all arrays of a bundle unpacked
 MAX_TEXTURE = 8192  # px, twice what any surface of ours has; 200 MB unpacked
@@ -78,6 +79,14 @@ def _is_normal(value: Any) -> bool:
     return _list_of(_is_amount)(value) and len(value) == 3 and abs(sum(x * x for x in value) - 1) < 1e-3
 
 
+def _is_support(value: Any) -> bool:
+    return _with(height=_is_amount, outline=_list_of(_is_corner, MAX_CORNERS))(value) and len(value["outline"]) >= 3
+
+
+def _is_corner(value: Any) -> bool:
+    return _list_of(_is_amount)(value) and len(value) == 2
+
+
 _SIDE = _whole(1, 1 << 16)
 _REQUIRED: dict[str, Check] = {
     "mode": lambda value: value in MODES,
@@ -98,6 +107,7 @@ _OPTIONAL: dict[str, Check] = {  # bundles of earlier versions lack some
     ),
     "surface": lambda value: isinstance(value, bool),
     "floor": _with(normal=_is_normal, offset=_is_amount, confidence=_is_amount),
+    "supports": _list_of(_is_support, MAX_SUPPORTS),
     "quality": _is_object,
     "stages": _list_of(_with(name=_is_text, seconds=_is_amount)),
     "settings": _is_object,

@@ -87,6 +87,7 @@ def _asset_extras(result: Reconstruction) -> dict[str, Any]:
         "height": result.height,
         "intrinsics": np.asarray(result.intrinsics, float).tolist(),
         "body_model": result.body_model,
+        "supports": [{"height": float(s.height), "outline": s.outline.tolist()} for s in result.supports],
         "people": len(result.people),
         "licences": list(result.licences),
     }

@@ -23,12 +23,18 @@ MAX_MOTION_ODDS = 2.5  # log odds that speed or height alone can add or remove
 
 
 def update_contact(
-    at: EvaluatedState, sequence: BodyFrames, probability: Tensor, index: PointIndex, floor: Floor | None
+    at: EvaluatedState,
+    sequence: BodyFrames,
+    probability: Tensor,
+    index: PointIndex,
+    floor: Floor | None,
+    level: Tensor | None = None,
 ) -> Tensor:
     """Contact probability [N,C] given the labels and the current motion; for feet, the log odds of both are added.
 
     The image says nothing where a foot is hidden or the background has no texture; its speed and height in the
-    current state do. probability: [N,C] of the labels.
+    current state do. probability: [N,C] of the labels; level: [N,C] m, height over the floor of what is under each
+    point, 0 where None.
     """
     if len(probability) < 2:
         return probability
@@ -41,7 +47,8 @@ def update_contact(
         offset = at.state.log_scale.exp() * float(floor.offset)
         axes = torch.linalg.svd(normal[None])[2][1:]
         height, _ = residuals.floor_height(p, normal, axes, offset, at.state.floor)
-        odds = odds + _log_odds((height - index.clearance[feet]).abs(), REST_HEIGHT, FREE_HEIGHT)
+        over = height if level is None else height - level[:, feet]
+        odds = odds + _log_odds((over - index.clearance[feet]).abs(), REST_HEIGHT, FREE_HEIGHT)
     out = probability.clone()
     out[:, feet] = torch.sigmoid(odds)
     return out

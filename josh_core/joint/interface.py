@@ -32,6 +32,7 @@ class JointStart:
     scale: float  # m per unit of the CameraPath's world
     scale_source: ScaleSource
     scale_sigma: float = 0.3  # relative standard deviation of `scale`
+    up: Float | None = None  # [3] unit, against gravity; None: the floor's normal
     depth_tied: bool = True  # the depth maps agree on one scale (multi-view); False: each has its own (pointmaps)
 
 

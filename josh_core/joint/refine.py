@@ -9,8 +9,8 @@ import torch
 
 from josh_core.geometry import rigid
 from josh_core.joint import chunks
+from josh_core.joint.ground import metric_floor
 from josh_core.joint.interface import JointResult, JointStart
-from josh_core.joint.scene_terms import tilt_axes
 from josh_core.joint.schedule import JointSolution, PreparedClip, prepare, solve_whole
 from josh_core.joint.variables import State, bodies_in_cameras, camera_poses
 from josh_core.progress import Progress
@@ -68,7 +68,7 @@ def _result(prepared: PreparedClip, outcome: JointSolution) -> JointResult:
     return JointResult(
         cameras=replace(path, world_from_cam=world_from_cam, focal=float(state.log_focal.exp())),
         bodies=_bodies(prepared, state),
-        floor=None if start.floor is None else _floor(start.floor, state),
+        floor=None if start.floor is None else metric_floor(start.floor, state),
         depth_scale=(state.log_scale + state.log_size).exp().numpy(),
         scale=float(state.log_scale.exp()),
         scale_sigma=outcome.scale_sigma if outcome.scale_sigma is not None else start.scale_sigma,
@@ -95,15 +95,6 @@ def _bodies(prepared: PreparedClip, state: State) -> tuple[BodyTrack, ...]:
         )
         for i, track in enumerate(start.bodies)
     )
-
-
-def _floor(floor: Floor, state: State) -> Floor:
-    """The floor after its tilt and height, in metres."""
-    start = torch.tensor(np.asarray(floor.normal, np.float64))
-    normal = (start + state.floor[:2] @ tilt_axes(start)).numpy()
-    length = float(np.linalg.norm(normal))
-    offset = float(state.log_scale.exp()) * floor.offset + float(state.floor[2])
-    return Floor(normal / length, offset / length, floor.confidence)
 
 
 def _unrefined(start: JointStart, note: str) -> JointResult:

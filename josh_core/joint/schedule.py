@@ -24,6 +24,7 @@ from josh_core.joint.body_terms import (
 )
 from josh_core.joint.contact_update import update_contact
 from josh_core.joint.evaluated_state import evaluate_state
+from josh_core.joint.ground import support_level
 from josh_core.joint.interface import JointStart
 from josh_core.joint.matches import pack_matches, thin_matches, whiten_matches
 from josh_core.joint.prior import SharedSigmas, shared_prior, start_state
@@ -121,15 +122,21 @@ def round_problem(prepared: PreparedClip, state: State, width: float, first: boo
     if settings.use_heading and not first and len(prepared.probability):
         problem = replace(problem, heading=heading_term(at, prepared.sequence, _up(prepared.start), options.bodies))
     floor, index, probability = prepared.start.floor, prepared.index, prepared.probability
+    level = torch.zeros_like(probability)
+    if floor is not None and len(probability):
+        level = support_level(at, prepared.start, floor, prepared.sequence, probability, index)
+    # Of a support only the contacts tell its height: it holds feet still, and says nothing of scale, floor or scene.
+    over_floor = probability
     if not first:
-        probability = update_contact(at, prepared.sequence, probability, index, floor)
+        over_floor = update_contact(at, prepared.sequence, probability, index, floor)
+        probability = update_contact(at, prepared.sequence, probability, index, floor, level)
     scene = replace(options.scene, surface=options.scene.surface * width, floor=options.scene.floor * width)
     if settings.use_contact_scene:
         problem = replace(
-            problem, surface=surface_term(at, prepared.start, _up(prepared.start), probability, index, scene)
+            problem, surface=surface_term(at, prepared.start, _up(prepared.start), over_floor, index, scene)
         )
         if floor is not None and len(probability):
-            problem = replace(problem, floor=floor_term(at, floor, prepared.sequence, probability, index, scene))
+            problem = replace(problem, floor=floor_term(at, floor, prepared.sequence, over_floor, index, scene))
     if settings.use_contact_static and len(probability):
         body = replace(options.bodies, static=options.bodies.static * width)
         problem = replace(problem, static=static_term(prepared.sequence, probability, index, body))

@@ -14,6 +14,7 @@ import numpy as np
 from josh_core.body.model import BodyModel
 from josh_core.body.names import FEET, LIMB_LANDMARKS, is_part
 from josh_core.body.posing import posed_points
+from josh_core.contact.supports import height_over_support
 from josh_core.geometry import inside, invert, project
 from josh_core.metrics.pace import fall, steps
 from josh_core.metrics.seen import feet_inside
@@ -60,7 +61,7 @@ class _Pool:
 
     slide_mm: Float
     slide_mm_s: Float
-    height_cm: Float  # signed, over the floor
+    height_cm: Float  # signed, over what is under it: the floor or a support
     jerk: Float  # 10 m/s^3
     error_px: Float
     error_pct: Float
@@ -74,7 +75,7 @@ def _measure_person(result: Reconstruction, person: PersonMotion, body: BodyMode
     for foot, seen in zip(sides, _feet_seen(result, person, track).T, strict=True):
         touching[:, foot] &= seen[:, None]
     points = contacts[:, feet]
-    heights = points[..., 1] if result.floor is None else points @ result.floor.normal + result.floor.offset
+    heights = height_over_support(points, result.floor, result.supports)
     times = result.frame_times[person.frames]
     slide, seconds = foot_slide(points, touching, person.frames, times)
     error_px, error_pct = _reprojection(result, person, joints, landmarks, track)

@@ -42,6 +42,14 @@ def test_a_foot_that_steps_is_not_held():
     assert np.abs(shift).max() < 0.005
 
 
+def test_feet_rest_on_the_support_under_them():
+    n = 30
+    level = np.full((n, 5), 0.4)
+    shift = lock_feet(standing_feet(n) + [0, 0.43, 0], touching(n), NAMES, rays(n), np.arange(n), level)
+    onto_floor = lock_feet(standing_feet(n) + [0, 0.03, 0], touching(n), NAMES, rays(n), np.arange(n))
+    assert shift == pytest.approx(onto_floor, abs=1e-9) and (shift[:, 1] < -0.02).all()
+
+
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_nothing_touches_nothing_moves(n):
     assert not lock_feet(standing_feet(n) + 0.3, np.zeros((n, 5)), NAMES, rays(n), np.arange(n)).any()

@@ -17,7 +17,7 @@ from josh_core.body import load_body
 from josh_core.errors import ResultError
 from josh_core.export import bundle
 from josh_core.export.bundle import content_key, load_bundle, new_id, save_bundle
-from josh_core.types import Floor, Reconstruction, Surface
+from josh_core.types import Floor, Reconstruction, Support, Surface
 from tests.example_result import made_up_result
 
 
@@ -115,6 +115,38 @@ def test_the_floor_is_kept_and_old_bundles_have_none(result: Reconstruction, tmp
         path.write_text(json.dumps({**manifest, "floor": {**manifest["floor"], "normal": wrong}}), "utf-8")
         with pytest.raises(ResultError, match="floor"):
             load_bundle(tmp_path / "slope")
+
+
+def test_supports_are_kept_and_old_bundles_have_none(result: Reconstruction, tmp_path: Path) -> None:
+    step = Support(0.17, np.array([[0.0, 0.0], [1.0, 0.1], [0.5, 0.8]]))
+    folder = saved(replace(result, supports=(step, replace(step, height=-0.3))), tmp_path / "steps")
+    first, second = load_bundle(folder).supports
+    assert (first.height, second.height) == (0.17, -0.3) and np.array_equal(second.outline, step.outline)
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    good = manifest["supports"][0]
+    for wrong in (
+        *({**good, "height": height} for height in (None, "low", 1e12, [0.1], True)),
+        *(
+            {**good, "outline": outline}
+            for outline in (None, [], [[0, 0], [1, 0]], [[0, 0], [1, 0], [1]], [[0, 0]] * 500)
+        ),
+        {**good, "outline": [[0, 0], [1, 0], [1, "x"]]},
+        {"height": 0.1},
+        3,
+    ):
+        (folder / "manifest.json").write_text(json.dumps({**manifest, "supports": [good, wrong]}), "utf-8")
+        with pytest.raises(ResultError, match="supports"):
+            load_bundle(folder)
+    (folder / "manifest.json").write_text(json.dumps(manifest).replace("0.17", "NaN"), "utf-8")
+    with pytest.raises(ResultError):
+        load_bundle(folder)
+    for wrong in ({}, "all", [good] * 2000):
+        (folder / "manifest.json").write_text(json.dumps({**manifest, "supports": wrong}), "utf-8")
+        with pytest.raises(ResultError, match="supports"):
+            load_bundle(folder)
+    del manifest["supports"]
+    (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    assert load_bundle(folder).supports == ()
 
 
 def saved(result: Reconstruction, folder: Path) -> Path:

@@ -211,6 +211,7 @@ def test_names_extras_and_layers(glb: Glb, result: Reconstruction, body: BodyMod
     assert (about["fps"], about["frames"], about["units"], about["up"]) == (30.0, 30, "metre", "+Y")
     assert about["licences"] == list(result.licences) and about["mode"] == "fast"
 
+    assert about["supports"] == []
     extras = glb.node("person_1")["extras"]
     person = result.people[1]
     frames = np.concatenate([np.arange(a, b + 1) for a, b in extras["frame_runs"]])

@@ -26,6 +26,7 @@ from josh_core.joint.body_terms import (
 )
 from josh_core.joint.contact_update import update_contact
 from josh_core.joint.evaluated_state import EvaluatedState, evaluate_state, points_in_camera
+from josh_core.joint.ground import support_level
 from josh_core.joint.local_plane import inverse_depth_plane
 from josh_core.joint.residual_blocks import bone_block, floor_block, surface_block
 from josh_core.joint.scene_terms import SceneSigmas, floor_term, surface_term
@@ -159,6 +160,19 @@ def test_what_is_far_over_the_floor_touches_something_else(start: JointStart, pr
     assert term.weight.numel() == 0
 
 
+def test_the_level_of_a_support_is_found_where_the_size_of_people_is_known(
+    start: JointStart, prep: PreparedClip
+) -> None:
+    known = replace(start, scale_sigma=0.01, bodies=tuple(replace(b, height_sigma=0.01) for b in start.bodies))
+    assert start.floor is not None
+    args = start.floor, prep.sequence, prep.probability, prep.index
+    assert not support_level(at_start(prep), known, *args).any()
+    touching = prep.probability[:, prep.index.feet] > 0.5
+    level = support_level(lifted(prep, 0.6), known, *args)[:, prep.index.feet][touching]
+    assert float((level - 0.6).abs().median()) < 0.02 and float((level > 0.5).double().mean()) > 0.9
+    assert not support_level(lifted(prep, 0.6), replace(known, scale_sigma=0.3), *args).any()
+
+
 # Contact that stays
 
 
@@ -207,6 +221,9 @@ def test_motion_decides_where_the_labels_do_not() -> None:
     got = update_contact(moving_feet(2.0), sequence, labels, index, floor)
     assert (got[:, 0] < got[:, 1]).all() and (got[:, 1] > 0.95).all()
     assert (got[:, 2] == half).all()  # only feet are judged
+    box = torch.zeros_like(labels)
+    box[:, 1] = 0.4  # the second point is far under its own support
+    assert (update_contact(moving_feet(2.0), sequence, labels, index, floor, box)[:, 1] < got[:, 1] - 0.2).all()
     by_speed = update_contact(moving_feet(2.0), sequence, labels, index, None)
     assert (by_speed[:, 0] < 0.1).all() and (by_speed[:, 1] > 0.9).all()
 

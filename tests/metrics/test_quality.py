@@ -10,11 +10,12 @@ import pytest
 from josh_core.body import BodyModel, load_body
 from josh_core.body.names import FEET, is_part
 from josh_core.body.posing import posed_points
+from josh_core.contact.supports import Touching, find_supports
 from josh_core.geometry import invert, project
 from josh_core.metrics.quality import foot_slide, jitter, measure
 from josh_core.metrics.seen import feet_seen_pct, heads_seen_pct, match_cover_pct
 from josh_core.metrics.verdicts import QUANTITIES, QualityRow, format_table, rows, short
-from josh_core.types import CameraPath, Clip, Floor, Matches, People, PersonMotion, Reconstruction, Track
+from josh_core.types import CameraPath, Clip, Floor, Matches, People, PersonMotion, Reconstruction, Support, Track
 from tests.example_result import made_up_result
 
 
@@ -66,6 +67,35 @@ def test_heights_are_those_over_the_floor_on_a_slope(result: Reconstruction, bod
     level, along = (measure(replace(result, people=(climbing,), floor=f), body) for f in (None, slope))
     assert level["floating_cm"] > 4 and along["floating_cm"] == pytest.approx(3 * normal[1], abs=0.01)
     assert along["foot_slide_mm"] == pytest.approx(level["foot_slide_mm"])
+
+
+def test_heights_are_those_over_the_support_under_the_feet(result: Reconstruction, body: BodyModel) -> None:
+    on_box = _statue(result, body, np.zeros(3), height=0.93)
+    foot = posed_points(body, on_box.betas, on_box.pose, on_box.transl)[1][0][on_box.contact[0] > 0.5][0]
+    box = Support(0.9, foot[[0, 2]] + np.array([[-0.2, -0.2], [0.2, -0.2], [0.2, 0.2], [-0.2, 0.2]]))
+    beside = replace(box, outline=box.outline + [0.5, 0.0])
+    for supports, floating in (((), 93), ((beside,), 93), ((beside, box), 3)):
+        numbers = measure(replace(result, people=(on_box,), supports=supports), body)
+        assert numbers["floating_cm"] == pytest.approx(floating, abs=0.01)
+        assert numbers["foot_height_cm"] == pytest.approx(floating, abs=0.01)
+
+
+def test_a_body_that_floats_is_still_called_floating(result: Reconstruction, body: BodyModel) -> None:
+    """A body off the floor by what size and scale may err, and one that lifts off for moments, get no support."""
+    times, floating = result.frame_times, []
+    whole = _statue(result, body, np.zeros(3), height=0.25)
+    moments = _statue(result, body, np.zeros(3))
+    hop = np.isin(np.arange(len(moments.frames)) % 15, (0, 1, 2, 3)) * 0.25
+    moments = replace(moments, transl=moments.transl + hop[:, None] * [0, 1, 0])
+    for person in (whole, moments):
+        points = posed_points(body, person.betas, person.pose, person.transl)[1]
+        seen = Touching(points, person.contact, person.frames, times[person.frames], sigma=0.1)
+        supports = find_supports([seen], body.contact_names, None)
+        assert supports == ()
+        numbers = measure(replace(result, people=(person,), supports=supports), body)
+        floating.append(numbers["floating_cm"])
+        assert {row.key: row.verdict for row in rows(numbers)}["floating_cm"] == "poor"
+    assert floating == pytest.approx([25, 25], abs=0.1)
 
 
 def test_sunken_feet_are_penetration(result: Reconstruction, body: BodyModel) -> None:

@@ -4,6 +4,8 @@ import { LineMaterial } from 'three/examples/jsm/lines/LineMaterial.js';
 import { LineSegments2 } from 'three/examples/jsm/lines/LineSegments2.js';
 import { LineSegmentsGeometry } from 'three/examples/jsm/lines/LineSegmentsGeometry.js';
 
+const PATCH = 0x8fa3bd; // of supports, seen on dark and light ground
+
 /** Discs of `size` metres whatever the field of view; colours are linear vertex colours. */
 export function pointMaterial(size) {
   return new THREE.ShaderMaterial({
@@ -92,15 +94,30 @@ export function floorGrid() {
 }
 
 /** A floor that shows nothing but shadow; pulled toward the eye so that rough floor points do not cover it. */
-export function shadowFloor() {
+export function shadowFloor(geometry = new THREE.PlaneGeometry(400, 400).rotateX(-Math.PI / 2)) {
   const material = new THREE.ShadowMaterial({ opacity: 0.3, depthWrite: false });
   material.polygonOffset = true;
   material.polygonOffsetFactor = -6;
   material.polygonOffsetUnits = -600;
-  const floor = new THREE.Mesh(new THREE.PlaneGeometry(400, 400).rotateX(-Math.PI / 2), material);
+  const floor = new THREE.Mesh(geometry, material);
   floor.receiveShadow = true;
   floor.renderOrder = 2;
   return floor;
+}
+
+/** A patch that people stand or sit on beside the floor: filled faintly, with its outline, and shown in shadow. */
+export function supportPatch({ height, outline }) {
+  const shape = new THREE.Shape(outline.map(([x, z]) => new THREE.Vector2(x, -z)));
+  const geometry = new THREE.ShapeGeometry(shape).rotateX(-Math.PI / 2);
+  const fill = new THREE.MeshBasicMaterial({ color: PATCH, transparent: true, opacity: 0.3, side: THREE.DoubleSide, depthWrite: false });
+  const patch = new THREE.Mesh(geometry, fill);
+  const corners = outline.map(([x, z]) => [x, 0, z]);
+  const rim = corners.flatMap((corner, i) => [...corner, ...corners[(i + 1) % corners.length]]);
+  const shade = shadowFloor(geometry);
+  patch.add(thickLine(rim, new THREE.Color(PATCH), 2), shade);
+  patch.position.y = height;
+  patch.renderOrder = 1;
+  return patch;
 }
 
 /** Small bright balls, at most `count`, drawn over the body so that a sole's contact is seen from above. */

@@ -2,7 +2,7 @@
 // Everything is in the result's world: metres, +Y up, floor at y = 0. Names and extras are those of export/glb.py.
 import * as THREE from 'three';
 import { GLTFLoader } from 'three/examples/jsm/loaders/GLTFLoader.js';
-import { contactMarkers, pointMaterial, segmentsOf, thickLine } from './looks.js';
+import { contactMarkers, pointMaterial, segmentsOf, supportPatch, thickLine } from './looks.js';
 
 const TOUCHING = 0.5; // contact probability from which a point is drawn
 const OWN_GAIN = 1.3; // the clip's own shade is in a person's colours already; ours on top of it would be too much
@@ -22,6 +22,7 @@ export class Result {
     this.people = [];
     this.paths = [];
     this.points = null;
+    this.supports = (this.meta.supports ?? []).map(supportPatch); // what people are on beside the floor
     this.surface = null; // the same place as a textured mesh
     this.onlyFloor = false; // whether that mesh is the floor alone, which the points belong to
     this.hasLooks = false; // whether somebody has an own look beside the plain one
@@ -30,6 +31,7 @@ export class Result {
     this.mixer = new THREE.AnimationMixer(this.root);
     this.actions = gltf.animations.map((clip) => this.mixer.clipAction(clip).play());
     this.sort();
+    if (this.supports.length) this.root.add(...this.supports);
     this.setTime(0);
   }
 
@@ -112,7 +114,7 @@ export class Result {
 
   /** Lines whose width in pixels depends on the size of the picture. */
   get thickLines() {
-    return [...this.paths.flatMap((path) => path.lines), ...(this.frustum ? [this.frustum] : [])];
+    return [...this.paths.flatMap((path) => path.lines), ...(this.frustum ? [this.frustum] : []), ...this.supports.map((s) => s.children[0])];
   }
 
   /** The recovered camera's image plane at frustum depth, and a backdrop far behind everything, showing the clip. */

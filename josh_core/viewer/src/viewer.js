@@ -308,6 +308,7 @@ class Viewer {
     if (result.backdrop) result.backdrop.visible = overClip;
     if (result.backdrop) result.backdrop.material.opacity = views.arrival;
     this.stage.grid.visible = on('grid');
+    for (const patch of result.supports) patch.visible = on('grid');
   }
 
   pose() {
