@@ -2,12 +2,11 @@ r"""Fit the numbers of josh_core/contact/stance_phases.py to rendered clips, and
 
     python -m benchmarks.fit_stance DIR [...] [--out DIR]
 
-DIR holds NAME.mp4 with NAME_truth.npz. The shipped numbers come from fourteen clips; the skater's and treadmills' feet
-never stand still:
+DIR holds NAME.mp4 with NAME_truth.npz. The shipped numbers come from 18 clips; the skater's and treadmills' feet never
+stand still:
 
     python -m benchmarks.rendered.make --out DIR --seed 47 --only treadmill
-    python -m benchmarks.rendered.make --out DIR --seed 33 --only walk_away walk_toward stairs_up stairs_down kerb \
-        slope side_tracking tripod_depth turning_camera crossing truncation skater treadmill
+    python -m benchmarks.rendered.make --out DIR --seed 33
 
 and are judged on clips of other seeds (benchmarks.contacts, benchmarks.rendered_clips).
 """

@@ -123,7 +123,10 @@ def pair_speeds(
         behind = _background_motion(view, t, flow, ~_dilate(people.mask(t, *size)))
         for i in present[t]:
             steps = px[i][row[i][t]], px[i][row[i][t + 1]]
-            motion = _relative_motion(flow, people.mask(t, *size, i), behind, steps)
+            own = people.mask(t, *size, i)
+            motion = _relative_motion(flow, own, behind, steps)
+            covered = _covered(people.mask(t, *size) & ~own, steps[0] * size[0] / clip.width)
+            motion = np.where(covered, np.nan, motion)
             metre_per_px = points[i].contacts[row[i][t], :, 2] / cameras.focal
             seconds = clip.times[t + 1] - clip.times[t]
             pair_speed[i][row[i][t]] = motion * clip.width / size[0] * metre_per_px / seconds
@@ -151,6 +154,13 @@ def _relative_motion(flow: Float, own: Bool, behind: BackgroundMotion, steps: tu
     by_flow = np.where(np.isfinite(by_flow), by_flow, by_fit)
     inside = ((here * scale >= 0) & (here * scale < [w, h])).all(-1)  # rest cannot be observed outside the picture
     return np.where(inside, (by_fit + by_flow) / 2, np.nan)
+
+
+def _covered(others: Bool, px: Float) -> Bool:
+    """[C] True where somebody else is at px [C,2] of a mask [h,w], so that the point itself is not seen."""
+    h, w = others.shape
+    x, y = np.clip(np.nan_to_num(px).astype(int), 0, [w - 1, h - 1]).T
+    return np.asarray(_dilate(others)[y, x], np.bool_)
 
 
 @dataclass(frozen=True)

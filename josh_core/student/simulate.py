@@ -28,6 +28,7 @@ KIND_SHARES = (0.3, 0.2, 0.5)  # of static, rotating and moving cameras; chosen 
 # (docs/STUDENT.md, "How the landmark network errs").
 LEG_SWAP_SHARE = 0.08
 SWAPPED_LEGS = [*range(25), *(k + 1 - 2 * (k % 2 == 0) for k in range(25, 33))]  # knees, ankles, heels and toes
+ARMS, LEGS = list(range(13, 23)), list(range(25, 33))  # landmarks from elbow to fingers, from knee to toes
 FACING_BANDWIDTH = 0.5  # rad, width of the kernel on the direction faced by which recorded errors are drawn; by hand
 # Standard deviations over windows, chosen by hand: of the log of the size of recorded errors, and of the guess's size.
 RECORDED_SPREAD, SIZE_ERROR = 0.2, 0.03
@@ -278,8 +279,22 @@ def _depth_error(rand: _Random, relative: Tensor) -> Tensor:
         )
         bend = relative[:, :, joint, 2] - relative[:, :, base, 2]
         depth[..., members] = depth[..., members] - (on * (1.4 * rand.uniform(b, 1) - 0.1) * bend)[..., None]
+    depth = _damped_swing(rand, depth)
     flat = 0.95 + 0.15 * rand.normal(b, 1, 1) + 0.1 * rand.slow(b, t, (1,), 10.0)
     return torch.cat([guess[..., :2], (depth * flat)[..., None]], -1)
+
+
+def _damped_swing(rand: _Random, depth: Tensor) -> Tensor:
+    """Depths [B,T,33] of which a random share of the motion over the window is left, one for both arms, one for both legs.
+
+    A student that is taught with a guess of full swing trusts it, and moves limbs too little along the line of sight.
+    """
+    least, most = ASSUMED_NOISE.swing
+    share = least + (most - least) * rand.uniform(len(depth), 1, 2)
+    still = depth.mean(1, keepdim=True)
+    of_limb = torch.ones(len(depth), 1, 33)
+    of_limb[..., ARMS], of_limb[..., LEGS] = share[..., :1], share[..., 1:]
+    return still + of_limb * (depth - still)
 
 
 def _orientation_error(rand: _Random, b: int, t: int) -> Tensor:

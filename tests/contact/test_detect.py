@@ -47,3 +47,10 @@ def test_the_slower_side_counts_and_unknown_is_no_contact():
 def test_names_tell_the_part():
     assert is_part("left_big_toe", FEET)
     assert not is_part("left_seat", FEET + LIMBS)
+
+
+def test_a_point_behind_somebody_else_is_not_seen():
+    others = np.zeros((20, 40), bool)
+    others[:, 20:] = True
+    covered = detect._covered(others, np.array([[5.0, 10.0], [30.0, 10.0], [np.nan, 10.0], [100.0, 10.0]]))
+    assert covered.tolist() == [False, True, False, True]  # outside the picture the border counts
