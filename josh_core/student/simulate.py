@@ -285,7 +285,7 @@ def _depth_error(rand: _Random, relative: Tensor) -> Tensor:
 
 
 def _damped_swing(rand: _Random, depth: Tensor) -> Tensor:
-    """Depths [B,T,33] of which a random share of the motion over the window is left, one for both arms, one for both legs.
+    """Depths [B,T,33] with a random share of their motion over the window, one for both arms and one for both legs.
 
     A student that is taught with a guess of full swing trusts it, and moves limbs too little along the line of sight.
     """
