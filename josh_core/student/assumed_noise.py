@@ -21,7 +21,7 @@ class AssumedNoise:
     across: tuple[float, float, float] = (0.6, 0.65, 0.6)  # white, slow and constant part, across the line of sight
     along: tuple[float, float, float] = (0.9, 1.3, 1.1)  # the same along the line of sight
     # Range of the share of a limb's swing along the line of sight that the 3D guess shows. On rendered people it was
-    # 0.24 to 0.96 by limb and view (docs/STUDENT.md, "How the landmark network errs"); 0 to 1.05 taught better than 0.2.
+    # 0.24 to 0.96 by limb and view (docs/STUDENT.md, "How the landmark network errs"); chosen a little wider.
     swing: tuple[float, float] = (0.0, 1.05)
     wrong_bend: float = 0.12  # probability that the depth of a limb's end is wrong for some time
     scale: float = 1.04  # mean size of the 3D guess over the truth
