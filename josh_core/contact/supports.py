@@ -8,7 +8,7 @@ clearly more than the errors. All functions work in a level world: metres, +Y up
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import cv2
@@ -53,6 +53,7 @@ class _Hold:
 
     person: int
     start: float  # s
+    seconds: float
     foot: bool
     place: Float  # [2] m: x, z
     y: float  # m
@@ -79,7 +80,7 @@ def find_supports(people: Sequence[Touching], names: tuple[str, ...], floor: Flo
         return ()
     holds = _on_own_ground(_holds(people, names, floor), people)
     feet = [h for h in holds if h.foot]
-    patches = _patches(feet)
+    patches = [p for p in _patches(feet) if _is_confirmed(p, feet)]
     on_floor = len(feet) > sum(map(len, patches))
     if patches and on_floor and _tilted_floor_cost(feet) < _patches_cost(feet, patches):
         patches = []
@@ -159,7 +160,8 @@ def _hold(k: int, person: Touching, part: Float, run: slice, floor: Floor | None
         return None
     sigma = float(np.hypot(HOLD_SIGMA, over.std()))
     touched = points[..., [0, 2]][on]
-    return _Hold(k, float(times[0]), foot, place.mean(0), float(np.median(y)), float(np.median(over)), sigma, touched)
+    start, seconds = float(times[0]), float(times[-1] - times[0] + step)
+    return _Hold(k, start, seconds, foot, place.mean(0), float(np.median(y)), float(np.median(over)), sigma, touched)
 
 
 def _on_own_ground(holds: list[_Hold], people: Sequence[Touching]) -> list[_Hold]:
@@ -182,7 +184,7 @@ def _on_own_ground(holds: list[_Hold], people: Sequence[Touching]) -> list[_Hold
         scatter = _scatter(np.array([h.over for h in feet]))
         for h in mine:
             sigma = float(np.hypot(h.sigma, scatter)) if h.foot else h.sigma
-            out.append(_Hold(k, h.start, h.foot, h.place, h.y - base, h.over - base, sigma, h.touched))
+            out.append(replace(h, y=h.y - base, over=h.over - base, sigma=sigma))
     return out
 
 
@@ -200,6 +202,19 @@ def _patches(holds: list[_Hold]) -> list[list[_Hold]]:
         fitting = [p for p in patches if _fits(hold, p)]
         patches = [p for p in patches if p not in fitting] + [sum(fitting, [hold])]
     return [p for p in patches if sum((h.over / h.sigma) ** 2 for h in p) > SURE**2]
+
+
+def _is_confirmed(patch: list[_Hold], feet: list[_Hold]) -> bool:
+    """More than one short step: a second hold, a long one, or the step before or after is off the floor likewise.
+
+    On flat ground a single stance phase may be 15 cm wrong, where the foot is hidden or its contact is not one.
+    """
+    if len(patch) > 1 or patch[0].seconds >= MIN_REST_SECONDS:
+        return True
+    own = sorted((h for h in feet if h.person == patch[0].person), key=lambda h: h.start)
+    at = next(i for i, h in enumerate(own) if h is patch[0])
+    beside = own[max(at - 1, 0) : at] + own[at + 1 : at + 2]
+    return any(h.over * patch[0].over > 0 and abs(h.over) > MIN_RISE for h in beside)
 
 
 def _fits(hold: _Hold, patch: list[_Hold]) -> bool:

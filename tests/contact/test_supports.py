@@ -68,6 +68,11 @@ def test_a_slope_that_the_floor_follows_or_misses_makes_no_patch(degrees):
         assert find_supports([person], NAMES, FLAT) == ()
 
 
+@pytest.mark.parametrize("wrong", [0.15, -0.15])
+def test_one_wrong_step_among_right_ones_makes_no_patch(wrong):
+    assert find_supports([walker(lambda x: wrong * (2.2 < x < 2.6))], NAMES, FLAT) == ()
+
+
 @pytest.mark.parametrize("up", [0.12, -0.12])
 def test_a_kerb_is_one_patch(up):
     (kerb,) = find_supports([walker(lambda x: up * (x > 2.9))], NAMES, FLAT)
