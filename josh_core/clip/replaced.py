@@ -64,6 +64,8 @@ def _going(pictures: Float) -> tuple[int, int]:
     flat = pictures.reshape(len(pictures), -1, 3)
     change = flat[-1] - flat[0]  # [c,3]
     told = np.abs(change).max(-1) > np.abs(change).max(-1).mean()
+    if not told.any():  # the pictures at both ends are the same
+        return 0, 0
     share = np.einsum("tck,ck->tc", (flat - flat[0])[:, told], change[told]) / (change[told] ** 2).sum(-1)
     way = share.clip(0, 1).mean(1)
     first = int(np.argmax(way > CHANGE_RANGE[0]))
