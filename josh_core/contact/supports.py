@@ -25,7 +25,7 @@ MAX_SWAY = 0.1  # m, standard deviation of the place of a part that rests, in ea
 MAX_BOB = 0.05  # m, the same of its height
 # m, error of a hold's height: on 13 flat rendered clips (seed 33) the start's holds scatter by 1.5 cm
 HOLD_SIGMA = 0.015
-MIN_RISE = 0.06  # m over or under the floor of any patch: less than any step or kerb that is built
+MIN_RISE = 0.09  # m over or under the floor of any patch: less than steps and most kerbs, more than rough ground
 SURE = 4.0  # standard deviations by which the holds of a patch are off the floor together
 PATCH_COST = 9.0  # squared standard deviations that a further patch has to explain, against a floor that tilts
 TILT_SIGMA = np.radians(1.5)  # error of the floor's tilt
