@@ -31,7 +31,7 @@ PATCH_COST = 9.0  # squared standard deviations that a further patch has to expl
 TILT_SIGMA = np.radians(1.5)  # error of the floor's tilt
 NEAR = 0.75  # m between holds that share a patch
 RIM = 0.12  # m of a patch around the contact points: they lie inside the sole
-MAX_SLOPE = np.radians(15.0)  # ground that people walk on; the steepest streets have 19 degrees, stairs 25 to 40
+MAX_SLOPE = np.radians(20.0)  # ground that people walk on; the steepest streets have 19 degrees, stairs 25 to 40
 DOUBT = 3.0  # standard deviations of a person's common error, up to which all heights may be wrong together
 RIM_DIRECTIONS = np.stack([f(np.arange(12) * np.pi / 6) for f in (np.cos, np.sin)], 1)  # [12,2]
 
