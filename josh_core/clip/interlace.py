@@ -21,10 +21,8 @@ from josh_core.types import Bool, Float
 MAX_COLUMNS = 96  # of a frame that are looked at: somebody who is 5 % of the picture wide covers five of them
 MIN_MOVING = 24.0  # grey levels between frames, from which a pixel moves: compression makes less
 MIN_PIXELS = 200  # that move, or nothing tells
-# Misfit of pairs in the wrong order over the right one: at least 1.27 in five clips that were interlaced in either
-# order, at most 1.08 in the same and a rendered one as they are. Misfit of the frame over pairs in the right order: 0.6
-# to 1.1 in nine of ten frames of the former, under 0.3 in those frames of a telecine that have no combs.
-MIN_ORDER, MIN_OWN = 1.2, 0.5
+MIN_ORDER = 1.2  # misfit of pairs in the wrong order over the right one, from which a frame has combs
+MIN_OWN = 0.5  # misfit of the frame over pairs in the right order: frames of a telecine without combs fit far better
 LATELY = 60  # frames that tell, by which one that does not is judged
 FEW, MOSTLY = 0.2, 0.7  # share of them with combs, from which a frame may have some, and from which all have
 

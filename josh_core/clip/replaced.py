@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from josh_core.clip.picture_motion import FeatureSearch, shared_motion
 from josh_core.clip.shots import alike
 from josh_core.clip.sweeps import SMALL_SIDE, changed, is_another, reduced, windows
 from josh_core.types import Float, UInt8
@@ -29,8 +30,8 @@ MIN_CHANGE_FRAMES = 3  # a shorter change is a cut, which shots.py judges
 MIN_TOLD = 0.5  # share of the steps whose motion is told
 GOES_ON = 2.0  # times the motion beside it that a camera may make where its motion is not told
 STILL = np.eye(2, 3)
-MAX_FEATURES, MIN_FEATURES = 200, 20  # features of a picture that are followed, and how many must be found again
-MIN_AGREEING = 0.5  # share of them that one motion explains
+SEARCH = FeatureSearch(most=200, fewest=20, apart=5, window=15, levels=3, within=2.0)
+MIN_AGREEING = 0.5  # share of the features that one motion explains
 
 
 def find_replaced(thumbs: Sequence[UInt8], times: Float) -> list[tuple[int, int]]:
@@ -106,13 +107,5 @@ def _faster(step: Float | None) -> Float:
 
 def _step(first: UInt8, second: UInt8) -> Float | None:
     """The motion [2,3] that most features of two gray pictures [h,w] share; None where they do not."""
-    a = cv2.goodFeaturesToTrack(first, MAX_FEATURES, 0.01, 5)
-    if a is None:
-        return None
-    b, found, _ = cv2.calcOpticalFlowPyrLK(first, second, a, a.copy(), winSize=(15, 15), maxLevel=3)
-    kept = found[:, 0] == 1
-    if kept.sum() < MIN_FEATURES:
-        return None
-    cv2.setRNGSeed(0)
-    motion, fits = cv2.estimateAffinePartial2D(a[kept], b[kept], ransacReprojThreshold=2.0)
-    return motion if motion is not None and fits.mean() > MIN_AGREEING else None
+    found = shared_motion(first, second, SEARCH)
+    return None if found is None or found[1].mean() <= MIN_AGREEING else found[0]

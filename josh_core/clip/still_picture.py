@@ -1,8 +1,7 @@
 """A film of one still picture: a photo held, or panned and zoomed over (the "Ken Burns effect").
 
 Moved, turned and scaled as a whole, each frame is the next one: people do not move, and nothing near passes what is
-far.
-A camera that turns bends the picture a little too, and living people move within seconds.
+far. A camera that turns bends the picture a little too, and living people move within seconds.
 """
 
 from __future__ import annotations
@@ -13,16 +12,16 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from josh_core.clip.picture_motion import FeatureSearch, shared_motion
 from josh_core.types import Clip, Float, UInt8
 
 # Chosen by hand, except where a measurement or a source is given.
 FRAME_SIDE, FRAMES = 480, 7  # px, longest side, and number of the frames that are compared
 MIN_SECONDS = 0.8  # of a clip that can tell: shorter, people may stand still
-MAX_FEATURES, MIN_FEATURES = 300, 30  # that are followed, and that one motion must explain
+SEARCH = FeatureSearch(most=300, fewest=30, apart=7, window=21, levels=4, within=1.0)
+MIN_SHARING = 30  # features that one motion must explain
 NEARBY_PX, DIFFERENT_LEVELS = 1, 10.0  # px around and grey levels by which a picture must differ from the next one
-# Share of the picture that differs from one frame to the next, at most: 0.0001 in three photos held, panned over and
-# zoomed into; at least 0.03 in twelve real clips, some on a tripod.
-MAX_DIFFERENT = 1e-3
+MAX_DIFFERENT = 1e-3  # share of the picture that differs from one frame to the next, at most
 STILL_NOTE = (
     "Nothing moves in this clip but the picture as a whole: it seems to be a still picture (a photo that is held, "
     "panned or zoomed over?). People's pose is that of the photo; the camera's way, speeds and contacts mean nothing."
@@ -49,9 +48,10 @@ def differences(clip: Clip) -> Float:
 
 
 def _different(first: UInt8, second: UInt8) -> float:
-    motion = _motion(first, second)
-    if motion is None:
+    found = shared_motion(first, second, SEARCH)
+    if found is None or found[1].sum() < MIN_SHARING:
         return 1.0
+    motion, _ = found
     size = second.shape[::-1]
     moved = cv2.warpAffine(first, motion, size, flags=cv2.INTER_CUBIC)
     window = np.ones((2 * NEARBY_PX + 1,) * 2)
@@ -62,17 +62,3 @@ def _different(first: UInt8, second: UInt8) -> float:
         low, high = (f(b, window).astype(np.float32) for f in (cv2.erode, cv2.dilate))
         off |= (a < low - DIFFERENT_LEVELS) | (a > high + DIFFERENT_LEVELS)
     return float(off[inside].mean()) if inside.mean() > 0.2 else 1.0
-
-
-def _motion(first: UInt8, second: UInt8) -> Float | None:
-    """The similarity [2,3] that takes features of a picture to the next one."""
-    a = cv2.goodFeaturesToTrack(first, MAX_FEATURES, 0.01, 7)
-    if a is None:
-        return None
-    b, found, _ = cv2.calcOpticalFlowPyrLK(first, second, a, a.copy(), winSize=(21, 21), maxLevel=4)
-    kept = found[:, 0] == 1
-    if kept.sum() < MIN_FEATURES:
-        return None
-    cv2.setRNGSeed(0)
-    motion, fits = cv2.estimateAffinePartial2D(a[kept], b[kept], ransacReprojThreshold=1.0)
-    return None if motion is None or fits.sum() < MIN_FEATURES else np.asarray(motion)

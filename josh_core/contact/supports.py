@@ -23,8 +23,7 @@ from josh_core.types import IN_CONTACT, Bool, Float, Floor, Support
 MIN_FOOT_SECONDS, MIN_REST_SECONDS = 0.25, 1.0  # s, shortest hold of a foot, of another part
 MAX_SWAY = 0.1  # m, standard deviation of the place of a part that rests, in each direction
 MAX_BOB = 0.05  # m, the same of its height
-# m, error of a hold's height: on 13 flat rendered clips (seed 33) the start's holds scatter by 1.5 cm
-HOLD_SIGMA = 0.015
+HOLD_SIGMA = 0.015  # m, error of a hold's height
 MIN_RISE = 0.09  # m over or under the floor of any patch: less than steps and most kerbs, more than rough ground
 SURE = 4.0  # standard deviations by which the holds of a patch are off the floor together
 PATCH_COST = 9.0  # squared standard deviations that a further patch has to explain, against a floor that tilts

@@ -28,9 +28,8 @@ FAST_CADENCE, MIN_WALK_SPEED = 2.5, 0.7  # 1/s and m/s: who steps on the spot is
 LONG_STEP, MIN_CREEP_SPEED = 0.35, 0.05  # m and m/s: feet so far apart, and a body that still goes on
 MIN_STRAIGHTNESS = 0.7  # way from the first to the last place over the way gone, at least, of who walks somewhere
 MIN_SWING = 0.3  # of the widest step, by which the feet must pass each other to count
-# What falls freely does so at 9.8 m/s^2, so nobody's trunk sinks faster for long. In results of four clips of people
-# who walk, sit down and juggle it was at most 7.9 (assembly line) and 5.9 (fast); in a man who sits down, played up to
-# six times as fast, 15.7 and 21.8. Level accelerations tell nothing: those along the line of sight are noise, up to 16.
+# What falls freely does so at 9.8 m/s^2, so nobody's trunk sinks faster for long; MAX_FALL leaves room for errors.
+# Level accelerations tell nothing: those along the line of sight are noise.
 TRUNK = (0, 3, 6, 9)  # SMPL's pelvis and spine
 FALL_SECONDS, MIN_FALL_FRAMES, MAX_FALL = 0.2, 5, 13.7  # s over which it is measured, frames of them; m/s^2
 
