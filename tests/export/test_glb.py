@@ -26,7 +26,7 @@ from josh_core.export.points import thin
 from josh_core.export.rig import quaternions, top_weights
 from josh_core.export.skeleton_names import SKELETONS
 from josh_core.geometry import invert, project, transform
-from josh_core.types import Float, PointCloud, Reconstruction, Surface
+from josh_core.types import Float, PointCloud, Reconstruction, Support, Surface
 from tests.example_result import made_up_result
 from tests.export.read_gltf import read_accessor, read_glb
 
@@ -210,8 +210,13 @@ def test_names_extras_and_layers(glb: Glb, result: Reconstruction, body: BodyMod
     about = glb.document["asset"]["extras"]
     assert (about["fps"], about["frames"], about["units"], about["up"]) == (30.0, 30, "metre", "+Y")
     assert about["licences"] == list(result.licences) and about["mode"] == "fast"
-
     assert about["supports"] == []
+
+
+def test_supports_are_told_to_the_viewer(body: BodyModel, result: Reconstruction) -> None:
+    outline = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 0.5]])
+    glb = Glb(glb_bytes(replace(result, supports=(Support(0.45, outline),)), body))
+    assert glb.document["asset"]["extras"]["supports"] == [{"height": 0.45, "outline": outline.tolist()}]
     extras = glb.node("person_1")["extras"]
     person = result.people[1]
     frames = np.concatenate([np.arange(a, b + 1) for a, b in extras["frame_runs"]])
