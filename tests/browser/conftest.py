@@ -68,7 +68,7 @@ class Server:
             str(self.store),
             str(self.examples),
         ]
-        environment = os.environ | {"PYTHONPATH": str(ROOT)} | self.settings
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"} | self.settings
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         end = time.monotonic() + 120
@@ -86,6 +86,13 @@ class Server:
         self.process.kill()
         self.process.wait()
 
+    def close(self) -> None:
+        """End it. A server that has ended by itself before is an error, told with its exit code and log."""
+        ended = self.process.poll()
+        self.process.terminate()
+        self.process.wait(20)
+        assert ended is None, f"the server has ended with code {ended}: {self.log.read_text()[-4000:]}"
+
 
 @pytest.fixture(scope="session")
 def examples_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -102,8 +109,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, examples_folder: Path) -> I
         pytest.skip("Chromium is not installed (set CHROMIUM to its path)")
     server = Server(tmp_path_factory.mktemp("page") / "store", examples_folder)
     yield server
-    server.process.terminate()
-    server.process.wait(20)
+    server.close()
 
 
 @pytest.fixture(scope="session")

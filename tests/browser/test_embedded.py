@@ -110,8 +110,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory, examples_folder: Path) -> 
     proxy = Proxy(server.port)
     yield proxy
     proxy.close()
-    server.process.terminate()
-    server.process.wait(20)
+    server.close()
 
 
 def test_behind_a_prefix(visit: Visitor, proxied: Proxy, examples_folder: Path) -> None:

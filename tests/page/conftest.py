@@ -24,8 +24,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("page") / "store", examples)
     yield server
-    server.process.terminate()
-    server.process.wait(20)
+    server.close()
 
 
 @pytest.fixture

@@ -67,8 +67,7 @@ def server(tmp_path: Path, examples: Path) -> Iterator[Server]:
         gate.unlink()
     server = Server(store, examples, within=(*IN_A_NAMESPACE, f'{mount(store)} && exec "$0" "$@"'))
     yield server
-    server.process.terminate()
-    server.process.wait(20)
+    server.close()
 
 
 def status(server: Server) -> str:
