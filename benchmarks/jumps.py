@@ -1,4 +1,4 @@
-"""What the thresholds of josh_core/clip/jumps.py rest on: plain clips, and the same with a part left out.
+"""What the thresholds of josh_core/clip/shots/jumps.py rest on: plain clips, and the same with a part left out.
 
     python -m benchmarks.jumps CLIP [...] [--left-out S]
 
@@ -15,7 +15,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from josh_core.clip.jumps import (
+from josh_core.clip.load import load_clip
+from josh_core.clip.shots.cuts import THUMB_SIDE
+from josh_core.clip.shots.jumps import (
     MIN_CHANGE_RATIO,
     MIN_CHANGED,
     MIN_LEAP_PX,
@@ -25,8 +27,6 @@ from josh_core.clip.jumps import (
     moving_steps,
     still_steps,
 )
-from josh_core.clip.load import load_clip
-from josh_core.clip.shots import THUMB_SIDE
 from josh_core.settings import Settings
 from josh_core.types import Clip, Float, UInt8
 

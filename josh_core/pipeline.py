@@ -17,8 +17,8 @@ import torch
 from josh_core import __version__, modes
 from josh_core.body.model import load_body
 from josh_core.bodyfit.fit import fit_observed, observe_people
-from josh_core.clip import still_picture
 from josh_core.clip.load import load_clip
+from josh_core.clip.not_filmed import still_picture
 from josh_core.errors import WeightsError
 from josh_core.evidence import Evidence, FittedBodies, evidence_of, with_scene
 from josh_core.export import early_results

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from josh_core.clip.probe import ClipInfo
-from josh_core.clip.shots import THUMB_SIDE
+from josh_core.clip.shots.cuts import THUMB_SIDE
 from josh_core.clip.video import Video
 from josh_core.progress import Progress
 from josh_core.settings import Settings

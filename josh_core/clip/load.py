@@ -1,7 +1,7 @@
 """A video file becomes a Clip: decoded, upright, resampled by timestamp, trimmed to one shot; or refused in a sentence.
 
 Everything here happens before any network runs: decode.py reads the frames, trim.py chooses among them, and what lies
-over the picture is found in the rest (overlay.py, inset.py).
+over the picture is found in the rest (not_filmed/overlay.py, inset.py).
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from josh_core.clip.borders import COMPARED_FRAMES, is_mirrored, is_split
 from josh_core.clip.decode import DecodedFrames, decode
 from josh_core.clip.file_hash import file_sha256
-from josh_core.clip.inset import find_inset
-from josh_core.clip.overlay import find_overlay
+from josh_core.clip.not_filmed.borders import COMPARED_FRAMES, is_mirrored, is_split
+from josh_core.clip.not_filmed.inset import find_inset
+from josh_core.clip.not_filmed.overlay import find_overlay
 from josh_core.clip.probe import ClipInfo, probe, require
 from josh_core.clip.trim import MIN_FRAMES, cut_blank_ends, cut_borders, drop_repeats, longest_shot
 from josh_core.errors import ClipError

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from josh_core.clip.borders import COMPARED_FRAMES, find_borders
 from josh_core.clip.decode import DecodedFrames
-from josh_core.clip.jumps import find_jumps
+from josh_core.clip.not_filmed.borders import COMPARED_FRAMES, find_borders
+from josh_core.clip.not_filmed.repeats import fresh_frames
 from josh_core.clip.probe import require
-from josh_core.clip.repeats import fresh_frames
-from josh_core.clip.shots import find_cuts
-from josh_core.clip.transitions import blank_ends, find_transitions, soft_ends
+from josh_core.clip.shots.cuts import find_cuts
+from josh_core.clip.shots.jumps import find_jumps
+from josh_core.clip.shots.transitions import blank_ends, find_transitions, soft_ends
 
 MIN_FRAMES = 8  # fewer tell nothing of speed or contact
 

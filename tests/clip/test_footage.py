@@ -11,14 +11,15 @@ import cv2
 import numpy as np
 import pytest
 
-from josh_core.clip import load, still_picture
-from josh_core.clip.borders import find_borders, is_mirrored, is_split
-from josh_core.clip.inset import find_inset
+from josh_core.clip import load
 from josh_core.clip.interlace import has_combs
 from josh_core.clip.load import load_clip
-from josh_core.clip.overlay import find_overlay
-from josh_core.clip.shots import find_cuts
-from josh_core.clip.transitions import find_transitions, soft_ends
+from josh_core.clip.not_filmed import still_picture
+from josh_core.clip.not_filmed.borders import find_borders, is_mirrored, is_split
+from josh_core.clip.not_filmed.inset import find_inset
+from josh_core.clip.not_filmed.overlay import find_overlay
+from josh_core.clip.shots.cuts import find_cuts
+from josh_core.clip.shots.transitions import find_transitions, soft_ends
 from josh_core.errors import ClipError
 from josh_core.settings import Settings
 from josh_core.tracking.printed import outside_inset, shown_people, without_overlay

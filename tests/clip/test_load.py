@@ -14,7 +14,7 @@ import pytest
 
 from josh_core.clip.load import load_clip
 from josh_core.clip.probe import probe
-from josh_core.clip.shots import find_cuts
+from josh_core.clip.shots.cuts import find_cuts
 from josh_core.errors import Cancelled, ClipError
 from josh_core.progress import Progress
 from josh_core.settings import Settings

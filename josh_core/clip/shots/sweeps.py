@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from josh_core.clip.shots import DIFFERENT_LEVELS, alike
+from josh_core.clip.shots.cuts import DIFFERENT_LEVELS, alike
 from josh_core.types import Bool, Float, Int, UInt8
 
 # Chosen by hand, except where a measurement or a source is given.

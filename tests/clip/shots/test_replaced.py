@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from josh_core.clip.replaced import find_replaced
-from josh_core.clip.sweeps import find_sweeps
+from josh_core.clip.shots.replaced import find_replaced
+from josh_core.clip.shots.sweeps import find_sweeps
 from josh_core.types import UInt8
 from tests.clip.test_load import pan, texture
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from josh_core.clip.overlay import MAX_MEDIAN_STAYING
+from josh_core.clip.not_filmed.overlay import MAX_MEDIAN_STAYING
 from josh_core.geometry import true_runs
 from josh_core.types import Float, UInt8
 

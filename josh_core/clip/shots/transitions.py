@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from josh_core.clip.replaced import find_replaced
-from josh_core.clip.shots import DIFFERENT_LEVELS, alike
-from josh_core.clip.sweeps import find_sweeps
+from josh_core.clip.shots.cuts import DIFFERENT_LEVELS, alike
+from josh_core.clip.shots.replaced import find_replaced
+from josh_core.clip.shots.sweeps import find_sweeps
 from josh_core.geometry import true_runs
 from josh_core.types import Float, UInt8
 
@@ -130,7 +130,7 @@ def _replacements(thumbs: Sequence[UInt8], tiny: Float, times: Float) -> list[tu
             if straight.mean() > MIN_STRAIGHT and not alike(thumbs[i], thumbs[j]):
                 going = np.flatnonzero(np.abs(share.clip(0, 1).mean(1) - 0.5) < 0.5 - CALM_SHARE)
                 if len(going) < MIN_BETWEEN:
-                    continue  # a cut, which shots.py finds
+                    continue  # a cut, which cuts.py finds
                 margin = len(going) // 4
                 found.append((max(i + int(going[0]) - margin, 0), min(i + int(going[-1]) + 1 + margin, len(times))))
     return found

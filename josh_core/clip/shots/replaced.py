@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from josh_core.clip.picture_motion import FeatureSearch, shared_motion
-from josh_core.clip.shots import alike
-from josh_core.clip.sweeps import SMALL_SIDE, changed, is_another, reduced, windows
+from josh_core.clip.shots.cuts import alike
+from josh_core.clip.shots.sweeps import SMALL_SIDE, changed, is_another, reduced, windows
 from josh_core.types import Float, UInt8
 
 # Chosen by hand.
@@ -26,7 +26,7 @@ CHANGE_RANGE = (0.1, 0.9)  # share of the change at which it has begun, and is o
 # Of the window, at either end, in which the change has not begun, and is over: at 0.06 a camera that passes a street
 # quickly seemed to change it.
 REST_SHARE = 0.12
-MIN_CHANGE_FRAMES = 3  # a shorter change is a cut, which shots.py judges
+MIN_CHANGE_FRAMES = 3  # a shorter change is a cut, which cuts.py judges
 MIN_TOLD = 0.5  # share of the steps whose motion is told
 GOES_ON = 2.0  # times the motion beside it that a camera may make where its motion is not told
 STILL = np.eye(2, 3)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from josh_core.clip.jumps import find_jumps
+from josh_core.clip.shots.jumps import find_jumps
 from josh_core.types import UInt8
 
 SCENE = cv2.GaussianBlur(np.random.default_rng(3).integers(0, 255, (144, 900, 3), np.uint8), (0, 0), 2.0)

@@ -1,6 +1,6 @@
 """Jump cuts: the same scene filmed by the same camera, some seconds left out.
 
-Features survive them, so shots.py finds no cut. But the picture leaps between two frames, much further than in
+Features survive them, so cuts.py finds no cut. But the picture leaps between two frames, much further than in
 those around, and what does not follow that leap (people, parallax) has changed far more too. A camera that is held by
 somebody swings, blurs and swings back over several frames; frames that repeat, and times left out, are told by time.
 A jump on a tripod leaves the picture in place: there people are suddenly elsewhere, for good, while they hardly moved
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from josh_core.clip.shots import DIFFERENT_LEVELS, MAX_FLASH
+from josh_core.clip.shots.cuts import DIFFERENT_LEVELS, MAX_FLASH
 from josh_core.types import Bool, Float, UInt8
 
 # Over the frames around: a leap of the picture, and of what does not follow it. In six plain clips at their own rate,

@@ -1,0 +1,1 @@
+"""What no camera filmed: borders, captions, logos, small films in the picture, repeated frames, still pictures."""
