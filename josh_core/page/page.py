@@ -48,6 +48,12 @@ async def _unreadable(_request: object, _error: Exception) -> JSONResponse:
     return JSONResponse({"detail": sentence}, 422)
 
 
+def _reach_without_proxy(*hosts: str) -> None:
+    """Keep this process from asking a proxy for its own page, as Gradio does at the start."""
+    for name in ("no_proxy", "NO_PROXY"):
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), *hosts]))
+
+
 class Page:
     """Layout and wiring of the page of one service."""
 
@@ -211,7 +217,9 @@ class Page:
         theme = gr.themes.Base(font=SYSTEM_FONTS, font_mono=("ui-monospace", "monospace"), radius_size="lg")
         self.blocks.queue(max_size=64, default_concurrency_limit=8)
         os.environ["FORWARDED_ALLOW_IPS"] = ""  # the guard alone decides whose X-Forwarded headers count
+        _reach_without_proxy("localhost", config.host)
         return self.blocks.launch(
+            _frontend=False,  # else Gradio asks for the page once it is served, and ends if that takes 3 s
             server_name=config.host,
             server_port=config.port,
             allowed_paths=[str(path) for path in self.service.served],

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
+import socket
 import sys
 
 # Read by these libraries when they are imported.
@@ -61,11 +63,25 @@ def log_jobs() -> None:
     JOB_LOG.propagate = False
 
 
+def check_port(port: int) -> None:
+    """Raises JoshError if another program has the port; 0 stands for any that is free."""
+    with socket.socket() as probe:
+        if sys.platform != "win32":  # there this option would let two programs share a port
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise JoshError(f"Port {port} cannot be used ({error}); set JOSH_PORT to another one.") from None
+
+
 def main() -> int:
     """Serve the page until it is stopped."""
     log_jobs()
+    faulthandler.enable()  # a crash of a library leaves a word in the log
     try:
-        service = open_service(Config.from_environment())
+        config = Config.from_environment()
+        check_port(config.port)
+        service = open_service(config)
     except JoshError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201  the only word to whoever starts the program
         return 2

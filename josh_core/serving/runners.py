@@ -7,6 +7,7 @@ ZeroGPU assigns its GPU only to the process that asks for it; there the jobs run
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import gc
 import logging
 import multiprocessing as mp
@@ -174,6 +175,7 @@ def _serve(pipe: Any, stop: Any, work: JobFunction, prepare: Callable[[], None] 
     start_group()
     lower_priority(niceness)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.enable()  # a crash of a library leaves a word in the log
     if device != "auto":
         os.environ["CUDA_VISIBLE_DEVICES"] = "" if device == "cpu" else device
     if prepare is not None:
