@@ -31,11 +31,11 @@ from josh_core.metrics.seen import feet_seen_pct, heads_seen_pct, match_cover_pc
 from josh_core.networks.weights import LICENCES, choose_tier
 from josh_core.progress import Progress
 from josh_core.scene import FrameFeatures, solve_scene, with_dense_depth
-from josh_core.scene.features import load_xfeat
-from josh_core.scene.lens import lens_error, lens_notes, lens_numbers
-from josh_core.scene.pinhole import pinhole_notes
-from josh_core.scene.point_cloud import point_cloud
-from josh_core.scene.zoom import zoom_notes
+from josh_core.scene.camera.lens import lens_error, lens_notes, lens_numbers
+from josh_core.scene.camera.pinhole import pinhole_notes
+from josh_core.scene.camera.zoom import zoom_notes
+from josh_core.scene.matching.features import load_xfeat
+from josh_core.scene.surface.point_cloud import point_cloud
 from josh_core.settings import MODES, Settings
 from josh_core.student.estimate import estimate_people
 from josh_core.student.evidence import contacts_with_student, with_student

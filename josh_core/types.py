@@ -132,7 +132,7 @@ class CameraPath(Shaped):
     focal_sigma: float  # relative standard deviation of the focal
     keyframes: Annotated[Int, "K"]  # clip frames, ascending
     registered: Annotated[Bool, "T"]  # False where the pose was only interpolated or held
-    distortion: float = 0.0  # of the lens (scene/lens.py), already taken out of all pixels used with this path
+    distortion: float = 0.0  # of the lens (scene/camera/lens.py), already taken out of all pixels used with this path
     aspect: float = 1.0  # width of a pixel over its height as the tracks tell; the path takes pixels to be square
     shifted: bool = False  # whether the picture shakes as a whole, as no turning lens shows it
     zoom: float = 1.0  # how many times larger a zoom made the image, which the path does not follow; 1 without
@@ -256,7 +256,7 @@ class Reconstruction(Shaped):
     surface: Surface | None = None  # the same place as a textured mesh
     floor: Floor | None = None  # what people walk on, level or sloping; None is the plane y = 0
     supports: tuple[Support, ...] = ()  # what lasting contacts show people to be on beside the floor
-    distortion: float = 0.0  # of the lens (scene/lens.py, Lens) that was taken out of the clip before it was solved
+    distortion: float = 0.0  # of the lens (camera/lens.py, Lens) that was taken out of the clip before it was solved
     quality: dict[str, Any] = field(default_factory=dict)  # numbers of quality.py
     stages: tuple[tuple[str, float], ...] = ()  # (name, seconds)
     settings: dict[str, Any] = field(default_factory=dict)

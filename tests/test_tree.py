@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ASSETS = {"josh_core/tracking/assets", "josh_core/scene/assets", "josh_core/body/assets", "josh_core/student/assets"}
+ASSETS = {
+    "josh_core/tracking/assets",
+    "josh_core/scene/matching/assets",
+    "josh_core/body/assets",
+    "josh_core/student/assets",
+}
 LARGEST, TREE = 5_000_000, 60_000_000  # bytes of a file that is no asset, and of all files together
 
 

@@ -31,8 +31,8 @@ def image_name(frame: int) -> str:
 def polynomial(result: Reconstruction) -> tuple[float, float, float]:
     """k1, k2, k3 of OpenCV's model, fitted to the lens out to the corners; the error is one pixel for a wide fisheye.
 
-    The lens follows the division model (scene/lens.py): the undistorted radius is r / (1 + d r^2) for the distorted
-    radius r, in focal lengths.
+    The lens follows the division model (scene/camera/lens.py): the undistorted radius is r / (1 + d r^2) for the
+    distorted radius r, in focal lengths.
     """
     if result.distortion == 0:
         return 0.0, 0.0, 0.0

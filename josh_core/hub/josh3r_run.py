@@ -14,8 +14,8 @@ from josh_core.hub.josh3r_pairs import PairMotions, PairPlan, plan_pairs, read_p
 from josh_core.networks.focal import agree_on_focal
 from josh_core.networks.josh3r import Josh3r
 from josh_core.progress import Progress
-from josh_core.scene.map_grid import MapGrid
-from josh_core.scene.tracks import background
+from josh_core.scene.depth.map_grid import MapGrid
+from josh_core.scene.matching.tracks import background
 from josh_core.settings import Settings
 from josh_core.types import BodyTrack, CameraPath, Clip, DepthMaps, Int, Matches, People, Scene
 

@@ -20,12 +20,12 @@ from josh_core.networks.focal import agree_on_focal
 from josh_core.networks.frames import NetworkCrop, crop_of, network_frame
 from josh_core.networks.mast3r import Mast3r
 from josh_core.progress import Progress
-from josh_core.scene.camera import every_frame, steady_camera
-from josh_core.scene.lens import Lens
-from josh_core.scene.map_grid import MapGrid
-from josh_core.scene.sfm import KeyMap
-from josh_core.scene.sparse_model import SparseModel
-from josh_core.scene.tracks import Tracks, background, follow
+from josh_core.scene.camera.lens import Lens
+from josh_core.scene.camera.sfm import KeyMap
+from josh_core.scene.camera.solve import every_frame, steady_camera
+from josh_core.scene.camera.sparse_model import SparseModel
+from josh_core.scene.depth.map_grid import MapGrid
+from josh_core.scene.matching.tracks import Tracks, background, follow
 from josh_core.settings import Settings
 from josh_core.types import CameraPath, Clip, DepthMaps, Float, Int, Matches, People, Scene
 

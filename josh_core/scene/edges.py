@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from josh_core.lsq.robust import Cauchy, Geman, reweighted
-from josh_core.scene.tracks import background
+from josh_core.scene.matching.tracks import background
 from josh_core.shapes import Shaped
 from josh_core.types import CameraPath, Clip, Float, People
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from josh_core.body.names import FOOT_LANDMARKS
 from josh_core.lsq.robust import Cauchy, Geman, reweighted
-from josh_core.scene.map_grid import MapGrid, frame_pixels, keyframe_points
-from josh_core.scene.tracks import background
+from josh_core.scene.depth.map_grid import MapGrid, frame_pixels, keyframe_points
+from josh_core.scene.matching.tracks import background
 from josh_core.shapes import check_shapes
 from josh_core.types import Bool, CameraPath, Clip, DepthMaps, Float, Floor, People, Scene
 

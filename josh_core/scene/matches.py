@@ -6,9 +6,9 @@ import numpy as np
 
 from josh_core.geometry import transform
 from josh_core.lsq.robust import Cauchy
-from josh_core.scene.camera import CameraSolution
-from josh_core.scene.lens import undistort
-from josh_core.scene.tracks import Tracks
+from josh_core.scene.camera.lens import undistort
+from josh_core.scene.camera.solve import CameraSolution
+from josh_core.scene.matching.tracks import Tracks
 from josh_core.types import CameraPath, Float, Matches
 
 # Chosen by hand, except where a measurement or a source is given.

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from josh_core.progress import Progress
-from josh_core.scene.camera import solve_camera
-from josh_core.scene.depth import estimate_depths
+from josh_core.scene.camera.lens import undistort_clip
+from josh_core.scene.camera.solve import solve_camera
+from josh_core.scene.depth.dense import estimate_depths
+from josh_core.scene.depth.sparse import sparse_depths
 from josh_core.scene.floor import fill_floor, fit_floor
-from josh_core.scene.lens import undistort_clip
 from josh_core.scene.matches import keyframe_matches
-from josh_core.scene.relink import link
-from josh_core.scene.sparse import sparse_depths
-from josh_core.scene.tracks import FrameFeatures, follow
+from josh_core.scene.matching.relink import link
+from josh_core.scene.matching.tracks import FrameFeatures, follow
 from josh_core.settings import Settings
 from josh_core.types import Clip, Float, People, Scene
 

@@ -36,7 +36,7 @@ from josh_core.networks.frames import NetworkCrop
 from josh_core.networks.loading import WeightsSource
 from josh_core.networks.mast3r import Mast3r
 from josh_core.progress import Progress
-from josh_core.scene.tracks import Tracks
+from josh_core.scene.matching.tracks import Tracks
 from josh_core.settings import Settings
 from josh_core.types import CameraPath, Clip, Float, Int
 

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from josh_core.geometry import intrinsics, invert, project, rigid, rotvec_to_rotmat, transform
-from josh_core.scene.lens import Lens, distort
-from josh_core.scene.tracks import Tracks
+from josh_core.scene.camera.lens import Lens, distort
+from josh_core.scene.matching.tracks import Tracks
 from josh_core.types import CameraPath, Clip, Float, People, UInt8
 from tests.synthetic.room import make_room
 

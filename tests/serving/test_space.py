@@ -61,7 +61,8 @@ def test_a_zero_gpu_space_gets_everything_it_needs_in_order() -> None:
     assert hub.calls[-1][0] == "upload_folder"  # the Space starts once, with all its settings
     lines = hub.files["requirements.txt"].decode().splitlines()
     assert "torch>=2.8,<2.12" in lines and not [line for line in lines if line.startswith("torch==")]
-    assert {"app.py", "README.md", "packages.txt", "josh_core/scene/assets/xfeat.safetensors"} <= set(hub.files)
+    weights = "josh_core/scene/matching/assets/xfeat.safetensors"
+    assert {"app.py", "README.md", "packages.txt", weights} <= set(hub.files)
     assert "examples/index.json" in hub.files and not [name for name in hub.files if "__pycache__" in name]
 
 

@@ -17,7 +17,7 @@ from josh_core.export import archive
 from josh_core.export.bundle import load_bundle, save_bundle
 from josh_core.export.video import encode, read_clip
 from josh_core.progress import Progress
-from josh_core.scene.lens import Lens, distort, undistort_clip
+from josh_core.scene.camera.lens import Lens, distort, undistort_clip
 from josh_core.serving import tasks
 from josh_core.serving.jobs import Job
 from josh_core.serving.mirror import SUFFIXES

@@ -14,7 +14,7 @@ from josh_core.evidence import Evidence
 from josh_core.gravity import find_gravity
 from josh_core.metrics.ground_truth import GroundTruth, TruePerson, foot_rows, limb_rows
 from josh_core.scene import fit_floor
-from josh_core.scene.map_grid import empty_depths
+from josh_core.scene.depth.map_grid import empty_depths
 from josh_core.types import Bool, CameraPath, Clip, DepthMaps, Float, Reconstruction, Scene
 from tests.synthetic.scene import Synthetic
 

@@ -1,0 +1,1 @@
+"""Depth maps of the keyframes: sparse from the camera's points, dense from optical flow."""
