@@ -63,6 +63,12 @@ def log_jobs() -> None:
     JOB_LOG.propagate = False
 
 
+def log_crashes() -> None:
+    """From now on a crash of a library's native code leaves a word in the log."""
+    if not faulthandler.is_enabled():
+        faulthandler.enable()
+
+
 def check_port(port: int) -> None:
     """Raises JoshError if another program has the port; 0 stands for any that is free."""
     with socket.socket() as probe:
@@ -77,7 +83,7 @@ def check_port(port: int) -> None:
 def main() -> int:
     """Serve the page until it is stopped."""
     log_jobs()
-    faulthandler.enable()  # a crash of a library leaves a word in the log
+    log_crashes()
     try:
         config = Config.from_environment()
         check_port(config.port)
