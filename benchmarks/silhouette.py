@@ -19,9 +19,9 @@ import numpy as np
 from josh_core.body import BodyModel, load_body
 from josh_core.body.posing import meshes_by_frame
 from josh_core.export.bundle import MANIFEST, load_bundle
-from josh_core.export.preview import camera_view
-from josh_core.export.raster import Canvas
-from josh_core.export.video import read_clip
+from josh_core.export.pictures.preview import camera_view
+from josh_core.export.pictures.raster import Canvas
+from josh_core.export.pictures.video import read_clip
 from josh_core.settings import MODES, Settings
 from josh_core.tracking.tracker import find_people
 from josh_core.types import Bool, Float, People, Reconstruction

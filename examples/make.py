@@ -24,8 +24,8 @@ sys.path.insert(0, str(HERE.parent))
 from josh_core.body import load_body  # noqa: E402
 from josh_core.cli.bars import bars  # noqa: E402
 from josh_core.export.bundle import load_bundle, save_bundle  # noqa: E402
-from josh_core.export.glb import glb_bytes  # noqa: E402
-from josh_core.export.points import thin  # noqa: E402
+from josh_core.export.scene3d.glb import glb_bytes  # noqa: E402
+from josh_core.export.scene3d.points import thin  # noqa: E402
 from josh_core.serving.jobs import Job  # noqa: E402
 from josh_core.serving.tasks import CLIP_FILE, reconstruct  # noqa: E402
 from josh_core.settings import MODES, Settings  # noqa: E402

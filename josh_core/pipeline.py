@@ -24,7 +24,7 @@ from josh_core.evidence import Evidence, FittedBodies, evidence_of, with_scene
 from josh_core.export import early_results
 from josh_core.export.appearance import with_appearance
 from josh_core.export.bundle import save_bundle
-from josh_core.export.glb import glb_bytes
+from josh_core.export.scene3d.glb import glb_bytes
 from josh_core.metrics.pace import pace_notes
 from josh_core.metrics.quality import measure
 from josh_core.metrics.seen import feet_seen_pct, heads_seen_pct, match_cover_pct

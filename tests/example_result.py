@@ -9,7 +9,7 @@ import numpy as np
 
 from josh_core.body import BodyModel
 from josh_core.body.posing import posed_points, posed_vertices
-from josh_core.export.preview import look_at
+from josh_core.export.pictures.preview import look_at
 from josh_core.geometry import rotmat_to_rotvec, rotvec_to_rotmat
 from josh_core.types import Float, PersonMotion, PointCloud, Reconstruction
 

@@ -13,7 +13,7 @@ from josh_core.body import load_body
 from josh_core.cli import _parser
 from josh_core.errors import ClipError
 from josh_core.export.bundle import save_bundle
-from josh_core.export.video import encode
+from josh_core.export.pictures.video import encode
 from josh_core.progress import Progress
 from josh_core.serving import tasks
 from josh_core.serving.jobs import Job

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from josh_core.export.appearance import weighted_median
-from josh_core.export.splats import surfels
+from josh_core.export.scene3d.splats import surfels
 from josh_core.metrics.accuracy import pa_mpjpe, wa_mpjpe
 from josh_core.metrics.quality import foot_slide, jitter
 from josh_core.scene.floor import fit_plane

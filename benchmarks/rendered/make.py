@@ -21,7 +21,7 @@ from benchmarks.rendered.kinds import KINDS, Set, Shot
 from benchmarks.rendered.scenery import build
 from benchmarks.rendered.truth import Record
 from josh_core.body.model import BodyModel, load_body
-from josh_core.export.video import encode
+from josh_core.export.pictures.video import encode
 from josh_core.types import Float, UInt8
 
 NOISE = 1.8  # grey levels of a small sensor

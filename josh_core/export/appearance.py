@@ -2,7 +2,7 @@
 
 A frame gives a vertex its colour where the vertex is the nearest surface (depth buffer of everybody's bodies), faces
 the camera, moves too little to be blurred, and lies well inside the person's mask. The weighted median over frames
-ignores what covers the body in a few of them; vertices that no frame shows are filled in (fill.py).
+ignores what covers the body in a few of them; vertices that no frame shows are filled in (looks/fill.py).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 
 from josh_core.body.model import BodyModel
 from josh_core.body.names import JOINTS
-from josh_core.export.fill import fill
-from josh_core.export.preview import camera_view, meshes_at
-from josh_core.export.raster import Canvas
+from josh_core.export.looks.fill import fill
+from josh_core.export.pictures.preview import camera_view, meshes_at
+from josh_core.export.pictures.raster import Canvas
 from josh_core.export.rig import vertex_normals
 from josh_core.progress import Progress
 from josh_core.shapes import check_shapes

@@ -15,7 +15,7 @@ import numpy as np
 import roma
 import torch
 
-from josh_core.export.points import thin
+from josh_core.export.scene3d.points import thin
 from josh_core.geometry import OPENCV_FROM_OPENGL, invert
 from josh_core.types import Reconstruction
 

@@ -17,10 +17,10 @@ import numpy as np
 from josh_core.body.model import BodyModel
 from josh_core.body.posing import meshes_by_frame
 from josh_core.export.cameras import image_name, save_colmap, transforms_of
-from josh_core.export.ply import save_ply
-from josh_core.export.preview import DARK, camera_view, draw_people
-from josh_core.export.raster import Canvas
-from josh_core.export.video import CLIP_SIDE
+from josh_core.export.pictures.preview import DARK, camera_view, draw_people
+from josh_core.export.pictures.raster import Canvas
+from josh_core.export.pictures.video import CLIP_SIDE
+from josh_core.export.scene3d.ply import save_ply
 from josh_core.progress import Progress
 from josh_core.types import Clip, Reconstruction, UInt8
 

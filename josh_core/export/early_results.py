@@ -9,7 +9,7 @@ import numpy as np
 
 from josh_core.body.model import BodyModel
 from josh_core.export.colors import person_color, rgb
-from josh_core.export.glb import glb_bytes
+from josh_core.export.scene3d.glb import glb_bytes
 from josh_core.geometry import intrinsics
 from josh_core.types import CameraPath, Clip, Float, People, PointCloud, Reconstruction, Scale, UInt8
 from josh_core.world import world_frame

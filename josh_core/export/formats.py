@@ -1,6 +1,6 @@
 """The list of all export formats. A new format is one more entry.
 
-The zip, the files of a run and `josh export` all read this list; videos, which need the clip's frames, are in video.py.
+The zip, the files of a run and `josh export` all read this list; videos, which need the clip, are in pictures/.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from pathlib import Path
 from josh_core.body.model import BodyModel
 from josh_core.body.names import JOINTS
 from josh_core.errors import ResultError, SettingsError
-from josh_core.export.bvh import save_bvh
 from josh_core.export.cameras import save_chan, save_colmap, save_opencv, save_transforms
-from josh_core.export.glb import glb_bytes, person_glb_bytes
-from josh_core.export.ply import save_ply
-from josh_core.export.skeleton_names import MIXAMO, SKELETONS, SOMA, UNREAL
-from josh_core.export.smpl_npz import save_smpl
-from josh_core.export.splats import save_splats
+from josh_core.export.motion.bvh import save_bvh
+from josh_core.export.motion.skeleton_names import MIXAMO, SKELETONS, SOMA, UNREAL
+from josh_core.export.motion.smpl_npz import save_smpl
+from josh_core.export.motion.trc import save_trc
+from josh_core.export.scene3d.glb import glb_bytes, person_glb_bytes
+from josh_core.export.scene3d.ply import save_ply
+from josh_core.export.scene3d.splats import save_splats
+from josh_core.export.scene3d.usd import save_usd
 from josh_core.export.table import save_table
-from josh_core.export.trc import save_trc
-from josh_core.export.usd import save_usd
 from josh_core.types import Reconstruction
 
 _BLENDER_SCRIPT = Path(__file__).with_name("blender_import.py")

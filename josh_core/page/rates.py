@@ -63,7 +63,7 @@ FIRST_GUESS = {  # by mode of a run, or by file made from a result
     ARCHIVE: {ARCHIVE: 0.02},
 }
 # Chosen by hand, except where a measurement or a source is given.
-TURNTABLE_FRAMES = 160  # of export/turntable.py, about
+TURNTABLE_FRAMES = 160  # of export/pictures/turntable.py, about
 _NEWEST = 0.5  # weight of the newest run
 _SLOWEST = 3600.0  # s per frame; no stage of any machine takes longer
 _log = logging.getLogger(__name__)

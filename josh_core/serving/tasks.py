@@ -59,7 +59,7 @@ def reconstruct(job: Job, progress: Progress) -> None:
     from josh_core.body import load_body
     from josh_core.clip.load import load_clip
     from josh_core.export.archive import write_formats
-    from josh_core.export.video import save_clip, save_overlay
+    from josh_core.export.pictures.video import save_clip, save_overlay
 
     with progress.stage("clip"):
         clip = load_clip(job.clip, job.settings, progress)
@@ -121,10 +121,10 @@ def _make_parts(paths: Sequence[Path], clip: Path, progress: Progress) -> None:
     from josh_core.export.bundle import load_bundle
     from josh_core.export.dataset import save_dataset
     from josh_core.export.formats import check_body, made_when_asked
-    from josh_core.export.preview import save_preview
-    from josh_core.export.split import save_split
-    from josh_core.export.turntable import save_turntable
-    from josh_core.export.video import read_clip, save_overlay, save_side_by_side
+    from josh_core.export.pictures.preview import save_preview
+    from josh_core.export.pictures.split import save_split
+    from josh_core.export.pictures.turntable import save_turntable
+    from josh_core.export.pictures.video import read_clip, save_overlay, save_side_by_side
 
     result, body = load_bundle(clip.parent), load_body()
     check_body(result, body)

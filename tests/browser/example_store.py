@@ -10,9 +10,9 @@ import numpy as np
 
 from josh_core.body import load_body
 from josh_core.export.bundle import save_bundle
-from josh_core.export.glb import glb_bytes
-from josh_core.export.preview import render
-from josh_core.export.video import encode
+from josh_core.export.pictures.preview import render
+from josh_core.export.pictures.video import encode
+from josh_core.export.scene3d.glb import glb_bytes
 from josh_core.metrics.quality import measure
 from josh_core.types import Reconstruction, Surface, UInt8
 from tests.example_result import made_up_result

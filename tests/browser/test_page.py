@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import pytest
 
-from josh_core.export.video import encode
+from josh_core.export.pictures.video import encode
 from tests.browser.conftest import READY, Server, Visitor, only, overlap, patience, picture
 
 RESULT = "joshViewer.ready && !/courtyard|preview/.test(joshViewer.value.id)"

@@ -1,4 +1,4 @@
-"""Reads back what josh_core/export/gltf.py writes."""
+"""Reads back what josh_core/export/scene3d/gltf.py writes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from josh_core.export import gltf
+from josh_core.export.scene3d import gltf
 
 
 def read_glb(data: bytes) -> tuple[dict[str, Any], bytes]:

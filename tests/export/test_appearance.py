@@ -12,14 +12,14 @@ from josh_core.body import BodyModel, load_body
 from josh_core.body.names import JOINTS
 from josh_core.body.posing import posed_points, posed_vertices
 from josh_core.export.appearance import weighted_median, with_appearance
-from josh_core.export.body_colors import body_colors, own_colors
-from josh_core.export.fill import fill, mirror
-from josh_core.export.glb import glb_bytes
-from josh_core.export.outfit import HAIR, SHOES, SKIN, TOP, TROUSERS, cloth_normals, plain_colors, regions
-from josh_core.export.preview import camera_view, look_at
-from josh_core.export.raster import Canvas
+from josh_core.export.looks.body_colors import body_colors, own_colors
+from josh_core.export.looks.fill import fill, mirror
+from josh_core.export.looks.outfit import HAIR, SHOES, SKIN, TOP, TROUSERS, cloth_normals, plain_colors, regions
+from josh_core.export.pictures.preview import camera_view, look_at
+from josh_core.export.pictures.raster import Canvas
 from josh_core.export.rig import vertex_normals
-from josh_core.export.usd import usda
+from josh_core.export.scene3d.glb import glb_bytes
+from josh_core.export.scene3d.usd import usda
 from josh_core.types import Clip, Float, People, Reconstruction, Track, UInt8
 from tests.example_result import made_up_result
 from tests.export.read_gltf import read_accessor, read_glb

@@ -18,7 +18,7 @@ from josh_core.body import BodyModel, load_body
 from josh_core.body.posing import posed_vertices
 from josh_core.errors import Cancelled
 from josh_core.export.dataset import save_dataset
-from josh_core.export.video import read_clip, save_clip
+from josh_core.export.pictures.video import read_clip, save_clip
 from josh_core.geometry import invert, project, transform
 from josh_core.progress import Progress
 from josh_core.types import Float, PointCloud, Reconstruction

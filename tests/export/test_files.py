@@ -23,12 +23,12 @@ from josh_core.body import BodyModel, load_body
 from josh_core.body.names import JOINTS
 from josh_core.body.posing import posed_points
 from josh_core.export.archive import write_formats
-from josh_core.export.bvh import save_bvh
 from josh_core.export.cameras import image_name, save_colmap, save_opencv, save_transforms
-from josh_core.export.glb import glb_bytes
-from josh_core.export.ply import save_ply
-from josh_core.export.skeleton_names import MIXAMO, SOMA, UNREAL
-from josh_core.export.smpl_npz import save_smpl
+from josh_core.export.motion.bvh import save_bvh
+from josh_core.export.motion.skeleton_names import MIXAMO, SOMA, UNREAL
+from josh_core.export.motion.smpl_npz import save_smpl
+from josh_core.export.scene3d.glb import glb_bytes
+from josh_core.export.scene3d.ply import save_ply
 from josh_core.export.table import save_table
 from josh_core.geometry import invert, project, rotvec_to_rotmat, transform
 from josh_core.metrics.quality import measure

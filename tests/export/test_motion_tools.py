@@ -13,7 +13,7 @@ from josh_core.body import BodyModel, load_body
 from josh_core.body.names import JOINTS
 from josh_core.body.posing import posed_vertices
 from josh_core.export.cameras import save_chan
-from josh_core.export.trc import marker_names, save_trc
+from josh_core.export.motion.trc import marker_names, save_trc
 from josh_core.geometry import invert, project, rigid, rotvec_to_rotmat, transform
 from josh_core.types import Float, Reconstruction
 from tests.example_result import made_up_result

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from josh_core.export.bundle import save_bundle
-from josh_core.export.preview import look_at
+from josh_core.export.pictures.preview import look_at
 from josh_core.geometry import invert, rigid, rotvec_to_rotmat
 from josh_core.metrics.accuracy import (
     align_cameras,

@@ -15,7 +15,7 @@ from josh_core.body import load_body
 from josh_core.errors import Cancelled, ResultError
 from josh_core.export import archive
 from josh_core.export.bundle import load_bundle, save_bundle
-from josh_core.export.video import encode, read_clip
+from josh_core.export.pictures.video import encode, read_clip
 from josh_core.progress import Progress
 from josh_core.scene.camera.lens import Lens, distort, undistort_clip
 from josh_core.serving import tasks

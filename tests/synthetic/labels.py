@@ -6,7 +6,7 @@ import numpy as np
 
 from josh_core.body import BodyModel
 from josh_core.body.posing import meshes_by_frame
-from josh_core.export.raster import Canvas, View
+from josh_core.export.pictures.raster import Canvas, View
 from josh_core.geometry import intrinsics
 from josh_core.types import Int, Reconstruction, UInt8
 from tests.synthetic.room import Room

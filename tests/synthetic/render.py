@@ -10,7 +10,7 @@ import numpy as np
 
 from josh_core.body.names import JOINTS
 from josh_core.body.posing import meshes_by_frame
-from josh_core.export.raster import Canvas, View
+from josh_core.export.pictures.raster import Canvas, View
 from josh_core.types import Clip, Float, Int, UInt8
 from tests.synthetic.scene import Synthetic
 

@@ -1,5 +1,6 @@
 // One loaded result: the glTF scene of one mode, its layers, and its pose at a given time.
-// Everything is in the result's world: metres, +Y up, floor at y = 0. Names and extras are those of export/glb.py.
+// Everything is in the result's world: metres, +Y up, floor at y = 0. Names and extras are those of
+// export/scene3d/glb.py.
 import * as THREE from 'three';
 import { GLTFLoader } from 'three/examples/jsm/loaders/GLTFLoader.js';
 import { contactMarkers, pointMaterial, segmentsOf, supportPatch, thickLine } from './looks.js';

@@ -16,9 +16,9 @@ import numpy as np
 from josh_core.body.model import BodyModel
 from josh_core.body.posing import meshes_by_frame
 from josh_core.errors import ResultError
-from josh_core.export.preview import Meshes, draw_people, draw_surface, look_at, texture_of
-from josh_core.export.raster import Canvas, View
-from josh_core.export.video import encode
+from josh_core.export.pictures.preview import Meshes, draw_people, draw_surface, look_at, texture_of
+from josh_core.export.pictures.raster import Canvas, View
+from josh_core.export.pictures.video import encode
 from josh_core.geometry import interpolate_linear, interpolate_rotations, intrinsics, rotmat_to_rotvec, rotvec_to_rotmat
 from josh_core.progress import Progress
 from josh_core.types import Float, Int, PersonMotion, Reconstruction, UInt8

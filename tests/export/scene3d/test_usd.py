@@ -15,7 +15,7 @@ import pytest
 from josh_core.body import BodyModel, load_body
 from josh_core.body.names import JOINTS
 from josh_core.body.posing import posed_vertices
-from josh_core.export.usd import save_usd, usda
+from josh_core.export.scene3d.usd import save_usd, usda
 from josh_core.geometry import invert, project, transform
 from josh_core.types import PointCloud, Reconstruction
 from tests.example_result import made_up_result

@@ -21,10 +21,10 @@ from josh_core.body import BodyModel, load_body
 from josh_core.body.names import JOINTS
 from josh_core.body.posing import posed_points, posed_vertices
 from josh_core.export.colors import linear
-from josh_core.export.glb import glb_bytes, person_glb_bytes
-from josh_core.export.points import thin
+from josh_core.export.motion.skeleton_names import SKELETONS
 from josh_core.export.rig import quaternions, top_weights
-from josh_core.export.skeleton_names import SKELETONS
+from josh_core.export.scene3d.glb import glb_bytes, person_glb_bytes
+from josh_core.export.scene3d.points import thin
 from josh_core.geometry import invert, project, transform
 from josh_core.types import Float, PointCloud, Reconstruction, Support, Surface
 from tests.example_result import made_up_result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from josh_core.body.model import BodyModel
-from josh_core.export.outfit import plain_colors
+from josh_core.export.looks.outfit import plain_colors
 from josh_core.types import PersonMotion, UInt8
 
 SEEN_ENOUGH = 0.12  # share of the body's surface that the clip has to show for the own look; chosen by eye

@@ -14,11 +14,11 @@ import numpy as np
 
 from josh_core.body.model import BodyModel
 from josh_core.body.names import JOINTS, PARENTS
-from josh_core.export.body_colors import body_colors
 from josh_core.export.colors import linear
-from josh_core.export.outfit import cloth_normals
-from josh_core.export.points import thin
+from josh_core.export.looks.body_colors import body_colors
+from josh_core.export.looks.outfit import cloth_normals
 from josh_core.export.rig import Rig, quaternions, rig_of, top_weights
+from josh_core.export.scene3d.points import thin
 from josh_core.geometry import OPENCV_FROM_OPENGL
 from josh_core.types import Float, PersonMotion, Reconstruction
 

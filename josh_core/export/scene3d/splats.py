@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from josh_core.export.points import thin
+from josh_core.export.scene3d.points import thin
 from josh_core.shapes import check_shapes
 from josh_core.types import Float, PointCloud, Reconstruction
 

@@ -13,11 +13,11 @@ import pytest
 from josh_core.body import BodyModel, load_body
 from josh_core.body.posing import meshes_by_frame, posed_vertices
 from josh_core.errors import Cancelled, ResultError
-from josh_core.export import split, turntable
 from josh_core.export.colors import person_color, rgb
-from josh_core.export.preview import look_at, named_view, render
-from josh_core.export.raster import Canvas, View
-from josh_core.export.video import encode, overlay, save_clip, save_overlay, save_side_by_side
+from josh_core.export.pictures import split, turntable
+from josh_core.export.pictures.preview import look_at, named_view, render
+from josh_core.export.pictures.raster import Canvas, View
+from josh_core.export.pictures.video import encode, overlay, save_clip, save_overlay, save_side_by_side
 from josh_core.progress import Progress
 from josh_core.types import Clip, PointCloud, Reconstruction, Surface
 from tests.example_result import made_up_result

@@ -10,7 +10,7 @@ from scipy.sparse.linalg import spsolve
 from scipy.spatial import cKDTree
 
 from josh_core.body.model import BodyModel
-from josh_core.export.outfit import mean_of_neighbours, regions
+from josh_core.export.looks.outfit import mean_of_neighbours, regions
 from josh_core.types import Bool, Float, Int
 
 # Chosen by hand, except where a measurement or a source is given.

@@ -12,7 +12,7 @@ import torch
 import trimesh
 
 from josh_core.body import load_body
-from josh_core.export.splats import save_splats, surfels
+from josh_core.export.scene3d.splats import save_splats, surfels
 from josh_core.types import Float, PointCloud, Reconstruction
 from tests.example_result import made_up_result
 

@@ -16,7 +16,7 @@ import numpy as np
 from josh_core.body.model import BodyModel
 from josh_core.body.posing import meshes_by_frame
 from josh_core.errors import ResultError
-from josh_core.export.preview import (
+from josh_core.export.pictures.preview import (
     DARK,
     Meshes,
     camera_view,
@@ -26,7 +26,7 @@ from josh_core.export.preview import (
     meshes_at,
     named_view,
 )
-from josh_core.export.raster import Canvas
+from josh_core.export.pictures.raster import Canvas
 from josh_core.progress import Progress
 from josh_core.types import Clip, Float, Reconstruction, UInt8
 

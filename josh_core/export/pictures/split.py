@@ -15,9 +15,9 @@ import numpy as np
 from josh_core.body.model import BodyModel
 from josh_core.body.posing import meshes_by_frame
 from josh_core.errors import ResultError
-from josh_core.export.preview import DARK, draw_grid, draw_people, draw_place, shoulder_view
-from josh_core.export.raster import Canvas, View
-from josh_core.export.video import encode, over_the_clip
+from josh_core.export.pictures.preview import DARK, draw_grid, draw_people, draw_place, shoulder_view
+from josh_core.export.pictures.raster import Canvas, View
+from josh_core.export.pictures.video import encode, over_the_clip
 from josh_core.progress import Progress
 from josh_core.types import Clip, Float, Reconstruction, UInt8
 

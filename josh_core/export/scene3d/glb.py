@@ -17,9 +17,11 @@ from scipy.ndimage import minimum_filter1d, uniform_filter1d
 from josh_core.body.model import BodyModel
 from josh_core.body.names import JOINTS, PARENTS
 from josh_core.body.posing import runs
-from josh_core.export.body_colors import body_colors, own_colors
 from josh_core.export.colors import CAMERA_COLOR, linear, person_color, rgb
-from josh_core.export.gltf import (
+from josh_core.export.looks.body_colors import body_colors, own_colors
+from josh_core.export.looks.outfit import cloth_normals, plain_colors
+from josh_core.export.rig import Rig, quaternions, rig_of, t_pose_root, top_weights
+from josh_core.export.scene3d.gltf import (
     INDEX_DATA,
     LINE_STRIP,
     LINES,
@@ -28,9 +30,7 @@ from josh_core.export.gltf import (
     VERTEX_DATA,
     GltfWriter,
 )
-from josh_core.export.outfit import cloth_normals, plain_colors
-from josh_core.export.points import thin
-from josh_core.export.rig import Rig, quaternions, rig_of, t_pose_root, top_weights
+from josh_core.export.scene3d.points import thin
 from josh_core.geometry import OPENCV_FROM_OPENGL, rotmat_to_rotvec
 from josh_core.types import Float, Int, PersonMotion, Reconstruction, UInt8
 

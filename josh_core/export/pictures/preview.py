@@ -10,10 +10,10 @@ import numpy as np
 
 from josh_core.body.model import BodyModel
 from josh_core.body.posing import posed_vertices
-from josh_core.export.body_colors import body_colors
 from josh_core.export.colors import CAMERA_COLOR, person_color, rgb
-from josh_core.export.outfit import cloth_normals, plain_colors
-from josh_core.export.raster import Canvas, View
+from josh_core.export.looks.body_colors import body_colors
+from josh_core.export.looks.outfit import cloth_normals, plain_colors
+from josh_core.export.pictures.raster import Canvas, View
 from josh_core.geometry import intrinsics
 from josh_core.types import Float, PersonMotion, Reconstruction, UInt8
 

@@ -1,0 +1,1 @@
+"""One person's motion alone, for animation and biomechanics tools: BVH, TRC, SMPL parameters, joint names."""

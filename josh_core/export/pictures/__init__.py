@@ -1,0 +1,1 @@
+"""Pictures and videos of a result, drawn without a browser."""
