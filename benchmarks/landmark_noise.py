@@ -3,7 +3,7 @@
 LABELS are label files with exact truth, as benchmarks.rendered.labels writes them. By view and kind of landmark, mm of
 a body of usual size: error of the 3D guess, bias and spread in the picture, bias of the depth, share of the true swing
 along the line of sight that is shown and its correlation with the truth; left: what the model of
-josh_core/student/measured_noise.py does not predict for people outside its fit.
+josh_core/student/training/measured_noise.py does not predict for people outside its fit.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from josh_core.body.names import MIRRORED_LANDMARKS
-from josh_core.student.build_noise import MeasuredPerson, fit, read_people
-from josh_core.student.measured_noise import facing, unpack
+from josh_core.student.training.build_noise import MeasuredPerson, fit, read_people
+from josh_core.student.training.measured_noise import facing, unpack
 
 FACING = 0.7  # cosine of the direction faced, from which somebody is seen from the front or from behind
 KINDS = {"head": [*range(11)], "shoulders": [11, 12], "elbows": [13, 14], "wrists": [15, 16], "hands": [*range(17, 23)],

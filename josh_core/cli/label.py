@@ -31,7 +31,7 @@ def _label(args: argparse.Namespace) -> int:
             raise SettingsError(f"There is no file {str(clip)!r}; give video files.")
     from josh_core.serving.engines import engine
     from josh_core.settings import Settings
-    from josh_core.student.label import label_clips
+    from josh_core.student.training.label import label_clips
 
     settings = Settings(mode="refine")
     shard = (int(match[1]), int(match[2]))

@@ -26,9 +26,9 @@ def add(commands: Any) -> None:
 def _train(args: argparse.Namespace) -> int:
     if args.out.suffix != ".safetensors":
         raise SettingsError("--out must end with .safetensors.")
-    from josh_core.student.label_file import read_label, windows
-    from josh_core.student.recipe import SHIPPED, read_recipe
-    from josh_core.student.training import recipe_text, train
+    from josh_core.student.training.label_file import read_label, windows
+    from josh_core.student.training.recipe import SHIPPED, read_recipe
+    from josh_core.student.training.train import recipe_text, train
 
     changes: dict[str, float] = {"steps": args.steps} if args.steps else {}
     recipe = read_recipe(args.recipe or SHIPPED, **changes, **({"motions": 0} if args.labels_only else {}))

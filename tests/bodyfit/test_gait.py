@@ -8,7 +8,7 @@ from josh_core.bodyfit.fit_body import FitBody, Pose
 from josh_core.bodyfit.gait import gait_prior, walk_phase
 from josh_core.bodyfit.pose_prior import POSE_PRIOR, PosePrior
 from josh_core.geometry import rotvec_to_rotmat
-from josh_core.student.motions import MOCAP_FILE
+from josh_core.student.training.motions import MOCAP_FILE
 
 FPS = 30.0
 LIMBS = [1, 2, 4, 5, 16, 17, 18, 19]

@@ -10,11 +10,11 @@ from josh_core.body import load_body
 from josh_core.geometry import rotvec_to_rotmat
 from josh_core.student.estimate import shipped
 from josh_core.student.features import StudentInput, student_features
-from josh_core.student.losses import pelvis_joints
 from josh_core.student.mirror import predict
-from josh_core.student.motions import MOCAP_FILE
 from josh_core.student.network import Prediction
 from josh_core.student.parts import PARTS
+from josh_core.student.training.losses import pelvis_joints
+from josh_core.student.training.motions import MOCAP_FILE
 
 FRAMES, DEPTH = 48, 3.5  # m from the camera
 GOLDEN = [-0.5114, -0.9994, 0.9661, 0.0999, 0.0577]  # see the test that compares with them

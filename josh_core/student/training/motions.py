@@ -20,8 +20,8 @@ from josh_core.body.names import MIRRORED_JOINTS, PARENTS
 from josh_core.bodyfit.pose_prior import PosePrior, pose_prior
 from josh_core.geometry import rotmat_to_rotvec, rotvec_to_rotmat
 from josh_core.student.parts import FOOT_ROWS, PARTS, part_columns
-from josh_core.student.squats import rest_legs, squat_or_sit
-from josh_core.student.terrain import Walk, move_to_terrain
+from josh_core.student.training.squats import rest_legs, squat_or_sit
+from josh_core.student.training.terrain import Walk, move_to_terrain
 from josh_core.types import Bool, Float
 
 # Chosen by hand, except where a measurement or a source is given.

@@ -1,7 +1,7 @@
 """Build step: label files with exact truth -> assets/landmark_noise.npz, the model of measured_noise.py.
 
     python -m benchmarks.rendered.labels CLIPS --out LABELS            # the network's output, and the truth
-    python -m josh_core.student.build_noise LABELS [...] [--out FILE]
+    python -m josh_core.student.training.build_noise LABELS [...] [--out FILE]
     python -m benchmarks.landmark_noise LABELS [...]                    # prints how large the errors are
 
 The expected error is a ridge regression on pose and view, of people and their mirror images. The residuals that are
@@ -22,8 +22,8 @@ from torch import Tensor
 from josh_core.body import BodyModel, load_body
 from josh_core.body.names import MIRRORED_LANDMARKS
 from josh_core.student.features import lines_of_sight
-from josh_core.student.label_file import read_label
-from josh_core.student.measured_noise import (
+from josh_core.student.training.label_file import read_label
+from josh_core.student.training.measured_noise import (
     ERROR_COUNT,
     HARMONICS,
     NOISE_FILE,

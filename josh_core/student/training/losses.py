@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from josh_core.body import BodyModel
 from josh_core.body.names import JOINTS
-from josh_core.student.motions import FPS
 from josh_core.student.network import Prediction, angle
-from josh_core.student.simulate import MASKS, Truth
+from josh_core.student.training.motions import FPS
+from josh_core.student.training.simulate import MASKS, Truth
 from josh_core.types import IN_CONTACT
 
 FOOT_JOINTS = [JOINTS.index(f"{side}_{part}") for side in ("left", "right") for part in ("ankle", "foot")]

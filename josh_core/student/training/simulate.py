@@ -17,10 +17,18 @@ import roma
 import torch
 from torch import Tensor
 
-from josh_core.student.assumed_noise import ASSUMED_NOISE, ATTACHED_LANDMARKS, landmark_sigma
 from josh_core.student.features import StudentFeatures, StudentInput, lines_of_sight, student_features
-from josh_core.student.measured_noise import MeasuredNoise, crop, facing, features, measured_noise, mirror, unpack
-from josh_core.student.motions import FPS, Pool
+from josh_core.student.training.assumed_noise import ASSUMED_NOISE, ATTACHED_LANDMARKS, landmark_sigma
+from josh_core.student.training.measured_noise import (
+    MeasuredNoise,
+    crop,
+    facing,
+    features,
+    measured_noise,
+    mirror,
+    unpack,
+)
+from josh_core.student.training.motions import FPS, Pool
 
 # Numbers inside the functions below are ranges chosen by hand, not measured.
 KIND_SHARES = (0.3, 0.2, 0.5)  # of static, rotating and moving cameras; chosen by hand

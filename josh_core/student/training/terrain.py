@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from josh_core.body.two_bones import two_bones
 from josh_core.geometry import rotvec_to_rotmat, true_runs
-from josh_core.student.squats import LEG_JOINTS
+from josh_core.student.training.squats import LEG_JOINTS
 from josh_core.types import Bool, Float
 
 # All numbers here are chosen by hand, rise and slope in the range of usual buildings; none was measured.

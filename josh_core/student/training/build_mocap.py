@@ -1,6 +1,6 @@
 """Build step: DeepMimic's motion clips in the body's own layout -> assets/mocap.npz.
 
-    python -m josh_core.student.build_mocap FOLDER     # .../pybullet_data/data/motions of the PyPI package pybullet
+    python -m josh_core.student.training.build_mocap FOLDER  # .../pybullet_data/data/motions of PyPI's pybullet
 
 Source frame: x forward, y up, z to the right, quaternions WXYZ, hinge angles for knees and elbows, arms hanging at
 rest. Ours: x to the left, y up, z forward, arms out at rest. Licence of the data: zlib (see assets/NOTICE.txt).
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
-from josh_core.student.motions import FPS, MOCAP_FILE
+from josh_core.student.training.motions import FPS, MOCAP_FILE
 from josh_core.types import Float
 
 OURS_FROM_SOURCE = np.array([[0, 0, -1.0], [0, 1, 0], [1, 0, 0]])  # axes as above

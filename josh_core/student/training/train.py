@@ -20,11 +20,11 @@ from torch import Tensor
 from josh_core.body import BodyModel, load_body
 from josh_core.errors import SettingsError
 from josh_core.student.features import StudentFeatures
-from josh_core.student.losses import losses, total
-from josh_core.student.motions import Pool, make_pool
 from josh_core.student.network import Student, load_student, save_student
-from josh_core.student.recipe import Recipe
-from josh_core.student.simulate import Truth, simulate
+from josh_core.student.training.losses import losses, total
+from josh_core.student.training.motions import Pool, make_pool
+from josh_core.student.training.recipe import Recipe
+from josh_core.student.training.simulate import Truth, simulate
 
 # Chosen by hand, not tuned.
 WARM_UP_STEPS = 100  # until the full learning rate

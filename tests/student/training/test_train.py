@@ -14,11 +14,11 @@ import torch
 from safetensors.torch import save_file
 
 from josh_core.errors import ResultError, SettingsError
-from josh_core.student.label import label_clip, label_clips, label_path
-from josh_core.student.label_file import read_label, windows
 from josh_core.student.network import WEIGHTS_FILE, load_student
-from josh_core.student.recipe import read_recipe
-from josh_core.student.training import Windows, train
+from josh_core.student.training.label import label_clip, label_clips, label_path
+from josh_core.student.training.label_file import read_label, windows
+from josh_core.student.training.recipe import read_recipe
+from josh_core.student.training.train import Windows, train
 
 TINY = {"motions": 2, "pool_frames": 12, "batch": 4, "frames": 8, "steps": 6, "checkpoint_every": 2}
 
@@ -30,7 +30,7 @@ class Stopped(Exception):
 def test_a_stopped_training_ends_with_the_same_weights_bit_for_bit(tmp_path: Path, monkeypatch) -> None:
     recipe = read_recipe(**TINY)
     train(recipe, tmp_path / "whole.safetensors")
-    from josh_core.student import training
+    from josh_core.student.training import train as training
 
     step, count = training._step, 0
 
@@ -130,7 +130,7 @@ def test_shards_share_the_clips_and_failures_are_lines(tmp_path: Path) -> None:
 def test_label_train_use(tmp_path: Path) -> None:
     from josh_core.settings import Settings
 
-    clip = Path(__file__).parents[1] / "data" / "juggle_short.mp4"
+    clip = Path(__file__).parents[2] / "data" / "juggle_short.mp4"
     out = tmp_path / "labels"
     out.mkdir()
     settings = Settings(mode="fast", people=1)

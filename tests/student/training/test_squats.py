@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from josh_core.body import load_body
-from josh_core.student.motions import make_pool
 from josh_core.student.parts import PARTS
-from josh_core.student.squats import LEG_JOINTS, SEAT_HEIGHTS, SEATED, rest_legs, squat_or_sit
+from josh_core.student.training.motions import make_pool
+from josh_core.student.training.squats import LEG_JOINTS, SEAT_HEIGHTS, SEATED, rest_legs, squat_or_sit
 
 
 def test_feet_stay_and_knees_bend_forward() -> None:

@@ -10,13 +10,13 @@ import roma
 import torch
 
 from josh_core.body import BodyModel, load_body
-from josh_core.student import build_noise
-from josh_core.student import measured_noise as model
-from josh_core.student.build_noise import fit, measure
 from josh_core.student.features import lines_of_sight
-from josh_core.student.measured_noise import crop, facing, measured_noise, mirror, pack, unpack
-from josh_core.student.motions import make_pool
-from josh_core.student.simulate import simulate
+from josh_core.student.training import build_noise
+from josh_core.student.training import measured_noise as model
+from josh_core.student.training.build_noise import fit, measure
+from josh_core.student.training.measured_noise import crop, facing, measured_noise, mirror, pack, unpack
+from josh_core.student.training.motions import make_pool
+from josh_core.student.training.simulate import simulate
 from josh_core.types import Float
 
 FLAT, SHIFTED, SEEN = 0.5, 0.04, 0.9  # share of the depth shown, m of the nose down, visibility

@@ -21,8 +21,8 @@ import torch
 
 from josh_core.errors import ResultError
 from josh_core.student.features import StudentInput, student_features
-from josh_core.student.simulate import Truth
-from josh_core.student.training import Windows
+from josh_core.student.training.simulate import Truth
+from josh_core.student.training.train import Windows
 from josh_core.types import Float
 
 FORMAT, VERSION = "josh-label", 1
