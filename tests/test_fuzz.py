@@ -31,16 +31,16 @@ from josh_core.clip.probe import ClipInfo
 from josh_core.clip.video import Film
 from josh_core.errors import ClipError, ResultError, SettingsError, WeightsError
 from josh_core.export.bundle import load_bundle, save_bundle
-from josh_core.page import markup
 from josh_core.page.api import Asked
-from josh_core.page.files import files_list
-from josh_core.page.guard import Guard
-from josh_core.page.inputs import Upload, settings_from_inputs
-from josh_core.page.plots import plots
-from josh_core.page.rates import Rates
-from josh_core.page.request_rules import Rules, is_open, listening_session, parse_call, refusal_of_call
-from josh_core.page.responses import is_foreign
+from josh_core.page.machine.rates import Rates
+from josh_core.page.parts import markup
+from josh_core.page.parts.files import files_list
+from josh_core.page.parts.plots import plots
+from josh_core.page.protection.guard import Guard
+from josh_core.page.protection.request_rules import Rules, is_open, listening_session, parse_call, refusal_of_call
+from josh_core.page.protection.responses import is_foreign
 from josh_core.page.shown_run import VIEW_KEYS, clean_view, stored_run, viewer_value
+from josh_core.page.visitors.inputs import Upload, settings_from_inputs
 from josh_core.serving.entries import Entry
 from josh_core.serving.mirror import FolderMirror
 from josh_core.serving.store import Store

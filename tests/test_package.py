@@ -54,7 +54,7 @@ def environment(**more: str) -> dict[str, str]:
 
 def test_the_wheel_holds_all_that_is_needed_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder in ("tracking/assets", "scene/matching/assets", "body/assets", "page", "viewer", "examples"):
+    for folder in ("tracking/assets", "scene/matching/assets", "body/assets", "page/static", "viewer", "examples"):
         own = {f"josh_core/{folder}/{f.name}" for f in (ROOT / "josh_core" / folder).glob("*") if f.is_file()}
         assert own <= names
     assert "josh_core/examples/index.json" in names

@@ -1,6 +1,6 @@
 """A first look at a video file: its facts, then a strip of small pictures, as far as it comes in a short time.
 
-It runs in a process that can be killed (page/upload_checks.py), so nothing heavy is imported here.
+It runs in a process that can be killed (page/protection/upload_checks.py), so nothing heavy is imported here.
 """
 
 from __future__ import annotations

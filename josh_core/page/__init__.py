@@ -1,1 +1,1 @@
-"""The page: wiring (page.py, serve.py), the operations behind its buttons (service.py), and its HTML, CSS and texts."""
+"""The page: wiring (page.py, serve.py), the operations behind its buttons (service.py), its parts and static files."""

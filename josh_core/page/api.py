@@ -12,11 +12,11 @@ import gradio as gr
 
 from josh_core.clip.look import FIRST_WINDOW
 from josh_core.errors import JobError
-from josh_core.page.caller import Caller
-from josh_core.page.inputs import number
 from josh_core.page.runs import Order
 from josh_core.page.service import PageService
 from josh_core.page.shown_run import MODES
+from josh_core.page.visitors.caller import Caller
+from josh_core.page.visitors.inputs import number
 from josh_core.serving.jobs import visitor_error
 from josh_core.settings import Settings, StaticCamera, Tier
 

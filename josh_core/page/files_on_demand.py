@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from josh_core.errors import ResultError
-from josh_core.page.files import offers
-from josh_core.page.markup import duration
-from josh_core.page.rates import TURNTABLE_FRAMES, Rates, Size
+from josh_core.page.machine.rates import TURNTABLE_FRAMES, Rates, Size
+from josh_core.page.parts.files import offers
+from josh_core.page.parts.markup import duration
 from josh_core.page.shown_run import ShownRun, file_url
 from josh_core.serving.disk import link_or_copy, move
 from josh_core.serving.jobs import Job, Jobs, Runner, Ticket, visitor_error

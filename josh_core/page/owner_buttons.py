@@ -10,12 +10,12 @@ from urllib.parse import parse_qsl, urlencode
 import gradio as gr
 
 from josh_core.errors import ClipError, ResultError
-from josh_core.page import markup
 from josh_core.page.api import caller_of, event_text, refusal
-from josh_core.page.layout import HIDDEN, Layout, Updates
+from josh_core.page.parts import markup
+from josh_core.page.parts.layout import HIDDEN, Layout, Updates
 from josh_core.page.service import PageService
 from josh_core.page.shown_run import MODES, ShownRun, clean_view
-from josh_core.page.visitors import Owned
+from josh_core.page.visitors.visitor import Owned
 
 
 def own_result(shown: ShownRun, owned: Owned) -> dict[str, Any]:

@@ -15,27 +15,27 @@ from fastapi.responses import JSONResponse
 
 from josh_core import viewer
 from josh_core.errors import Cancelled, JoshError
-from josh_core.page import markup
 from josh_core.page.api import add_endpoint, caller_of, event_text, refusal
 from josh_core.page.blocks import Blocks
-from josh_core.page.components import head, page_file
-from josh_core.page.connections import Connections
-from josh_core.page.cost import cost_card
-from josh_core.page.files import files_list, overlay_part
-from josh_core.page.guard import Guard
-from josh_core.page.inputs import Upload, chosen_clip, settings_from_inputs
-from josh_core.page.layout import HIDDEN, Layout, Updates
-from josh_core.page.link_preview import SITE_TITLE, LinkPreview
 from josh_core.page.owner_buttons import OwnerButtons
-from josh_core.page.plots import plots
-from josh_core.page.rate_limits import CALL_PLACES, SESSIONS_KEPT
-from josh_core.page.request_rules import Rules
-from josh_core.page.response_cache import FileCache
+from josh_core.page.parts import markup
+from josh_core.page.parts.components import head, page_file
+from josh_core.page.parts.cost import cost_card
+from josh_core.page.parts.files import files_list, overlay_part
+from josh_core.page.parts.layout import HIDDEN, Layout, Updates
+from josh_core.page.parts.link_preview import SITE_TITLE, LinkPreview
+from josh_core.page.parts.plots import plots
+from josh_core.page.protection.connections import Connections
+from josh_core.page.protection.guard import Guard
+from josh_core.page.protection.rate_limits import CALL_PLACES, SESSIONS_KEPT
+from josh_core.page.protection.request_rules import Rules
+from josh_core.page.protection.response_cache import FileCache
+from josh_core.page.protection.unheard import Unheard
 from josh_core.page.run_buttons import RunButtons
 from josh_core.page.runs import LISTEN_GRACE
 from josh_core.page.service import PageService
 from josh_core.page.shown_run import ShownRun, viewer_value
-from josh_core.page.unheard import Unheard
+from josh_core.page.visitors.inputs import Upload, chosen_clip, settings_from_inputs
 from josh_core.serving.jobs import visitor_error
 from josh_core.serving.processes import open_files
 

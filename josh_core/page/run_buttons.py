@@ -11,14 +11,14 @@ import gradio as gr
 
 from josh_core.errors import Cancelled, ClipError, JoshError, ResultError
 from josh_core.export.early_results import PEOPLE, PLACE
-from josh_core.page import markup
 from josh_core.page.api import caller_of
-from josh_core.page.inputs import Upload, settings_from_inputs
-from josh_core.page.layout import HIDDEN, Layout, Updates
 from josh_core.page.owner_buttons import own_result
+from josh_core.page.parts import markup
+from josh_core.page.parts.layout import HIDDEN, Layout, Updates
 from josh_core.page.runs import Order, RunUpdate
 from josh_core.page.service import PageService
 from josh_core.page.shown_run import MODES, ShownRun, preview_value
+from josh_core.page.visitors.inputs import Upload, settings_from_inputs
 from josh_core.serving.jobs import visitor_error
 
 

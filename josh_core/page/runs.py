@@ -18,14 +18,14 @@ from josh_core.errors import Cancelled, JobError, ResultError
 from josh_core.export.bundle import content_key, load_manifest
 from josh_core.export.early_results import PEOPLE
 from josh_core.networks.weights import choose_tier
-from josh_core.page.caller import Caller
-from josh_core.page.cost import frames_of, seems_still
-from josh_core.page.disk_space import DiskSpace
-from josh_core.page.inputs import Upload
-from josh_core.page.markup import LEAVING, LEAVING_MEDIA, duration, progress_card
-from josh_core.page.presence import Presence
-from josh_core.page.rates import MEDIA, Rates, Size
-from josh_core.page.visitors import Owned, Visitors
+from josh_core.page.machine.disk_space import DiskSpace
+from josh_core.page.machine.rates import MEDIA, Rates, Size
+from josh_core.page.parts.cost import frames_of, seems_still
+from josh_core.page.parts.markup import LEAVING, LEAVING_MEDIA, duration, progress_card
+from josh_core.page.protection.presence import Presence
+from josh_core.page.visitors.caller import Caller
+from josh_core.page.visitors.inputs import Upload
+from josh_core.page.visitors.visitor import Owned, Visitors
 from josh_core.serving.jobs import Job, Jobs, Ticket, no_room
 from josh_core.serving.store import Entry, Store
 from josh_core.serving.tasks import FORMATS, OVERLAY

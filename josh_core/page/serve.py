@@ -14,10 +14,10 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 from josh_core.errors import JoshError
 from josh_core.page.config import EXAMPLES, Config
-from josh_core.page.health import JOB_LOG
+from josh_core.page.machine.health import JOB_LOG
 from josh_core.page.page import Page
+from josh_core.page.protection.upload_checks import check_runners
 from josh_core.page.service import PageService
-from josh_core.page.upload_checks import check_runners
 from josh_core.serving import tasks
 from josh_core.serving.ray_runner import ray_runners
 from josh_core.serving.runners import LocalRunner, ProcessRunner

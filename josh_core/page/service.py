@@ -20,18 +20,18 @@ from urllib.parse import parse_qsl
 from josh_core.clip.file_hash import file_sha256
 from josh_core.clip.look import FIRST_WINDOW
 from josh_core.errors import Cancelled, ClipError, JoshError, ResultError
-from josh_core.page.caller import Caller
 from josh_core.page.config import Config
-from josh_core.page.disk_space import DiskSpace
 from josh_core.page.files_on_demand import FilesOnDemand
-from josh_core.page.health import Health
-from josh_core.page.inputs import Upload
-from josh_core.page.presence import Presence
-from josh_core.page.rates import Rates
+from josh_core.page.machine.disk_space import DiskSpace
+from josh_core.page.machine.health import Health
+from josh_core.page.machine.rates import Rates
+from josh_core.page.protection.presence import Presence
+from josh_core.page.protection.upload_checks import UploadChecks
 from josh_core.page.runs import LISTEN_GRACE, Runs
 from josh_core.page.shown_run import ShownRun, examples, stored_run
-from josh_core.page.upload_checks import UploadChecks
-from josh_core.page.visitors import Owned, Visitors
+from josh_core.page.visitors.caller import Caller
+from josh_core.page.visitors.inputs import Upload
+from josh_core.page.visitors.visitor import Owned, Visitors
 from josh_core.serving.disk import link_or_copy
 from josh_core.serving.jobs import Job, Jobs, Runner, Ticket
 from josh_core.serving.store import Store

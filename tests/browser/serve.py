@@ -86,8 +86,8 @@ def main(port: str, store: str, examples: str) -> None:
     from josh_core.page import service as service_module
     from josh_core.page.config import Config
     from josh_core.page.page import Page
+    from josh_core.page.protection.upload_checks import check_runners
     from josh_core.page.service import PageService
-    from josh_core.page.upload_checks import check_runners
     from josh_core.serving import tasks as real
     from josh_core.serving.runners import ProcessRunner
 

@@ -15,10 +15,10 @@ import httpx
 import numpy as np
 import pytest
 
-from josh_core.page.rate_limits import CALL_PLACES
+from josh_core.page.protection.rate_limits import CALL_PLACES
 from tests.browser.conftest import Server, patience
 from tests.page.caller import Tab
-from tests.page.test_rate_limits import asked
+from tests.page.protection.test_rate_limits import asked
 
 RIGHT = re.compile(r"gradio_api/file=[^\"\\ ]*(?:glb|mp4|npz|json)")
 
@@ -107,8 +107,8 @@ def test_only_the_owner_shares(server: Server, tab: Tab, clip: bytes) -> None:
 
 def test_a_broken_result_does_not_break_the_page_of_its_link(tmp_path: Path) -> None:
     from josh_core.page.config import Config
-    from josh_core.page.link_preview import LinkPreview, tags
-    from josh_core.page.request_rules import Receive, Scope, Send
+    from josh_core.page.parts.link_preview import LinkPreview, tags
+    from josh_core.page.protection.request_rules import Receive, Scope, Send
     from josh_core.page.service import PageService
 
     service = PageService(Config(store=tmp_path), [], _Nothing(), [], Path("none"))
@@ -230,8 +230,8 @@ _HEAD = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.mp4"\
 
 
 def test_an_upload_that_is_too_large_is_refused_before_it_has_come() -> None:
-    from josh_core.page.guard import Guard
-    from josh_core.page.request_rules import Message, Receive, Rules, Scope, Send
+    from josh_core.page.protection.guard import Guard
+    from josh_core.page.protection.request_rules import Message, Receive, Rules, Scope, Send
 
     pulled, said = 0, []
 
@@ -281,7 +281,7 @@ def test_odd_settings_get_a_sentence() -> None:
     from josh_core.clip.video import Film
     from josh_core.errors import SettingsError
     from josh_core.page.api import Asked
-    from josh_core.page.inputs import Upload, settings_from_inputs
+    from josh_core.page.visitors.inputs import Upload, settings_from_inputs
 
     info = ClipInfo(640, 360, 30.0, 300, 10.0, Film(0, 0.0, 300, 10.0, 30.0, True))
     upload = Upload(Path("clip"), "0" * 64, Look(info, ""))
@@ -317,7 +317,7 @@ def test_programs_may_say_what_the_page_offers() -> None:
 
 @pytest.mark.parametrize("text", ["[]", '{"fast": 3}', '{"fast": {}}', '{"fast": {"clip": "x"}}', "[" * 100_000, "{"])
 def test_broken_rates_stop_nothing(tmp_path: Path, text: str) -> None:
-    from josh_core.page.rates import FIRST_GUESS, MEDIA, Rates, Size
+    from josh_core.page.machine.rates import FIRST_GUESS, MEDIA, Rates, Size
 
     path = tmp_path / "rates.json"
     path.write_text(text)

@@ -13,7 +13,7 @@ import pytest
 
 from josh_core.errors import ClipError, JoshError, ResultError
 from josh_core.page.files_on_demand import FilesOnDemand
-from josh_core.page.rates import Rates
+from josh_core.page.machine.rates import Rates
 from josh_core.page.shown_run import ShownRun, examples, stored_run
 from josh_core.progress import Progress
 from josh_core.serving.jobs import Job

@@ -17,14 +17,14 @@ import pytest
 from josh_core.clip.look import Look
 from josh_core.errors import ClipError, JobError
 from josh_core.page.config import Config
+from josh_core.page.protection.upload_checks import UploadChecks, check_runners
 from josh_core.page.service import Caller, PageService
-from josh_core.page.upload_checks import UploadChecks, check_runners
 from josh_core.progress import Progress
 from josh_core.serving.jobs import Job
 from josh_core.serving.processes import limit_memory
 from josh_core.serving.runners import LocalRunner, ProcessRunner
 from josh_core.settings import Settings
-from tests.page.test_disk import UPLOAD, Idle
+from tests.page.machine.test_disk import UPLOAD, Idle
 from tests.serving import fake_tasks
 
 CLIP = Path(__file__).resolve().parents[1] / "data" / "variable_rate.mp4"

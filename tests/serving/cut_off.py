@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from josh_core.errors import JoshError
-from josh_core.page.disk_space import DiskSpace
-from josh_core.page.rates import Rates, Size
+from josh_core.page.machine.disk_space import DiskSpace
+from josh_core.page.machine.rates import Rates, Size
 from josh_core.serving import mirror as mirror_room
 from josh_core.serving.jobs import visitor_error
 from josh_core.serving.mirror import FolderMirror

@@ -9,8 +9,8 @@ from josh_core.clip.look import FIRST_WINDOW, Look
 from josh_core.clip.probe import probe
 from josh_core.clip.video import Video
 from josh_core.errors import ClipError
-from josh_core.page.markup import card, duration, picture
-from josh_core.page.rates import Rates, Size
+from josh_core.page.machine.rates import Rates, Size
+from josh_core.page.parts.markup import card, duration, picture
 from josh_core.settings import Settings
 
 

@@ -14,15 +14,15 @@ from typing import Any
 import gradio as gr
 
 from josh_core import viewer
-from josh_core.page.cost import poster
+from josh_core.page.parts.cost import poster
 from josh_core.page.shown_run import ShownRun, file_url
 
-HERE = Path(__file__).resolve().parent
+STATIC = Path(__file__).resolve().parents[1] / "static"
 
 
 def page_file(name: str) -> str:
     """A file of the page's html, js and css."""
-    return (HERE / name).read_text("utf-8")
+    return (STATIC / name).read_text("utf-8")
 
 
 def clip_input(limit_mb: float) -> gr.HTML:

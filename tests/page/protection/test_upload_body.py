@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 
-from josh_core.page.upload_body import MAX_HEAD_BYTES, UploadBody
+from josh_core.page.protection.upload_body import MAX_HEAD_BYTES, UploadBody
 from tests.browser.conftest import Server
 from tests.page.caller import Tab
 

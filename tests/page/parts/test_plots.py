@@ -10,7 +10,7 @@ import pytest
 
 from josh_core.body import load_body
 from josh_core.export.colors import CAMERA_COLOR, person_color
-from josh_core.page.plots import camera_chart, top_view
+from josh_core.page.parts.plots import camera_chart, top_view
 from josh_core.types import Reconstruction
 from tests.example_result import made_up_result
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from josh_core.page.markup import card, size
+from josh_core.page.parts.markup import card, size
 from josh_core.page.shown_run import MODES, ShownRun, file_url
 from josh_core.serving.tasks import (
     ARCHIVE,

@@ -13,7 +13,7 @@ import numpy as np
 
 from josh_core.export.bundle import load_bundle
 from josh_core.export.colors import CAMERA_COLOR, person_color
-from josh_core.page.markup import picture_png
+from josh_core.page.parts.markup import picture_png
 from josh_core.page.shown_run import ShownRun
 from josh_core.types import Float, Reconstruction, UInt8
 

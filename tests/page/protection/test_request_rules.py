@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from josh_core.page.guard import Guard
-from josh_core.page.request_rules import Rules
+from josh_core.page.protection.guard import Guard
+from josh_core.page.protection.request_rules import Rules
 from tests.browser.conftest import Server
 from tests.page.caller import Tab
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-from josh_core.page.request_rules import Message, Scope, Send, header
+from josh_core.page.protection.request_rules import Message, Scope, Send, header
 
 # Gradio's page runs inline scripts and makes functions of text; everything comes from this server.
 _POLICY = "; ".join(

@@ -14,13 +14,13 @@ from josh_core.errors import SettingsError
 from josh_core.export.bundle import save_bundle
 from josh_core.metrics.quality import measure
 from josh_core.metrics.verdicts import QUANTITIES
-from josh_core.page import markup
-from josh_core.page.cost import cost_card, cuts
-from josh_core.page.files import files_list, offers, overlay_part
-from josh_core.page.inputs import Upload, settings_from_inputs
-from josh_core.page.layout import _tiers
-from josh_core.page.rates import FIRST_GUESS, Rates, Size
+from josh_core.page.machine.rates import FIRST_GUESS, Rates, Size
+from josh_core.page.parts import markup
+from josh_core.page.parts.cost import cost_card, cuts
+from josh_core.page.parts.files import files_list, offers, overlay_part
+from josh_core.page.parts.layout import _tiers
 from josh_core.page.shown_run import MODES, ShownRun, clean_view, examples, facts, rounded, viewer_value
+from josh_core.page.visitors.inputs import Upload, settings_from_inputs
 from josh_core.settings import Settings
 from tests.example_result import made_up_result
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from josh_core.page.request_rules import App, Message, Receive, Scope, Send, header
+from josh_core.page.protection.request_rules import App, Message, Receive, Scope, Send, header
 
 _FILES = re.compile(r"/(?:assets|static)/.*|/(?:gradio_api/)?theme\.css|/favicon\.ico", re.DOTALL)
 _NAMED_BY_CONTENT = re.compile(

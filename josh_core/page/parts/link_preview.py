@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from josh_core.errors import JoshError, ResultError
-from josh_core.page.request_rules import App, Receive, Scope, Send, header
-from josh_core.page.response_cache import CachedResponse, cache_response, fetch
+from josh_core.page.protection.request_rules import App, Receive, Scope, Send, header
+from josh_core.page.protection.response_cache import CachedResponse, cache_response, fetch
 from josh_core.page.service import PageService
 from josh_core.page.shown_run import ShownRun, file_url
 from josh_core.serving.tasks import PREVIEW, PREVIEW_SIZE

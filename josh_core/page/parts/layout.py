@@ -8,7 +8,8 @@ from typing import Any
 import gradio as gr
 
 from josh_core.networks.weights import JOSH3R, MAST3R, choose_tier, find
-from josh_core.page.components import (
+from josh_core.page.config import Config
+from josh_core.page.parts.components import (
     about,
     clip_input,
     file_requests,
@@ -18,7 +19,6 @@ from josh_core.page.components import (
     page_file,
     result_viewer,
 )
-from josh_core.page.config import Config
 from josh_core.page.shown_run import MODES, ShownRun, viewer_value
 from josh_core.settings import Settings
 

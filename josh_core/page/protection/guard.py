@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 from starlette.requests import ClientDisconnect
 
-from josh_core.page.rate_limits import CALLS_UNDER_WAY, RateLimits, network_of
-from josh_core.page.request_rules import (
+from josh_core.page.protection.rate_limits import CALLS_UNDER_WAY, RateLimits, network_of
+from josh_core.page.protection.request_rules import (
     App,
     Message,
     Receive,
@@ -32,8 +32,8 @@ from josh_core.page.request_rules import (
     parse_call,
     refusal_of_call,
 )
-from josh_core.page.responses import Response, is_foreign
-from josh_core.page.upload_body import UploadBody
+from josh_core.page.protection.responses import Response, is_foreign
+from josh_core.page.protection.upload_body import UploadBody
 from josh_core.serving.jobs import visitor_error
 
 # Chosen by hand, except where a measurement or a source is given.

@@ -14,17 +14,17 @@ import pytest
 from starlette.requests import Request
 
 from josh_core.errors import JobError
-from josh_core.page import guard
-from josh_core.page import rate_limits as crowd
 from josh_core.page.api import event_text
 from josh_core.page.blocks import Blocks
-from josh_core.page.connections import Connections
-from josh_core.page.guard import Guard
-from josh_core.page.presence import Presence
-from josh_core.page.rate_limits import RateLimits, network_of
-from josh_core.page.request_rules import Message, Receive, Rules, Scope, Send, is_open, refusal_of_call
-from josh_core.page.response_cache import FileCache
-from josh_core.page.unheard import Unheard
+from josh_core.page.protection import guard
+from josh_core.page.protection import rate_limits as crowd
+from josh_core.page.protection.connections import Connections
+from josh_core.page.protection.guard import Guard
+from josh_core.page.protection.presence import Presence
+from josh_core.page.protection.rate_limits import RateLimits, network_of
+from josh_core.page.protection.request_rules import Message, Receive, Rules, Scope, Send, is_open, refusal_of_call
+from josh_core.page.protection.response_cache import FileCache
+from josh_core.page.protection.unheard import Unheard
 from josh_core.serving.jobs import Job, Jobs
 from josh_core.settings import Settings
 from tests.browser.conftest import Server, patience
@@ -310,7 +310,7 @@ def test_the_page_forgets_calls_that_nobody_listens_to(server: Server) -> None:
 
 def test_connections_are_forgotten_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
-    monkeypatch.setattr("josh_core.page.presence.time.monotonic", clock)
+    monkeypatch.setattr("josh_core.page.protection.presence.time.monotonic", clock)
     presence = Presence()
     presence.watched = True
     for k in range(2000):

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from josh_core import __version__
-from josh_core.page.disk_space import DiskSpace
+from josh_core.page.machine.disk_space import DiskSpace
 from josh_core.serving.jobs import Jobs, Ticket
 
 JOB_LOG = logging.getLogger("josh.jobs")

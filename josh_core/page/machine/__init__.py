@@ -1,0 +1,1 @@
+"""The machine that serves the page: room on its disk, its speed, its health."""

@@ -1,0 +1,1 @@
+"""Who calls, with which clip and settings, and which runs are theirs."""
