@@ -37,7 +37,6 @@ from benchmarks.clips import QUALITY, clip_files, true_path
 from josh_core import modes, pipeline
 from josh_core.clip.load import load_clip
 from josh_core.evidence import Evidence
-from josh_core.metric_scale import assumed_scale
 from josh_core.metrics.accuracy import evaluate
 from josh_core.metrics.ground_truth import GroundTruth, load_truth
 from josh_core.metrics.quality import measure
@@ -46,6 +45,7 @@ from josh_core.modes import ASSUMED_SIGMA
 from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.types import CameraKind, Reconstruction, Scale
+from josh_core.world.metric_scale import assumed_scale
 from tests.synthetic import make_scene
 from tests.synthetic.evidence import evidence_of, truth_of
 from tests.synthetic.scene import Kind

@@ -27,7 +27,6 @@ from josh_core.clip.load import load_clip
 from josh_core.contact import foot_lock
 from josh_core.evidence import Evidence
 from josh_core.geometry import invert, transform
-from josh_core.gravity import find_gravity
 from josh_core.metrics.accuracy import evaluate
 from josh_core.metrics.ground_truth import EVALUATED_JOINTS, GroundTruth, load_truth
 from josh_core.pipeline import gather
@@ -35,6 +34,7 @@ from josh_core.progress import Progress
 from josh_core.scene.edges import common_direction, find_edges
 from josh_core.settings import Settings
 from josh_core.types import Float, Int, Track
+from josh_core.world.gravity import find_gravity
 
 ALONG = (0.05, 0.03, 0.02, 0.01)  # values of foot_lock.ALONG_SIGMA that are compared
 LEGS = ("left_knee", "right_knee", "left_ankle", "right_ankle")

@@ -10,12 +10,12 @@ from josh_core.body.model import BodyModel
 from josh_core.body.posing import PosedPoints, track_points
 from josh_core.bodyfit.observations import Observations
 from josh_core.contact.detect import FilmedScene, find_contacts
-from josh_core.gravity import Gravity, find_gravity, turn_notes
 from josh_core.progress import Progress
 from josh_core.scene import clean_plate, fit_floor, point_cloud, surface
 from josh_core.scene.edges import find_edges
 from josh_core.shapes import Shaped
 from josh_core.types import BodyTrack, Clip, Contacts, Float, Floor, People, Scale, Scene, Surface, UInt8
+from josh_core.world.gravity import Gravity, find_gravity, turn_notes
 
 SPARSE_NOTE = (
     "Depth was not measured densely: the scene is the points that the camera's path was solved with, and the floor "

@@ -13,15 +13,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from josh_core import world
 from josh_core.body.posing import posed_points, track_points
 from josh_core.contact.foot_lock import lock_feet
 from josh_core.contact.supports import Touching, common_sigma, find_supports, ground_of_steps, height_over_support
 from josh_core.evidence import Evidence
 from josh_core.geometry import intrinsics, rigid, rotation_between, transform
-from josh_core.gravity import Gravity
 from josh_core.joint import JointResult, JointStart, refine
-from josh_core.metric_scale import assumed_scale, metric_scale
 from josh_core.progress import Progress
 from josh_core.scene import lay_floor
 from josh_core.settings import Settings
@@ -39,6 +36,9 @@ from josh_core.types import (
     Support,
     Surface,
 )
+from josh_core.world.frame import WorldFrame, floor_from_people, person_in_world, world_frame
+from josh_core.world.gravity import Gravity
+from josh_core.world.metric_scale import assumed_scale, metric_scale
 
 # Chosen by hand, except where a measurement or a source is given.
 ASSUMED_SIGMA = 0.3  # relative: how far an assumed camera height is off
@@ -56,7 +56,7 @@ class Placed:
     bodies: tuple[BodyTrack, ...]
     floor: Floor | None
     ground: Floor | None
-    frame: world.WorldFrame
+    frame: WorldFrame
     gravity: Gravity
 
 
@@ -65,7 +65,7 @@ def baseline(e: Evidence) -> Reconstruction:
     cameras, floor = e.scene.cameras, e.floor
     source: ScaleSource = "assumed"
     if cameras.kind != "moving":
-        floor, source = world.floor_from_people(cameras, e.bodies, e.points, None, e.gravity), "height"
+        floor, source = floor_from_people(cameras, e.bodies, e.points, None, e.gravity), "height"
     sigma = ASSUMED_SIGMA if source == "assumed" else _size_sigma(e)
     scale = Scale(assumed_scale(cameras, floor), source, sigma)
     placed = _placed(e, e.scene, e.bodies, floor, scale, by_contact=False)
@@ -117,7 +117,7 @@ def _place_by_contact(e: Evidence) -> Placed:
     """Scale of a travelling camera, or floor of a standing one, from the contacts."""
     cameras, floor = e.scene.cameras, e.floor
     if cameras.kind != "moving":
-        floor = world.floor_from_people(cameras, e.bodies, e.points, e.contacts, e.gravity)
+        floor = floor_from_people(cameras, e.bodies, e.points, e.contacts, e.gravity)
     size = (e.clip.width, e.clip.height)
     scale = e.scale or metric_scale(e.scene, size, floor, e.bodies, e.points, e.contacts)
     scale = replace(scale, sigma=float(np.hypot(scale.sigma, _size_sigma(e))))
@@ -151,7 +151,7 @@ def _placed(
     if bodies:
         first = bodies[0].transl[:1] * [1.0, 1.0, scene.cameras.focal / bodies[0].focal] / scale.metres
         stance = transform(scene.cameras.world_from_cam[bodies[0].frames[:1]], first[:, None])[0, 0]
-    frame = world.world_frame(scene.cameras, gravity.up, ground, scale, stance)
+    frame = world_frame(scene.cameras, gravity.up, ground, scale, stance)
     return Placed(scene, bodies, floor, ground, frame, gravity)
 
 
@@ -176,7 +176,7 @@ def _people(e: Evidence, placed: Placed) -> tuple[PersonMotion, ...]:
     """Bodies moved into the metric world by their cameras."""
     world_from_cam = placed.frame.cameras(placed.scene.cameras.world_from_cam)
     return tuple(
-        world.person_in_world(body, world_from_cam, contact.probability, e.body)
+        person_in_world(body, world_from_cam, contact.probability, e.body)
         for body, contact in zip(placed.bodies, e.contacts, strict=True)
     )
 

@@ -31,6 +31,7 @@ from josh_core.clip.probe import ClipInfo
 from josh_core.clip.video import Film
 from josh_core.errors import ClipError, ResultError, SettingsError, WeightsError
 from josh_core.export.bundle import load_bundle, save_bundle
+from josh_core.export.stored_json import read_json
 from josh_core.page.api import Asked
 from josh_core.page.machine.rates import Rates
 from josh_core.page.parts import markup
@@ -44,7 +45,6 @@ from josh_core.page.visitors.inputs import Upload, settings_from_inputs
 from josh_core.serving.entries import Entry
 from josh_core.serving.mirror import FolderMirror
 from josh_core.serving.store import Store
-from josh_core.stored_json import read_json
 from tests.example_result import made_up_result
 
 TRIES = int(os.environ.get("JOSH_FUZZ", "60"))

@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image
 
 from josh_core.errors import ResultError
+from josh_core.export.stored_json import is_number, read_json
 from josh_core.settings import MODES
-from josh_core.stored_json import is_number, read_json
 from josh_core.types import Float
 
 FORMAT, VERSION = "josh-result", 1

@@ -12,7 +12,7 @@ from josh_core.export.colors import person_color, rgb
 from josh_core.export.scene3d.glb import glb_bytes
 from josh_core.geometry import intrinsics
 from josh_core.types import CameraPath, Clip, Float, People, PointCloud, Reconstruction, Scale, UInt8
-from josh_core.world import world_frame
+from josh_core.world.frame import world_frame
 
 PEOPLE, PLACE = "people", "place"  # names in Progress.show
 # Chosen by hand, except where a measurement or a source is given.

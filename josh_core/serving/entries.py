@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from josh_core.stored_json import is_number, read_json, write_json
+from josh_core.export.stored_json import is_number, read_json, write_json
 
 ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _HEX = re.compile(r"[0-9a-f]{64}")

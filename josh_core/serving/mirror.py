@@ -20,7 +20,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-from josh_core.stored_json import clear_unfinished, write_json
+from josh_core.export.stored_json import clear_unfinished, write_json
 
 # Types of the files that a run consists of; no other file is taken from a mirror, which others may write to.
 SUFFIXES = set(".json .npz .glb .mp4 .bvh .trc .chan .usdz .ply .csv .txt .zip .py .jpg .md".split())

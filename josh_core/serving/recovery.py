@@ -7,10 +7,10 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from josh_core.export.stored_json import clear_unfinished, read_json
 from josh_core.serving.disk import discard_path
 from josh_core.serving.entries import Entries, Entry, quarantine
 from josh_core.serving.mirror import ENTRY
-from josh_core.stored_json import clear_unfinished, read_json
 
 
 def recovered(root: Path, entries: Entries) -> dict[str, Entry]:

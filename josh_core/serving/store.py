@@ -23,13 +23,13 @@ import filelock
 
 from josh_core.errors import ResultError
 from josh_core.export.bundle import new_id
+from josh_core.export.stored_json import read_json
 from josh_core.serving.disk import discard_path, link_tree, move, size_of
 from josh_core.serving.entries import ID, Entries, Entry
 from josh_core.serving.mirror import ENTRY, Mirror
 from josh_core.serving.mirror_journal import MirrorJournal
 from josh_core.serving.recovery import recovered
 from josh_core.settings import MODES
-from josh_core.stored_json import read_json
 
 _USE_INTERVAL = 60.0  # s, a use is recorded at most this often; chosen by hand
 _log = logging.getLogger(__name__)

@@ -11,11 +11,11 @@ import numpy as np
 from josh_core.body.posing import track_points
 from josh_core.bodyfit.fit import observe_people
 from josh_core.evidence import Evidence
-from josh_core.gravity import find_gravity
 from josh_core.metrics.ground_truth import GroundTruth, TruePerson, foot_rows, limb_rows
 from josh_core.scene import fit_floor
 from josh_core.scene.depth.map_grid import empty_depths
 from josh_core.types import Bool, CameraPath, Clip, DepthMaps, Float, Reconstruction, Scene
+from josh_core.world.gravity import find_gravity
 from tests.synthetic.scene import Synthetic
 
 FLAT_FOOT_PARTS = ("heel", "ball_inner")  # a foot stands when all of these touch, so that neither ankle nor toes move

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from josh_core.export.stored_json import is_number, read_json, write_json
 from josh_core.serving.tasks import (
     ARCHIVE,
     DATASET,
@@ -26,7 +27,6 @@ from josh_core.serving.tasks import (
     TURNTABLE,
     USD,
 )
-from josh_core.stored_json import is_number, read_json, write_json
 
 # Before anything has been measured here: seconds per frame of one person, of Size.work. CPU time on two cores of the
 # rendered street (45 and 99 frames, one person), `refine`, models loaded.

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from josh_core import world
 from josh_core.body.model import load_body
 from josh_core.body.move import move_body
 from josh_core.body.names import FEET, is_part
 from josh_core.body.posing import track_points
 from josh_core.geometry import invert, rigid, rotation_angle, rotvec_to_rotmat, transform
-from josh_core.gravity import find_gravity
-from josh_core.metric_scale import metric_scale
 from josh_core.types import BodyTrack, CameraPath, Contacts, DepthMaps, Floor, Matches, Scale, Scene
+from josh_core.world import frame as world
+from josh_core.world.gravity import find_gravity
+from josh_core.world.metric_scale import metric_scale
 
 SIZE = (640, 480)
 FOCAL = 600.0

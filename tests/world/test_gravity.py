@@ -7,9 +7,9 @@ import pytest
 
 from josh_core.body.posing import track_points
 from josh_core.geometry import rotvec_to_rotmat
-from josh_core.gravity import Gravity, find_gravity, turn_notes
 from josh_core.scene.edges import Edges
 from josh_core.types import Floor
+from josh_core.world.gravity import Gravity, find_gravity, turn_notes
 from tests.synthetic import make_scene
 
 

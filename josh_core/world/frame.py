@@ -15,9 +15,7 @@ from josh_core.body.model import BodyModel
 from josh_core.body.move import move_body
 from josh_core.body.posing import PosedPoints
 from josh_core.geometry import rigid, rotation_between, rotmat_to_rotvec, transform
-from josh_core.gravity import GROUND_SIGMA, Gravity
 from josh_core.lsq.robust import Cauchy, reweighted
-from josh_core.metric_scale import ASSUMED_CAMERA_HEIGHT, foot_probability, lowest_feet
 from josh_core.types import (
     IN_CONTACT,
     BodyTrack,
@@ -29,6 +27,8 @@ from josh_core.types import (
     Scale,
     ScaleSource,
 )
+from josh_core.world.gravity import GROUND_SIGMA, Gravity
+from josh_core.world.metric_scale import ASSUMED_CAMERA_HEIGHT, foot_probability, lowest_feet
 
 # Of the plane under people's feet; chosen by hand, no measurement is recorded.
 FOOT_SIGMA = 0.01  # m, error of a foot's height
