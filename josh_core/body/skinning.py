@@ -117,20 +117,41 @@ def skinned_points(
     assert transl.shape == (n, 3) and betas.shape == (n, table.joints_beta.shape[-1]), "transl: [N,3], betas: [N,S]"
     joints = table.joints + torch.einsum("jcs,ns->njc", table.joints_beta, betas)
     turned, placed = _posed_joints(table, rotations, joints)
-    offsets = table.offsets + torch.einsum("pbcs,ns->npbc", table.offsets_beta, betas)
-    # parts[n,p,b] is what joint b carries of point p
-    parts = (turned[:, None] @ offsets[..., None])[..., 0] + table.weights[..., None] * placed[:, None]
-    p = parts.sum(2) + transl[:, None]
+    # One column for each axis of each joint: sum_b G_b U_b is one product for each body.
+    flat = turned.transpose(1, 2).reshape(n, 3, 3 * n_joints)
+    (points, _, _, shapes), columns = table.offsets_beta.shape, 3 * n_joints
+    offsets = (betas @ table.offsets_beta.flatten(0, 2).mT).view(n, points, columns) + table.offsets.flatten(1)
+    p = offsets @ flat.mT + table.weights @ placed + transl[:, None]
     if not jacobian:
         return SkinnedPoints(p, None, None)
-    below = table.descendants
-    lever = torch.einsum("jb,npbc->npjc", below, parts)  # carried by everything below joint j
-    lever = lever - (table.weights @ below.T)[..., None] * placed[:, None]
-    # d p / d w_j = -[lever]x G_j, whose columns are G_j[:, k] x lever
-    columns = torch.linalg.cross(turned.transpose(-1, -2)[:, None], lever[:, :, :, None, :])  # [N,P,J,3k,3]
-    by_rotation = columns.permute(0, 1, 4, 2, 3).reshape(n, p.shape[1], 3, 3 * n_joints)
-    identity = torch.eye(3, dtype=p.dtype).expand(n, p.shape[1], 3, 3)
-    flat = turned.transpose(1, 2).reshape(n, 3, 3 * n_joints)
-    by_offsets = torch.einsum("nik,pks->npis", flat, table.offsets_beta.flatten(1, 2))
-    by_shape = by_offsets + torch.einsum("pb,nbis->npis", table.weights, _joints_by_shape(table, turned))
-    return SkinnedPoints(p, torch.cat([by_rotation, identity], -1), by_shape)
+    by_offsets = flat.flatten(0, 1) @ table.offsets_beta.permute(1, 2, 0, 3).reshape(columns, points * shapes)
+    by_joints = torch.einsum("pb,nbis->npis", table.weights, _joints_by_shape(table, turned))
+    by_shape = by_offsets.view(n, 3, points, shapes).transpose(1, 2) + by_joints
+    return SkinnedPoints(p, _by_pose(table, turned, placed, offsets), by_shape)
+
+
+def _by_pose(table: SkinningTable, turned: Tensor, placed: Tensor, offsets: Tensor) -> Tensor:
+    """Derivative [N,P,3,3J+3] of the points by the pose: d p / d w_j = -[lever_j]x G_j, columns G_j[:, k] x lever_j.
+
+    turned: [N,J,3,3], placed: [N,J,3], offsets: [N,P,3J]. The lever of a joint is what all joints below it carry of the
+    point, seen from the joint. Axes are taken one by one: products of many 3 x 3 matrices would take longer.
+    """
+    n, n_joints = turned.shape[:2]
+    below = table.descendants.mT.contiguous()
+    carried = table.weights @ below  # [P,J] share of a point that hangs on joint j
+    u = [offsets.unflatten(-1, (n_joints, 3))[..., k].contiguous() for k in range(3)]  # each [N,P,J]
+    g = turned[:, None]  # [N,1,J,3,3]
+    levers = []
+    for i in range(3):
+        part = g[..., i, 0] * u[0]
+        part.addcmul_(g[..., i, 1], u[1]).addcmul_(g[..., i, 2], u[2])
+        part.addcmul_(table.weights, placed[:, None, :, i])
+        levers.append((part @ below).addcmul_(carried, placed[:, None, :, i], value=-1))
+    out = turned.new_zeros(n, offsets.shape[1], 3, 3 * n_joints + 3)
+    for i in range(3):
+        one, two = (i + 1) % 3, (i + 2) % 3
+        cell = out[:, :, i, : 3 * n_joints].unflatten(-1, (n_joints, 3))
+        torch.mul(g[..., one, :], levers[two][..., None], out=cell)
+        cell.addcmul_(g[..., two, :], levers[one][..., None], value=-1)
+        out[:, :, i, 3 * n_joints + i] = 1
+    return out

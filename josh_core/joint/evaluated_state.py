@@ -52,16 +52,29 @@ def in_body_size(at: EvaluatedState, body: Tensor, r: Tensor, by_shape: Tensor) 
 
 @dataclass(frozen=True)
 class PointsInCamera:
-    """Body points in their frame's camera, with derivatives by [two knots' turn and shift, scale, shape] and body."""
+    """Body points in their frame's camera, with derivatives of what depends on them by globals and bodies.
+
+    The globals are [two knots' turn and shift, scale, shape]. All but `y` only where Jacobians were asked for.
+    """
 
     y: Tensor  # [M,q,3] m
     columns: Tensor  # [M,g]
-    by_globals: Tensor  # [M,q,3,g]
-    by_bodies: Tensor  # [M,q,3,BODY_UNKNOWNS]
+    cam_from_world: Tensor  # [M,3,3]
+    by_cameras: Tensor  # [M,q,3,13] by the knots and the scale
+    by_shape: Tensor  # [M,q,3,S] of the points in the world
+    by_pose: Tensor  # [M,q,3,BODY_UNKNOWNS] likewise
+
+    def by_globals(self, by_y: Tensor) -> Tensor:
+        """Derivative [M,q,r,g] of what has the derivative by_y [M,q,r,3] by the points."""
+        return torch.cat([by_y @ self.by_cameras, by_y @ self.cam_from_world[:, None] @ self.by_shape], -1)
+
+    def by_bodies(self, by_y: Tensor) -> Tensor:
+        """Derivative [M,q,r,BODY_UNKNOWNS] likewise; the small matrices first, as the last has many columns."""
+        return by_y @ self.cam_from_world[:, None] @ self.by_pose
 
 
 def points_in_camera(at: EvaluatedState, body: Tensor, points: Tensor) -> PointsInCamera:
-    """y = R^T (p - c) of body frames [M] and their points [M,q] or [q]; derivatives empty unless asked."""
+    """y = R^T (p - c) of body frames [M] and their points [M,q] or [q]; with derivatives where `at` has them."""
     problem, cameras, layout = at.problem, at.problem.cameras, at.problem.layout
     frame = problem.frame[body]
     r_t, c = at.rotation[frame].transpose(-1, -2), at.centre[frame]
@@ -69,17 +82,15 @@ def points_in_camera(at: EvaluatedState, body: Tensor, points: Tensor) -> Points
     p = at.points.p[body[:, None], points]
     y = (p - c[:, None]) @ r_t.transpose(-1, -2)
     if not at.jacobian:
-        empty = y.new_zeros(0)
-        return PointsInCamera(y, empty, empty, empty)
+        return PointsInCamera(y, *[y.new_zeros(0)] * 5)
     assert at.points.by_pose is not None and at.points.by_shape is not None
     knots, mix = cameras.knot[frame], cameras.mix[frame]
     turn = r_t[:, None] @ rot.hat(p - c[:, None]) @ rot.left_jacobian(at.turn[frame])[:, None]  # [M,q,3,3]
     shift = (-r_t * at.state.log_scale.exp())[:, None].expand_as(turn)
     by_knots = torch.cat([turn, shift], -1)
     by_scale = -(r_t @ c[..., None])[:, None].expand(*y.shape, 1)
-    by_shape = r_t[:, None] @ at.points.by_shape[body[:, None], points]
     m = mix[:, None, None, :]
-    by_globals = torch.cat([by_knots * m[..., :1], by_knots * m[..., 1:], by_scale, by_shape], -1)
+    by_cameras = torch.cat([by_knots * m[..., :1], by_knots * m[..., 1:], by_scale], -1)
     columns = torch.cat(
         [
             layout.knot(knots[:, 0], 0, 6),
@@ -89,4 +100,5 @@ def points_in_camera(at: EvaluatedState, body: Tensor, points: Tensor) -> Points
         ],
         -1,
     )
-    return PointsInCamera(y, columns, by_globals, r_t[:, None] @ at.points.by_pose[body[:, None], points])
+    by_shape, by_pose = (d[body[:, None], points] for d in (at.points.by_shape, at.points.by_pose))
+    return PointsInCamera(y, columns, r_t, by_cameras, by_shape, by_pose)

@@ -53,6 +53,9 @@ def _add(out: ArrowSystem, rows: ResidualBlock) -> None:
     out.dense_gradient.index_add_(0, columns.reshape(-1), (jg.mT @ r).reshape(-1))
     if rows.by_bodies is None or rows.first is None:
         return
+    if rows.stencil is not None:
+        _add_stencil(out, rows, rows.by_bodies, rows.stencil)
+        return
     jb = [
         (j * w[..., None]).flatten(1, 2) for j in rows.by_bodies.split(BODY_UNKNOWNS, -1)
     ]  # each [M,qe,BODY_UNKNOWNS]
@@ -63,3 +66,28 @@ def _add(out: ArrowSystem, rows: ResidualBlock) -> None:
         out.border.view(-1).index_add_(0, cells.reshape(-1), (j_i.mT @ jg).reshape(-1))
         for k, j_k in enumerate(jb[i:]):
             out.bands.view(-1, BODY_UNKNOWNS, BODY_UNKNOWNS).index_add_(0, at * (COUPLED_BLOCKS + 1) + k, j_i.mT @ j_k)
+
+
+def _add_stencil(out: ArrowSystem, rows: ResidualBlock, by_bodies: Tensor, stencil: Tensor) -> None:
+    """Add the part with bodies of a term with a stencil in place.
+
+    Body frames n and n + k meet in several rows, but always by the same two Jacobians: their weights are added up
+    first, so that one product for each k does it.
+    """
+    assert rows.by_globals is not None and rows.columns is not None
+    weight = rows.weight * rows.robust.slope((rows.r**2).sum(-1))  # [M,q]
+    (count, width), n = stencil.shape, len(by_bodies)
+    flat = by_bodies.flatten(1, 2).mT  # [N,BODY_UNKNOWNS,qe]
+    pull = torch.cat([rows.by_globals, rows.r[..., None]], -1) * weight[..., None, None]  # [M,q,e,g+1]
+    pulls = pull.new_zeros(n, *pull.shape[1:])
+    for i in range(width):
+        pulls[i : i + count] += stencil[:, i, None, None, None] * pull
+    pulled = flat @ pulls.flatten(1, 2)  # [N,BODY_UNKNOWNS,g+1]
+    out.gradient.add_(pulled[..., -1])
+    columns = rows.columns[torch.arange(n).clamp(max=count - 1)]
+    out.border.scatter_add_(2, columns[:, None].expand_as(pulled[..., :-1]), pulled[..., :-1])
+    for k in range(width):
+        met = weight.new_zeros(n - k, weight.shape[1])
+        for i in range(width - k):
+            met[i : i + count] += (stencil[:, i] * stencil[:, i + k])[:, None] * weight
+        out.bands[: n - k, k] += flat[: n - k] @ (by_bodies[k:] * met[..., None, None]).flatten(1, 2)

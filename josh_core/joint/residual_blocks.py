@@ -20,6 +20,8 @@ class ResidualBlock:
     """M rows of q residual vectors of length e, one robust norm per vector.
 
     Jacobians are by the global columns `columns` and by the unknowns of body frames first, first + 1, ...
+    A block with a `stencil` has a row for each body frame n in turn, whose Jacobian by that of frame n + i is
+    stencil[n,i] times by_bodies of frame n + i.
     """
 
     r: Tensor  # [M,q,e] in standard deviations
@@ -28,7 +30,8 @@ class ResidualBlock:
     columns: Tensor | None = None  # [M,g] int
     by_globals: Tensor | None = None  # [M,q,e,g]
     first: Tensor | None = None  # [M] int
-    by_bodies: Tensor | None = None  # [M,q,e,nb*BODY_UNKNOWNS]
+    by_bodies: Tensor | None = None  # [M,q,e,nb*BODY_UNKNOWNS]; [M + nb - 1,q,e,BODY_UNKNOWNS] with a stencil
+    stencil: Tensor | None = None  # [M,nb]
 
     def cost(self) -> Tensor:
         """Half the weighted sum of the robust norms, []."""
@@ -85,18 +88,16 @@ def surface_block(at: EvaluatedState) -> ResidualBlock:
             in_body_size(at, term.body, (r[:, None] / sigma)[:, None], r.new_zeros(0))[0], weight, term.robust
         )
     n = normal[:, None]
-    by_shared = (n @ in_camera.by_globals[:, 0])[:, 0] / sigma  # [M,13 + S], shape last
+    by_shared = in_camera.by_globals(n[:, None])[:, 0, 0] / sigma  # [M,13 + S], shape last
     r_white, by_shape = in_body_size(at, term.body, (r[:, None] / sigma)[:, None], by_shared[:, None, None, 13:])
     growth = at.growth[term.body][:, None]
     others = torch.stack([by_size, by_size, by_focal], -1) / sigma
     by_globals = torch.cat([by_shared[:, :13] / growth, by_shape[:, 0, 0], others / growth], -1)
     knot = term.knot[:, None]
     shared = [torch.full_like(knot, layout.scale), layout.knot(term.knot, 6, 1), torch.full_like(knot, layout.focal)]
-    by_bodies = n @ in_camera.by_bodies[:, 0] / (sigma * growth)[..., None]
+    by_bodies = in_camera.by_bodies(n[:, None] / (sigma * growth)[..., None, None])
     columns = torch.cat([in_camera.columns, *shared], -1)
-    return ResidualBlock(
-        r_white, weight, term.robust, columns, by_globals[:, None, None], term.body, by_bodies[:, None]
-    )
+    return ResidualBlock(r_white, weight, term.robust, columns, by_globals[:, None, None], term.body, by_bodies)
 
 
 def floor_block(at: EvaluatedState) -> ResidualBlock:
@@ -134,10 +135,9 @@ def static_block(at: EvaluatedState) -> ResidualBlock:
     assert at.points.by_pose is not None and at.points.by_shape is not None
     by_pose, by_shape = at.points.by_pose[:, term.points] / term.sigma, at.points.by_shape[:, term.points] / term.sigma
     r, by_globals = in_body_size(at, first, r, by_shape[1:] - by_shape[:-1])
-    by_bodies = torch.cat([-by_pose[:-1], by_pose[1:]], -1) / at.growth[:-1, None, None, None]
-    return ResidualBlock(
-        r, term.weight, term.robust, layout.person(at.problem.person[:-1]), by_globals, first, by_bodies
-    )
+    stencil = r.new_tensor([-1.0, 1.0]) / at.growth[:-1, None]
+    columns = layout.person(at.problem.person[:-1])
+    return ResidualBlock(r, term.weight, term.robust, columns, by_globals, first, by_pose, stencil)
 
 
 def smooth_block(at: EvaluatedState) -> ResidualBlock:
@@ -154,9 +154,8 @@ def smooth_block(at: EvaluatedState) -> ResidualBlock:
     by_pose, by_shape = (x[:, :joints] / sigma[..., None] for x in (at.points.by_pose, at.points.by_shape))
     s = term.stencil.T[:, :, None, None, None]
     r, by_globals = in_body_size(at, first, r, s[0] * by_shape[:-2] + s[1] * by_shape[1:-1] + s[2] * by_shape[2:])
-    by_bodies = torch.cat([s[0] * by_pose[:-2], s[1] * by_pose[1:-1], s[2] * by_pose[2:]], -1)
-    by_bodies = by_bodies / at.growth[first][:, None, None, None]
-    return ResidualBlock(r, weight, term.robust, layout.person(at.problem.person[first]), by_globals, first, by_bodies)
+    stencil, columns = term.stencil / at.growth[first][:, None], layout.person(at.problem.person[first])
+    return ResidualBlock(r, weight, term.robust, columns, by_globals, first, by_pose, stencil)
 
 
 def landmark_block(at: EvaluatedState) -> ResidualBlock:
@@ -171,34 +170,38 @@ def landmark_block(at: EvaluatedState) -> ResidualBlock:
     if not at.jacobian:
         return ResidualBlock(r, term.weight, term.robust)
     du = du / sigma[..., None]
-    by_globals = torch.cat([du @ in_camera.by_globals, (u / sigma)[..., None]], -1)
+    by_globals = torch.cat([in_camera.by_globals(du), (u / sigma)[..., None]], -1)
     columns = torch.cat([in_camera.columns, torch.full_like(in_camera.columns[:, :1], layout.focal)], -1)
-    return ResidualBlock(r, term.weight, term.robust, columns, by_globals, torch.arange(n), du @ in_camera.by_bodies)
+    return ResidualBlock(r, term.weight, term.robust, columns, by_globals, torch.arange(n), in_camera.by_bodies(du))
 
 
 def bone_block(at: EvaluatedState) -> ResidualBlock:
-    """Bones: lines between landmarks point as the 3D evidence says, (S^T (y_to - y_from) / growth - bone) / sigma."""
-    term = at.problem.bones
+    """Bones: lines between landmarks point as the 3D evidence says, (S^T R^T (p_to - p_from) / growth - bone) / sigma.
+
+    Where the camera is does not matter to them, only how it is turned.
+    """
+    term, cameras, layout = at.problem.bones, at.problem.cameras, at.problem.layout
     assert term is not None
-    everyone, count = torch.arange(len(at.problem.frame)), term.ends.shape[1]
-    in_camera = points_in_camera(at, everyone, term.ends.reshape(-1))
-    axes = term.sight.mT[:, None] / term.sigma[..., None]  # [N,B,3,3]
-
-    def along(ends: Tensor) -> Tensor:  # [N,2B,3,X] -> [N,B,3,X] in standard deviations
-        return axes @ (ends[:, count:] - ends[:, :count])
-
-    own = along(in_camera.y[..., None])[..., 0]
+    frame, everyone = at.problem.frame, torch.arange(len(at.problem.frame))
+    r_t = at.rotation[frame].mT
+    bone = at.points.p[:, term.ends[1]] - at.points.p[:, term.ends[0]]
+    axes = term.sight.mT[:, None] / term.sigma[..., None] @ r_t[:, None]  # [N,B,3,3]
+    own = (axes @ bone[..., None])[..., 0]
     if not at.jacobian:
         own, _ = in_body_size(at, everyone, own, own.new_zeros(0))
         return ResidualBlock(own - term.bones / term.sigma, term.weight, term.robust)
-    by_globals = along(in_camera.by_globals)
-    shapes = at.problem.start.betas.shape[1]
-    own, by_shape = in_body_size(at, everyone, own, by_globals[..., -shapes:])
-    growth = at.growth[:, None, None, None]
-    by_globals = torch.cat([by_globals[..., :-shapes] / growth, by_shape], -1)
-    by_bodies = along(in_camera.by_bodies) / growth
+    assert at.points.by_pose is not None and at.points.by_shape is not None
+    by_shape, by_pose = (d[:, term.ends[1]] - d[:, term.ends[0]] for d in (at.points.by_shape, at.points.by_pose))
+    own, by_shape = in_body_size(at, everyone, own, axes @ by_shape)
+    axes = axes / at.growth[:, None, None, None]
+    turn = axes @ rot.hat(bone) @ rot.left_jacobian(at.turn[frame])[:, None]
+    knots, mix = cameras.knot[frame], cameras.mix[frame][:, None, None, :]
+    by_globals = torch.cat([turn * mix[..., :1], turn * mix[..., 1:], by_shape], -1)
+    columns = torch.cat(
+        [layout.knot(knots[:, 0], 0, 3), layout.knot(knots[:, 1], 0, 3), layout.person(at.problem.person)], -1
+    )
     r = own - term.bones / term.sigma
-    return ResidualBlock(r, term.weight, term.robust, in_camera.columns, by_globals, everyone, by_bodies)
+    return ResidualBlock(r, term.weight, term.robust, columns, by_globals, everyone, axes @ by_pose)
 
 
 def heading_block(at: EvaluatedState) -> ResidualBlock:
@@ -233,9 +236,9 @@ def root_block(at: EvaluatedState) -> ResidualBlock:
     if not at.jacobian:
         return ResidualBlock(r, weight, at.problem.quadratic)
     dy, by_focal = dy / sigma[..., None], by_focal / sigma
-    by_globals = torch.cat([dy @ in_camera.by_globals[:, 0], by_focal[..., None]], -1)[:, None]
+    by_globals = torch.cat([in_camera.by_globals(dy[:, None])[:, 0], by_focal[..., None]], -1)[:, None]
     columns = torch.cat([in_camera.columns, torch.full_like(in_camera.columns[:, :1], layout.focal)], -1)
-    by_bodies = (dy @ in_camera.by_bodies[:, 0])[:, None]
+    by_bodies = in_camera.by_bodies(dy[:, None])
     return ResidualBlock(r, weight, at.problem.quadratic, columns, by_globals, torch.arange(n), by_bodies)
 
 

@@ -31,13 +31,23 @@ def test_derivatives_match_finite_differences(name, seed):
     rows = ALL[name](evaluate_state(problem, state, True))
     analytic = torch.einsum("mqeg,mg->mqe", rows.by_globals, by_globals[rows.columns])
     if rows.by_bodies is not None:
-        count = rows.by_bodies.shape[-1] // BODY_UNKNOWNS
+        whole = _by_bodies(rows)
+        count = whole.shape[-1] // BODY_UNKNOWNS
         step = torch.cat([by_bodies[rows.first + i] for i in range(count)], -1)
-        analytic = analytic + torch.einsum("mqeb,mb->mqe", rows.by_bodies, step)
+        analytic = analytic + torch.einsum("mqeb,mb->mqe", whole, step)
     shown = rows.weight[..., None] > 0  # rows over two people carry no weight and no meaning
     assert numeric.abs().max() > 0.1
     scale = numeric[shown.expand_as(numeric)].abs().max()
     assert ((numeric - analytic) * shown).abs().max() < 1e-6 * scale + 1e-7
+
+
+def _by_bodies(rows: ResidualBlock) -> torch.Tensor:
+    """Jacobian [M,q,e,nb*BODY_UNKNOWNS] of each row, written out where the block has a stencil."""
+    if rows.stencil is None:
+        return rows.by_bodies
+    count, width = rows.stencil.shape
+    parts = [rows.stencil[:, i, None, None, None] * rows.by_bodies[i : i + count] for i in range(width)]
+    return torch.cat(parts, -1)
 
 
 def _dense(rows: list[ResidualBlock], n_globals: int, n_bodies: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -45,6 +55,7 @@ def _dense(rows: list[ResidualBlock], n_globals: int, n_bodies: int) -> tuple[to
     size = n_globals + n_bodies * BODY_UNKNOWNS
     h, g = torch.zeros(size, size, dtype=torch.float64), torch.zeros(size, dtype=torch.float64)
     for term in rows:
+        by_bodies = None if term.by_bodies is None else _by_bodies(term)
         for m in range(len(term.r)):
             for q in range(term.r.shape[1]):
                 slope = term.weight[m, q] * term.robust.slope((term.r[m, q] ** 2).sum())
@@ -53,9 +64,9 @@ def _dense(rows: list[ResidualBlock], n_globals: int, n_bodies: int) -> tuple[to
                 for e in range(term.r.shape[2]):
                     j = torch.zeros(size, dtype=torch.float64)
                     j.index_add_(0, term.columns[m], term.by_globals[m, q, e])
-                    if term.by_bodies is not None:
+                    if by_bodies is not None:
                         at = n_globals + int(term.first[m]) * BODY_UNKNOWNS
-                        part = term.by_bodies[m, q, e]
+                        part = by_bodies[m, q, e]
                         j[at : at + len(part)] += part
                     h += slope * torch.outer(j, j)
                     g += slope * term.r[m, q, e] * j
