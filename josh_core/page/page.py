@@ -17,13 +17,13 @@ from josh_core import viewer
 from josh_core.errors import Cancelled, JoshError
 from josh_core.page.api import add_endpoint, caller_of, event_text, refusal
 from josh_core.page.blocks import Blocks
+from josh_core.page.link_preview import SITE_TITLE, LinkPreview
 from josh_core.page.owner_buttons import OwnerButtons
 from josh_core.page.parts import markup
 from josh_core.page.parts.components import head, page_file
 from josh_core.page.parts.cost import cost_card
 from josh_core.page.parts.files import files_list, overlay_part
 from josh_core.page.parts.layout import HIDDEN, Layout, Updates
-from josh_core.page.parts.link_preview import SITE_TITLE, LinkPreview
 from josh_core.page.parts.plots import plots
 from josh_core.page.protection.connections import Connections
 from josh_core.page.protection.guard import Guard

@@ -107,7 +107,7 @@ def test_only_the_owner_shares(server: Server, tab: Tab, clip: bytes) -> None:
 
 def test_a_broken_result_does_not_break_the_page_of_its_link(tmp_path: Path) -> None:
     from josh_core.page.config import Config
-    from josh_core.page.parts.link_preview import LinkPreview, tags
+    from josh_core.page.link_preview import LinkPreview, tags
     from josh_core.page.protection.request_rules import Receive, Scope, Send
     from josh_core.page.service import PageService
 
