@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ ASSETS = {
     "josh_core/student/assets",
 }
 LARGEST, TREE = 5_000_000, 60_000_000  # bytes of a file that is no asset, and of all files together
+MOST_NAMES = 20  # in a folder of the package: more are not taken in at a glance
 
 
 @pytest.fixture(scope="module")
@@ -33,3 +35,17 @@ def test_large_files_are_assets(sizes: dict[Path, int]) -> None:
 
 def test_the_tree_is_small(sizes: dict[Path, int]) -> None:
     assert sum(sizes.values()) < TREE
+
+
+def test_no_folder_of_the_package_holds_more_names_than_a_glance_takes_in(sizes: dict[Path, int]) -> None:
+    """The root is the one exception: it may hold as many rooms, and as many files of method and language."""
+    rooms, files = set[Path](), set[Path]()
+    inside: dict[Path, set[Path]] = {}
+    for path in sizes:
+        if path.parts[0] == "josh_core":
+            (files if len(path.parts) == 2 else rooms).add(Path(*path.parts[:2]))
+            for folder, name in pairwise([*reversed(path.parents), path]):
+                inside.setdefault(folder, set()).add(name)
+    crowded = {f.as_posix(): len(names) for f, names in inside.items() if len(f.parts) > 1 and len(names) > MOST_NAMES}
+    assert crowded == {}
+    assert 10 < len(rooms) <= MOST_NAMES and 5 < len(files) <= MOST_NAMES

@@ -27,9 +27,9 @@ from josh_core.geometry import interpolate_linear, interpolate_rotations, invert
 from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.student.estimate import student_input
+from josh_core.student.features import FPS
 from josh_core.student.parts import PARTS
 from josh_core.student.training.label_file import INPUT_FIELDS, Label, write_label
-from josh_core.student.training.motions import FPS
 from josh_core.student.training.simulate import MASKS
 from josh_core.tracking.tracker import find_people
 from josh_core.types import CameraKind, CameraPath, Clip, Float, People, Track

@@ -15,11 +15,10 @@ from josh_core.body import BodyModel
 from josh_core.bodyfit.observations import Observations
 from josh_core.geometry import interpolate_linear, interpolate_rotations, rotmat_to_rotvec
 from josh_core.shapes import Shaped
-from josh_core.student.features import CAMERA_KINDS, StudentInput, student_features
+from josh_core.student.features import CAMERA_KINDS, FPS, StudentInput, student_features
 from josh_core.student.mirror import predict
 from josh_core.student.network import Prediction, Student, load_student
 from josh_core.student.parts import part_rows
-from josh_core.student.training.motions import FPS
 from josh_core.types import CameraPath, Float, Int, People
 
 # Chosen by hand, except where a measurement or a source is given.

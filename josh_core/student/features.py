@@ -15,6 +15,7 @@ from torch import Tensor
 
 from josh_core.shapes import Shaped
 
+FPS = 30.0  # frames a second of the student, and of the motions that teach it
 LANDMARK_COUNT = 33  # of BlazePose
 # Rays, visibility and 3D guess of each landmark; size, line of sight, turn, travel, kind of camera.
 FEATURE_COUNT = LANDMARK_COUNT * 6 + 1 + 2 + 3 + 3 + 3

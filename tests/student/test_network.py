@@ -11,11 +11,11 @@ import torch
 
 from josh_core.body import load_body
 from josh_core.errors import WeightsError
-from josh_core.student.features import FEATURE_COUNT, StudentInput, student_features
+from josh_core.student.features import FEATURE_COUNT, FPS, StudentInput, student_features
 from josh_core.student.network import Student, load_student, save_student
 from josh_core.student.parts import PARTS, part_columns, part_rows
 from josh_core.student.training.losses import losses, total
-from josh_core.student.training.motions import FPS, make_pool
+from josh_core.student.training.motions import make_pool
 from josh_core.student.training.simulate import MASKS, Truth, simulate
 
 

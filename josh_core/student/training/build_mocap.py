@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
-from josh_core.student.training.motions import FPS, MOCAP_FILE
+from josh_core.student.features import FPS
+from josh_core.student.training.motions import MOCAP_FILE
 from josh_core.types import Float
 
 OURS_FROM_SOURCE = np.array([[0, 0, -1.0], [0, 1, 0], [1, 0, 0]])  # axes as above

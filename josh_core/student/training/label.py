@@ -22,9 +22,9 @@ from josh_core.geometry import interpolate_linear, interpolate_rotations, invert
 from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.student.estimate import student_input
+from josh_core.student.features import FPS
 from josh_core.student.parts import part_columns
 from josh_core.student.training.label_file import INPUT_FIELDS, Label, read_label, write_label
-from josh_core.student.training.motions import FPS
 from josh_core.student.training.simulate import MASKS
 from josh_core.types import Engine, Float, PersonMotion, Reconstruction
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from josh_core.body import BodyModel
 from josh_core.body.names import JOINTS
+from josh_core.student.features import FPS
 from josh_core.student.network import Prediction, angle
-from josh_core.student.training.motions import FPS
 from josh_core.student.training.simulate import MASKS, Truth
 from josh_core.types import IN_CONTACT
 

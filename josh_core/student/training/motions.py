@@ -19,13 +19,13 @@ from josh_core.body import BodyModel
 from josh_core.body.names import MIRRORED_JOINTS, PARENTS
 from josh_core.bodyfit.pose_prior import PosePrior, pose_prior
 from josh_core.geometry import rotmat_to_rotvec, rotvec_to_rotmat
+from josh_core.student.features import FPS
 from josh_core.student.parts import FOOT_ROWS, PARTS, part_columns
 from josh_core.student.training.squats import rest_legs, squat_or_sit
 from josh_core.student.training.terrain import Walk, move_to_terrain
 from josh_core.types import Bool, Float
 
 # Chosen by hand, except where a measurement or a source is given.
-FPS = 30.0  # frames a second of all motions, and of the student
 MOCAP_FILE = Path(__file__).parent / "assets" / "mocap.npz"
 
 UPPER_JOINTS = np.array([3, 6, 9, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23])

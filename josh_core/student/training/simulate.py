@@ -17,7 +17,7 @@ import roma
 import torch
 from torch import Tensor
 
-from josh_core.student.features import StudentFeatures, StudentInput, lines_of_sight, student_features
+from josh_core.student.features import FPS, StudentFeatures, StudentInput, lines_of_sight, student_features
 from josh_core.student.training.assumed_noise import ASSUMED_NOISE, ATTACHED_LANDMARKS, landmark_sigma
 from josh_core.student.training.measured_noise import (
     MeasuredNoise,
@@ -28,7 +28,7 @@ from josh_core.student.training.measured_noise import (
     mirror,
     unpack,
 )
-from josh_core.student.training.motions import FPS, Pool
+from josh_core.student.training.motions import Pool
 
 # Numbers inside the functions below are ranges chosen by hand, not measured.
 KIND_SHARES = (0.3, 0.2, 0.5)  # of static, rotating and moving cameras; chosen by hand

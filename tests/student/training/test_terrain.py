@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from josh_core.body import load_body
+from josh_core.student.features import FPS
 from josh_core.student.parts import FOOT_ROWS, PARTS
 from josh_core.student.training import motions, terrain
-from josh_core.student.training.motions import FPS, MARGIN_FRAMES, Pool, make_pool
+from josh_core.student.training.motions import MARGIN_FRAMES, Pool, make_pool
 
 FRAMES = 60
 BALLS = {10: PARTS.index("left_ball"), 11: PARTS.index("right_ball")}
