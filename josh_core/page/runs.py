@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,59 +73,54 @@ class RunUpdate:
     shown: tuple[str, ...]  # names of new intermediate values (Ticket.shown)
 
 
+@dataclass(eq=False)
 class Runs:
     """Queues runs and stores what they finish. Everything but `follow` may be called from any thread."""
 
-    def __init__(  # noqa: PLR0913, PLR0917  its collaborators
-        self,
-        store: Store,
-        disk: DiskSpace,
-        jobs: Jobs,
-        visitors: Visitors,
-        rates: Rates,
-        presence: Presence,
-        programs: int,
-    ) -> None:
-        """programs: how many places in the queue programs may take; the others are for people at the page."""
-        self._store, self._disk, self._jobs, self._visitors = store, disk, jobs, visitors
-        self._rates, self._presence, self._programs = rates, presence, programs
-        self._orders: dict[Path, Order] = {}  # under way, by workspace
+    store: Store
+    disk: DiskSpace
+    jobs: Jobs
+    visitors: Visitors
+    rates: Rates
+    presence: Presence
+    _orders: dict[Path, Order] = field(default_factory=dict, init=False)  # under way, by workspace
 
     # ---- requests ------------------------------------------------------------------------------------------------
 
     def order(self, caller: Caller, upload: Upload, settings: Settings) -> Order:
         """Find an equal stored run, or put a new one into the queue. Raises JobError when the queue is full."""
         order = Order(caller, upload, settings)
-        found = self._store.find(run_key(upload, settings), settings.mode)
+        found = self.store.find(run_key(upload, settings), settings.mode)
         if found is not None:
             order.run, order.whole = self._own_copy(order, found), True
             return order
-        if caller.program and sum(t.job.owner.startswith("programs") for t in self._jobs.tickets()) >= self._programs:
+        programs = sum(t.job.owner.startswith("programs") for t in self.jobs.tickets())
+        if caller.program and programs >= max(1, self.jobs.limit // 2):  # the other half is for people at the page
             raise JobError("All places in line for programs are taken; please try again in a few minutes.")
-        if self._disk.is_full:  # else the run would fail at its end
+        if self.disk.is_full:  # else the run would fail at its end
             raise no_room()
-        order.workspace = workspace = self._store.workspace()
+        order.workspace = workspace = self.store.workspace()
         self._orders[workspace] = order
         job = Job(upload.path, settings, workspace, caller.owner, caller.client, order.frames)
         try:
-            order.ticket = self._jobs.submit(job, functools.partial(self._store_piece, order))
+            order.ticket = self.jobs.submit(job, functools.partial(self._store_piece, order))
         except BaseException:
             del self._orders[workspace]
-            self._store.discard(workspace)
+            self.store.discard(workspace)
             raise
-        self._visitors.get(caller.session).ticket = order.ticket
+        self.visitors.get(caller.session).ticket = order.ticket
         return order
 
     def _own_copy(self, order: Order, found: Entry) -> str:
         """The run itself for whoever made it, for anybody else a copy of their own."""
-        if self._visitors.owned(order.caller.session, found.id):
+        if self.visitors.owned(order.caller.session, found.id):
             return found.id
-        entry, delete_key = self._store.copy(found.id)
+        entry, delete_key = self.store.copy(found.id)
         self._own(order, entry.id, delete_key)
         return entry.id
 
     def _own(self, order: Order, run_id: str, delete_key: str) -> None:
-        visitor = self._visitors.known(order.caller.session)
+        visitor = self.visitors.known(order.caller.session)
         if visitor is not None:
             visitor.owned[run_id] = Owned(delete_key, order.upload.title)
 
@@ -134,13 +129,13 @@ class Runs:
     def _store_piece(self, order: Order, _: Ticket, folder: Path, place: str) -> None:
         """Move a finished piece into the store; the first creates the run. Raises ResultError when the run is gone."""
         if not order.run:
-            entry, delete_key = self._store.keep(folder, run_key(order.upload, order.settings))
+            entry, delete_key = self.store.keep(folder, run_key(order.upload, order.settings))
             self._own(order, entry.id, delete_key)
             order.run = entry.id
         else:
-            self._store.add(order.run, folder, place)
-        entry, _folder = self._store.get(order.run)
-        order.whole = order.settings.mode in self._store.modes(entry)
+            self.store.add(order.run, folder, place)
+        entry, _folder = self.store.get(order.run)
+        order.whole = order.settings.mode in self.store.modes(entry)
         order.pieces += 1
 
     def ended(self, ticket: Ticket) -> None:
@@ -148,19 +143,19 @@ class Runs:
         order = self._orders.pop(ticket.job.out, None)
         if order is None:
             return
-        self._store.discard(ticket.job.out)
+        self.store.discard(ticket.job.out)
         if order.whole:
             seconds, stopped = dict(ticket.seconds), ticket.error is not None
             if stopped:
                 seconds.pop(ticket.stage, None)
-            self._rates.learn(order.settings.mode, self._true_size(order), seconds, whole=not stopped)
+            self.rates.learn(order.settings.mode, self._true_size(order), seconds, whole=not stopped)
         if order.run:
-            self._store.mirror_again(order.run)
+            self.store.mirror_again(order.run)
 
     def _true_size(self, order: Order) -> Size:
         """The amount of work, with the kind of camera that the run has found."""
         try:
-            _, folder = self._store.get(order.run)
+            _, folder = self.store.get(order.run)
             return replace(order.size, still=load_manifest(folder / order.settings.mode)["camera"] != "moving")
         except ResultError:  # deleted meanwhile
             return order.size
@@ -169,7 +164,7 @@ class Runs:
         """Stop what is still computed for a run."""
         for order in list(self._orders.values()):
             if order.run == run_id and order.ticket is not None:
-                self._jobs.cancel(order.ticket)
+                self.jobs.cancel(order.ticket)
 
     # ---- progress ------------------------------------------------------------------------------------------------
 
@@ -179,7 +174,7 @@ class Runs:
         ticket = order.ticket
         try:
             while ticket is not None and not ticket.over:
-                if not self._presence.is_connected(order.caller.session, within=LISTEN_GRACE):
+                if not self.presence.is_connected(order.caller.session, within=LISTEN_GRACE):
                     raise Cancelled("Nobody listens any more.")
                 stored, shown = order.pieces, tuple(name for name in list(ticket.shown) if name not in seen)
                 update = RunUpdate(self.progress(order), stored > pieces, shown)
@@ -190,20 +185,20 @@ class Runs:
                 await asyncio.sleep(POLL)
         except BaseException:
             if ticket is not None:
-                self._jobs.cancel(ticket)
+                self.jobs.cancel(ticket)
             raise
 
     def progress(self, order: Order) -> str:
         """A card with the progress of an order and the time left."""
         ticket, mode = order.ticket, order.settings.mode
         assert ticket is not None
-        stages = self._rates.stages(mode, order.size)
+        stages = self.rates.stages(mode, order.size)
         if ticket.state == "waiting":
-            ahead = self._jobs.ahead(ticket)
+            ahead = self.jobs.ahead(ticket)
             wait = f"begins in about {duration(self.waiting_time(ahead))}"
             return progress_card(stages, f"Number {len(ahead)} in line", 0.0, wait)
         media = ticket.stage in MEDIA
-        left = self._rates.left(mode, order.size, ticket.stage, ticket.fraction, media)
+        left = self.rates.left(mode, order.size, ticket.stage, ticket.fraction, media)
         leaving = LEAVING_MEDIA if media else LEAVING
         note = f"about {duration(left)} left"
         return progress_card(stages, ticket.stage or "Starting", ticket.fraction, note, leaving)
@@ -216,7 +211,7 @@ class Runs:
             if job.kind == "run":
                 stage, fraction = (ticket.stage, ticket.fraction) if ticket.state == "running" else ("", 0.0)
                 size = order.size if order is not None else Size(job.frames)
-                total += self._rates.left(job.settings.mode, size, stage, fraction, media=True)
+                total += self.rates.left(job.settings.mode, size, stage, fraction, media=True)
         return total
 
     def file_state(self, run_id: str, mode: str, part: str) -> dict[str, Any] | None:
@@ -225,9 +220,9 @@ class Runs:
         stage, ticket = _STAGE_OF.get(part), order.ticket if order else None
         if order is None or ticket is None or ticket.over or stage is None:
             return None
-        stages = self._rates.stages(mode, order.size)
+        stages = self.rates.stages(mode, order.size)
         fraction = ticket.fraction if ticket.stage == stage else 0.0
-        left = self._rates.left(mode, order.size, ticket.stage, ticket.fraction, media=True)
+        left = self.rates.left(mode, order.size, ticket.stage, ticket.fraction, media=True)
         if stage == "formats":
             left = max(1.0, left - stages.get("videos", 0.0))
         return {"fraction": round(fraction, 3), "note": f"being made, about {duration(left)} left"}

@@ -65,8 +65,7 @@ class PageService:
         self.jobs = Jobs(runners, config.queue, config.per_visitor, config.per_address, self._job_ended)
         self.upload_checks = UploadChecks(checks)
         self.presence = Presence()
-        programs = max(1, config.queue // 2)
-        self.runs = Runs(self.store, self.disk, self.jobs, self.visitors, self.rates, self.presence, programs)
+        self.runs = Runs(self.store, self.disk, self.jobs, self.visitors, self.rates, self.presence)
         self._closing = threading.Event()
         threading.Thread(target=self._clean_regularly, daemon=True, name="cleaner").start()
 
