@@ -183,6 +183,17 @@ def row_keys(rows: Int) -> Int:
     return key
 
 
+def best_of_each(keys: Int, worth: Float) -> Int:
+    """Rows, ascending, of the largest worth [N] among those of equal keys [N]; of equal worth the first row."""
+    if len(keys) == 0:
+        return np.zeros(0, np.int64)
+    order = np.argsort(keys)  # not stable: numpy sorts much faster so, and ties are settled below
+    ordered, worth = keys[order], worth[order]
+    first = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    most = np.repeat(np.maximum.reduceat(worth, first), np.diff(np.append(first, len(keys))))
+    return np.sort(np.minimum.reduceat(np.where(worth == most, order, len(keys)), first))
+
+
 def true_runs(flag: Bool) -> list[tuple[int, int]]:
     """First index, and the index after the last, of each unbroken run of True in flag [n]."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], flag, [False]]).astype(np.int8)))

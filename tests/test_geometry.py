@@ -136,3 +136,11 @@ def test_axes_along_a_direction() -> None:
     np.testing.assert_allclose(np.linalg.det(axes), 1.0)
     np.testing.assert_allclose(axes[0, :, :2].T, [[0, 1, 0], [1, 0, 0]], atol=1e-15)
     np.testing.assert_allclose(axes[1, :, 1], np.array([1, -1, 0]) / np.sqrt(2), atol=1e-15)
+
+
+def test_the_best_of_each_key_is_its_first_largest():
+    rng = np.random.default_rng(0)
+    keys, worth = rng.integers(0, 300, 2000), rng.integers(0, 5, 2000).astype(np.float32)
+    slow = [np.flatnonzero(keys == key)[worth[keys == key].argmax()] for key in np.unique(keys)]
+    np.testing.assert_array_equal(g.best_of_each(keys, worth), np.sort(slow))
+    assert len(g.best_of_each(keys[:0], worth[:0])) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from josh_core.geometry import best_of_each
 from josh_core.types import PointCloud
 
 # Chosen by hand, except where a measurement or a source is given.
@@ -24,7 +25,5 @@ def _one_per_voxel(cloud: PointCloud, voxel: float) -> PointCloud:
     cell = np.floor((cloud.points - cloud.points.min(0)) / voxel).astype(np.int64)
     size = cell.max(0) + 1
     key = (cell[:, 0] * size[1] + cell[:, 1]) * size[2] + cell[:, 2]
-    best_first = np.argsort(-cloud.confidence, kind="stable")
-    _, first = np.unique(key[best_first], return_index=True)
-    keep = np.sort(best_first[first])
+    keep = best_of_each(key, cloud.confidence)
     return PointCloud(cloud.points[keep], cloud.colors[keep], cloud.confidence[keep])

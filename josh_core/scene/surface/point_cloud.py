@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from josh_core.geometry import row_keys
+from josh_core.geometry import best_of_each, row_keys
 from josh_core.scene.depth.map_grid import MapGrid, keyframe_points
 from josh_core.scene.matching.tracks import background
 from josh_core.threads import in_threads
@@ -109,7 +109,4 @@ def _one_per_cell(points: Float, sizes: Float, confidence: Float) -> Int:
     """Rows of the surest point of each cell; cells are cubes of about `sizes` [n], in steps of a half octave."""
     level = np.floor(2 * np.log2(np.maximum(sizes, 1e-9))).astype(np.int64)
     cell = np.floor(points / np.exp2(level / 2)[:, None]).astype(np.int64)
-    key = row_keys(np.concatenate([cell, level[:, None]], 1))
-    order = np.argsort(-confidence, kind="stable")
-    _, first = np.unique(key[order], return_index=True)
-    return np.sort(order[first])
+    return best_of_each(row_keys(np.concatenate([cell, level[:, None]], 1)), confidence)

@@ -82,11 +82,16 @@ def _sky(depth: Float, free: Bool, picture: UInt8) -> Bool:
     Flow lends what it sees at a tree's edge to the sky around, so the rim of the sky has a depth too.
     """
     sky = np.logical_and.accumulate((depth == 0) & free, axis=0)
-    color = picture.astype(np.float32)
+    channels = [channel.astype(np.float32) for channel in cv2.split(picture)]
     for _ in range(SKY_GROWTH):
+        before = sky.copy()
         many = _box(sky.astype(np.float32))
-        mean = np.stack([_box(color[..., c] * sky) for c in range(3)], -1) / np.maximum(many, 1)[..., None]
-        sky |= (many > 0) & free & (np.abs(color - mean).max(-1) < SKY_COLOR)
+        like = (many > 0) & free
+        for channel in channels:
+            like &= np.abs(channel - _box(channel * sky) / np.maximum(many, 1)) < SKY_COLOR
+        sky |= like
+        if (sky == before).all():
+            break
     return sky
 
 
@@ -122,9 +127,12 @@ def agreed(sheets: Sheets) -> Sheets:
         depths[k], gray[k] = own, sheets.gray[k].ravel()
         for j in set(range(count)) - {k}:
             pixel, z = sheets.seen_from(k, points[j])
-            order = np.argsort(-z, kind="stable")  # of several points in a pixel the nearest is written last
-            order = order[pixel[order] >= 0]
-            depths[j][pixel[order]], gray[j][pixel[order]] = z[order], shades[j][order]
+            shown = pixel >= 0
+            pixel, z = pixel[shown], z[shown]
+            nearest = np.full(own.size, np.inf)
+            np.minimum.at(nearest, pixel, z)
+            front = z == nearest[pixel]
+            depths[j], gray[j][pixel[front]] = nearest, shades[j][shown][front]
         depth, agrees = _consensus(depths, own)
         usual = _median(np.where(agrees, gray, np.inf))
         passing = (agrees.sum(0) > 2 * MIN_WITNESSES) & (np.abs(gray[k] - usual) > PASSING_LEVELS)
