@@ -5,6 +5,10 @@ and then names all left landmarks right; from the side the legs hide each other,
 Between neighbouring frames a hand or a foot cannot change places with the other, which tells the few wrong frames
 from the many right ones: a shortest path through four states per frame (upper body as named or exchanged, legs as
 named or exchanged).
+
+Legs that stay exchanged from one moment at which the ankles pass each other to the next (or to the end of the track)
+make no long step anywhere. They show in how the ankles pass: the swinging foot goes past the standing one, so the
+vector from one ankle to the other keeps its velocity, which turns round where the names change.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from scipy.ndimage import median_filter
 
 from josh_core.body.names import LANDMARKS
 from josh_core.types import Bool, Float, Int, Track
@@ -20,6 +25,7 @@ UPPER_LANDMARKS = np.array(
     [LANDMARKS.index(f"{s}_{x}") for s in ("left", "right") for x in ("shoulder", "elbow", "wrist")]
 )
 LOWER_LANDMARKS = np.array([LANDMARKS.index(f"{s}_{x}") for s in ("left", "right") for x in ("hip", "knee", "ankle")])
+ANKLES = np.array([LANDMARKS.index("left_ankle"), LANDMARKS.index("right_ankle")])
 FACE_AND_ARMS = np.arange(LANDMARKS.index("left_hip"))
 LEG_LANDMARKS = np.arange(LANDMARKS.index("left_hip"), len(LANDMARKS))
 STATES = ((False, False), (True, True), (True, False), (False, True))  # exchanged: upper body, legs
@@ -27,10 +33,19 @@ MAX_STEP = 0.2  # of the person's height: a step between two frames counts at mo
 EXCHANGED_COST = 0.02  # cost of a frame with exchanged sides; steps cost their length over the person's height
 HALF_EXCHANGED_COST = 0.1  # the same for a frame where only one half of the body is exchanged
 # Width of the hips in the image, over the person's height, from which costs count in full: medians of ten people of
-# seed 33 are 0.08 to 0.11 from the front and 0.03 from the side. On 15 clips (`python -m benchmarks.evidence`) 27
-# frames keep exchanged legs, with full costs 34; the network has 50.
+# seed 33 are 0.08 to 0.11 from the front and 0.03 from the side.
 FRONTAL_WIDTH = 0.1
 MIN_SHARE = 0.3  # of the costs where the hips lie on each other
+# Ankles that pass each other: chosen on 15 rendered clips of seed 33. There the network exchanges the legs in 57 frames,
+# 41 are left without a look at passing ankles and 7 with it; of seed 21, 64, 27 and 14 (`python -m benchmarks.evidence`).
+PASSING_DISTANCE = 0.12  # of the height, between the ankles at the crossing
+NEAR = 0.06  # s, in which there is one crossing only
+WINDOW = 0.25  # s before and after a crossing; the next one follows after 0.5 s in a walk
+MIN_ROWS = 3  # frames on either side
+MAX_STEP_SECONDS = 0.05  # frames farther apart are not smoothed, since that would move the crossing away
+MIN_VISIBILITY = 0.2  # of both ankles in the mean over the window
+CHANGE_COST = 0.01  # for names that change at a crossing; this and the next against residuals over the person's height
+EXCHANGED_SECOND = 0.05  # for a second of exchanged strides
 
 
 def mirror_names() -> Int:
@@ -40,13 +55,21 @@ def mirror_names() -> Int:
     return np.array([LANDMARKS.index(name) for name in names])
 
 
-def fix_left_right(track: Track, height_px: float) -> tuple[Track, Bool]:
+def fix_left_right(track: Track, height_px: float, times: Float) -> tuple[Track, Bool]:
     """The track with consistent sides, and [n,2] where upper body and legs had been exchanged.
 
-    height_px: the person's size in the image.
+    height_px: the person's size in the image. times: [n] s of the track's frames.
     """
     state = _shortest_path(_state_costs(track, height_px), _step_costs(track, height_px))
     exchanged = np.array(STATES)[state]  # [n,2]
+    fixed = _swapped(track, exchanged)
+    strides = exchanged_strides(fixed.landmarks_px[:, ANKLES] / height_px, fixed.visibility[:, ANKLES].min(1), times)
+    strides = np.stack([np.zeros_like(strides), strides], -1)
+    return _swapped(fixed, strides), exchanged ^ strides
+
+
+def _swapped(track: Track, exchanged: Bool) -> Track:
+    """The track with the sides of upper body and legs changed where `exchanged` [n,2] says."""
     swap = np.zeros(track.visibility.shape, bool)
     swap[:, FACE_AND_ARMS] = exchanged[:, :1]
     swap[:, LEG_LANDMARKS] = exchanged[:, 1:]
@@ -61,7 +84,58 @@ def fix_left_right(track: Track, height_px: float) -> tuple[Track, Bool]:
         landmarks_px=fixed(track.landmarks_px),
         landmarks_m=fixed(track.landmarks_m),
         visibility=fixed(track.visibility),
-    ), exchanged
+    )
+
+
+def exchanged_strides(ankles: Float, visibility: Float, times: Float) -> Bool:
+    """[n] where the legs are exchanged from one crossing of the ankles to a later one, or to an end of the track.
+
+    ankles: [n,2,2] left and right in the image over the person's height; visibility: [n] of both; times: [n] s. Of all
+    ways to exchange whole stretches between crossings the one with the least cost: at each crossing how badly the
+    motion fits a passing, and costs for changing the names and for each exchanged second.
+    """
+    between = ankles[:, 0] - ankles[:, 1]
+    if len(times) > 1 and np.median(np.diff(times)) < MAX_STEP_SECONDS:
+        between = median_filter(between, (3, 1), mode="nearest")  # single frames jump
+    crossings = _crossings(between, visibility, times)
+    bounds = [0, *(row for row, _ in crossings), len(times)]
+    seconds = np.diff(np.append(times, times[-1:])[bounds])
+    alone = np.stack([np.zeros_like(seconds), EXCHANGED_SECOND * seconds], -1)
+    stay, change = (np.array([max(way * k, 0) for _, k in crossings]) for way in (-1, 1))
+    steps = np.moveaxis(np.array([[stay, change + CHANGE_COST], [change + CHANGE_COST, stay]]), -1, 0)
+    return np.repeat(_shortest_path(alone, steps).astype(bool), np.diff(bounds))
+
+
+def _crossings(between: Float, visibility: Float, times: Float) -> list[tuple[int, float]]:
+    """Rows at which the ankles are at the same place, and by how much a passing fits better than a turning back.
+
+    between: [n,2] from one ankle to the other.
+    """
+    distance = np.linalg.norm(between, axis=-1)
+    found = []
+    for row in np.flatnonzero(distance < PASSING_DISTANCE):
+        away = times - times[row]
+        rows = np.abs(away) <= WINDOW
+        enough = min((rows & (away < 0)).sum(), (rows & (away > 0)).sum()) >= MIN_ROWS
+        if enough and distance[row] <= distance[np.abs(away) < NEAR].min() and visibility[rows].mean() > MIN_VISIBILITY:
+            back = np.where(away[rows, None] > 0, -1, 1) * between[rows]
+            passing, turning = (_misfit(way, visibility[rows], away[rows]) for way in (between[rows], back))
+            found.append((int(row), turning - passing))
+    # Where the landmarks are confused for a few frames, the clearest row is the crossing.
+    return [
+        (row, kept)
+        for row, kept in found
+        if all(abs(kept) >= abs(other) for at, other in found if abs(times[at] - times[row]) < WINDOW)
+    ]
+
+
+def _misfit(between: Float, weight: Float, away: Float) -> float:
+    """Mean residual of a passing (an odd cubic in time beside a constant) over the frames of a window."""
+    x = away / WINDOW
+    basis = np.stack([np.ones_like(x), x, x**3], -1)
+    root = np.sqrt(weight)[:, None]
+    way = np.linalg.lstsq(basis * root, between * root, rcond=None)[0]
+    return float(np.average(np.linalg.norm(between - basis @ way, axis=-1), weights=weight))
 
 
 def _state_costs(track: Track, height_px: float) -> Float:

@@ -106,8 +106,8 @@ class Observations(Shaped):
 def gather_observations(track: Track, cameras: CameraPath, clip: Clip, height: float) -> Observations:
     """Observations of a track, for cameras with a known focal length and an assumed standing height [m]."""
     track = _finite(track)
-    px_per_m = _size(track, clip.times[track.frames])
-    track, exchanged = fix_left_right(track, 1.7 * float(np.median(px_per_m)))
+    px_per_m = px_per_metre(track, clip.times[track.frames])
+    track, exchanged = fix_left_right(track, 1.7 * float(np.median(px_per_m)), clip.times[track.frames])
     centre = np.array([clip.width, clip.height]) / 2
     rays = (track.landmarks_px - centre) / cameras.focal
     sight = _lines_of_sight(rays, track.visibility)
@@ -143,7 +143,7 @@ def _finite(track: Track) -> Track:
     )
 
 
-def _size(track: Track, times: Float) -> Float:
+def px_per_metre(track: Track, times: Float) -> Float:
     """Pixels per metre of the person [n]: the scale between the two sets of landmarks, steadied over time."""
     weight = track.visibility[..., None] ** 2 + 1e-6
     px = track.landmarks_px - (weight * track.landmarks_px).sum(1, keepdims=True) / weight.sum(1, keepdims=True)

@@ -12,7 +12,7 @@ from josh_core.bodyfit import frame_terms
 from josh_core.bodyfit.fit_body import MOTION, FitBody, Pose
 from josh_core.bodyfit.frame_terms import bones, pixels
 from josh_core.bodyfit.initial_pose import initial_pose
-from josh_core.bodyfit.left_right import fix_left_right, mirror_names
+from josh_core.bodyfit.left_right import exchanged_strides, fix_left_right, mirror_names
 from josh_core.bodyfit.objective import normal_equations, objective
 from josh_core.bodyfit.observations import BONE_FROM, BONE_TO, Observations
 from josh_core.bodyfit.pose_prior import pose_prior
@@ -173,7 +173,7 @@ def test_legs_exchanged_for_long_are_found_from_the_side_only():
         # the legs pass each other where they are exchanged, so that every single step is short
         px[..., 0] = np.where(np.isin(np.arange(33), legs[2:]), 200 + 0.3 * (px[..., 0] - 200), px[..., 0])
         px[late] = px[np.ix_(range(55, 60), mirror[legs])]
-        _, exchanged = fix_left_right(replace(track, landmarks_px=px), 350.0)
+        _, exchanged = fix_left_right(replace(track, landmarks_px=px), 350.0, np.arange(len(track.frames)) / 30)
         assert np.flatnonzero(exchanged[:, 1]).tolist() == list(found)
 
 
@@ -185,10 +185,37 @@ def test_sides_are_settled_for_the_whole_body_and_for_the_legs_alone():
     px[10:14] = px[10:14][:, mirror]
     legs = np.arange(23, 33)
     px[np.ix_(range(20, 22), legs)] = track.landmarks_px[np.ix_(range(20, 22), mirror[legs])]
-    mended, exchanged = fix_left_right(replace(track, landmarks_px=px), 350.0)
+    mended, exchanged = fix_left_right(replace(track, landmarks_px=px), 350.0, np.arange(len(track.frames)) / 30)
     assert np.flatnonzero(exchanged[:, 0]).tolist() == [10, 11, 12, 13]
     assert np.flatnonzero(exchanged[:, 1]).tolist() == [10, 11, 12, 13, 20, 21]
     assert np.array_equal(mended.landmarks_px, track.landmarks_px)
-    same, nothing = fix_left_right(track, 350.0)
+    same, nothing = fix_left_right(track, 350.0, np.arange(len(track.frames)) / 30)
     assert not nothing.any()
     assert np.array_equal(same.landmarks_px, track.landmarks_px)
+
+
+def passing_ankles(times: np.ndarray, far: float) -> np.ndarray:
+    """[n,2,2] ankles of somebody who walks across the image, two steps a second, over the height; `far`: noise."""
+    swing = 0.25 * np.sin(2 * np.pi * times)[:, None] * [1.0, 0.1]
+    noise = np.random.default_rng(5).normal(0, far, (len(times), 2, 2))
+    return np.stack([1 + swing, 1 - swing], 1) + noise
+
+
+@pytest.mark.parametrize("rate", [15, 25, 60])
+@pytest.mark.parametrize("wrong", [(0.0, 0.5), (1.0, 1.5), (2.0, 3.1), (9, 9)])
+def test_strides_between_crossings_are_found_exchanged(rate: int, wrong: tuple[float, float]) -> None:
+    times = np.arange(0, 3, 1 / rate) + 0.02
+    bad = (times > wrong[0]) & (times < wrong[1])
+    ankles = passing_ankles(times, 0.01)
+    ankles[bad] = ankles[bad][:, ::-1]
+    assert (exchanged_strides(ankles, np.ones(len(times)), times) != bad).sum() <= 2
+    hidden = exchanged_strides(ankles, np.full(len(times), 0.1), times)
+    assert not hidden.any()
+
+
+def test_feet_that_turn_back_side_by_side_are_not_exchanged() -> None:
+    times = np.arange(0, 4, 1 / 30)
+    for swing in (0.01 * np.sin(9 * times), 0.05 + 0.1 * np.sin(3 * times), 0.3 * np.abs(np.sin(times))):
+        between = swing[:, None] * [1.0, 0.2]
+        ankles = np.stack([1 + between, 1 - between], 1)
+        assert not exchanged_strides(ankles, np.ones(len(times)), times).any()
