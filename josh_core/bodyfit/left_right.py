@@ -36,8 +36,9 @@ HALF_EXCHANGED_COST = 0.1  # the same for a frame where only one half of the bod
 # seed 33 are 0.08 to 0.11 from the front and 0.03 from the side.
 FRONTAL_WIDTH = 0.1
 MIN_SHARE = 0.3  # of the costs where the hips lie on each other
-# Ankles that pass each other: chosen on 15 rendered clips of seed 33. There the network exchanges the legs in 57 frames,
-# 41 are left without a look at passing ankles and 7 with it; of seed 21, 64, 27 and 14 (`python -m benchmarks.evidence`).
+# Ankles that pass each other: chosen on 15 rendered clips of seed 33. There the network exchanges the legs in 57
+# frames, 41 are left without a look at passing ankles and 7 with it; of seed 21, 64, 27 and 14
+# (`python -m benchmarks.evidence`).
 PASSING_DISTANCE = 0.12  # of the height, between the ankles at the crossing
 NEAR = 0.06  # s, in which there is one crossing only
 WINDOW = 0.25  # s before and after a crossing; the next one follows after 0.5 s in a walk
