@@ -102,6 +102,29 @@ IN_ONE = (
         refused="mirror",
     ),
     FootageRow(
+        "sides that mirror the picture",
+        "mirrors.mp4",
+        _of(
+            "{juggle}",
+            "scale=640:360,crop=360:360,split=3[a][b][c];[b]hflip,crop=140:360:220:0[l]"
+            ";[c]hflip,crop=140:360:0:0[r];[l][a][r]hstack=inputs=3",
+        ),
+        (shape(1), says("mirror images")),
+    ),
+    FootageRow(
+        "above and below that mirror the picture, coarse",
+        "mirrored_tall.mp4",
+        (
+            *_of(
+                "{beam_pan}",
+                "scale=432:-2,crop=432:432:0:160,split=3[a][b][c];[b]vflip,crop=432:168:0:264[t]"
+                ";[c]vflip,crop=432:168:0:0[l];[t][a][l]vstack=inputs=3",
+            )[:-5],
+            *("-crf", "33", "-pix_fmt", "yuv420p", "-an"),
+        ),
+        (shape(1), says("mirror images")),
+    ),
+    FootageRow(
         "letterbox in a pillarbox, noisy",
         "boxes.mp4",
         _of("{juggle}", "scale=480:270,pad=480:360:0:45,pad=640:360:80:0,noise=alls=6:allf=t"),
@@ -115,6 +138,21 @@ def _even(s: FootageResult) -> list[str]:
 
 
 FILES = (
+    FootageRow(
+        "stands still at its end",
+        "freeze_end.mp4",
+        _of("{beam_pan}", "scale=360:-2,tpad=stop_mode=clone:stop_duration=1.4", 1.0),
+        (lies_in((0.0, 1.0)), says("stands still"), _even),
+    ),
+    FootageRow(
+        "stands still at its beginning, then at its end, coarse",
+        "freeze_both.mp4",
+        (
+            *_of("{log_sit}", "tpad=start_mode=clone:start_duration=0.8:stop_mode=clone:stop_duration=0.8")[:-5],
+            *("-crf", "34", "-pix_fmt", "yuv420p", "-an"),
+        ),
+        (lies_in((0.8, 2.8)), says("stands still"), _even),
+    ),
     FootageRow(
         "telecine",
         "telecine.mp4",

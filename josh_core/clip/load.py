@@ -18,7 +18,7 @@ from josh_core.clip.not_filmed.borders import COMPARED_FRAMES, is_mirrored, is_s
 from josh_core.clip.not_filmed.inset import find_inset
 from josh_core.clip.not_filmed.overlay import find_overlay
 from josh_core.clip.probe import ClipInfo, probe, require
-from josh_core.clip.trim import MIN_FRAMES, cut_blank_ends, cut_borders, drop_repeats, longest_shot
+from josh_core.clip.trim import MIN_FRAMES, cut_blank_ends, cut_borders, drop_repeats, longest_shot, without_held_ends
 from josh_core.errors import ClipError
 from josh_core.progress import Progress
 from josh_core.settings import Settings
@@ -46,7 +46,7 @@ def load_clip(path: str | os.PathLike[str], settings: Settings, progress: Progre
     _check_decoded(shot, settings, source_seconds)
     cut_blank_ends(shot)
     cut_borders(shot)
-    first, last = longest_shot(shot)
+    first, last = without_held_ends(shot, *longest_shot(shot))
     times = np.array(shot.times[first:last]) - shot.times[first]
     clip = Clip(
         jpegs=tuple(shot.jpegs[first:last]),

@@ -1,4 +1,6 @@
-"""What of the decoded frames is used: no repeats, no blank ends, no borders, only the longest shot; each is said."""
+"""What of the decoded frames is used: no repeats, no blank or frozen ends, no borders, only the longest shot; each is
+said.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,8 @@ import numpy as np
 
 from josh_core.clip.decode import DecodedFrames
 from josh_core.clip.not_filmed.borders import COMPARED_FRAMES, find_borders
-from josh_core.clip.not_filmed.repeats import fresh_frames
+from josh_core.clip.not_filmed.mirrors import mirrored_sides
+from josh_core.clip.not_filmed.repeats import fresh_frames, held_stretches
 from josh_core.clip.probe import require
 from josh_core.clip.shots.cuts import find_cuts
 from josh_core.clip.shots.jumps import find_jumps
@@ -36,15 +39,28 @@ def cut_blank_ends(shot: DecodedFrames) -> None:
 
 
 def cut_borders(shot: DecodedFrames) -> None:
-    """Cut off borders of one colour around the picture, in place, and say so."""
+    """Cut off borders of one colour, and sides that mirror the picture, in place, and say so."""
     few = [shot.image(int(i)) for i in np.linspace(0, len(shot.jpegs) - 1, COMPARED_FRAMES)]
-    left, top, right, bottom = find_borders(few)
-    if (left, top, right, bottom) == (0, 0, shot.width, shot.height):
-        return
+    box = find_borders(few)
+    if _crop(shot, box):
+        shot.notes.append(f"Borders around the picture were cut off: {shot.width} x {shot.height} px are left.")
+    left, top, right, bottom = box
+    if _crop(shot, mirrored_sides([np.ascontiguousarray(image[top:bottom, left:right]) for image in few])):
+        shot.notes.append(
+            "The sides of the picture are mirror images of what is beside them, and were cut off: "
+            f"{shot.width} x {shot.height} px are left."
+        )
+
+
+def _crop(shot: DecodedFrames, box: tuple[int, int, int, int]) -> bool:
+    """Keep only left, top, right, bottom (px, half open) of every frame; False where that is all of it."""
+    left, top, right, bottom = box
+    if box == (0, 0, shot.width, shot.height):
+        return False
     for index in range(len(shot.jpegs)):
         shot.replace(index, np.ascontiguousarray(shot.image(index)[top:bottom, left:right]))
-    shot.notes.append(f"Borders around the picture were cut off: {right - left} x {bottom - top} px are left.")
     shot.width, shot.height = right - left, bottom - top
+    return True
 
 
 def longest_shot(shot: DecodedFrames) -> tuple[int, int]:
@@ -69,3 +85,23 @@ def longest_shot(shot: DecodedFrames) -> tuple[int, int]:
             f"The clip has {many} and no shot of at least {MIN_FRAMES} frames: please give a part without cuts.",
         )
     return first, last
+
+
+def without_held_ends(shot: DecodedFrames, first: int, last: int) -> tuple[int, int]:
+    """Frames [first, last) without a picture that stands still at either end; says so, and where it does in between."""
+    times = np.array(shot.times)
+    stretches = [(first + a, first + b) for a, b in held_stretches(shot.thumbs[first:last], times[first:last])]
+    begin = next((b for a, b in stretches if a == first), first)
+    end = next((a + 1 for a, b in stretches if b == last - 1), last)
+    if end - begin < MIN_FRAMES:
+        begin, end = first, last
+    if (begin, end) != (first, last):
+        span = f"{shot.begin + times[begin]:.1f} to {shot.begin + times[end - 1]:.1f} s"
+        shot.notes.append(f"The picture stands still at the beginning or end of the clip: only {span} was used.")
+    between = [(a, b) for a, b in stretches if begin <= a and b < end]
+    if between:
+        spans = ", ".join(f"{shot.begin + times[a]:.1f} to {shot.begin + times[b]:.1f} s" for a, b in between)
+        shot.notes.append(
+            f"The picture stands still in between ({spans}): people and camera stop there, and then leap."
+        )
+    return begin, end

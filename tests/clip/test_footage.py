@@ -17,6 +17,7 @@ from josh_core.clip.load import load_clip
 from josh_core.clip.not_filmed import still_picture
 from josh_core.clip.not_filmed.borders import find_borders, is_mirrored, is_split
 from josh_core.clip.not_filmed.inset import find_inset
+from josh_core.clip.not_filmed.mirrors import mirrored_sides
 from josh_core.clip.not_filmed.overlay import find_overlay
 from josh_core.clip.shots.cuts import find_cuts
 from josh_core.clip.shots.transitions import find_transitions, soft_ends
@@ -57,6 +58,33 @@ def test_letterbox_and_pillarbox_are_found_and_a_bright_sky_is_none() -> None:
     skyline = 40 + 30 * np.sin(np.arange(SIZE[0]) / 30)
     sky = [np.where((np.arange(SIZE[1])[:, None] < skyline)[..., None], 255, f).astype(np.uint8) for f in frames]
     assert find_borders(sky) == (0, 0, *SIZE)
+
+
+def test_sides_that_mirror_the_picture_are_cut_off_and_said(tmp_path: Path) -> None:
+    frames = smooth(2, 12)
+    wide = [cv2.copyMakeBorder(f, 0, 0, 90, 90, cv2.BORDER_REFLECT) for f in frames]
+    clip = load_clip(encode(tmp_path / "wide.mp4", wide), Settings())
+    assert abs(clip.width - SIZE[0]) <= 2 and clip.height == SIZE[1]
+    assert "mirror images" in clip.notes[0]
+    assert mirrored_sides([cv2.copyMakeBorder(f, 30, 0, 0, 0, cv2.BORDER_REFLECT) for f in frames]) == (
+        *(0, 30, SIZE[0]),
+        30 + SIZE[1],
+    )
+    assert mirrored_sides(frames) == (0, 0, *SIZE)
+
+
+@pytest.mark.parametrize("held", [15, 9])
+def test_a_picture_that_stands_still_at_an_end_is_left_out_and_said(tmp_path: Path, held: int) -> None:
+    frames = smooth(3, 40)
+    clip = load_clip(encode(tmp_path / "held.mp4", frames + [frames[-1]] * held), Settings())
+    if held == 9:  # 0.3 s: less than a freeze
+        assert len(clip) == 49 and clip.notes == ()
+        return
+    assert 40 <= len(clip) <= 42 and "stands still at the beginning or end" in clip.notes[0]
+    clip = load_clip(encode(tmp_path / "begin.mp4", [frames[0]] * held + frames), Settings())
+    assert 40 <= len(clip) <= 42 and clip.start == pytest.approx(held / 30, abs=0.07)
+    between = load_clip(encode(tmp_path / "between.mp4", frames[:20] + [frames[19]] * held + frames[20:]), Settings())
+    assert len(between) == 40 + held and "in between (0." in between.notes[0]
 
 
 def test_a_cut_under_a_caption_that_stays_is_found() -> None:

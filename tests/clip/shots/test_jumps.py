@@ -54,6 +54,14 @@ def test_a_hand_that_is_pushed_is_no_jump() -> None:
     assert find_jumps(filmed(TIMES, push), TIMES) == []
 
 
+def test_seconds_left_out_at_eight_frames_a_second_are_found_and_a_new_aim_is_none() -> None:
+    times = np.arange(24) / 8
+    slow = times / 9  # 5 px a second
+    assert find_jumps(filmed(np.where(times < 1.5, slow, slow + 1.5)), times) == [12]
+    aim = np.where(times < 1.5, 0.0, 2.0)  # px, in one step: 4 times as far as in those around
+    assert find_jumps(filmed(slow, aim), times) == []
+
+
 def test_few_frames_a_second_tell_nothing() -> None:
     slow = np.arange(20) / 5
     moments = np.arange(20) / RATE
