@@ -75,7 +75,7 @@ def test_sides_that_mirror_the_picture_are_cut_off_and_said(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("held", [15, 9])
 def test_a_picture_that_stands_still_at_an_end_is_left_out_and_said(tmp_path: Path, held: int) -> None:
-    frames = smooth(3, 40)
+    frames = smooth(3, 40, 4.0)
     clip = load_clip(encode(tmp_path / "held.mp4", frames + [frames[-1]] * held), Settings())
     if held == 9:  # 0.3 s: less than a freeze
         assert len(clip) == 49 and clip.notes == ()

@@ -20,7 +20,7 @@ MAX_FRESH_SHARE = 0.34  # share of the frames that show something new, up to whi
 # A picture that is held stands still: coded coarsely (x264 at crf 34) it changed by up to 16 levels somewhere and 0.16
 # in the mean. In six real and twenty rendered clips, people who sit included, every frame changed by 25 levels or more
 # somewhere, and in one coded at crf 40 by 36 and 0.7.
-MIN_HELD_SECONDS, MAX_STILL_CHANGE, MAX_STILL_MEAN = 0.4, 20, 0.25  # s, levels, levels
+MIN_HELD_SECONDS, MAX_STILL_CHANGE, MAX_STILL_MEAN = 0.4, 20, 0.6  # s, levels, levels
 
 
 def fresh_frames(thumbs: Sequence[UInt8]) -> Int | None:
