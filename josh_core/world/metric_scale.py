@@ -17,6 +17,7 @@ SIGMA_OF_MAD = 1.48  # standard deviation of a Gaussian over its median absolute
 # Chosen by hand, no measurement is recorded:
 CORRELATED_RATIOS = 30  # ratios that count as one observation: neighbouring frames err alike
 UNKNOWN_SIGMA = 0.5  # relative, where nothing tells the scale
+FEW_SIGMA = 0.2  # relative, where fewer than MIN_RATIOS tell it
 MIN_DESCENT = 0.02  # slope of a ray toward the floor, below which its depth is too uncertain
 SEARCH_RADIUS = 0.012  # of the map's width: how far from a contact point its depth is searched
 MIN_DEPTH_CONFIDENCE = 0.5  # of a depth that is used
@@ -58,6 +59,8 @@ def metric_scale(
             middle = float(np.median(ratios))
             spread = float(np.median(np.abs(ratios / middle - 1))) * SIGMA_OF_MAD
             return Scale(middle, source, spread / float(np.sqrt(max(len(ratios) / CORRELATED_RATIOS, 1))))
+    if len(few := found[0][0]):  # a clip whose camera hardly travels may show one foothold beside a known depth
+        return Scale(float(np.median(few)), "contact", FEW_SIGMA)
     return Scale(1.0, "assumed", UNKNOWN_SIGMA)
 
 

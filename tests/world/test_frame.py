@@ -172,6 +172,25 @@ def test_without_floor_and_depth_the_scale_is_assumed(body):
     assert (said.metres, said.source) == (1.0, "assumed")
 
 
+def test_a_single_foothold_beside_a_known_depth_tells_the_scale_roughly(body):
+    cameras = tilted_cameras(travel=2.0)
+    track, _ = standing(body, cameras, places_of(20))
+    point = track_points(track, body)
+    all_feet = feet_contacts(body, 20)
+    probability = all_feet.probability.copy()
+    probability[np.arange(20) != path(cameras, "moving").keyframes[1]] = 0.0
+    far = float(np.median(point.contacts[..., 2]))
+    maps = DepthMaps(np.full((4, 12, 16), far / 2.5), np.ones((4, 12, 16)), np.zeros((4, 12, 16), bool))
+    empty = Matches(np.zeros((0, 2), int), np.zeros(1, int), np.zeros((0, 2, 2)), np.zeros(0))
+    scene = Scene(path(cameras, "moving"), empty, maps)
+    probability[:, np.flatnonzero(probability.max(0) > 0.5)[7:]] = 0.0  # fewer than are needed to be sure
+    contacts = Contacts(probability, all_feet.names)
+    said = metric_scale(scene, SIZE, None, (track,), [point], (contacts,))
+    assert said.source == "contact"
+    assert said.metres == pytest.approx(2.5, rel=0.1)
+    assert said.sigma >= 0.2
+
+
 def test_transform_of_frame_matches_its_matrices():
     frame = world.WorldFrame(2.0, rotvec_to_rotmat(np.array([0.1, 0.2, 0.3])), np.array([1.0, 2, 3]), "contact")
     cameras = tilted_cameras(travel=1.0)
