@@ -232,3 +232,16 @@ def test_the_mapper_is_ended_on_cancel() -> None:
     tracks = tracks_of(path(FRAMES, np.array([2.0, 0, 0.5]), 0.2), Lens(500.0))
     with pytest.raises(Cancelled):
         map_keyframes(sfm.mapper_problem(tracks, tracks.frames, 0), Progress(cancelled=lambda: True))
+
+
+@pytest.mark.parametrize(("good", "most"), [(np.inf, 2), (0.0, 4)])
+def test_further_focals_are_tried_until_a_map_is_good(monkeypatch: pytest.MonkeyPatch, good: float, most: int) -> None:
+    monkeypatch.setattr(sfm, "GOOD_MAP", good)
+    tried = []
+    monkeypatch.setattr(
+        sfm, "map_keyframes", lambda problem, _: tried.append(problem.focal) or map_keyframes(problem, _)
+    )
+    true = path(FRAMES, np.array([3.0, 0, 0.5]), 0.3)
+    found = solve_camera(tracks_of(true, Lens(600.0)), TIMES, Settings(), Progress()).path
+    assert len(tried) == most
+    assert path_error(found.world_from_cam, true)[0] < 0.02
