@@ -1,7 +1,7 @@
 """The page's own components, made from gr.HTML: clip chooser, viewer, gallery of examples.
 
 They are functions, not subclasses: Gradio writes a .pyi file beside the source of every subclass. Their appearance and
-behaviour are in the *.html, *.js and *.css files of this folder.
+behaviour are in the *.html, *.js and *.css files of static/.
 """
 
 from __future__ import annotations
