@@ -95,9 +95,13 @@ class GrayFrames:
 
 def _expected_flow(inverse: Float, step: Float, grid: MapGrid) -> Float:
     """Parallax [h,w,2] px of inverse depth [h,w] under a step [3] of the camera."""
-    inverse = np.maximum(cv2.medianBlur(inverse.astype(np.float32), 5), 0)[..., None]
-    seen = grid.rays + inverse * step
-    return np.float32(grid.focal) * (seen[..., :2] / np.maximum(seen[..., 2:], 0.2) - grid.rays[..., :2])
+    inverse = np.maximum(cv2.medianBlur(inverse.astype(np.float32), 5), 0)
+    ahead = np.maximum(1 + inverse * step[2], 0.2)
+    x, y = (
+        np.float32(grid.focal) * ((rays + inverse * along) / ahead - rays)
+        for rays, along in zip(cv2.split(grid.rays[..., :2]), step[:2], strict=True)
+    )
+    return np.asarray(cv2.merge([x, y]))
 
 
 class _FlowMeasurements:
@@ -110,10 +114,11 @@ class _FlowMeasurements:
 
     def add(self, a: Float, flow: Float, shown: Float) -> None:
         """a, flow: [h,w,2] px with rho a + flow = 0; shown: [h,w] 0 where the neighbour sees a person or nothing."""
-        info = (a**2).sum(-1).clip(1e-12)
-        rho = -(a * flow).sum(-1) / info
-        noise = FLOW_NOISE + FLOW_DRIFT * np.linalg.norm(flow, axis=-1)
-        miss = np.linalg.norm(a * rho[..., None] + flow, axis=-1)
+        (a_x, a_y), (flow_x, flow_y) = cv2.split(a), cv2.split(flow)  # sums over a last axis of two are slow
+        info = np.maximum(a_x**2 + a_y**2, 1e-12)
+        rho = -(a_x * flow_x + a_y * flow_y) / info
+        noise = FLOW_NOISE + FLOW_DRIFT * np.sqrt(flow_x**2 + flow_y**2)
+        miss = np.sqrt((a_x * rho + flow_x) ** 2 + (a_y * rho + flow_y) ** 2)
         self._rho.append(rho)
         self._precision.append(info / noise**2)
         self._trust.append(shown * NORM.slope(np.square(miss / noise)))
