@@ -7,9 +7,12 @@ T frames of the clip, K keyframes, n frames of one person, L = 33 landmarks, C c
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Annotated, Any, Literal
 
 import cv2
@@ -30,6 +33,38 @@ ScaleSource = Literal["contact", "height", "assumed"]
 Task = Callable[[Path], str | None]  # what is done with one clip; returns why it failed, in one sentence
 # Does a task for many clips, here or on many machines; yields each clip with why it failed, if it did.
 Engine = Callable[[Task, list[Path]], Iterator[tuple[Path, str | None]]]
+
+
+# Chosen by hand: at most 56 MB, and the keyframes of most clips at two sizes.
+KEPT_FRAMES, KEPT_SIDE = 64, 720  # reduced frames that a clip keeps decoded, and their longest side in px at most
+
+
+class KeptFrames:
+    """The reduced frames that were asked for last: several stages and modes look at the same ones.
+
+    They are left behind when the clip is pickled.
+    """
+
+    def __init__(self) -> None:
+        self._frames: OrderedDict[tuple[int, int], UInt8] = OrderedDict()
+        self._lock = Lock()
+
+    def __reduce__(self) -> tuple[type[KeptFrames], tuple[()]]:
+        return KeptFrames, ()
+
+    def get(self, index: int, longest: int, decode: Callable[[], UInt8]) -> UInt8:
+        """The kept frame, or what `decode` makes of it; read-only, since others get the same array."""
+        with self._lock:
+            if (index, longest) in self._frames:
+                self._frames.move_to_end((index, longest))
+                return self._frames[index, longest]
+        frame = decode()
+        frame.flags.writeable = False
+        with self._lock:
+            self._frames[index, longest] = frame
+            if len(self._frames) > KEPT_FRAMES:
+                self._frames.popitem(last=False)
+        return frame
 
 
 @dataclass(frozen=True)
@@ -55,7 +90,19 @@ class Clip(Shaped):
         return len(self.jpegs)
 
     def frame(self, index: int, longest: int | None = None) -> UInt8:
-        """Frame `index` as [h,w,3] u8 RGB, with its longest side reduced to `longest` px if given."""
+        """Frame `index` as [h,w,3] u8 RGB, with its longest side reduced to `longest` px if given.
+
+        Small ones are kept for a while and must not be written to.
+        """
+        if longest is None or longest > KEPT_SIDE:
+            return self._decoded(index, longest)
+        return self._kept.get(int(index), longest, lambda: self._decoded(index, longest))
+
+    @cached_property
+    def _kept(self) -> KeptFrames:
+        return KeptFrames()
+
+    def _decoded(self, index: int, longest: int | None) -> UInt8:
         bgr = cv2.imdecode(np.frombuffer(self.jpegs[index], np.uint8), cv2.IMREAD_COLOR)
         assert bgr is not None  # every frame was encoded by clip/decode.py
         scale = 1.0 if longest is None else longest / max(self.width, self.height)

@@ -77,7 +77,7 @@ class FeatureMap:
     def __init__(self, rgb: UInt8) -> None:
         """rgb: [h,w,3] u8; it is resized to whole multiples of 32 px, as the network needs."""
         self.height, self.width = rgb.shape[:2]
-        image = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float() / 255
+        image = torch.tensor(rgb).permute(2, 0, 1)[None].float() / 255
         self._net_size = (max(32, self.height // 32 * 32), max(32, self.width // 32 * 32))
         image = functional.interpolate(image, self._net_size, mode="bilinear", align_corners=False)
         self._dense, logits, reliability = load_xfeat()(image)
