@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import logging
 import os
@@ -164,6 +165,7 @@ def _with_appearance(results: dict[str, Reconstruction], e: Evidence, progress: 
 def warm_up() -> None:
     """Load what every run needs, so that the first visitor does not wait for it.
 
+    What is loaded is hidden from Python's search for garbage, which would look through all of it again and again.
     With CUDA these are also the hub tier's networks, which ZeroGPU wants on their device before it lends a GPU. Weights
     that cannot be read are left to the run that needs them, which tells the visitor what is wrong.
     """
@@ -179,6 +181,8 @@ def warm_up() -> None:
             load_present()
         except WeightsError as error:
             _log.warning("%s", error)
+    gc.collect()
+    gc.freeze()
 
 
 def write(results: dict[str, Reconstruction], out: Path, flat: bool = False, key: str = "") -> dict[str, Path]:
