@@ -10,7 +10,7 @@ import pytest
 
 from josh_core.bodyfit.observations import BONE_FROM, BONE_TO, Observations
 from josh_core.geometry import rotvec_to_rotmat
-from josh_core.student.evidence import BONE_SHARE, NETWORK_ALONG, with_student
+from josh_core.student.evidence import BONE_SHARE, LIMB_SWINGS, NETWORK_ALONG, with_full_swing, with_student
 
 FRAMES = 5
 SIGMA = 0.06  # m, of the network's bones in every direction
@@ -53,3 +53,24 @@ def test_two_that_are_not_independent_are_no_surer_than_the_surer_one() -> None:
     assert np.allclose(found[..., :2], SIGMA)
     assert (found[..., 2] > SIGMA).all()
     assert len(BONE_TO) == found.shape[1]
+
+
+@pytest.mark.parametrize("frames", [1, 2, 90])
+def test_limbs_swing_farther_along_the_line_of_sight_alone(frames: int) -> None:
+    times, rng = np.arange(frames) / 30, np.random.default_rng(4)
+    sight = rotvec_to_rotmat(np.tile([0.1, -0.3, 0.0], (frames, 1)))
+    obs = cast(Observations, SimpleNamespace(times=times, sight=sight))
+    still = np.broadcast_to(rng.normal(0, 0.3, (33, 3)), (frames, 33, 3))
+    assert np.allclose(with_full_swing(still, obs), still)
+    swing = 0.15 * np.sin(2 * np.pi * times)
+    for start, end, members, factor in LIMB_SWINGS:
+        for axis, expected in ((0, 1.0), (1, 1.0), (2, factor)):
+            landmarks = still.copy()
+            landmarks[:, members] += (swing[:, None] * sight[..., axis])[:, None]
+            moved = with_full_swing(landmarks, obs)
+            limb = np.einsum("nji,nj->ni", sight, moved[:, end] - moved[:, start])[:, axis]
+            middle = slice(frames // 3, 2 * frames // 3)
+            if frames == 90:
+                assert np.ptp(limb[middle]) == pytest.approx(expected * np.ptp(swing[middle]), rel=0.05)
+            others = [k for k in range(33) if k not in members]
+            assert np.array_equal(moved[:, others], landmarks[:, others])
