@@ -64,19 +64,30 @@ def _result(prepared: PreparedClip, outcome: JointSolution) -> JointResult:
     world_from_cam = rigid(rotation.numpy(), centre.numpy())
     if path.kind == "static":
         world_from_cam = path.world_from_cam.astype(np.float64)
-    free = outcome.scale_sigma is not None
+    free, scale, sigma = outcome.scale_sigma is not None, float(state.log_scale.exp()), start.scale_sigma
+    if outcome.scale_sigma is not None:
+        sigma = _scale_sigma(start, scale, outcome.scale_sigma)
     return JointResult(
         cameras=replace(path, world_from_cam=world_from_cam, focal=float(state.log_focal.exp())),
         bodies=_bodies(prepared, state),
         floor=None if start.floor is None else metric_floor(start.floor, state),
         depth_scale=(state.log_scale + state.log_size).exp().numpy(),
-        scale=float(state.log_scale.exp()),
-        scale_sigma=outcome.scale_sigma if outcome.scale_sigma is not None else start.scale_sigma,
+        scale=scale,
+        scale_sigma=sigma,
         scale_source="contact" if free and outcome.by_contact else start.scale_source,
         refined=True,
         costs=(outcome.before, *outcome.costs),
         iterations=outcome.iterations,
     )
+
+
+def _scale_sigma(start: JointStart, scale: float, sigma: float) -> float:
+    """Relative standard error of the scale, larger where it and the start's contradict each other (Birge's ratio).
+
+    That happens where something outside the objective is wrong, such as the focal length of a camera that hardly moves.
+    """
+    apart = abs(np.log(scale / start.scale)) / np.hypot(sigma, start.scale_sigma)
+    return sigma * max(1.0, float(apart))
 
 
 def _bodies(prepared: PreparedClip, state: State) -> tuple[BodyTrack, ...]:

@@ -63,6 +63,14 @@ def test_a_walker_before_a_moving_camera(walk) -> None:
     assert 0 < results["refine"].quality["scale_sigma_pct"] < 10
 
 
+def test_a_scale_that_contradicts_its_start_is_less_sure(walk) -> None:
+    start = start_of(evidence_of(walk))
+    agreed = refine(start, SETTINGS)
+    contradicted = refine(replace(start, scale=1.3 * start.scale, scale_sigma=0.02), SETTINGS)
+    assert contradicted.scale < 1.15 * agreed.scale  # the clip's own evidence wins
+    assert contradicted.scale_sigma > 3 * agreed.scale_sigma
+
+
 def test_the_same_start_gives_the_same_bits(walk) -> None:
     start = start_of(evidence_of(walk))
     assert same_bits(refine(start, SETTINGS), refine(start, SETTINGS))
