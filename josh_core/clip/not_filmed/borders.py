@@ -107,7 +107,8 @@ def _has_line(gray: Float) -> bool:
 
     One line alone near a side may be a post or the edge of a wall: it counts only where the picture moves beside it.
     """
-    lines = [(place, at) for place in LINE_PLACES if (at := _line_near(gray, place)) is not None]
+    likeness = _likeness(gray)
+    lines = [(place, at) for place in LINE_PLACES if (at := _line_near(gray, likeness, place)) is not None]
     if len(lines) == 1 and lines[0][0] in OUTER_PLACES:
         at = lines[0][1]
         return _moves(gray[:, :, : at - 1]) or _moves(gray[:, :, at + 2 :])
@@ -130,10 +131,9 @@ def _has_bar(gray: Float) -> bool:
     return False
 
 
-def _line_near(gray: Float, place: float) -> int | None:
-    """Column of the line between two pictures near a place in [0, 1]; None without one."""
+def _line_near(gray: Float, likeness: Float, place: float) -> int | None:
+    """Column of the line between two pictures near a place in [0, 1]; None without one. likeness: [w] by column."""
     width = gray.shape[2]
-    likeness = _likeness(gray)
     near = np.arange(width)[np.abs(np.arange(width) / width - place) < PLACE_TOLERANCE]
     at = int(near[likeness[near].argmin()])
     sides = likeness[max(0, at - 16) : max(0, at - 4)], likeness[at + 5 : at + 17]

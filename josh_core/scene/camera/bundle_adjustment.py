@@ -166,7 +166,7 @@ def _reduce(system: _System, damping: float) -> tuple[Float, Float, Float]:
         own = system.point[rows] - slab * POINTS_AT_A_TIME
         mixed[system.columns[rows, :6], own[:, None]] = system.coupling[rows, :6]  # a camera sees a point once
         mixed[-LENS_UNKNOWNS:] = sum_by(system.coupling[rows, 6:], own, count).swapaxes(0, 1)
-        through = np.einsum("cpi,pij->cpj", mixed, inverse[inside]).reshape(len(right), -1)
+        through = (mixed[:, :, None] @ inverse[inside])[:, :, 0].reshape(len(right), -1)
         left -= through @ mixed.reshape(len(right), -1).T
         right -= through @ system.right_points[inside].ravel()
     # Damping by what is left after elimination: the focal's own diagonal is far stiffer than its valley.
@@ -213,8 +213,9 @@ def locate(model: SparseModel, sightings: Sightings, noise: float, steps: int = 
         width = noise * max(2.0, 20.0 * 0.5**step)  # wide at first: the start is only interpolated
         weight = Cauchy(width).slope((residual**2).sum(-1))
         jacobian = by_camera[:, :, :6]
-        left = sum_by(np.einsum("o,oki,okj->oij", weight, jacobian, jacobian), sightings.camera, count)
-        right = sum_by(np.einsum("o,oki,ok->oi", weight, jacobian, residual), sightings.camera, count)
+        weighted = (weight[:, None, None] * jacobian).swapaxes(-1, -2)
+        left = sum_by(weighted @ jacobian, sightings.camera, count)
+        right = sum_by((weighted @ residual[..., None])[..., 0], sightings.camera, count)
         damped = left + np.eye(6) * (1e-6 + 1e-6 * np.trace(left, axis1=1, axis2=2)[:, None, None])
         move = -np.linalg.solve(damped, right[..., None])[..., 0]
         model = replace(
