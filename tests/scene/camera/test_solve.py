@@ -57,6 +57,19 @@ def test_a_turning_camera_turns_and_gives_its_focal() -> None:
     assert steady_camera_kind(tracks) == "rotating"
 
 
+@pytest.mark.parametrize("lens", [Lens(600.0, -0.5), Lens(700.0, 0.4)])
+def test_a_turning_camera_behind_a_lens_that_bends_does_not_travel(lens: Lens) -> None:
+    true = path(FRAMES, np.zeros(3), 0.6)
+    solution = solve_camera(tracks_of(true, lens), TIMES, Settings(), Progress())
+    found = solution.path.world_from_cam
+    assert solution.path.kind == "rotating" and (found[:, :3, 3] == 0).all()
+    angle = rotation_angle((found[0, :3, :3].T @ found[:, :3, :3]).swapaxes(-1, -2) @ true[:, :3, :3])
+    assert np.degrees(angle).max() < 2
+    assert abs(np.log(solution.path.focal / lens.focal)) < 2 * solution.path.focal_sigma
+    assert solution.path.focal_sigma > 0.05  # a turn tells bend and focal only together
+    assert solution.lens.distortion / solution.lens.focal**2 == pytest.approx(lens.distortion / lens.focal**2, rel=0.15)
+
+
 def steady_camera_kind(tracks: Tracks) -> str | None:
     from tests.scene.textured_plane import clip_of
 
