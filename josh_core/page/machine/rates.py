@@ -28,11 +28,11 @@ from josh_core.serving.tasks import (
     USD,
 )
 
-# Before anything has been measured here: seconds per frame of one person, of Size.work. CPU time on two cores of the
-# rendered street (45 and 99 frames, one person), `refine`, models loaded.
+# Before anything has been measured here: seconds per frame of one person, of Size.work. Two cores, the rendered street
+# (100 frames, one person), `refine` (`python -m benchmarks.clips`).
 _SHARED = {
-    "clip": 0.018, "people": 0.11, "tracks": 0.03, "camera": 0.1, "depth": 0.1, "student": 0.001, "bodies": 0.017,
-    "contacts": 0.024, "world": 0.065, "looks": 0.0007, "result": 0.015,
+    "clip": 0.018, "people": 0.066, "tracks": 0.022, "camera": 0.067, "depth": 0.041, "student": 0.001,
+    "bodies": 0.015, "contacts": 0.01, "world": 0.037, "looks": 0.0004, "result": 0.015,
 }  # fmt: skip
 _MEDIA = {"formats": 0.0022, "videos": 0.045}  # likewise
 MEDIA = tuple(_MEDIA)  # stages after the result is there
@@ -49,7 +49,7 @@ _STILL = {"camera": 0.0, "depth": 0.0}
 FIRST_GUESS = {  # by mode of a run, or by file made from a result
     "baseline": _SHARED | _MEDIA,
     "fast": {name: rate for name, rate in _SHARED.items() if name != "depth"} | _MEDIA,
-    "refine": _SHARED | {"joint": 0.08, "joint_looks": 0.0007, "joint_result": 0.0008} | _MEDIA,
+    "refine": _SHARED | {"joint": 0.048, "joint_looks": 0.0003, "joint_result": 0.0008} | _MEDIA,
     FORMATS: {FORMATS: 0.02},
     OVERLAY: {OVERLAY: 0.1},
     PAIR: {PAIR: 0.1},
