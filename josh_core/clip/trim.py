@@ -4,16 +4,19 @@ said.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from josh_core.clip.decode import DecodedFrames
-from josh_core.clip.not_filmed.borders import COMPARED_FRAMES, find_borders
+from josh_core.clip.not_filmed.borders import COMPARED_FRAMES, find_borders, is_mirrored
 from josh_core.clip.not_filmed.mirrors import mirrored_sides
 from josh_core.clip.not_filmed.repeats import fresh_frames, held_stretches
 from josh_core.clip.probe import require
 from josh_core.clip.shots.cuts import find_cuts
 from josh_core.clip.shots.jumps import find_jumps
 from josh_core.clip.shots.transitions import blank_ends, find_transitions, soft_ends
+from josh_core.types import UInt8
 
 MIN_FRAMES = 8  # fewer tell nothing of speed or contact
 
@@ -44,12 +47,19 @@ def cut_borders(shot: DecodedFrames) -> None:
     box = find_borders(few)
     if _crop(shot, box):
         shot.notes.append(f"Borders around the picture were cut off: {shot.width} x {shot.height} px are left.")
-    left, top, right, bottom = box
-    if _crop(shot, mirrored_sides([np.ascontiguousarray(image[top:bottom, left:right]) for image in few])):
+    few = _cropped(few, box)
+    sides = mirrored_sides(few)
+    # What is left of a film between its mirror images is not symmetrical; a backdrop made of mirrored tiles is.
+    if not is_mirrored(_cropped(few, sides)) and _crop(shot, sides):
         shot.notes.append(
             "The sides of the picture are mirror images of what is beside them, and were cut off: "
             f"{shot.width} x {shot.height} px are left."
         )
+
+
+def _cropped(images: Sequence[UInt8], box: tuple[int, int, int, int]) -> list[UInt8]:
+    left, top, right, bottom = box
+    return [np.ascontiguousarray(image[top:bottom, left:right]) for image in images]
 
 
 def _crop(shot: DecodedFrames, box: tuple[int, int, int, int]) -> bool:

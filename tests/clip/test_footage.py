@@ -73,6 +73,19 @@ def test_sides_that_mirror_the_picture_are_cut_off_and_said(tmp_path: Path) -> N
     assert mirrored_sides(frames) == (0, 0, *SIZE)
 
 
+def test_a_backdrop_of_mirrored_tiles_behind_somebody_is_left_as_it_is(tmp_path: Path) -> None:
+    tile = smooth(3, 1)[0][:, :200]
+    still = np.concatenate([tile[:, ::-1], tile, tile[:, :119:-1]], 1)
+    frames = []
+    for step in range(12):
+        frame = still.copy()
+        frame[30:250, 150 + step : 174 + step] = smooth(4, 1)[0][20:240, 300:324]
+        frames.append(frame)
+    clip = load_clip(encode(tmp_path / "tiles.mp4", frames), Settings())
+    assert (clip.width, clip.height) == (still.shape[1], still.shape[0])
+    assert not any("mirror" in note for note in clip.notes)
+
+
 @pytest.mark.parametrize("held", [15, 9])
 def test_a_picture_that_stands_still_at_an_end_is_left_out_and_said(tmp_path: Path, held: int) -> None:
     frames = smooth(3, 40, 4.0)
