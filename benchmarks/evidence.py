@@ -86,11 +86,11 @@ def exchanged_legs(e: Evidence, truth: GroundTruth) -> list[int]:
         if true is None:
             continue
         times = e.clip.times[track.frames]
-        height_px = 1.7 * float(np.median(px_per_metre(track, times)))
+        px_per_m = px_per_metre(track, times)
         tracks = [track]
         for other in ({"MIN_SHARE": 1.0}, {"CHANGE_COST": 1e9}, {}):
             with setting(left_right, **other):
-                tracks.append(left_right.fix_left_right(track, height_px, times)[0])
+                tracks.append(left_right.fix_left_right(track, px_per_m, times)[0])
         counts += [int((legs_named(t.landmarks_px[true[0]], true[1], size) < 0).sum()) for t in tracks]
     return counts.tolist()
 

@@ -29,6 +29,7 @@ ANKLES = np.array([LANDMARKS.index("left_ankle"), LANDMARKS.index("right_ankle")
 FACE_AND_ARMS = np.arange(LANDMARKS.index("left_hip"))
 LEG_LANDMARKS = np.arange(LANDMARKS.index("left_hip"), len(LANDMARKS))
 STATES = ((False, False), (True, True), (True, False), (False, True))  # exchanged: upper body, legs
+HEIGHT = 1.7  # m, of an adult: what follows is over the height in the image
 MAX_STEP = 0.2  # of the person's height: a step between two frames counts at most this; costs and step chosen by hand
 EXCHANGED_COST = 0.02  # cost of a frame with exchanged sides; steps cost their length over the person's height
 HALF_EXCHANGED_COST = 0.1  # the same for a frame where only one half of the body is exchanged
@@ -56,11 +57,12 @@ def mirror_names() -> Int:
     return np.array([LANDMARKS.index(name) for name in names])
 
 
-def fix_left_right(track: Track, height_px: float, times: Float) -> tuple[Track, Bool]:
+def fix_left_right(track: Track, px_per_m: Float, times: Float) -> tuple[Track, Bool]:
     """The track with consistent sides, and [n,2] where upper body and legs had been exchanged.
 
-    height_px: the person's size in the image. times: [n] s of the track's frames.
+    px_per_m: [n] px of a metre at the person; times: [n] s of the track's frames.
     """
+    height_px = HEIGHT * float(np.median(px_per_m))
     state = _shortest_path(_state_costs(track, height_px), _step_costs(track, height_px))
     exchanged = np.array(STATES)[state]  # [n,2]
     fixed = _swapped(track, exchanged)

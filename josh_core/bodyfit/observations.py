@@ -107,7 +107,7 @@ def gather_observations(track: Track, cameras: CameraPath, clip: Clip, height: f
     """Observations of a track, for cameras with a known focal length and an assumed standing height [m]."""
     track = _finite(track)
     px_per_m = px_per_metre(track, clip.times[track.frames])
-    track, exchanged = fix_left_right(track, 1.7 * float(np.median(px_per_m)), clip.times[track.frames])
+    track, exchanged = fix_left_right(track, px_per_m, clip.times[track.frames])
     centre = np.array([clip.width, clip.height]) / 2
     rays = (track.landmarks_px - centre) / cameras.focal
     sight = _lines_of_sight(rays, track.visibility)

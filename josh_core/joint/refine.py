@@ -64,16 +64,14 @@ def _result(prepared: PreparedClip, outcome: JointSolution) -> JointResult:
     world_from_cam = rigid(rotation.numpy(), centre.numpy())
     if path.kind == "static":
         world_from_cam = path.world_from_cam.astype(np.float64)
-    free, scale, sigma = outcome.scale_sigma is not None, float(state.log_scale.exp()), start.scale_sigma
-    if outcome.scale_sigma is not None:
-        sigma = _scale_sigma(start, scale, outcome.scale_sigma)
+    free, scale = outcome.scale_sigma is not None, float(state.log_scale.exp())
     return JointResult(
         cameras=replace(path, world_from_cam=world_from_cam, focal=float(state.log_focal.exp())),
         bodies=_bodies(prepared, state),
         floor=None if start.floor is None else metric_floor(start.floor, state),
         depth_scale=(state.log_scale + state.log_size).exp().numpy(),
         scale=scale,
-        scale_sigma=sigma,
+        scale_sigma=_scale_sigma(start, scale, outcome.scale_sigma),
         scale_source="contact" if free and outcome.by_contact else start.scale_source,
         refined=True,
         costs=(outcome.before, *outcome.costs),
@@ -81,11 +79,14 @@ def _result(prepared: PreparedClip, outcome: JointSolution) -> JointResult:
     )
 
 
-def _scale_sigma(start: JointStart, scale: float, sigma: float) -> float:
+def _scale_sigma(start: JointStart, scale: float, sigma: float | None) -> float:
     """Relative standard error of the scale, larger where it and the start's contradict each other (Birge's ratio).
 
     That happens where something outside the objective is wrong, such as the focal length of a camera that hardly moves.
+    sigma: by the curvature of the objective; None where the scale was not free.
     """
+    if sigma is None:
+        return start.scale_sigma
     apart = abs(np.log(scale / start.scale)) / np.hypot(sigma, start.scale_sigma)
     return sigma * max(1.0, float(apart))
 

@@ -12,7 +12,7 @@ from josh_core.bodyfit import frame_terms
 from josh_core.bodyfit.fit_body import MOTION, FitBody, Pose
 from josh_core.bodyfit.frame_terms import bones, pixels
 from josh_core.bodyfit.initial_pose import initial_pose
-from josh_core.bodyfit.left_right import exchanged_strides, fix_left_right, mirror_names
+from josh_core.bodyfit.left_right import HEIGHT, exchanged_strides, fix_left_right, mirror_names
 from josh_core.bodyfit.objective import normal_equations, objective
 from josh_core.bodyfit.observations import BONE_FROM, BONE_TO, Observations
 from josh_core.bodyfit.pose_prior import pose_prior
@@ -173,7 +173,11 @@ def test_legs_exchanged_for_long_are_found_from_the_side_only():
         # the legs pass each other where they are exchanged, so that every single step is short
         px[..., 0] = np.where(np.isin(np.arange(33), legs[2:]), 200 + 0.3 * (px[..., 0] - 200), px[..., 0])
         px[late] = px[np.ix_(range(55, 60), mirror[legs])]
-        _, exchanged = fix_left_right(replace(track, landmarks_px=px), 350.0, np.arange(len(track.frames)) / 30)
+        _, exchanged = fix_left_right(
+            replace(track, landmarks_px=px),
+            np.full(len(track.frames), 350.0 / HEIGHT),
+            np.arange(len(track.frames)) / 30,
+        )
         assert np.flatnonzero(exchanged[:, 1]).tolist() == list(found)
 
 
@@ -185,11 +189,13 @@ def test_sides_are_settled_for_the_whole_body_and_for_the_legs_alone():
     px[10:14] = px[10:14][:, mirror]
     legs = np.arange(23, 33)
     px[np.ix_(range(20, 22), legs)] = track.landmarks_px[np.ix_(range(20, 22), mirror[legs])]
-    mended, exchanged = fix_left_right(replace(track, landmarks_px=px), 350.0, np.arange(len(track.frames)) / 30)
+    mended, exchanged = fix_left_right(
+        replace(track, landmarks_px=px), np.full(len(track.frames), 350.0 / HEIGHT), np.arange(len(track.frames)) / 30
+    )
     assert np.flatnonzero(exchanged[:, 0]).tolist() == [10, 11, 12, 13]
     assert np.flatnonzero(exchanged[:, 1]).tolist() == [10, 11, 12, 13, 20, 21]
     assert np.array_equal(mended.landmarks_px, track.landmarks_px)
-    same, nothing = fix_left_right(track, 350.0, np.arange(len(track.frames)) / 30)
+    same, nothing = fix_left_right(track, np.full(len(track.frames), 350.0 / HEIGHT), np.arange(len(track.frames)) / 30)
     assert not nothing.any()
     assert np.array_equal(same.landmarks_px, track.landmarks_px)
 

@@ -17,9 +17,8 @@ from josh_core.types import Float, Int, UInt8
 # the next one follows (two clips, x264); somebody who moves slowly changes by what lies between.
 MAX_HELD_CHANGE, MIN_NEXT_CHANGE = 8, 40  # levels
 MAX_FRESH_SHARE = 0.34  # share of the frames that show something new, up to which the others are left out
-# A picture that is held stands still: coded coarsely (x264 at crf 34) it changed by up to 16 levels somewhere and 0.16
-# in the mean. In six real and twenty rendered clips, people who sit included, every frame changed by 25 levels or more
-# somewhere, and in one coded at crf 40 by 36 and 0.7.
+# A picture that is held stands still but for what a coarse coder changes. Chosen between that and the least that
+# frames of real and rendered clips change, people who sit included.
 MIN_HELD_SECONDS, MAX_STILL_CHANGE, MAX_STILL_MEAN = 0.4, 20, 0.6  # s, levels, levels
 
 

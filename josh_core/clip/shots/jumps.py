@@ -27,8 +27,8 @@ MIN_LEAP_PX = 1.5  # px of the small pictures
 MIN_CHANGE_AROUND = 0.003  # share of the picture: less change around a leap counts as this much
 STILL_PX = 0.5  # px a frame: less motion around a leap counts as this much, which is how well it is measured
 # s between frames: in a longer time a hand that holds a camera may go anywhere; in more than the first it may well aim
-# anew, so that a leap must be larger. Plain clips at 6.7 to 9.5 frames a second leap by at most 1.35 (nine real and
-# seven rendered ones), one with 2.75 s left out by 8 to 14
+# anew, so that a leap must be larger. Chosen far above what plain clips at 7 to 9 frames a second show and below a
+# clip with some seconds left out (row jump8 of `benchmarks.footage`)
 MAX_STEP_SECONDS, USUAL_STEP_SECONDS, MIN_SLOW_LEAP_RATIO = 0.15, 0.1, 5.0
 MIN_NEIGHBOURS = 3  # steps on either side with which one is compared
 MAX_REPEAT_LEVELS = 0.2  # grey levels, mean difference of a frame that repeats the one before

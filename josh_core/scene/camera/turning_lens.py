@@ -17,8 +17,8 @@ from josh_core.scene.camera.rotation_only import CAUCHY_WIDTH, PixelPairs, Rotat
 from josh_core.types import Float
 
 # Chosen by hand, except where a measurement or a source is given.
-# Distortions are of a pixel at a distance of the longest side. At the first one the cost of a panned clip seen through
-# a strong barrel and a strong pincushion fell to 0.78 and 0.86; that of three travelling cameras to no less than 0.97.
+# Distortions are of a pixel at a distance of the longest side. At the first one the cost of a camera that turns behind
+# a strong barrel or pincushion (`benchmarks.footage --all`) falls below the second, a travelling camera's does not.
 LOOK_AHEAD, MAX_AHEAD_COST = 0.3, 0.92
 MAX_BEND, BEND_TOLERANCE = 1.5, 0.03  # the search ends at the first, and is as fine as the second
 THINNED = 3  # the search looks at every third correspondence
