@@ -70,7 +70,8 @@ def decode(path: Path, info: ClipInfo, settings: Settings, progress: Progress) -
     wanted = settings.seconds or settings.max_seconds
     if info.seconds:
         wanted = min(wanted, info.seconds - settings.start)
-    thinning = _Thinning(info.fps, settings.max_fps)
+    pace = info.film.pace or 1.0
+    thinning = _Thinning(info.fps / pace, settings.max_fps)
     end = -1.0
     with Video(path, info.film, settings.turn) as video:
         size = video.reduced(settings.max_side)
@@ -78,7 +79,7 @@ def decode(path: Path, info: ClipInfo, settings: Settings, progress: Progress) -
             if out.jpegs and picture.time - out.begin >= wanted - 0.25 / info.fps:
                 end = picture.time
                 break
-            if thinning.keeps(picture.time):
+            if thinning.keeps(pace * picture.time):
                 out.add(picture(size), picture.time)
                 if len(out.jpegs) % 8 == 0:
                     progress.update((picture.time - out.begin) / max(wanted, 1e-6))

@@ -19,6 +19,7 @@ from josh_core.clip.not_filmed.inset import find_inset
 from josh_core.clip.not_filmed.overlay import find_overlay
 from josh_core.clip.probe import ClipInfo, probe, require
 from josh_core.clip.trim import MIN_FRAMES, cut_blank_ends, cut_borders, drop_repeats, longest_shot, without_held_ends
+from josh_core.clip.video import Film
 from josh_core.errors import ClipError
 from josh_core.progress import Progress
 from josh_core.settings import Settings
@@ -26,6 +27,7 @@ from josh_core.types import Bool, Clip
 
 # Share of a smaller picture that stays, from which it is a logo: 0.85 of a real one stayed (chosen, not tuned)
 LOGO_SHARE = 0.5
+MIN_CAPTURE_FPS = 3.0  # pictures a second of a time lapse; somebody who does squats is followed at 5. Chosen
 FILM_DIAGONAL = float(np.hypot(36, 24))  # mm
 
 
@@ -38,6 +40,7 @@ def load_clip(path: str | os.PathLike[str], settings: Settings, progress: Progre
     path, progress = Path(path), progress or Progress()
     info = probe(path)
     _check_length(info, settings)
+    _check_pace(info.film)
     shot = decode(path, info, settings, progress)
     source_seconds = max(info.seconds, shot.begin + shot.times[-1] + 1 / info.fps) if shot.times else info.seconds
     _check_decoded(shot, settings, source_seconds)
@@ -47,7 +50,8 @@ def load_clip(path: str | os.PathLike[str], settings: Settings, progress: Progre
     cut_blank_ends(shot)
     cut_borders(shot)
     first, last = without_held_ends(shot, *longest_shot(shot))
-    times = np.array(shot.times[first:last]) - shot.times[first]
+    pace = info.film.pace or 1.0
+    times = pace * (np.array(shot.times[first:last]) - shot.times[first])
     clip = Clip(
         jpegs=tuple(shot.jpegs[first:last]),
         times=times,
@@ -57,11 +61,37 @@ def load_clip(path: str | os.PathLike[str], settings: Settings, progress: Progre
         name=path.name,
         sha256=file_sha256(path),
         start=shot.begin + shot.times[first],
-        source_seconds=source_seconds,
-        notes=tuple(shot.notes),
+        source_seconds=pace * source_seconds,
+        notes=(*_pace_notes(info.film), *shot.notes),
         focal_px=recorded,
     )
     return _looked_at(clip)
+
+
+def _check_pace(film: Film) -> None:
+    """Refuse a film of which parts are slowed down, and a time lapse with too few pictures."""
+    taken = film.captured or 0.0
+    require(
+        film.pace is not None,
+        f"The file says that it was filmed at {taken:.4g} frames a second, but some parts of it play more "
+        "slowly than others: please export it at one speed, or give one of the parts.",
+    )
+    require(
+        (film.pace or 1.0) <= 1 or taken >= MIN_CAPTURE_FPS,
+        f"The file says that it is a time lapse with {taken:.2g} pictures a second: people cannot be followed in fewer "
+        f"than {MIN_CAPTURE_FPS:g}. Please use a film at its true speed.",
+    )
+
+
+def _pace_notes(film: Film) -> tuple[str, ...]:
+    pace = film.pace or 1.0
+    if pace == 1:
+        return ()
+    kind, factor, how = ("slow motion", 1 / pace, "fast") if pace < 1 else ("a time lapse", pace, "slow")
+    return (
+        f"The file says that it was filmed at {film.captured:.4g} frames a second and plays {film.fps:.4g}: it is "
+        f"{kind}. Times and speeds here are those of life, {factor:.2g} times as {how} as it plays.",
+    )
 
 
 def _recorded_focal(focal_35mm: float | None, shot: DecodedFrames) -> float | None:

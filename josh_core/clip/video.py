@@ -21,6 +21,7 @@ import av
 import numpy as np
 
 from josh_core.clip.animation import Animation, pictures, read_animation
+from josh_core.clip.capture_rate import capture_fps, pace_of
 from josh_core.clip.interlace import CombFinder
 from josh_core.clip.pixels import SQUARE_UPRIGHT, DisplayTransform, shown_by
 from josh_core.errors import ClipError
@@ -48,6 +49,8 @@ class Film:
     fps: float = 0.0  # mean; 0 when not known
     whole: bool = True  # False when the file ends before its container says
     focal_35mm: float | None = None  # mm, focal length of the same view on 35 mm film, where the phone wrote it
+    captured: float | None = None  # pictures a second that were taken, where the camera wrote it
+    pace: float | None = 1.0  # s of life in a second of the film, as the camera wrote; None where that varies
     animated: bool = False  # an animated picture, not a stream of a container
 
 
@@ -223,7 +226,13 @@ def film_of(path: Path) -> Film:
             raise ClipError("The video in this file is of a kind unknown here: please export it again as MP4 (H.264).")
         counted = _count(container)
         stream = max(known, key=lambda s: _worth(s, counted.stamps.get(s.index, [])))
-        return replace(_film(container, stream, counted), focal_35mm=_focal_35mm(container, stream))
+        captured = capture_fps(path, {**stream.metadata, **container.metadata})
+        return replace(
+            _film(container, stream, counted),
+            focal_35mm=_focal_35mm(container, stream),
+            captured=captured,
+            pace=pace_of(captured, np.sort(np.array(counted.stamps[stream.index]))),
+        )
 
 
 def _animated(animation: Animation) -> Film:
