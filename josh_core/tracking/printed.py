@@ -1,4 +1,4 @@
-"""People whom the film itself shows, not another one printed on it: a small film in a corner, a screen."""
+"""People whom the film itself shows, not another one printed on it: a small or round film in a corner, a screen."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from josh_core.clip.not_filmed.rings import LOOKED_FRAMES, LOOKED_SIDE, Ring, find_ring
 from josh_core.errors import ClipError
 from josh_core.types import Bool, Clip, People, Track
 
@@ -15,6 +16,9 @@ from josh_core.types import Bool, Clip, People, Track
 AROUND_SHARE = 0.15  # of the sides of a person's box: how far it is looked around them
 OVERLAY_SHARE = 0.5  # share of what is around somebody that stays in the image, from which it is another film
 SAMPLED_FRAMES = 12  # frames of a track
+MAX_BEYOND = 0.15  # share of somebody's place that may lie beyond a ring around them
+RING_REACH = 1.3  # of a ring's radius, up to which a film with a soft edge reaches
+IN_A_RING = "A smaller, round picture lies in the picture (a film in a corner?)"
 
 
 def shown_people(people: People, clip: Clip) -> tuple[People, tuple[str, ...]]:
@@ -24,15 +28,16 @@ def shown_people(people: People, clip: Clip) -> tuple[People, tuple[str, ...]]:
     shows everybody.
     """
     people = outside_inset(people, clip)
+    people, notes = _outside_rings(people, clip)
     if clip.overlay is None:
-        return people, ()
+        return people, notes
     kept = [k for k in range(len(people.tracks)) if _around(people, k, clip, clip.overlay) < OVERLAY_SHARE]
     gone = len(people.tracks) - len(kept)
-    notes: tuple[str, ...] = ()
     if kept and gone:  # where it is everybody, the film is one of somebody in front of a screen
         people = only(people, kept)
         who = "One person is" if gone == 1 else f"{gone} people are"
-        notes = (f"{who} left out: what is around them stays in the image while the rest moves (a film in a corner?).",)
+        around = "what is around them stays in the image while the rest moves (a film in a corner?)"
+        notes = (*notes, f"{who} left out: {around}.")
     return without_overlay(people, clip.overlay), notes
 
 
@@ -52,6 +57,41 @@ def outside_inset(people: People, clip: Clip) -> People:
     mask = np.zeros((clip.height, clip.width), np.bool_)
     mask[top:bottom, left:right] = True
     return without_overlay(only(people, kept), mask)
+
+
+def _outside_rings(people: People, clip: Clip) -> tuple[People, tuple[str, ...]]:
+    """People but for those whom a round film in the picture shows, where others are left; notes.
+
+    Where it is everybody they are kept: they may be seen through a round window.
+    """
+    pictures = [clip.frame(int(t), LOOKED_SIDE) for t in np.linspace(0, len(clip) - 1, LOOKED_FRAMES)]
+    scale = max(pictures[0].shape[:2]) / max(clip.width, clip.height)
+    rings = {}
+    for index, track in enumerate(people.tracks):
+        ring = find_ring(pictures, np.median(track.boxes, axis=0) * scale)
+        if ring is not None and _beyond(people, index, ring) < MAX_BEYOND:
+            rings[index] = ring
+    kept = [k for k in range(len(people.tracks)) if k not in rings]
+    if not rings:
+        return people, ()
+    if not kept:
+        return people, (f"{IN_A_RING} with everybody in it: place and scale may not be theirs. Crop the clip to it.",)
+    mask = np.zeros((clip.height, clip.width), np.uint8)
+    for ring in rings.values():
+        x, y, radius = (round(v * max(mask.shape)) for v in (ring.x, ring.y, RING_REACH * ring.radius))
+        cv2.circle(mask, (x, y), radius, 1, -1)
+    who = "one person is" if len(rings) == 1 else f"{len(rings)} people are"
+    note = f"{IN_A_RING}: {who} in it and left out. To have it instead, crop the clip to it."
+    return without_overlay(only(people, kept), np.asarray(mask > 0, np.bool_)), (note,)
+
+
+def _beyond(people: People, index: int, ring: Ring) -> float:
+    """Share of somebody's place, over their frames, that lies beyond a ring and its soft edge."""
+    labels = people.labels[people.tracks[index].frames]
+    _, y, x = np.nonzero(labels == index + 1)
+    pixel = 1 / max(labels.shape[1:])
+    away = np.hypot((x + 0.5) * pixel - ring.x, (y + 0.5) * pixel - ring.y)
+    return float((away > RING_REACH * ring.radius).mean()) if len(away) else 1.0
 
 
 def only(people: People, kept: Sequence[int]) -> People:

@@ -20,6 +20,7 @@ from josh_core.clip.not_filmed.inset import find_inset
 from josh_core.clip.not_filmed.mirrors import mirrored_sides
 from josh_core.clip.not_filmed.overlay import find_overlay
 from josh_core.clip.shots.cuts import find_cuts
+from josh_core.clip.shots.jumps import find_jumps
 from josh_core.clip.shots.transitions import find_transitions, soft_ends
 from josh_core.errors import ClipError
 from josh_core.settings import Settings
@@ -199,6 +200,19 @@ def test_the_same_scene_cut_closer_is_a_cut_and_a_zoom_is_none() -> None:
 
     assert find_cuts(thumbs[:12] + [closer(t, 1.5) for t in thumbs[12:]]) == [12]
     assert find_cuts([closer(t, 1.06**k) for k, t in enumerate(thumbs[:12])]) == []
+
+
+def test_a_closer_part_of_the_same_picture_is_a_cut_and_a_camera_that_goes_forward_makes_none() -> None:
+    """Ten per cent closer from one frame to the next, while the camera pans; and the same growth over ten frames."""
+    thumbs = [cv2.resize(f, (256, 144), interpolation=cv2.INTER_AREA) for f in smooth(20, 24, 2.0)]
+
+    def closer(picture: np.ndarray, times: float) -> np.ndarray:
+        return cv2.warpAffine(picture, cv2.getRotationMatrix2D((128, 72), 0, times), (256, 144), flags=cv2.INTER_CUBIC)
+
+    times = np.arange(24) / 30
+    assert find_jumps(thumbs[:12] + [closer(t, 1.1) for t in thumbs[12:]], times) == [12]
+    assert find_jumps([closer(t, 1.1) for t in thumbs[:12]] + thumbs[12:], times) == [12]
+    assert find_jumps([closer(t, 1.01 ** min(max(k - 7, 0), 10)) for k, t in enumerate(thumbs)], times) == []
 
 
 def test_interlaced_pictures_show_one_moment(tmp_path: Path) -> None:
@@ -430,6 +444,27 @@ def test_who_stands_in_what_stays_in_the_image_is_left_out(tmp_path: Path) -> No
     assert set(np.unique(people.labels[:, :, :20])) == {0, 1} and (people.labels[:, 2:14, 30:46] == 255).all()
     alone, said = shown_people(People((inner,), labels), clip)
     assert len(alone.tracks) == 1 and said == ()
+
+
+@pytest.mark.parametrize("soft", [1.0, 12.0, None])
+def test_who_is_in_a_round_film_is_left_out(tmp_path: Path, soft: float | None) -> None:
+    """With a sharp and with a soft edge; where there is none, nobody is."""
+    main, other = smooth(31, 12, 0.5), [cv2.add(frame, (60.0, 60, 60, 0)) for frame in smooth(32, 12, 2.0)]
+    y, x = np.mgrid[: SIZE[1], : SIZE[0]]
+    share = np.clip((66 - np.hypot(x - 360, y - 90)) / (soft or 1), 0, 1)[..., None] * (soft is not None)
+    frames = [np.round(a + share * (b.astype(float) - a)).astype(np.uint8) for a, b in zip(main, other, strict=True)]
+    labels = np.zeros((12, 27, 48), np.uint8)
+    labels[:, 5:13, 34:38], labels[:, 14:24, 4:8] = 1, 2
+    inner, outer = _track(0, (340.0, 50, 380, 130)), _track(1, (40.0, 140, 80, 240))
+    clip = replace(load_clip(encode(tmp_path / "clip.mp4", frames), Settings()), overlay=None, inset=None)
+    people, notes = shown_people(People((inner, outer), labels), clip)
+    if soft is None:
+        assert len(people.tracks) == 2 and notes == ()
+        return
+    assert len(people.tracks) == 1 and people.tracks[0].boxes[0, 0] == 40
+    assert "round picture" in notes[0] and (people.labels[:, 6:12, 32:40] == 255).all()
+    alone, said = shown_people(People((inner,), np.where(labels == 1, labels, 0)), clip)
+    assert len(alone.tracks) == 1 and "everybody" in said[0]
 
 
 def _track(number: int, box: tuple[float, ...]) -> Track:

@@ -4,7 +4,8 @@ Features survive them, so cuts.py finds no cut. But the picture leaps between tw
 those around, and what does not follow that leap (people, parallax) has changed far more too. A camera that is held by
 somebody swings, blurs and swings back over several frames; frames that repeat, and times left out, are told by time.
 A jump on a tripod leaves the picture in place: there people are suddenly elsewhere, for good, while they hardly moved
-from one frame to the next before and after.
+from one frame to the next before and after. Where an editor cuts to a closer part of the same picture ("punches in"),
+nothing is left out, but the picture is suddenly larger, and was of one size before and after.
 """
 
 from __future__ import annotations
@@ -38,6 +39,11 @@ MIN_CHANGED, MAX_CHANGED = 0.015, 0.5  # share of the picture that changes stron
 MIN_SUDDEN_RATIO = 3.0  # that share over the largest one within NEARBY_SECONDS
 MIN_REMAINING = 0.7  # share of the change that is still there a frame later
 NEARBY_SECONDS = 0.5  # s to either side: somebody filmed at a few frames a second steps as far in every frame
+# To a closer part: growth from one frame to the next that editors make, and that over the growth in the frames around,
+# of which STEADY_GROWTH is how well it is measured. At 3 m a camera would go there and back at 3.6 m/s.
+MIN_GROWTH, MIN_GROWTH_RATIO, STEADY_GROWTH = 1.04, 4.0, 1.004
+MIN_LASTING = 0.7  # share of the growth that is still there a frame later
+MIN_SHARED = 0.5  # share of the features that the growth explains
 STRONG_LEVELS = 24.0  # grey levels of a strong change: compression makes none
 MAX_STEP_RATIO = 1.5  # time between two frames over the usual one: a gap that the time stamps tell of is no jump
 MAX_FEATURES, MIN_FEATURES = 300, 20  # features of a picture that are followed, and how many must be found again
@@ -62,7 +68,41 @@ def find_jumps(thumbs: Sequence[UInt8], times: Float) -> list[int]:
         for s in moving_steps(thumbs, times, MIN_LEAP_RATIO)
         if s.moved_px > MIN_LEAP_PX and s.change > MIN_CHANGE_RATIO
     ]
-    return sorted({*leaps, *(s.frame for s in still_steps(thumbs, times) if s.is_jump())})
+    still = (s.frame for s in still_steps(thumbs, times) if s.is_jump())
+    return sorted({*leaps, *still, *_closer(thumbs, times)})
+
+
+def _closer(thumbs: Sequence[UInt8], times: Float) -> list[int]:
+    """The frames from which on the same picture is suddenly shown larger or smaller; arguments as of find_jumps."""
+    fresh = _fresh(thumbs)
+    gray = [np.asarray(cv2.cvtColor(thumbs[i], cv2.COLOR_BGR2GRAY), np.uint8) for i in fresh]
+    steps = np.diff(times[fresh])
+    if len(steps) < 2 * MIN_NEIGHBOURS + 1:
+        return []
+    growth = np.array([_growth(a, b) for a, b in itertools.pairwise(gray)])
+    found = []
+    for k in range(MIN_NEIGHBOURS, len(steps) - MIN_NEIGHBOURS):
+        if not abs(growth[k]) > np.log(MIN_GROWTH) or steps[k] > USUAL_STEP_SECONDS:
+            continue
+        around = np.concatenate([growth[max(0, k - MAX_FLASH) : k], growth[k + 1 : k + 1 + MAX_FLASH]])
+        most = float(np.abs(around).max())  # NaN where the motion is not told
+        if abs(growth[k]) > MIN_GROWTH_RATIO * max(most, np.log(STEADY_GROWTH)) and not np.isnan(most):
+            later = _growth(gray[k - 1], gray[k + 2])
+            if later / growth[k] > MIN_LASTING:
+                found.append(fresh[k + 1])
+    return found
+
+
+def _growth(first: UInt8, second: UInt8) -> float:
+    """Logarithm of the size of one picture [h,w] in the next; NaN where too few features share a motion."""
+    a, b = _followed(first, second)
+    if len(a) < MIN_FEATURES:
+        return np.nan
+    cv2.setRNGSeed(0)
+    motion, shares = cv2.estimateAffinePartial2D(a, b, ransacReprojThreshold=1.5)
+    if motion is None or shares.mean() < MIN_SHARED:
+        return np.nan
+    return float(np.log(np.hypot(motion[0, 0], motion[1, 0])))
 
 
 @dataclass(frozen=True)
