@@ -1,4 +1,4 @@
-"""One clip spoiled in some fifty ways, as people and programs do it, and what then differs from the clip as it was.
+"""One clip spoiled in some hundred ways, as people and programs do it, and what then differs from the clip as it was.
 
     python -m benchmarks.spoiled CLIP [--seconds S] [--only WORD ...] [--keep DIR]
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks.footage import EXAMPLES, ffmpeg
 from benchmarks.spoils import SPOILS, Spoil
+from benchmarks.spoils_further import FURTHER
 from josh_core import pipeline
 from josh_core.errors import JoshError
 from josh_core.metrics.verdicts import rows
@@ -38,7 +39,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", default=[""], help="words in the names of those to run")
     parser.add_argument("--keep", type=Path, help="folder in which the versions are kept")
     args = parser.parse_args()
-    chosen = [s for s in SPOILS if any(word in s.name for word in args.only)]
+    chosen = [s for s in (*SPOILS, *FURTHER) if any(word in s.name for word in args.only)]
     with tempfile.TemporaryDirectory() as scratch:
         folder = args.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
@@ -101,9 +102,9 @@ def differences(spoil: Spoil, before: Reconstruction, after: Reconstruction) -> 
     longest = [max(r.width, r.height) for r in (before, after)]
     focal = after.intrinsics[0, 0] / longest[1] / (before.intrinsics[0, 0] / longest[0]) / spoil.closer
     out += _off("focal", float(focal), FOCAL)
-    begin = after.clip["start"] * spoil.rate
-    expected = _path(before, begin, begin + after.frame_times[-1] * spoil.rate)
-    path = _path(after, 0.0, after.frame_times[-1])
+    times = _steps(after.frame_times[-1])
+    path = _path(after, times)
+    expected = _path(before, spoil.when(after.clip["start"] + times))
     if abs(path - expected) > STEP + PATH * expected:
         out.append(f"path {path:.2f} instead of {expected:.2f} m")
     if spoil.rate != 1:
@@ -124,9 +125,13 @@ def _distance(result: Reconstruction) -> float:
     return float(np.median(np.concatenate(away)))
 
 
-def _path(result: Reconstruction, begin: float, end: float) -> float:
-    """Way of the camera in m from `begin` to `end` s, in steps of 0.2 s, so that its noise counts little."""
-    times = np.append(np.arange(begin, end, 0.2), end)
+def _steps(end: float) -> Float:
+    """Times [n] s in steps of 0.2 s, so that the noise of a path counts little."""
+    return np.append(np.arange(0.0, end, 0.2), end)
+
+
+def _path(result: Reconstruction, times: Float) -> float:
+    """Way of the camera in m from one of the times [n] s to the next."""
     at: Float = np.stack([np.interp(times, result.frame_times, result.world_from_cam[:, k, 3]) for k in range(3)], -1)
     return float(np.linalg.norm(np.diff(at, axis=0), axis=-1).sum())
 
@@ -137,7 +142,7 @@ def _numbers(result: Reconstruction) -> str:
     away = f"{_distance(result):.2f} m away" if result.people else "nobody"
     return (
         f"{result.camera_kind}, {len(result.people)} people, {away}, focal {focal:.2f}, path "
-        f"{_path(result, 0.0, result.frame_times[-1]):.2f} m, scale {judged.get('scale')}, lens {judged.get('lens')}"
+        f"{_path(result, _steps(result.frame_times[-1])):.2f} m, scale {judged.get('scale')}, lens {judged.get('lens')}"
     )
 
 
