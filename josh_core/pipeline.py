@@ -31,7 +31,7 @@ from josh_core.metrics.quality import measure
 from josh_core.metrics.seen import feet_seen_pct, heads_seen_pct, match_cover_pct
 from josh_core.networks.weights import LICENCES, choose_tier
 from josh_core.progress import Progress
-from josh_core.scene import FrameFeatures, solve_scene, with_dense_depth
+from josh_core.scene import PointFollower, solve_scene, with_dense_depth
 from josh_core.scene.camera.lens import lens_error, lens_notes, lens_numbers
 from josh_core.scene.camera.pinhole import pinhole_notes
 from josh_core.scene.camera.zoom import zoom_notes
@@ -91,10 +91,10 @@ def _find_people(clip: Clip, settings: Settings, progress: Progress) -> tuple[Cl
 def _gather_embedded(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
     """Everything up to the contacts, with the networks that come with the package."""
     body = load_body()
-    with FrameFeatures(clip) as features:
+    with PointFollower(clip) as points:
         clip, people = _find_people(clip, settings, progress)
         with progress.stage("cameras"):
-            solved = solve_scene(clip, people, settings, progress, features)
+            solved = solve_scene(clip, people, settings, progress, points)
             scene = solved.scene if settings.mode == "fast" else with_dense_depth(solved, progress)
             people = solved.people
             clip = replace(

@@ -42,7 +42,7 @@ def test_torch_is_held_to_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
         "zoom_notes": lambda *_: (),
         "pinhole_notes": lambda *_: (),
         "replace": lambda c, **_: c,
-        "FrameFeatures": lambda _: nullcontext(),
+        "PointFollower": lambda _: nullcontext(),
         "solve_scene": lambda *_: SimpleNamespace(scene=scene, clip=clip, people=people),
         "with_dense_depth": lambda *_: scene,
         "observe_people": lambda *_: (),
@@ -84,7 +84,7 @@ def test_fast_looks_at_the_sparse_scene_and_the_others_at_the_dense_one(
     solved = SolvedScene(thinned(e.scene), e.clip, e.people, np.zeros((0, 3)))
     stubs: dict[str, Any] = {
         "find_people": lambda *_: e.people,
-        "FrameFeatures": lambda _: nullcontext(),
+        "PointFollower": lambda _: nullcontext(),
         "solve_scene": lambda *_: solved,
         "with_dense_depth": lambda *_: (measured.append(True), e.scene)[1],
         "fit_observed": lambda *_: e.bodies,

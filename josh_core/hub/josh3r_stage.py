@@ -8,7 +8,7 @@ from josh_core.hub.josh3r_run import Known, ask_josh3r, assemble
 from josh_core.networks.josh3r import Josh3r
 from josh_core.progress import Progress
 from josh_core.scene.camera.solve import steady_camera
-from josh_core.scene.matching.tracks import follow
+from josh_core.scene.matching.follow import follow
 from josh_core.settings import Settings
 from josh_core.types import BodyTrack, Clip, People, Scene
 

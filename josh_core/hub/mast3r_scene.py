@@ -25,7 +25,8 @@ from josh_core.scene.camera.sfm import KeyMap
 from josh_core.scene.camera.solve import every_frame, steady_camera
 from josh_core.scene.camera.sparse_model import SparseModel
 from josh_core.scene.depth.map_grid import MapGrid
-from josh_core.scene.matching.tracks import Tracks, background, follow
+from josh_core.scene.matching.follow import follow
+from josh_core.scene.matching.tracks import Tracks, background
 from josh_core.settings import Settings
 from josh_core.types import CameraPath, Clip, DepthMaps, Float, Int, Matches, People, Scene
 

@@ -11,8 +11,8 @@ from josh_core.scene.depth.dense import estimate_depths
 from josh_core.scene.depth.sparse import sparse_depths
 from josh_core.scene.floor import fill_floor, fit_floor
 from josh_core.scene.matches import keyframe_matches
+from josh_core.scene.matching.follow import PointFollower, follow
 from josh_core.scene.matching.relink import link
-from josh_core.scene.matching.tracks import FrameFeatures, follow
 from josh_core.settings import Settings
 from josh_core.types import Clip, Float, People, Scene
 
@@ -32,14 +32,15 @@ class SolvedScene:
 
 
 def solve_scene(
-    clip: Clip, people: People, settings: Settings, progress: Progress, features: FrameFeatures | None = None
+    clip: Clip, people: People, settings: Settings, progress: Progress, points: PointFollower | None = None
 ) -> SolvedScene:
     """Cameras and matches of a clip, with depth only where the camera's solution has points.
 
-    features: of this clip, if they were begun before.
+    points: of this clip, if they were begun before.
     """
     with progress.stage("tracks"):
-        tracks = link(follow(clip, people, progress, features), progress)
+        followed = points.background_tracks(people, progress) if points else follow(clip, people, progress)
+        tracks = link(followed, progress)
     with progress.stage("camera"):
         solution = solve_camera(tracks, clip.times, settings, progress, clip.focal_px)
         matches = keyframe_matches(tracks, solution, settings.seed)

@@ -14,7 +14,7 @@ from josh_core.geometry import rotvec_to_rotmat
 from josh_core.lsq.levenberg_marquardt import Stepwise, StopRule, Trial, minimise
 from josh_core.lsq.robust import Cauchy
 from josh_core.scene.camera.lens import FocalPrior, Lens
-from josh_core.scene.camera.sparse_model import SparseModel, derivatives, residuals, sum_by, tangents
+from josh_core.scene.camera.sparse_model import SparseModel, derivatives, pose_derivatives, residuals, sum_by, tangents
 from josh_core.scene.matching.tracks import Sightings
 from josh_core.types import Float, Int
 
@@ -22,6 +22,7 @@ from josh_core.types import Float, Int
 LENS_UNKNOWNS = 2  # unknowns of the lens: log focal and distortion
 DAMPING = Stepwise(start=1e-4, least=1e-8)  # chosen by hand: the mapped start is near the solution
 POINTS_AT_A_TIME = 500  # points eliminated at a time, which bounds the memory
+LOCATED = 1e-5  # rad and units of the map, whose points are 8 away: a step below is a hundredth of a pixel
 
 
 @dataclass(frozen=True)
@@ -209,10 +210,9 @@ def locate(model: SparseModel, sightings: Sightings, noise: float, steps: int = 
     """Pose of every camera of `model` on its own, points and focal fixed: the model and each residual [O] px."""
     count = len(model.centres)
     for step in range(steps):
-        residual, by_camera, _ = derivatives(model, sightings)
+        residual, jacobian = pose_derivatives(model, sightings)
         width = noise * max(2.0, 20.0 * 0.5**step)  # wide at first: the start is only interpolated
         weight = Cauchy(width).slope((residual**2).sum(-1))
-        jacobian = by_camera[:, :, :6]
         weighted = (weight[:, None, None] * jacobian).swapaxes(-1, -2)
         left = sum_by(weighted @ jacobian, sightings.camera, count)
         right = sum_by((weighted @ residual[..., None])[..., 0], sightings.camera, count)
@@ -223,6 +223,6 @@ def locate(model: SparseModel, sightings: Sightings, noise: float, steps: int = 
             rotations=model.rotations @ rotvec_to_rotmat(np.clip(move[:, :3], -0.2, 0.2)),
             centres=model.centres + move[:, 3:],
         )
-        if step > 5 and np.abs(move).max() < 1e-7:
+        if step > 5 and np.abs(move).max() < LOCATED:
             break
     return model, np.linalg.norm(residuals(model, sightings), axis=-1)

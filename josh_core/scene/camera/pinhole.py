@@ -17,6 +17,7 @@ from josh_core.scene.camera.lens import FocalPrior
 from josh_core.scene.camera.sfm import KeyMap
 from josh_core.scene.camera.sparse_model import SparseModel
 from josh_core.scene.matching.tracks import REFERENCE_SIDE, Tracks, sightings_of
+from josh_core.threads import in_threads
 from josh_core.types import CameraPath, Float
 
 # Chosen by hand, except where a measurement or a source is given.
@@ -51,10 +52,9 @@ def pixel_aspect(tracks: Tracks, key_map: KeyMap, prior: FocalPrior) -> float:
         stretched = replace(few, xy=few.xy * [aspect**0.5, aspect**-0.5])
         return adjust(small, stretched, prior, SightingNoise.usual(tracks.noise), TRIED_STEPS).cost
 
-    square = cost(1.0)
-    costs = {aspect: cost(aspect) for aspect in ASPECTS}
-    best = min(costs, key=lambda aspect: costs[aspect])
-    return best if costs[best] < SQUARE_COST * square else 1.0
+    square, *others = in_threads(cost, (1.0, *ASPECTS))
+    least, best = min(zip(others, ASPECTS, strict=True))
+    return best if least < SQUARE_COST * square else 1.0
 
 
 def is_shifted(tracks: Tracks, times: Float, focal: float) -> bool:

@@ -17,6 +17,7 @@ from josh_core.scene.camera.rotation_only import RotationSolution
 from josh_core.scene.camera.sparse_model import SparseModel, residuals, triangulate
 from josh_core.scene.matching.tracks import Sightings, Tracks, sightings_of
 from josh_core.shapes import Shaped
+from josh_core.threads import in_threads
 from josh_core.types import Float, Int
 
 # Chosen by hand, except where a measurement or a source is given.
@@ -164,10 +165,15 @@ def _adjust_in_two(model: SparseModel, sightings: Sightings, prior: FocalPrior, 
     few = replace(few, point=number[few.point])
     small = replace(model, rays=model.rays[anchors], inverse=model.inverse[anchors])
     straight_prior = replace(prior, distortion_sigma=0.0)
-    straight = _settle(replace(small, lens=Lens(model.lens.focal)), few, straight_prior, noise)
-    # From the map again: the best straight lens may be far off, and the way back from it ends half-way. So may the
-    # first descent, as focal and distortion move together along a narrow valley.
-    bent = _settle(_settle(small, few, prior, noise).model, few, prior, noise)
+
+    def settled(lens: FocalPrior) -> Adjusted:
+        if lens is straight_prior:
+            return _settle(replace(small, lens=Lens(model.lens.focal)), few, lens, noise)
+        # From the map again: the best straight lens may be far off, and the way back from it ends half-way. So may the
+        # first descent, as focal and distortion move together along a narrow valley.
+        return _settle(_settle(small, few, lens, noise).model, few, lens, noise)
+
+    bent, straight = in_threads(settled, (prior, straight_prior))
     if bent.cost < DISTORTED_COST * straight.cost:
         best, kept = bent, prior
     else:

@@ -83,21 +83,48 @@ def _in_camera(model: SparseModel, sightings: Sightings) -> Float:
 
 def derivatives(model: SparseModel, sightings: Sightings) -> tuple[Float, Float, Float]:
     """Residuals [O,2], and derivatives [O,2,8] by camera (turn, centre, lens) and [O,2,3] by point (tangent, rho)."""
+    seen = _projected(model, sightings)
+    u, f = seen.u, model.lens.focal
+    by_lens = np.stack([seen.pixel, f * (u**2).sum(-1)[:, None] * seen.slope * u], -1)
+    tangent = seen.by_m @ tangents(model.rays)[sightings.point]
+    by_rho = -seen.by_m @ model.centres[sightings.camera][..., None]
+    camera = np.concatenate([_by_pose(model, sightings, seen), by_lens], -1)
+    return seen.pixel - sightings.xy, camera, np.concatenate([tangent, by_rho], -1)
+
+
+def pose_derivatives(model: SparseModel, sightings: Sightings) -> tuple[Float, Float]:
+    """Residuals [O,2], and their derivatives [O,2,6] by the camera's pose (turn, centre) alone."""
+    seen = _projected(model, sightings)
+    return seen.pixel - sightings.xy, _by_pose(model, sightings, seen)
+
+
+@dataclass(frozen=True)
+class _Projected:
+    """Points in the cameras that see them, with what their derivatives have in common."""
+
+    y: Float  # [O,3] in the camera
+    u: Float  # [O,2] y over its depth
+    slope: Float  # [O,1] of the lens's stretch
+    pixel: Float  # [O,2] px from the principal point
+    by_y: Float  # [O,2,3]
+    by_m: Float  # [O,2,3] in the axes of the world
+
+
+def _projected(model: SparseModel, sightings: Sightings) -> _Projected:
     y = _in_camera(model, sightings)
     u = y[:, :2] / y[:, 2:]
-    squared = (u**2).sum(-1)[:, None]
-    seen, slope = stretch(model.lens, squared)
-    pixel = model.lens.focal * seen * u
+    stretched, slope = stretch(model.lens, (u**2).sum(-1)[:, None])
     by_radius = (2 * model.lens.distortion * slope)[..., None] * u[:, :, None] * u[:, None]
-    by_u = model.lens.focal * (seen[..., None] * np.eye(2) + by_radius)
+    by_u = model.lens.focal * (stretched[..., None] * np.eye(2) + by_radius)
     by_y = np.concatenate([by_u, -by_u @ u[..., None]], -1) / y[:, 2:, None]
     by_m = by_y @ model.rotations[sightings.camera].swapaxes(-1, -2)
+    return _Projected(y, u, slope, model.lens.focal * stretched * u, by_y, by_m)
+
+
+def _by_pose(model: SparseModel, sightings: Sightings, seen: _Projected) -> Float:
+    """Derivatives [O,2,6] by turn and centre."""
     rho = model.inverse[sightings.point, None, None]
-    by_lens = np.stack([pixel, model.lens.focal * squared * slope * u], -1)
-    camera = np.concatenate([by_y @ cross_matrix(y), -rho * by_m, by_lens], -1)
-    tangent = by_m @ tangents(model.rays)[sightings.point]
-    by_rho = -by_m @ model.centres[sightings.camera][..., None]
-    return pixel - sightings.xy, camera, np.concatenate([tangent, by_rho], -1)
+    return np.concatenate([seen.by_y @ cross_matrix(seen.y), -rho * seen.by_m], -1)
 
 
 def tangents(rays: Float) -> Float:

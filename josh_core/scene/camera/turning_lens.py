@@ -14,6 +14,7 @@ from scipy.optimize import minimize_scalar
 from josh_core.lsq.robust import Cauchy
 from josh_core.scene.camera.lens import MIN_STRETCH, FocalPrior, Lens
 from josh_core.scene.camera.rotation_only import CAUCHY_WIDTH, PixelPairs, RotationSolution, solve_rotation_only
+from josh_core.threads import in_threads
 from josh_core.types import Float
 
 # Chosen by hand, except where a measurement or a source is given.
@@ -48,9 +49,9 @@ def bent_turn(
         found = _solved(few, nodes, prior, noise, bend / longest**2)
         return float(Cauchy(CAUCHY_WIDTH).value((found.residual / noise) ** 2).sum())
 
-    none, ahead = cost(0.0), {sign: cost(sign * LOOK_AHEAD) for sign in (-1, 1)}
-    sign = min(ahead, key=lambda s: ahead[s])
-    if ahead[sign] > MAX_AHEAD_COST * none:
+    none, *ahead = in_threads(cost, (0.0, -LOOK_AHEAD, LOOK_AHEAD))
+    least, sign = min(zip(ahead, (-1, 1), strict=True))
+    if least > MAX_AHEAD_COST * none:
         return None
     bend = sign * float(
         minimize_scalar(

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch.nn import functional
@@ -16,6 +17,7 @@ from josh_core.types import Bool, Float, Int, UInt8
 
 ASSETS = Path(__file__).parent / "assets"
 KEYPOINT_THRESHOLD = 0.05  # of the keypoint softmax; XFeat's own default
+PEAK = np.ones((5, 5), np.uint8)  # px within which a keypoint is the best one; XFeat's own default
 MATCH_THRESHOLD = 0.1  # of LighterGlue's assignment; its own default
 
 
@@ -47,7 +49,7 @@ def load_xfeat() -> XFeatNet:
     """XFeat's network with bundled weights, ready for inference. Raises WeightsError."""
     net = XFeatNet()
     _load_strictly(net, _weights("xfeat"), set())
-    return net
+    return net.fused()
 
 
 @lru_cache(maxsize=1)
@@ -83,11 +85,10 @@ class FeatureMap:
         self._dense, logits, reliability = load_xfeat()(image)
         keypointness = functional.pixel_shuffle(logits.softmax(1)[:, :-1], CELL)
         reliability = functional.interpolate(reliability, self._net_size, mode="bilinear", align_corners=False)
-        peak = functional.max_pool2d(keypointness, 5, 1, 2)
-        found = (keypointness == peak) & (keypointness > KEYPOINT_THRESHOLD)
-        y, x = torch.nonzero(found[0, 0], as_tuple=True)
-        self._keypoints = (np.stack([x.numpy(), y.numpy()], -1) + 0.5) * self._ratio()
-        self._scores = (keypointness * reliability)[0, 0, y, x].numpy()
+        probability = keypointness[0, 0].numpy()
+        y, x = np.nonzero((probability == cv2.dilate(probability, PEAK)) & (probability > KEYPOINT_THRESHOLD))
+        self._keypoints = (np.stack([x, y], -1) + 0.5) * self._ratio()
+        self._scores = probability[y, x] * reliability[0, 0].numpy()[y, x]
 
     def _ratio(self) -> Float:
         return np.array([self.width / self._net_size[1], self.height / self._net_size[0]])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from josh_core.progress import Progress
+from josh_core.scene.matching.follow import follow
 from josh_core.scene.matching.relink import _renamed, link
-from josh_core.scene.matching.tracks import Tracks, follow
+from josh_core.scene.matching.tracks import Tracks
 from tests.scene.matching.test_features import texture
 from tests.scene.textured_plane import clip_of, nobody
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from josh_core.errors import Cancelled
 from josh_core.progress import Progress
-from josh_core.scene.matching.features import FeatureMap
-from josh_core.scene.matching.tracks import FrameFeatures, follow
-from josh_core.types import People
+from josh_core.scene.matching.follow import PointFollower, follow
+from josh_core.types import Clip, People
 from tests.scene.matching.test_features import texture
 from tests.scene.textured_plane import clip_of, nobody
 
@@ -55,28 +55,45 @@ def test_stops_when_asked() -> None:
         follow(clip, nobody(clip), Progress(cancelled=lambda: True))
 
 
-def test_features_begun_before_give_the_same_tracks() -> None:
+def test_points_begun_before_give_the_same_tracks() -> None:
     clip = clip_of(sliding())
     alone = follow(clip, nobody(clip), Progress())
-    with FrameFeatures(clip) as looks:
-        ahead = follow(clip, nobody(clip), Progress(), looks)
+    with PointFollower(clip) as points:
+        ahead = points.background_tracks(nobody(clip), Progress())
     assert np.array_equal(alone.px, ahead.px)
     assert np.array_equal(alone.ids, ahead.ids)
 
 
-def test_features_wait_for_memory_and_end_when_unused(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[int] = []
+def test_a_track_ends_where_it_first_lies_on_somebody() -> None:
+    clip = clip_of(sliding())
+    labels = np.zeros((len(clip), 30, 40), np.uint8)
+    labels[4:, :, 15:25] = 1  # somebody comes at frame 4
+    before, after = follow(clip, nobody(clip), Progress()), follow(clip, People((), labels), Progress())
+    assert np.array_equal(after.frame(3)[0], before.frame(3)[0])
+    gone = np.setdiff1d(before.frame(4)[0], after.frame(4)[0])
+    assert len(gone) > 10 and not np.isin(gone, after.ids[after.starts[5] :]).any()
+    assert [len(d) for d in after.descriptors] == [len(after.frame(t)[0]) for t in after.frames]
 
-    class Counted(FeatureMap):
-        def __init__(self, rgb: np.ndarray) -> None:
-            made.append(1)
 
-    monkeypatch.setattr("josh_core.scene.matching.tracks.FeatureMap", Counted)
-    monkeypatch.setattr("josh_core.scene.matching.tracks.MAPS_AHEAD", 2)
-    with FrameFeatures(clip_of(sliding() * 3)) as looks:
-        deadline = time.monotonic() + 10
-        while len(made) < 2 and time.monotonic() < deadline:
+def test_what_is_printed_over_the_picture_carries_no_points() -> None:
+    clip = clip_of(sliding())
+    overlay = np.zeros((24, 32), bool)
+    overlay[:, :16] = True
+    tracks = follow(replace(clip, overlay=overlay, inset=(0, 0, 320, 120)), nobody(clip), Progress())
+    assert len(tracks.ids) > 100 and tracks.px[:, 0].min() > 160 and tracks.px[:, 1].min() > 120
+
+
+def test_following_ends_when_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    clip = clip_of(sliding() * 10)
+
+    def frame(self: Clip, index: int, longest: int | None = None) -> np.ndarray:
+        asked.append(index)
+        time.sleep(0.01)
+        return Clip._decoded(self, index, longest)
+
+    monkeypatch.setattr(Clip, "frame", frame)
+    with PointFollower(clip):
+        while not asked:
             time.sleep(0.01)
-        time.sleep(0.05)
-    assert len(looks.frames) > 4
-    assert len(made) == 2
+    assert len(asked) < len(clip)
