@@ -25,6 +25,7 @@ from josh_core.lsq.arrow import ArrowSystem, solve
 from josh_core.lsq.levenberg_marquardt import Solution, Stepwise, StopRule, Trial, minimise
 from josh_core.progress import Progress
 from josh_core.settings import Settings
+from josh_core.threads import in_threads
 from josh_core.types import USUAL_HEIGHT_SIGMA, BodyTrack, CameraPath, Clip, People, Track
 
 MEAN_HEIGHT = 1.67  # m, between adults worldwide (1.65, NCD-RisC 2016) and in the West (1.70)
@@ -70,10 +71,11 @@ def fit_observed(
     """Body of every track from its observations; height_m: of the first person, None if unknown."""
     fit_body = FitBody.of(body)
     bodies = []
-    for k, (track, obs) in enumerate(zip(people.tracks, observed, strict=True)):
+    fitted = in_threads(lambda obs: fit_observations(fit_body, obs).state, observed)
+    for k, (track, pose) in enumerate(zip(people.tracks, fitted, strict=True)):
         progress.update(k / len(people.tracks))
         sigma = KNOWN_HEIGHT_SIGMA if k == 0 and height_m is not None else USUAL_HEIGHT_SIGMA
-        bodies.append(_body_track(track, fit_observations(fit_body, obs).state, focal, body, sigma))
+        bodies.append(_body_track(track, pose, focal, body, sigma))
     return tuple(bodies)
 
 
