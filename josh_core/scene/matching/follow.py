@@ -41,7 +41,7 @@ class PointFollower:
         # Frames a sixth of a second apart, in which new points are searched.
         self._frames: list[int] = sorted({*range(0, len(clip), max(1, round(clip.fps / 6))), len(clip) - 1})
         self._ended, self._done = False, 0
-        self._pool = ThreadPoolExecutor(1)
+        self._pool = ThreadPoolExecutor(2)  # points, and the keypoints of the next frame that gets new ones
         self._all = self._pool.submit(self._follow_all)
 
     def __enter__(self) -> PointFollower:
@@ -63,21 +63,23 @@ class PointFollower:
     def _follow_all(self) -> Tracks:
         clip, side = self._clip, self._side
         scale = max(clip.width, clip.height) / side  # px of the frame per px of the working image
-        live, places = _Live(), set(self._frames)
-        last: UInt8 | None = None
+        live, last = _Live(), np.zeros((0, 0), np.uint8)
+        places = iter(self._frames)
+        ahead = self._pool.submit(self._features, next(places))
         rows: list[tuple[Int, Float]] = []
         descriptors: list[torch.Tensor] = []
+        chosen = set(self._frames)
         for t in range(len(clip)):
             if self._ended:
                 raise CancelledError
-            image = clip.frame(t, side)
-            gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
-            if last is not None:
-                live.advance(last, gray)
+            gray = np.asarray(cv2.cvtColor(clip.frame(t, side), cv2.COLOR_RGB2GRAY), np.uint8)
+            live.advance(last, gray)
             free = _filmed(clip, gray.shape)
             live.keep(_inside(live.px, free))
-            if t in places:
-                features = FeatureMap(image)
+            if t in chosen:
+                features = ahead.result()
+                if t < self._frames[-1]:
+                    ahead = self._pool.submit(self._features, next(places))
                 live.add(features.keypoints(_away_from(live.px, free), MAX_TRACKED - len(live.px)))
                 descriptors.append(features.describe(live.px))
             rows.append((live.ids.copy(), live.px * scale))
@@ -91,6 +93,9 @@ class PointFollower:
             frames=np.array(self._frames),
             descriptors=tuple(descriptors),
         )
+
+    def _features(self, frame: int) -> FeatureMap:
+        return FeatureMap(self._clip.frame(frame, self._side))
 
 
 def follow(clip: Clip, people: People, progress: Progress) -> Tracks:
