@@ -42,7 +42,6 @@ from josh_core.student.estimate import estimate_people
 from josh_core.student.evidence import contacts_with_student, with_student
 from josh_core.student.network import load_student
 from josh_core.threads import one_thread
-from josh_core.tracking.every_second import find_people_quickly
 from josh_core.tracking.landmarker import load_landmarker
 from josh_core.tracking.printed import shown_people
 from josh_core.tracking.tracker import find_people
@@ -80,9 +79,8 @@ def gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
 
 def _find_people(clip: Clip, settings: Settings, progress: Progress) -> tuple[Clip, People]:
     """The people, and the clip with a note where more of them may be in it."""
-    find = find_people_quickly if settings.mode == "fast" else find_people
     with progress.stage("people"):
-        people, left_out = shown_people(find(clip, settings, progress), clip)
+        people, left_out = shown_people(find_people(clip, settings, progress), clip)
         clip = still_picture.told(clip)
         clip = replace(clip, notes=(*clip.notes, *left_out, *unseen_notes(people, clip)))
         progress.show(early_results.PEOPLE, lambda: early_results.people_found(clip, people))

@@ -5,6 +5,7 @@ said.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -76,8 +77,10 @@ def _crop(shot: DecodedFrames, box: tuple[int, int, int, int]) -> bool:
 def longest_shot(shot: DecodedFrames) -> tuple[int, int]:
     """Frames [first, last) of the longest uncut part; says in the notes what was left out."""
     times = np.array(shot.times)
-    gradual = soft_ends(find_transitions(shot.thumbs, times), times)
-    cuts = {*find_cuts(shot.thumbs), *find_jumps(shot.thumbs, times)}
+    with ThreadPoolExecutor(1) as beside:
+        jumps = beside.submit(find_jumps, shot.thumbs, times)
+        gradual = soft_ends(find_transitions(shot.thumbs, times), times)
+        cuts = {*find_cuts(shot.thumbs), *jumps.result()}
     cuts = {i for i in cuts if not any(first <= i < end for first, end in gradual)}
     breaks = sorted([*gradual, *((i, i) for i in cuts)])
     begins, ends = [0, *(end for _, end in breaks)], [*(first for first, _ in breaks), len(shot.jpegs)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -30,8 +31,12 @@ class Frame:
         self.label_scale = label_scale  # label px per frame px
         self.width = max(1, round(clip.width * label_scale))  # of the label image
         self.height = max(1, round(clip.height * label_scale))
+
+    @cached_property
+    def lab(self) -> UInt8:
+        """The frame in Lab at label resolution."""
         small = cv2.resize(self.image, (self.width, self.height), interpolation=cv2.INTER_AREA)
-        self.lab: UInt8 = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), np.uint8)
+        return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), np.uint8)
 
     def covering(self, masks: Iterable[Mask]) -> UInt8 | None:
         """The masks together as one image at label resolution; None without any."""

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from josh_core.body.names import HIP_LANDMARKS, LIMB_LANDMARKS, MIRRORED_LANDMARKS, SHOULDER_LANDMARKS
-from josh_core.types import Float, Int, UInt8
+from josh_core.types import Float, UInt8
 
 # Chosen by hand, except where a measurement or a source is given.
 LAB_BINS = (6, 6, 6)  # of a Lab colour histogram
@@ -133,14 +133,6 @@ def landmark_distance(a: Float, b: Float) -> float:
         for order in (np.arange(33), list(MIRRORED_LANDMARKS))
     ]
     return float(min(ways) / min(size_of(a), size_of(b)))
-
-
-def same_sides(a: Float, b: Float) -> Int:
-    """Order of the landmarks of `b` [33,2] in which left and right are on the same sides as in `a`."""
-    limbs, mirror = list(LIMB_LANDMARKS), np.array(MIRRORED_LANDMARKS)
-    b = b - np.median(b - a, axis=0)
-    ways = [np.linalg.norm(a[limbs] - b[order][limbs], axis=-1).sum() for order in (np.arange(33), mirror)]
-    return np.arange(33) if ways[0] <= ways[1] else mirror
 
 
 def same_body(a: Detection, b: Detection, label_scale: float) -> bool:

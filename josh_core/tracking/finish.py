@@ -7,18 +7,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from josh_core.body.names import FOOT_LANDMARKS, HIP_LANDMARKS, SHOULDER_LANDMARKS
+from josh_core.body.names import FOOT_LANDMARKS, HIP_LANDMARKS, LIMB_LANDMARKS, MIRRORED_LANDMARKS, SHOULDER_LANDMARKS
 from josh_core.settings import Settings
 from josh_core.tracking.detection import (
     Mask,
     same_body,
-    same_sides,
     size_of,
 )
 from josh_core.tracking.masks import label_images
 from josh_core.tracking.rejoin import rejoined
 from josh_core.tracking.tracklet import BRIDGE_SECONDS, MIN_LIFETIME, MIN_SEEN_SHARE, Tracklet, lifetime
-from josh_core.types import Clip, Float, People, Track, UInt8
+from josh_core.types import Clip, Float, Int, People, Track, UInt8
 
 # Chosen by hand, except where a measurement or a source is given.
 GHOST_SCORE = 0.6  # a tracklet of a lower mean score is no person,
@@ -162,12 +161,20 @@ def _between(tracklet: Tracklet, frame: int, times: Float) -> tuple[Float, Float
     before, later = max(f for f in tracklet.seen if f < frame), min(f for f in tracklet.seen if f > frame)
     a, b = tracklet.seen[before], tracklet.seen[later]
     share = (times[frame] - times[before]) / (times[later] - times[before])
-    order = same_sides(a.landmarks_px, b.landmarks_px)
+    order = _same_sides(a.landmarks_px, b.landmarks_px)
     return (
         (1 - share) * a.landmarks_px + share * b.landmarks_px[order],
         (1 - share) * a.visibility + share * b.visibility[order],
         (1 - share) * a.landmarks_m + share * b.landmarks_m[order],
     )
+
+
+def _same_sides(a: Float, b: Float) -> Int:
+    """Order of the landmarks of `b` [33,2] in which left and right are on the same sides as in `a`."""
+    limbs, mirror = list(LIMB_LANDMARKS), np.array(MIRRORED_LANDMARKS)
+    b = b - np.median(b - a, axis=0)
+    ways = [np.linalg.norm(a[limbs] - b[order][limbs], axis=-1).sum() for order in (np.arange(33), mirror)]
+    return np.arange(33) if ways[0] <= ways[1] else mirror
 
 
 def _on_others(landmarks_px: Float, labels: UInt8, own: int, label_scale: float) -> np.ndarray:

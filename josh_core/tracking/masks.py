@@ -17,6 +17,7 @@ RARE_COLOUR = 1e-3  # share of a colour that a person may show without having be
 SHADOW_LIGHTNESS = 0.5  # lightness of a shadow over that around it, at most
 # Standard deviation of Lab's two colour channels in a shadow, at most; a person has skin and clothes
 SHADOW_HUE_SPREAD = 3.5
+SHADE_RING, EVERYBODY_GROWN = 10, 2  # label px about a mask that it is compared with, but for those so near to anybody
 
 
 @dataclass(frozen=True)
@@ -113,14 +114,23 @@ def in_shade(lab: UInt8, mask: Mask, everybody: UInt8) -> bool:
     lab: [h,w,3] and everybody: [h,w], all masks together, at label resolution.
     """
     height, width = everybody.shape
-    own = painted([mask], width, height) > 127
-    near = cv2.dilate(own.astype(np.uint8), np.ones((21, 21), np.uint8)) > 0
-    ring = near & (cv2.dilate(everybody, np.ones((5, 5), np.uint8)) <= 60)
+    margin = SHADE_RING + EVERYBODY_GROWN
+    left, top = max(0, mask.x - margin), max(0, mask.y - margin)
+    right = min(width, mask.x + mask.patch.shape[1] + margin)
+    bottom = min(height, mask.y + mask.patch.shape[0] + margin)
+    own = _window(mask, (left, top, right, bottom)) > 127
+    lab, everybody = lab[top:bottom, left:right], everybody[top:bottom, left:right]
+    near = cv2.dilate(own.astype(np.uint8), _square(SHADE_RING)) > 0
+    ring = near & (cv2.dilate(everybody, _square(EVERYBODY_GROWN)) <= 60)
     if own.sum() < 20 or ring.sum() < 20:
         return False
     inside, around = lab[own].astype(np.float32), lab[ring].astype(np.float32)
     darker = inside[:, 0].mean() < SHADOW_LIGHTNESS * around[:, 0].mean()
     return bool(darker and inside[:, 1:].std(0).mean() < SHADOW_HUE_SPREAD)
+
+
+def _square(radius: int) -> UInt8:
+    return np.ones((2 * radius + 1,) * 2, np.uint8)
 
 
 def hide(picture: UInt8, hidden: UInt8) -> UInt8:

@@ -8,6 +8,8 @@ a zoom.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 
@@ -41,11 +43,13 @@ def find_overlay(clip: Clip) -> Bool | None:
 
 def _windows(clip: Clip, seconds: float) -> list[Bool]:
     """What stays [h,w] in each stretch of so many seconds in which the picture moves enough to tell."""
-    seen = []
+    windows = []
     for begin in np.arange(0, max(float(clip.times[-1]), 1e-6), seconds):
         inside = np.flatnonzero((clip.times >= begin) & (clip.times < begin + seconds))
         if len(inside) >= 4:
-            seen.append(_staying(clip, inside[np.unique(np.linspace(0, len(inside) - 1, WINDOW_FRAMES).astype(int))]))
+            windows.append(inside[np.unique(np.linspace(0, len(inside) - 1, WINDOW_FRAMES).astype(int))])
+    with ThreadPoolExecutor(2) as pool:
+        seen = list(pool.map(lambda frames: _staying(clip, frames), windows))
     return [stays for stays in seen if stays is not None]
 
 
