@@ -64,7 +64,7 @@ def test_what_the_rooms_exchange_is_checked() -> None:
         (pa_mpjpe, ((5, 12, 3), (4, 12, 3))),
         (jitter, ((5, 24, 3), (5,), (4,))),
         (foot_slide, ((5, 4, 3), (5, 3), (5,), (5,))),
-        (fit_plane, ((9, 3), (9,), (8,), (3,))),
+        (fit_plane, ((9, 3), (9,), (8,), (3,), (2, 3))),
         (surfels, ((9, 3), (2, 2))),
         (weighted_median, ((6, 9, 3), (9, 6))),
     ],

@@ -37,7 +37,8 @@ def fit_floor(scene: Scene, people: People, clip: Clip) -> Floor | None:
     if len(points) < 50:
         return None
     up = -scene.cameras.world_from_cam[:, :3, 1].mean(0)
-    return fit_plane(points, weights, FLOOR_THICKNESS * distance, up / np.linalg.norm(up))
+    centres = scene.cameras.world_from_cam[:, :3, 3]
+    return fit_plane(points, weights, FLOOR_THICKNESS * distance, up / np.linalg.norm(up), centres)
 
 
 def _candidates(scene: Scene, people: People, clip: Clip) -> tuple[Float, Float, Float]:
@@ -77,10 +78,11 @@ def _beside_feet(people: People, frame: int, clip: Clip, grid: MapGrid) -> Float
     return out
 
 
-def fit_plane(points: Float, weights: Float, thickness: Float, up: Float) -> Floor | None:
+def fit_plane(points: Float, weights: Float, thickness: Float, up: Float, cameras: Float) -> Floor | None:
     """Robust plane through points [n,3] with weights [n] and tolerances [n] (RANSAC, then reweighted least squares).
 
-    up: [3] unit; the normal is within MIN_LEVEL_COSINE of it. None when no plane holds a tenth of the weight.
+    up: [3] unit; the normal is within MIN_LEVEL_COSINE of it; cameras: [m,3] centres, most of which are over the plane.
+    None when no plane holds a tenth of the weight.
     """
     check_shapes("fit_plane", points=(points, "n 3"), weights=(weights, "n"), thickness=(thickness, "n"), up=(up, "3"))
     rng = np.random.default_rng(0)
@@ -91,10 +93,11 @@ def fit_plane(points: Float, weights: Float, thickness: Float, up: Float) -> Flo
     usable = length > 1e-9
     normal, a = normal[usable] / length[usable, None], a[usable]
     normal *= np.where(normal @ up < 0, -1.0, 1.0)[:, None]
-    level = normal @ up > MIN_LEVEL_COSINE
-    if not level.any():
+    below = np.median(normal @ cameras.T - (a * normal).sum(-1, keepdims=True), axis=-1) > 0
+    usable = (normal @ up > MIN_LEVEL_COSINE) & below
+    if not usable.any():
         return None
-    normal, a = normal[level], a[level]
+    normal, a = normal[usable], a[usable]
     off = np.abs(points @ normal.T - (a * normal).sum(-1)) / thickness[:, None]  # [n,trials]
     best = int((weights[:, None] * Cauchy(1.0).slope(off**2)).sum(0).argmax())
 
@@ -111,7 +114,7 @@ def fit_plane(points: Float, weights: Float, thickness: Float, up: Float) -> Flo
     start = np.append(normal[best], -a[best] @ normal[best])
     plane = reweighted(through, squares, Geman(1.0), start, PLANE_ROUNDS)
     share = float((weights * Cauchy(1.0).slope(squares(plane))).sum() / weights.sum())
-    if share < 0.1 or plane[:3] @ up < MIN_LEVEL_COSINE:
+    if share < 0.1 or plane[:3] @ up < MIN_LEVEL_COSINE or np.median(cameras @ plane[:3]) + plane[3] <= 0:
         return None
     return Floor(plane[:3], float(plane[3]), min(1.0, share))
 

@@ -21,6 +21,7 @@ FEW_SIGMA = 0.2  # relative, where fewer than MIN_RATIOS tell it
 MIN_DESCENT = 0.02  # slope of a ray toward the floor, below which its depth is too uncertain
 SEARCH_RADIUS = 0.012  # of the map's width: how far from a contact point its depth is searched
 MIN_DEPTH_CONFIDENCE = 0.5  # of a depth that is used
+LEAST_HEIGHT = 0.1  # units of the CameraPath's world, whose points are 8 away: so near the ground nothing is assumed
 ASSUMED_CAMERA_HEIGHT = 1.6  # m over the floor, eye level of an adult: the scale of `baseline`. Chosen
 
 
@@ -92,7 +93,7 @@ def assumed_scale(cameras: CameraPath, floor: Floor | None) -> float:
     if cameras.kind != "moving" or floor is None:
         return 1.0
     height = cameras.world_from_cam[:, :3, 3] @ floor.normal + floor.offset
-    return ASSUMED_CAMERA_HEIGHT / max(float(np.median(height)), 1e-6)
+    return ASSUMED_CAMERA_HEIGHT / max(float(np.median(height)), LEAST_HEIGHT)
 
 
 def _up_of(floor: Floor | None, cameras: CameraPath) -> Float:

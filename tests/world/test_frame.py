@@ -12,7 +12,7 @@ from josh_core.geometry import invert, rigid, rotation_angle, rotvec_to_rotmat, 
 from josh_core.types import BodyTrack, CameraPath, Contacts, DepthMaps, Floor, Matches, Scale, Scene
 from josh_core.world import frame as world
 from josh_core.world.gravity import find_gravity
-from josh_core.world.metric_scale import metric_scale
+from josh_core.world.metric_scale import ASSUMED_CAMERA_HEIGHT, assumed_scale, metric_scale
 
 SIZE = (640, 480)
 FOCAL = 600.0
@@ -197,3 +197,11 @@ def test_transform_of_frame_matches_its_matrices():
     p_cam = np.array([[0.3, -0.2, 4.0]])
     there = frame.points(transform(cameras, p_cam[None]))[:, 0]
     assert np.allclose(transform(frame.cameras(cameras), 2.0 * p_cam[None])[:, 0], there)
+
+
+@pytest.mark.parametrize(("height", "scale"), [(2.0, 0.8), (0.4, 4.0), (1e-3, 16.0), (-0.5, 16.0)])
+def test_the_assumed_scale_is_that_of_the_cameras_height_but_for_cameras_on_the_ground(height, scale) -> None:
+    poses = rigid(np.tile(np.eye(3), (5, 1, 1)), np.zeros((5, 3)))
+    path = CameraPath("moving", poses, FOCAL, 0.1, np.array([0, 4]), np.ones(5, bool))
+    assert assumed_scale(path, Floor(np.array([0, -1.0, 0]), height, 1.0)) == pytest.approx(scale)
+    assert pytest.approx(1.6) == ASSUMED_CAMERA_HEIGHT

@@ -134,14 +134,27 @@ def test_plane_survives_outliers_and_nonsense_has_none() -> None:
     flat = rng.uniform(-3, 3, (600, 3))
     flat -= (flat @ up + 1.3)[:, None] * up
     points = np.concatenate([flat + rng.normal(0, 0.01, flat.shape), rng.uniform(-3, 3, (400, 3))])
-    floor = fit_plane(points, np.ones(1000), np.full(1000, 0.03), np.array([0, -1.0, 0]))
+    floor = fit_plane(points, np.ones(1000), np.full(1000, 0.03), np.array([0, -1.0, 0]), np.zeros((1, 3)))
     assert floor is not None
     assert floor.normal @ up > np.cos(np.radians(0.5))
     assert floor.offset == pytest.approx(1.3, abs=0.01)
     scattered = rng.uniform(-3, 3, (1000, 3))
-    assert fit_plane(scattered, np.ones(1000), np.full(1000, 0.005), np.array([0, -1.0, 0])) is None
+    assert fit_plane(scattered, np.ones(1000), np.full(1000, 0.005), np.array([0, -1.0, 0]), np.zeros((1, 3))) is None
     wall = rng.uniform(-3, 3, (600, 3)) * [1, 1, 0.001]
-    assert fit_plane(wall, np.ones(600), np.full(600, 0.01), np.array([0, -1.0, 0])) is None
+    assert fit_plane(wall, np.ones(600), np.full(600, 0.01), np.array([0, -1.0, 0]), np.zeros((1, 3))) is None
+
+
+def test_a_plane_over_the_cameras_is_no_floor() -> None:
+    rng = np.random.default_rng(0)
+    up = np.array([0, -1.0, 0])
+    ceiling = np.stack([rng.uniform(-3, 3, 600), np.full(600, -1.0), rng.uniform(1, 6, 600)], -1)
+    given = (np.ones(600), np.full(600, 0.03), up)
+    assert fit_plane(ceiling, *given, np.zeros((3, 3))) is None
+    over = fit_plane(ceiling, *given, np.array([[0, -2.0, 0], [0, -1.5, 0], [0, 0, 0]]))  # two of three are higher
+    assert over is not None and over.offset == pytest.approx(-1.0, abs=0.01)
+    ground = np.concatenate([ceiling, ceiling[:300] + [0, 2.5, 0]])
+    floor = fit_plane(ground, np.ones(900), np.full(900, 0.03), up, np.zeros((3, 3)))
+    assert floor is not None and floor.offset == pytest.approx(1.5, abs=0.01)
 
 
 def test_an_empty_scene_has_no_floor(room: tuple) -> None:
