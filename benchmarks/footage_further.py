@@ -188,6 +188,18 @@ TIMES = (
         "jump to a closer picture", "closer.mp4", _spliced("crop=854:480,scale=1280:720"), (says("a cut"), lasts(1.5))
     ),
     FootageRow(
+        "jump to a slightly closer picture",
+        "nearer.mp4",
+        _spliced("crop=1200:675,scale=1280:720"),
+        (says("a cut"), lasts(1.5)),
+    ),
+    FootageRow(
+        "slow motion, said in the file",
+        "said.mp4",
+        (*JUGGLE, *X264, "-metadata", "com.android.capture.fps=96", "-movflags", "use_metadata_tags"),
+        (lasts(0.75), says("slow motion")),
+    ),
+    FootageRow(
         "whip pan",
         "whip.mp4",
         (
@@ -243,7 +255,11 @@ RUN_FURTHER = (
     FootageRow(
         "a watermark that moves",
         "mark.mp4",
-        filtered("drawbox=x=200+150*t:y=80:w=120:h=30:c=white@0.8:t=fill"),
+        (
+            *(*JUGGLE, "-filter_complex"),
+            "color=white@0.8:s=120x30:r=24:d=3,format=rgba[m];[0:v][m]overlay='200+150*t':80:shortest=1",
+            *X264,
+        ),
         ONE,
         run=True,
     ),

@@ -15,6 +15,7 @@ import numpy as np
 from josh_core.clip.decode import DecodedFrames, decode
 from josh_core.clip.file_hash import file_sha256
 from josh_core.clip.not_filmed.borders import COMPARED_FRAMES, is_mirrored, is_split
+from josh_core.clip.not_filmed.doubled import is_doubled
 from josh_core.clip.not_filmed.inset import find_inset
 from josh_core.clip.not_filmed.overlay import find_overlay
 from josh_core.clip.probe import ClipInfo, probe, require
@@ -108,6 +109,11 @@ def _covered(overlay: Bool, box: tuple[int, int, int, int], width: int) -> float
 def _looked_at(clip: Clip) -> Clip:
     """The clip with its overlay and inset. Raises ClipError for several pictures in one."""
     few = [clip.frame(int(t)) for t in np.linspace(0, len(clip) - 1, COMPARED_FRAMES)]
+    require(
+        not is_doubled(few),
+        "The picture shows the same twice, side by side or one above the other (a stereo film?): please crop the clip "
+        "to one of them.",
+    )
     split = is_split(few)
     hurt = next((note for note in clip.notes if note.startswith("The file is damaged")), "")
     require(not (split and hurt), f"{hurt} The pictures cannot be used: please copy or export the clip again.")

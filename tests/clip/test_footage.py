@@ -16,6 +16,7 @@ from josh_core.clip.interlace import has_combs
 from josh_core.clip.load import load_clip
 from josh_core.clip.not_filmed import still_picture
 from josh_core.clip.not_filmed.borders import find_borders, is_mirrored, is_split
+from josh_core.clip.not_filmed.doubled import is_doubled
 from josh_core.clip.not_filmed.inset import find_inset
 from josh_core.clip.not_filmed.mirrors import mirrored_sides
 from josh_core.clip.not_filmed.overlay import find_overlay
@@ -333,6 +334,24 @@ def test_a_picture_and_its_mirror_image_are_told() -> None:
     for k, frame in enumerate(plain):
         cv2.rectangle(frame, (40 + 9 * k, 60), (90 + 9 * k, 180), (200, 40, 40), -1)
     assert not is_mirrored(plain)
+
+
+def test_a_stereo_film_is_told_and_somebody_before_a_wall_of_equal_windows_is_none(tmp_path: Path) -> None:
+    """Both halves show the same, what is near farther aside; windows are there twice, who walks by them is not."""
+
+    def seen(shift: int, k: int) -> np.ndarray:
+        frame = smooth(26, 1)[0][:, 20 + shift : 260 + shift].copy()
+        frame[120:250, 40 + 9 * k + 2 * shift : 70 + 9 * k + 2 * shift] = smooth(27, 1)[0][:130, :30]
+        return frame
+
+    stereo = [np.hstack([seen(0, k), seen(5, k)]) for k in range(12)]
+    assert is_doubled(stereo) and is_doubled([np.vstack([f[:, :240], f[:, :240]]) for f in stereo])
+    with pytest.raises(ClipError, match="same twice"):
+        load_clip(encode(tmp_path / "stereo.mp4", stereo), Settings())
+    windows = [np.tile(smooth(28, 1)[0][:, :60], (1, 8, 1)) for _ in range(6)]
+    for k, frame in enumerate(windows):
+        frame[60:250, 300 + 20 * k : 340 + 20 * k] = smooth(29, 1)[0][:190, :40]
+    assert not is_doubled(windows) and not is_doubled(smooth(30, 6))
 
 
 def test_a_plain_wall_beside_a_garden_is_split_and_a_shadow_is_not() -> None:
