@@ -14,7 +14,14 @@ from josh_core.geometry import rotvec_to_rotmat
 from josh_core.lsq.levenberg_marquardt import Stepwise, StopRule, Trial, minimise
 from josh_core.lsq.robust import Cauchy
 from josh_core.scene.camera.lens import FocalPrior, Lens
-from josh_core.scene.camera.sparse_model import SparseModel, derivatives, pose_derivatives, residuals, sum_by, tangents
+from josh_core.scene.camera.sparse_model import (
+    SparseModel,
+    derivatives,
+    moved_points,
+    pose_derivatives,
+    residuals,
+    sum_by,
+)
 from josh_core.scene.matching.tracks import Sightings
 from josh_core.types import Float, Int
 
@@ -22,6 +29,7 @@ from josh_core.types import Float, Int
 LENS_UNKNOWNS = 2  # unknowns of the lens: log focal and distortion
 DAMPING = Stepwise(start=1e-4, least=1e-8)  # chosen by hand: the mapped start is near the solution
 POINTS_AT_A_TIME = 500  # points eliminated at a time, which bounds the memory
+TOLERANCE = 1e-5  # relative decrease of the cost by a step that is the last
 LOCATED = 1e-5  # rad and units of the map, whose points are 8 away: a step below is a hundredth of a pixel
 
 
@@ -75,13 +83,19 @@ class _Adjustment:
 
 
 def adjust(
-    model: SparseModel, sightings: Sightings, prior: FocalPrior, noise: SightingNoise, steps: int = 20
+    model: SparseModel,
+    sightings: Sightings,
+    prior: FocalPrior,
+    noise: SightingNoise,
+    steps: int = 20,
+    tolerance: float = TOLERANCE,
 ) -> Adjusted:
     """Cameras, points and lens that explain the sightings best; camera 0 stays where it is.
 
-    The scale is free and only held by damping. A prior without distortion gives a lens of exactly none.
+    The scale is free and only held by damping. A prior without distortion gives a lens of exactly none. tolerance:
+    relative decrease of the cost by a step that is the last.
     """
-    limits = StopRule(tolerance=1e-5, steps=steps, tries=5)
+    limits = StopRule(tolerance=tolerance, steps=steps, tries=5)
     found = minimise(_Adjustment(sightings, prior, noise), model, DAMPING, limits)
     model = found.state
     if prior.distortion_sigma == 0:  # its stiff prior leaves about 1e-9
@@ -182,14 +196,11 @@ def _step(model: SparseModel, system: _System, damping: float) -> SparseModel:
     rest = system.right_points + sum_by(pulled, system.point, len(model.rays))
     by_point = -np.einsum("pij,pj->pi", inverse, rest)
     cameras = by_camera[:-LENS_UNKNOWNS].reshape(-1, 6)
-    rays = model.rays + np.einsum("pij,pj->pi", tangents(model.rays), np.clip(by_point[:, :2], -0.3, 0.3))
-    length = np.linalg.norm(rays, axis=-1)
-    return SparseModel(
+    return replace(
+        moved_points(model, by_point),
         rotations=model.rotations @ rotvec_to_rotmat(np.clip(cameras[:, :3], -0.3, 0.3)),
         centres=model.centres + cameras[:, 3:],
         lens=model.lens.retract(by_camera[-LENS_UNKNOWNS:]),
-        rays=rays / length[:, None],
-        inverse=(model.inverse + by_point[:, 2]) / length,
     )
 
 

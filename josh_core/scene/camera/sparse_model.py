@@ -7,12 +7,13 @@ any other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
 
 from josh_core.geometry import cross_matrix
+from josh_core.lsq.robust import Cauchy
 from josh_core.scene.camera.lens import Lens, distort, stretch, undistort
 from josh_core.scene.matching.tracks import Sightings
 from josh_core.types import Float, Int
@@ -53,6 +54,19 @@ def triangulate(rotations: Float, centres: Float, lens: Lens, sightings: Sightin
     sign = np.where((homogeneous[:, :3] * toward).sum(-1) < 0, -1.0, 1.0)
     directions = homogeneous[:, :3] * (sign / length)[:, None]
     return SparseModel(rotations, centres, lens, directions, sign * homogeneous[:, 3] / length)
+
+
+def refined_points(model: SparseModel, sightings: Sightings, noise: float, steps: int = 10) -> SparseModel:
+    """Points by reprojection, cameras fixed, from wide to narrow robust weights; noise: px of a good sighting."""
+    for step in range(steps):
+        residual, _, by_point = derivatives(model, sightings)
+        weight = Cauchy(noise * max(2.0, 32.0 * 0.5**step)).slope((residual**2).sum(-1))
+        weighted = (weight[:, None, None] * by_point).swapaxes(-1, -2)
+        left = sum_by(weighted @ by_point, sightings.point, len(model.rays))
+        right = sum_by((weighted @ residual[..., None])[..., 0], sightings.point, len(model.rays))
+        damped = left + np.eye(3) * (1e-9 + 1e-4 * np.trace(left, axis1=1, axis2=2)[:, None, None])
+        model = moved_points(model, -np.linalg.solve(damped, right[..., None])[..., 0])
+    return model
 
 
 def _world_rays(rotations: Float, lens: Lens, sightings: Sightings) -> Float:
@@ -125,6 +139,13 @@ def _by_pose(model: SparseModel, sightings: Sightings, seen: _Projected) -> Floa
     """Derivatives [O,2,6] by turn and centre."""
     rho = model.inverse[sightings.point, None, None]
     return np.concatenate([seen.by_y @ cross_matrix(seen.y), -rho * seen.by_m], -1)
+
+
+def moved_points(model: SparseModel, step: Float) -> SparseModel:
+    """The model with a step [P,3] of its points: along two tangents, and of the inverse distance."""
+    rays = model.rays + np.einsum("pij,pj->pi", tangents(model.rays), np.clip(step[:, :2], -0.3, 0.3))
+    length = np.linalg.norm(rays, axis=-1)
+    return replace(model, rays=rays / length[:, None], inverse=(model.inverse + step[:, 2]) / length)
 
 
 def tangents(rays: Float) -> Float:

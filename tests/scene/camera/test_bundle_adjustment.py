@@ -10,7 +10,15 @@ import pytest
 from josh_core.geometry import rigid, rotation_angle, rotvec_to_rotmat, umeyama
 from josh_core.scene.camera.bundle_adjustment import SightingNoise, adjust, locate
 from josh_core.scene.camera.lens import FocalPrior, Lens
-from josh_core.scene.camera.sparse_model import SparseModel, derivatives, residuals, tangents, triangulate
+from josh_core.scene.camera.sparse_model import (
+    SparseModel,
+    derivatives,
+    pose_derivatives,
+    refined_points,
+    residuals,
+    tangents,
+    triangulate,
+)
 from josh_core.scene.matching.tracks import Sightings, sightings_of
 from tests.scene.textured_plane import path, tracks_of
 
@@ -104,3 +112,23 @@ def test_far_points_and_a_frame_without_sightings_stay_finite() -> None:
     assert np.isfinite(found.model.points()).all()
     placed, _ = locate(model, blind, 0.25)
     assert np.allclose(rigid(placed.rotations, placed.centres)[2], rigid(model.rotations, model.centres)[2])
+
+
+def test_derivatives_by_pose_alone_are_those_of_all() -> None:
+    model, sightings = problem(noise=0.5)
+    residual, jacobian = pose_derivatives(model, sightings)
+    whole, by_camera, _ = derivatives(model, sightings)
+    assert np.array_equal(residual, whole) and np.array_equal(jacobian, by_camera[:, :, :6])
+
+
+def test_points_are_refined_by_reprojection_beside_outliers() -> None:
+    true, exact = problem()
+    rng = np.random.default_rng(0)
+    error = rng.normal(0, 0.2, exact.xy.shape) + 20.0 * (rng.random((len(exact.xy), 1)) < 0.1)
+    sightings = replace(exact, xy=exact.xy + error)
+    moved = replace(true, inverse=true.inverse * rng.uniform(0.7, 1.4, len(true.inverse)))
+    found = refined_points(moved, sightings, 0.2)
+    off = [np.linalg.norm(residuals(m, exact), axis=-1) for m in (moved, found)]
+    assert np.median(off[0]) > 2.0 and np.median(off[1]) < 0.2
+    assert np.percentile(off[1], 90) < 0.6
+    assert found.rotations is true.rotations and np.allclose(np.linalg.norm(found.rays, axis=1), 1)
