@@ -62,6 +62,7 @@ MIN_VISIBILITY = 0.05  # lower visibilities are raised to this
 BRIDGED_FACTOR = 3.0  # times worse where a gap in the track was bridged
 OUTSIDE_FACTOR = 3.0  # times worse where a landmark is outside the picture
 EXCHANGED_FACTOR = 6.0  # times worse the depths of a half whose sides had been exchanged
+CONFUSED_FACTOR = 2.5  # times worse there in the picture: ankles and wrists of rendered people are off as much more
 MIN_PERSON_DEPTH = 0.3  # m, smallest depth of a person
 SIZE_SMOOTH_SECONDS = 0.5  # s, window over which the person's size in the image is smoothed
 
@@ -114,11 +115,17 @@ def gather_observations(track: Track, cameras: CameraPath, clip: Clip, height: f
     guess = track.landmarks_m @ sight.swapaxes(-1, -2)  # the network looks at a crop, as if along its own axis
     worse = 1 / _trust(track.visibility)
     worse = worse * np.where(track.detected, 1.0, BRIDGED_FACTOR)[:, None]
+    sides = np.repeat(exchanged, [LEG_LANDMARKS[0], len(LEG_LANDMARKS)], axis=1)  # [n,33]
+    confused = np.where(sides, CONFUSED_FACTOR, 1.0)
     inside = ((track.landmarks_px > 0) & (track.landmarks_px < 2 * centre)).all(-1)
     return Observations(
         times=np.asarray(clip.times[track.frames], np.float64),
         rays=rays,
-        ray_sigma=LANDMARK_SIGMA * worse * np.where(inside, 1.0, OUTSIDE_FACTOR) * (px_per_m / cameras.focal)[:, None],
+        ray_sigma=LANDMARK_SIGMA
+        * worse
+        * confused
+        * np.where(inside, 1.0, OUTSIDE_FACTOR)
+        * (px_per_m / cameras.focal)[:, None],
         bones=guess[:, BONE_TO] - guess[:, BONE_FROM],
         bone_sigma=_bone_sigma(guess, worse, exchanged),
         sight=sight,
