@@ -1,4 +1,4 @@
-"""Where the time of `fast` goes: python -m benchmarks.fast CLIPS_OR_FOLDERS [--repeat 3] [--mode fast]
+"""Where the time of `fast` goes: python -m benchmarks.fast CLIPS_OR_FOLDERS [--repeat 3] [--set NAME=VALUE ...]
 
 Every clip runs --repeat times in a process of its own with the models loaded; seconds are medians of wall time. "clip"
 is decoding, "contacts" the image motion at the feet, "files" the bundle and the GLB. Then the student alone: frames of
@@ -17,7 +17,7 @@ from statistics import median
 
 import torch
 
-from benchmarks.clips import clip_files
+from benchmarks.clips import clip_files, read_options
 from josh_core import pipeline
 from josh_core.progress import Progress
 from josh_core.settings import Settings
@@ -33,32 +33,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", nargs="+", type=Path)
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--mode", default="fast")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="options, such as feed_forward=true")
     args = parser.parse_args()
-    print(f"{os.cpu_count()} cores, mode {args.mode}, median of {args.repeat}, s")
+    settings = Settings().with_options(**{"mode": "fast", **read_options(args.set)})
+    print(f"{os.cpu_count()} cores, mode {settings.mode}, median of {args.repeat}, s")
     print(f"{'':<20s}{'frames':>8s}{'people':>8s}" + "".join(f"{s:>9s}" for s in STAGES) + f"{'whole':>9s}{'fps':>7s}")
     for clip in clip_files(args.clips):
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            frames, people, runs = pool.apply(timed_runs, (clip, args.mode, args.repeat))
+            frames, people, runs = pool.apply(timed_runs, (clip, settings, args.repeat))
         print(row(clip.stem, frames, people, runs), flush=True)
     for threads in (1, 2):
         print(f"network alone, {threads} thread{'s' * (threads > 1)}: {network_fps(threads):.0f} frames a second")
 
 
-def timed_runs(clip: Path, mode: str, repeat: int) -> tuple[int, int, list[dict[str, float]]]:
+def timed_runs(clip: Path, settings: Settings, repeat: int) -> tuple[int, int, list[dict[str, float]]]:
     """Frames, people, and for every run the seconds of each stage, "files" and "whole" among them."""
     pipeline.warm_up()
     frames = people = 0
     runs: list[dict[str, float]] = []
     for _ in range(repeat):
         progress, start = Progress(), time.perf_counter()
-        results = pipeline.run(clip, Settings().with_options(mode=mode), progress)
+        results = pipeline.run(clip, settings, progress)
         done = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             pipeline.write(results, Path(folder))
             end = time.perf_counter()
         runs.append({**progress.seconds, "files": end - done, "whole": end - start})
-        frames, people = len(results[mode].world_from_cam), len(results[mode].people)
+        frames, people = len(results[settings.mode].world_from_cam), len(results[settings.mode].people)
     return frames, people, runs
 
 

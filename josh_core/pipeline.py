@@ -40,6 +40,7 @@ from josh_core.scene.surface.point_cloud import point_cloud
 from josh_core.settings import MODES, Settings
 from josh_core.student.estimate import estimate_people
 from josh_core.student.evidence import contacts_with_student, with_student
+from josh_core.student.feed_forward import feed_forward_bodies
 from josh_core.student.network import load_student
 from josh_core.threads import one_thread
 from josh_core.tracking.landmarker import load_landmarker
@@ -110,7 +111,8 @@ def _gather_embedded(clip: Clip, settings: Settings, progress: Progress) -> Evid
         estimates = estimate_people(people, observed, scene.cameras, clip.times, body) if settings.use_student else ()
         observed = tuple(map(with_student, observed, estimates)) or observed
     with progress.stage("bodies"):
-        bodies = fit_observed(people, observed, scene.cameras.focal, body, settings.height_m, progress)
+        given = (people, observed, scene.cameras.focal, body, settings.height_m)
+        bodies = feed_forward_bodies(estimates, *given) if settings.feed_forward else fit_observed(*given, progress)
     fitted = FittedBodies(observed, bodies, body, tuple(e.contact for e in estimates))
     evidence = evidence_of(clip, people, scene, fitted, progress)
     if estimates:

@@ -33,6 +33,7 @@ class Settings:
     focal_px: float | None = None  # px of the decoded frame, when known; None estimates it
     static_camera: StaticCamera = "auto"  # on: the camera does not move at all; off: never assume so
     use_student: bool = True  # pose and foot contacts of the student as evidence (embedded tier; docs/STUDENT.md)
+    feed_forward: bool = False  # bodies are the student's own, placed where they are seen, instead of a fit
     seed: int = 0  # every random choice in a run starts from it
     # Ablations of refine: each loss of JOSH can be left out (DESIGN section 8).
     use_match: bool = True  # reprojection of correspondences between keyframes
@@ -52,6 +53,7 @@ class Settings:
         _require(self.height_m is None or 0.5 <= self.height_m <= 2.5, "height must be between 0.5 and 2.5 m")
         _require(self.focal_px is None or 50 <= self.focal_px <= 20000, "focal must be 50 to 20000 px")
         _require(1 <= self.max_fps <= 240, "max_fps must be between 1 and 240")
+        _require(self.use_student or not self.feed_forward, "feed_forward needs use_student")
         _require(64 <= self.max_side <= 4096, "max_side must be between 64 and 4096 px")
 
     def to_dict(self) -> dict[str, Any]:
