@@ -20,7 +20,7 @@ from josh_core.body.model import load_body
 from josh_core.bodyfit.fit import fit_observed, observe_people
 from josh_core.clip.load import load_clip
 from josh_core.clip.not_filmed import still_picture
-from josh_core.errors import WeightsError
+from josh_core.errors import SettingsError, WeightsError
 from josh_core.evidence import Evidence, FittedBodies, evidence_of, with_scene
 from josh_core.export import early_results
 from josh_core.export.appearance import with_appearance
@@ -73,6 +73,8 @@ def gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
     if choice.tier == "hub":
         from josh_core.hub.front_end import gather_hub
 
+        if settings.feed_forward:
+            raise SettingsError("Bodies straight from the student (feed_forward) need the tier embedded.")
         clip, people = _find_people(clip, settings, progress)
         return gather_hub(clip, people, load_body(), settings, progress, choice.reason)
     return _gather_embedded(clip, settings, progress)

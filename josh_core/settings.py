@@ -33,7 +33,7 @@ class Settings:
     focal_px: float | None = None  # px of the decoded frame, when known; None estimates it
     static_camera: StaticCamera = "auto"  # on: the camera does not move at all; off: never assume so
     use_student: bool = True  # pose and foot contacts of the student as evidence (embedded tier; docs/STUDENT.md)
-    feed_forward: bool = False  # bodies are the student's own, placed where they are seen, instead of a fit
+    feed_forward: bool = False  # the student's own bodies instead of a fit (embedded tier)
     seed: int = 0  # every random choice in a run starts from it
     # Ablations of refine: each loss of JOSH can be left out (DESIGN section 8).
     use_match: bool = True  # reprojection of correspondences between keyframes

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from josh_core import modes, pipeline
+from josh_core.errors import SettingsError
 from josh_core.evidence import SPARSE_NOTE, Evidence, with_scene
 from josh_core.metrics.accuracy import evaluate
 from josh_core.progress import Progress
@@ -109,3 +110,10 @@ def test_sparse_points_fix_the_scale_as_dense_depth_does(walk: tuple[Evidence, A
     assert abs(scale["sparse"] - 1) < 0.04 and abs(scale["sparse"] - scale["dense"]) < 0.02
     w = {name: found["people"][0]["w_mpjpe_mm"] for name, found in errors.items()}
     assert w["sparse"] < 1.1 * w["dense"]
+
+
+def test_what_only_the_student_gives_is_refused_with_the_papers_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "choose_tier", lambda _: SimpleNamespace(tier="hub", reason=""))
+    monkeypatch.setattr(pipeline, "find_people", lambda *_: pytest.fail("heavy work before the refusal"))
+    with pytest.raises(SettingsError, match="feed_forward"):
+        pipeline.gather(SimpleNamespace(), Settings(feed_forward=True), Progress())  # type: ignore[arg-type]

@@ -74,9 +74,13 @@ def fit_observed(
     fitted = in_threads(lambda obs: fit_observations(fit_body, obs).state, observed)
     for k, (track, pose) in enumerate(zip(people.tracks, fitted, strict=True)):
         progress.update(k / len(people.tracks))
-        sigma = KNOWN_HEIGHT_SIGMA if k == 0 and height_m is not None else USUAL_HEIGHT_SIGMA
-        bodies.append(_body_track(track, pose, focal, body, sigma))
+        bodies.append(_body_track(track, pose, focal, body, height_sigma(k, height_m)))
     return tuple(bodies)
+
+
+def height_sigma(index: int, height_m: float | None) -> float:
+    """Relative standard deviation of a person's height; height_m: of the first person, None if unknown."""
+    return KNOWN_HEIGHT_SIGMA if index == 0 and height_m is not None else USUAL_HEIGHT_SIGMA
 
 
 @dataclass(frozen=True)

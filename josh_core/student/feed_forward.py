@@ -13,14 +13,14 @@ from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
 from josh_core.body import BodyModel
+from josh_core.bodyfit.fit import height_sigma
 from josh_core.bodyfit.observations import MIN_PERSON_DEPTH, Observations
 from josh_core.bodyfit.temporal_terms import ACCELERATION_SIGMA, DEPTH_ACCELERATION_SIGMA, smoothness
 from josh_core.lsq.robust import Cauchy, reweighted
 from josh_core.student.estimate import StudentEstimate
-from josh_core.types import USUAL_HEIGHT_SIGMA, BodyTrack, Float, People
+from josh_core.types import BodyTrack, Float, People
 
-# Chosen by hand, except where a source is given.
-KNOWN_HEIGHT_SIGMA = 0.01  # relative, as in bodyfit/fit.py
+# Chosen by hand.
 POSE_DEPTH_SIGMA = 0.04  # relative error of a depth from the size of a body whose pose nobody fitted
 ROUNDS = 5  # of reweighting
 HEIGHT_ROUNDS = 3  # of Newton's rule; heights are nearly linear in betas, and within a millimetre after two
@@ -39,7 +39,7 @@ def feed_forward_bodies(
     for k, (track, obs, estimate) in enumerate(zip(people.tracks, observed, estimates, strict=True)):
         betas = betas_of_height(estimate.betas, obs.height, body)
         landmarks = _landmarks(betas, estimate, body)
-        sigma = KNOWN_HEIGHT_SIGMA if k == 0 and height_m is not None else USUAL_HEIGHT_SIGMA
+        sigma = height_sigma(k, height_m)
         bodies.append(
             BodyTrack(
                 id=track.id,
