@@ -6,8 +6,9 @@ For each clip NAME.mp4 with NAME_truth.npz it prints
 - up: error in degrees by picture and bodies, by the background's edges alone, and by all together;
 - legs: frames of everybody in which the landmarks' legs are exchanged, as the network names them, as corrected with
   costs that do not know the side view, without a look at how ankles pass each other, and as corrected;
+- arms: the same of arms, as the network names them, with one half of a body alone twice as costly, and as corrected;
 - foot lock: W-MPJPE, WA-MPJPE and true foot slide (mm) of `fast` for several standard deviations along the ray.
-The last lines are sums (legs) and means (foot lock) over the clips.
+The last lines are sums (legs, arms) and means (foot lock) over the clips.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,25 +40,50 @@ from josh_core.types import Float, Int, Track
 from josh_core.world.gravity import find_gravity
 
 ALONG = (0.05, 0.03, 0.02, 0.01)  # values of foot_lock.ALONG_SIGMA that are compared
-LEGS = ("left_knee", "right_knee", "left_ankle", "right_ankle")
-LEG_LANDMARKS, OTHER_LEG = [25, 26, 27, 28], [26, 25, 28, 27]  # BlazePose's, in the order of LEGS, and exchanged
 UNCLEAR = 0.06  # of the person's size in the image: sums of distances of both namings nearer than this do not tell
 FAR = 0.2  # of the size: a person whose hips are farther from a track's is not the track's
+
+
+@dataclass(frozen=True)
+class Limbs:
+    """Limbs whose sides the network may exchange, and values of left_right.py that are compared."""
+
+    joints: tuple[str, ...]  # of EVALUATED_JOINTS
+    landmarks: list[int]  # BlazePose's, in the order of the joints,
+    exchanged: list[int]  # and with left and right exchanged
+    compared: tuple[dict[str, Any], ...]
+
+
+LEGS = Limbs(
+    ("left_knee", "right_knee", "left_ankle", "right_ankle"),
+    [25, 26, 27, 28],
+    [26, 25, 28, 27],
+    ({"MIN_SHARE": 1.0}, {"CHANGE_COST": 1e9}, {}),
+)
+ARMS = Limbs(
+    ("left_elbow", "right_elbow", "left_wrist", "right_wrist"),
+    [13, 14, 15, 16],
+    [14, 13, 16, 15],
+    ({"EXCHANGED_COST": {(True, True): 0.06, (True, False): 0.12, (False, True): 0.12}}, {}),
+)
 
 
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", nargs="+", type=Path)
-    legs, locks = [], []
+    legs, arms, locks = [], [], []
     for path in (c for c in clip_files(parser.parse_args().clips) if true_path(c).exists()):
         truth, settings = load_truth(true_path(path)), Settings(mode="fast", tier="embedded")
         evidence = gather(load_clip(path, settings), settings, Progress())
-        legs.append(exchanged_legs(evidence, truth))
+        legs.append(exchanged_limbs(evidence, truth, LEGS))
+        arms.append(exchanged_limbs(evidence, truth, ARMS))
         locks.append(foot_locks(evidence, truth))
         up = " ".join(f"{error:.2f}" for error in up_errors(evidence, truth))
-        print(f"{path.stem:<24s} up {up}   legs {legs[-1]}   foot lock {_lock_line(locks[-1])}", flush=True)
+        exchanged = f"legs {legs[-1]}   arms {arms[-1]}"
+        print(f"{path.stem:<24s} up {up}   {exchanged}   foot lock {_lock_line(locks[-1])}", flush=True)
     print(f"legs: network, full costs, without passing ankles, as is: {np.sum(legs, 0).tolist()}")
+    print(f"arms: network, halves twice as costly, as is: {np.sum(arms, 0).tolist()}")
     print(f"foot lock at {ALONG}: {_lock_line(np.nanmean(locks, 0))}")
 
 
@@ -77,34 +104,34 @@ def up_errors(e: Evidence, truth: GroundTruth) -> tuple[float, float, float]:
     return degrees[0], degrees[1], degrees[2]
 
 
-def exchanged_legs(e: Evidence, truth: GroundTruth) -> list[int]:
-    """Frames with exchanged legs, over all tracks: see the module."""
-    counts = np.zeros(4, int)
+def exchanged_limbs(e: Evidence, truth: GroundTruth, limbs: Limbs) -> list[int]:
+    """Frames with exchanged limbs, over all tracks: as the network names them, and with each of limbs.compared."""
+    counts = np.zeros(1 + len(limbs.compared), int)
     for track in e.people.tracks:
         size = float(np.median(np.ptp(track.landmarks_px[..., 1], axis=1)))
-        true = true_legs(track, e, truth, size)
+        true = true_limbs(track, e, truth, size, limbs)
         if true is None:
             continue
         times = e.clip.times[track.frames]
         px_per_m = px_per_metre(track, times)
         tracks = [track]
-        for other in ({"MIN_SHARE": 1.0}, {"CHANGE_COST": 1e9}, {}):
+        for other in limbs.compared:
             with setting(left_right, **other):
                 tracks.append(left_right.fix_left_right(track, px_per_m, times)[0])
-        counts += [int((legs_named(t.landmarks_px[true[0]], true[1], size) < 0).sum()) for t in tracks]
+        counts += [int((named(t.landmarks_px[true[0]], true[1], size, limbs) < 0).sum()) for t in tracks]
     return counts.tolist()
 
 
-def legs_named(landmarks_px: Float, legs_px: Float, size: float) -> Int:
-    """1 where landmarks [n,33,2] name the legs as the truth [n,4,2] does, -1 where exchanged, 0 where unclear."""
+def named(landmarks_px: Float, true_px: Float, size: float, limbs: Limbs) -> Int:
+    """1 where landmarks [n,33,2] name the limbs as the truth [n,4,2] does, -1 where exchanged, 0 where unclear."""
     right, wrong = (
-        np.linalg.norm(landmarks_px[:, rows] - legs_px, axis=-1).sum(1) for rows in (LEG_LANDMARKS, OTHER_LEG)
+        np.linalg.norm(landmarks_px[:, rows] - true_px, axis=-1).sum(1) for rows in (limbs.landmarks, limbs.exchanged)
     )
     return np.where(np.abs(right - wrong) < UNCLEAR * size, 0, np.where(right < wrong, 1, -1))
 
 
-def true_legs(track: Track, e: Evidence, truth: GroundTruth, size: float) -> tuple[Int, Float] | None:
-    """Rows of the track and true pixels [n,4,2] of LEGS there, of the true person at its place; None without one."""
+def true_limbs(track: Track, e: Evidence, truth: GroundTruth, size: float, limbs: Limbs) -> tuple[Int, Float] | None:
+    """Rows of the track and true pixels [n,4,2] of the limbs there, of the person at its place; None without one."""
     middle, found = np.array([e.clip.width, e.clip.height]) / 2, None
     focal = truth.intrinsics[0, 0] * e.clip.width / truth.size[0]
     nearest = FAR * size
@@ -112,11 +139,11 @@ def true_legs(track: Track, e: Evidence, truth: GroundTruth, size: float) -> tup
         frames, rows, at = np.intersect1d(track.frames, person.frames, return_indices=True)
         if not len(frames):
             continue
-        limbs = transform(invert(truth.world_from_cam[frames]), person.limbs[at])
-        px = limbs[..., :2] / limbs[..., 2:] * focal + middle
+        joints = transform(invert(truth.world_from_cam[frames]), person.limbs[at])
+        px = joints[..., :2] / joints[..., 2:] * focal + middle
         apart = np.linalg.norm(px[:, :2].mean(1) - track.landmarks_px[rows][:, 23:25].mean(1), axis=-1).mean()
         if apart < nearest:
-            nearest, found = apart, (rows, px[:, [EVALUATED_JOINTS.index(name) for name in LEGS]])
+            nearest, found = apart, (rows, px[:, [EVALUATED_JOINTS.index(name) for name in limbs.joints]])
     return found
 
 

@@ -32,15 +32,15 @@ STATES = ((False, False), (True, True), (True, False), (False, True))  # exchang
 HEIGHT = 1.7  # m, of an adult: what follows is over the height in the image
 MAX_STEP = 0.2  # of the person's height: a step between two frames counts at most this; costs and step chosen by hand
 # Cost of a frame in which all, only the upper body or only the legs are exchanged; steps cost their length over the
-# person's height. Chosen on 15 rendered clips of seed 33: while one half alone cost twice as much, arms were often
-# exchanged with the legs, wrongly.
+# person's height. Chosen on rendered clips of seed 33, where the arms are wrong in 10 frames, and in 19 with halves
+# twice as costly, as they were exchanged with the legs then; of seed 21 in 26 and 34 (`python -m benchmarks.evidence`).
 EXCHANGED_COST = {(True, True): 0.06, (True, False): 0.12, (False, True): 0.06}
 # Width of the hips in the image, over the person's height, from which costs count in full: medians of ten people of
 # seed 33 are 0.08 to 0.11 from the front and 0.03 from the side.
 FRONTAL_WIDTH = 0.1
 MIN_SHARE = 0.3  # of the costs where the hips lie on each other
-# Ankles that pass each other: chosen on 15 rendered clips of seed 33. There the network exchanges the legs in 57
-# frames, 41 are left without a look at passing ankles and 7 with it; of seed 21, 64, 27 and 14
+# Ankles that pass each other: chosen on rendered clips of seed 33. In 17 of these the network exchanges the legs in 57
+# frames, 25 are left without a look at passing ankles and 9 with it; of seed 21, 65, 62 and 20
 # (`python -m benchmarks.evidence`).
 PASSING_DISTANCE = 0.12  # of the height, between the ankles at the crossing
 NEAR = 0.06  # s, in which there is one crossing only

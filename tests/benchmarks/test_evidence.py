@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.evidence import ALONG, OTHER_LEG, exchanged_legs, foot_locks, setting
+from benchmarks.evidence import ALONG, ARMS, LEGS, exchanged_limbs, foot_locks, setting
 from josh_core.bodyfit.left_right import mirror_names
 from josh_core.contact import foot_lock
 from tests.synthetic import Noise, make_scene
@@ -22,13 +22,20 @@ def walk():
 
 def test_exchanged_legs_are_counted(walk):
     evidence, truth = walk
-    assert exchanged_legs(evidence, truth) == [0, 0, 0, 0]
+    assert exchanged_limbs(evidence, truth, LEGS) == [0, 0, 0, 0]
+    assert exchanged_limbs(evidence, truth, ARMS) == [0, 0, 0]
     track = evidence.people.tracks[0]
     px = track.landmarks_px.copy()
     px[:, 23:] = px[:, mirror_names()][:, 23:]  # legs alone, in every frame
     people = replace(evidence.people, tracks=(replace(track, landmarks_px=px), *evidence.people.tracks[1:]))
-    network, *corrected = exchanged_legs(replace(evidence, people=people), truth)
+    network, *corrected = exchanged_limbs(replace(evidence, people=people), truth, LEGS)
     assert network > 10 and max(corrected) <= network
+    assert exchanged_limbs(replace(evidence, people=people), truth, ARMS)[0] == 0
+    px = track.landmarks_px.copy()
+    px[4:7, :23] = px[:, mirror_names()][4:7, :23]  # upper body alone
+    people = replace(evidence.people, tracks=(replace(track, landmarks_px=px), *evidence.people.tracks[1:]))
+    arms = exchanged_limbs(replace(evidence, people=people), truth, ARMS)
+    assert arms[0] > 0 and max(arms[1:]) <= arms[0]
 
 
 def test_the_foot_lock_is_measured_and_left_as_it_was(walk):
@@ -38,4 +45,4 @@ def test_the_foot_lock_is_measured_and_left_as_it_was(walk):
     assert before == foot_lock.ALONG_SIGMA and not np.allclose(rows[0], rows[-1])
     with pytest.raises(KeyError), setting(foot_lock, ALONG_SIGMA=1.0):
         raise KeyError
-    assert before == foot_lock.ALONG_SIGMA and OTHER_LEG[0] == 26
+    assert before == foot_lock.ALONG_SIGMA and LEGS.exchanged[0] == 26
