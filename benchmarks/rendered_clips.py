@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -97,21 +98,22 @@ def measure(clip: Path, folder: Path) -> tuple[Row, Scores]:
     return row, scores
 
 
-def median(rows: dict[str, Row], column: str) -> float | None:
-    """Median over the clips that have the number."""
+def over_clips(rows: dict[str, Row], column: str, middle: Callable[[list[float]], Any] = np.median) -> float | None:
+    """Median (or mean) over the clips that have the number."""
     values = [value for row in rows.values() if (value := row.get(column)) is not None]
-    return float(np.median(values)) if values else None
+    return float(middle(values)) if values else None
 
 
 def _summary(rows: dict[str, dict[str, Row]], scores: dict[str, list[Scores]]) -> None:
-    print(f"\n{'medians':<28s}" + "".join(f"{name:>9s}" for name in COLUMNS))
-    for mode in MODES:
-        print(f"  {mode:<26s}" + _line({name: median(rows[mode], name) for name in COLUMNS}))
+    for words, middle in (("medians", np.median), ("means", np.mean)):
+        print(f"\n{words:<28s}" + "".join(f"{name:>9s}" for name in COLUMNS))
+        for mode in MODES:
+            print(f"  {mode:<26s}" + _line({name: over_clips(rows[mode], name, middle) for name in COLUMNS}))
     for mode in MODES:
         print("\n".join([f"\ncontact labels of {mode}", *table(total(scores[mode]))]))
     print("\nrefine must show")
     for words, column, bound in BOUNDS:
-        value = median(rows["refine"], column)
+        value = over_clips(rows["refine"], column)
         print(_verdict(words, value, value is not None and value < bound))
     pairs = [(rows["baseline"][c]["W"], r["W"]) for c, r in rows["refine"].items() if c in rows["baseline"]]
     both = [(b, r) for b, r in pairs if b is not None and r is not None]
