@@ -62,7 +62,7 @@ MIN_VISIBILITY = 0.05  # lower visibilities are raised to this
 BRIDGED_FACTOR = 3.0  # times worse where a gap in the track was bridged
 OUTSIDE_FACTOR = 3.0  # times worse where a landmark is outside the picture
 EXCHANGED_FACTOR = 6.0  # times worse the depths of a half whose sides had been exchanged
-CONFUSED_FACTOR = 2.5  # times worse there in the picture: ankles and wrists of rendered people are off as much more
+CONFUSED_FACTOR = 2.5  # times worse there in the picture, too
 MIN_PERSON_DEPTH = 0.3  # m, smallest depth of a person
 SIZE_SMOOTH_SECONDS = 0.5  # s, window over which the person's size in the image is smoothed
 

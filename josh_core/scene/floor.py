@@ -85,6 +85,7 @@ def fit_plane(points: Float, weights: Float, thickness: Float, up: Float, camera
     None when no plane holds a tenth of the weight.
     """
     check_shapes("fit_plane", points=(points, "n 3"), weights=(weights, "n"), thickness=(thickness, "n"), up=(up, "3"))
+    check_shapes("fit_plane", cameras=(cameras, "m 3"))
     rng = np.random.default_rng(0)
     picks = rng.choice(len(points), (RANSAC_TRIALS, 3), p=weights / weights.sum())
     a, b, c = points[picks].swapaxes(0, 1)
@@ -93,8 +94,8 @@ def fit_plane(points: Float, weights: Float, thickness: Float, up: Float, camera
     usable = length > 1e-9
     normal, a = normal[usable] / length[usable, None], a[usable]
     normal *= np.where(normal @ up < 0, -1.0, 1.0)[:, None]
-    below = np.median(normal @ cameras.T - (a * normal).sum(-1, keepdims=True), axis=-1) > 0
-    usable = (normal @ up > MIN_LEVEL_COSINE) & below
+    under_cameras = np.median(normal @ cameras.T - (a * normal).sum(-1, keepdims=True), axis=-1) > 0
+    usable = (normal @ up > MIN_LEVEL_COSINE) & under_cameras
     if not usable.any():
         return None
     normal, a = normal[usable], a[usable]

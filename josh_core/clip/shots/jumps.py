@@ -74,9 +74,7 @@ def find_jumps(thumbs: Sequence[UInt8], times: Float) -> list[int]:
 
 def _closer(thumbs: Sequence[UInt8], times: Float) -> list[int]:
     """The frames from which on the same picture is suddenly shown larger or smaller; arguments as of find_jumps."""
-    fresh = _fresh(thumbs)
-    gray = [np.asarray(cv2.cvtColor(thumbs[i], cv2.COLOR_BGR2GRAY), np.uint8) for i in fresh]
-    steps = np.diff(times[fresh])
+    fresh, gray, steps = _fresh_pictures(thumbs, times)
     if len(steps) < 2 * MIN_NEIGHBOURS + 1:
         return []
     growth = np.array([_growth(a, b) for a, b in itertools.pairwise(gray)])
@@ -124,9 +122,8 @@ class StillStep:
 
 def still_steps(thumbs: Sequence[UInt8], times: Float) -> list[StillStep]:
     """The steps that leave the picture in place, of those that can be judged; arguments as of find_jumps."""
-    fresh = _fresh(thumbs)
-    gray = [np.asarray(cv2.cvtColor(thumbs[i], cv2.COLOR_BGR2GRAY), np.uint8) for i in fresh]
-    at, steps = times[fresh], np.diff(times[fresh])
+    fresh, gray, steps = _fresh_pictures(thumbs, times)
+    at = times[fresh]
     if len(steps) < 2 * MIN_NEIGHBOURS + 1 or np.median(steps) > MAX_STEP_SECONDS:
         return []
     share = np.array([_elsewhere(a, b) for a, b in itertools.pairwise(gray)])
@@ -143,9 +140,11 @@ def still_steps(thumbs: Sequence[UInt8], times: Float) -> list[StillStep]:
     return found
 
 
-def _fresh(thumbs: Sequence[UInt8]) -> list[int]:
-    """The frames that do not repeat the one before."""
-    return [0, *(i for i in range(1, len(thumbs)) if cv2.absdiff(thumbs[i - 1], thumbs[i]).mean() > MAX_REPEAT_LEVELS)]
+def _fresh_pictures(thumbs: Sequence[UInt8], times: Float) -> tuple[list[int], list[UInt8], Float]:
+    """The frames that do not repeat the one before, in gray, and the seconds from each to the next."""
+    fresh = [0, *(i for i in range(1, len(thumbs)) if cv2.absdiff(thumbs[i - 1], thumbs[i]).mean() > MAX_REPEAT_LEVELS)]
+    gray = [np.asarray(cv2.cvtColor(thumbs[i], cv2.COLOR_BGR2GRAY), np.uint8) for i in fresh]
+    return fresh, gray, np.diff(times[fresh])
 
 
 def _elsewhere(first: UInt8, second: UInt8) -> float:
@@ -155,9 +154,7 @@ def _elsewhere(first: UInt8, second: UInt8) -> float:
 
 def moving_steps(thumbs: Sequence[UInt8], times: Float, least: float) -> list[PictureStep]:
     """The steps that leap at least so much (slow ones in proportion more), of those that can be judged."""
-    fresh = _fresh(thumbs)
-    gray = [np.asarray(cv2.cvtColor(thumbs[i], cv2.COLOR_BGR2GRAY), np.uint8) for i in fresh]
-    steps = np.diff(times[fresh])
+    fresh, gray, steps = _fresh_pictures(thumbs, times)
     if len(steps) < 2 * MIN_NEIGHBOURS + 1:
         return []
     moved = np.array([_moved_px(a, b) for a, b in itertools.pairwise(gray)])

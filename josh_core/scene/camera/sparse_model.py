@@ -19,6 +19,8 @@ from josh_core.scene.matching.tracks import Sightings
 from josh_core.types import Float, Int
 
 # Chosen by hand, except where a measurement or a source is given.
+REFINED_WIDTHS = (2.0, 32.0)  # noises, of Cauchy's weight: the last and the first, which is halved with each step
+REFINED_DAMPING = (1e-9, 1e-4)  # added to the diagonal, and times the trace: for points that hardly move in the image
 MIN_Z = 0.02  # of the ray's length: a point is not allowed beside or behind the camera
 
 
@@ -60,11 +62,12 @@ def refined_points(model: SparseModel, sightings: Sightings, noise: float, steps
     """Points by reprojection, cameras fixed, from wide to narrow robust weights; noise: px of a good sighting."""
     for step in range(steps):
         residual, _, by_point = derivatives(model, sightings)
-        weight = Cauchy(noise * max(2.0, 32.0 * 0.5**step)).slope((residual**2).sum(-1))
+        weight = Cauchy(noise * max(REFINED_WIDTHS[0], REFINED_WIDTHS[1] * 0.5**step)).slope((residual**2).sum(-1))
         weighted = (weight[:, None, None] * by_point).swapaxes(-1, -2)
         left = sum_by(weighted @ by_point, sightings.point, len(model.rays))
         right = sum_by((weighted @ residual[..., None])[..., 0], sightings.point, len(model.rays))
-        damped = left + np.eye(3) * (1e-9 + 1e-4 * np.trace(left, axis1=1, axis2=2)[:, None, None])
+        trace = np.trace(left, axis1=1, axis2=2)[:, None, None]
+        damped = left + np.eye(3) * (REFINED_DAMPING[0] + REFINED_DAMPING[1] * trace)
         model = moved_points(model, -np.linalg.solve(damped, right[..., None])[..., 0])
     return model
 

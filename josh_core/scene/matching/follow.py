@@ -6,8 +6,7 @@ which is cheap, accurate to a fraction of a pixel, and gives points in every fra
 
 from __future__ import annotations
 
-from concurrent.futures import CancelledError, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYetError
+from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
 from dataclasses import replace
 from types import TracebackType
 
@@ -53,12 +52,11 @@ class PointFollower:
 
     def background_tracks(self, people: People, progress: Progress) -> Tracks:
         """The tracks up to where they first lie on somebody. Raises WeightsError without XFeat's weights."""
-        while True:
+        while not self._all.done():
             progress.update(self._done / len(self._clip))
-            try:
-                return outside_people(self._all.result(timeout=REPORT_SECONDS), people, self._side)
-            except NotYetError:
-                continue
+            wait([self._all], timeout=REPORT_SECONDS)
+        progress.update(1.0)
+        return outside_people(self._all.result(), people, self._side)
 
     def _follow_all(self) -> Tracks:
         clip, side = self._clip, self._side

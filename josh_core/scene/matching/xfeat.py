@@ -57,7 +57,7 @@ class XFeatNet(nn.Module):
         )
 
     def fused(self) -> XFeatNet:
-        """Itself, made for inference on CPUs: the same outputs but for rounding, in four fifths of the time."""
+        """Itself, made for inference on CPUs: the same outputs but for rounding."""
         for module in self.modules():
             if isinstance(module, _Layer):
                 module.fuse()
