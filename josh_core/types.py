@@ -182,6 +182,8 @@ class CameraPath(Shaped):
     distortion: float = 0.0  # of the lens (scene/camera/lens.py), already taken out of all pixels used with this path
     aspect: float = 1.0  # width of a pixel over its height as the tracks tell; the path takes pixels to be square
     shifted: bool = False  # whether the picture shakes as a whole, as no turning lens shows it
+    breathing: float = 0.0  # relative standard deviation of a size of the picture that swings; 0 where it does not
+    explained: float = 1.0  # share of the background's sightings that the path explains (of a travelling camera)
     zoom: float = 1.0  # how many times larger a zoom made the image, which the path does not follow; 1 without
 
 

@@ -65,6 +65,16 @@ QUANTITIES = (
     Quantity("feet_seen_pct", "Feet in the picture", "% of frames", "Feet are seen in {} % of the frames", 80, 50),
     Quantity("heads_seen_pct", "Heads in the picture", "% of frames", "Heads are seen in {} % of the frames", 80, 50),
     Quantity("match_cover_pct", "Matches", "% of image", "Matches between frames cover {} % of the image", 30, 15),
+    # `python -m benchmarks.camera_fit CLIPS` prints it: more for clips as they were filmed, less for two pictures laid
+    # over each other, a film off a screen, frames mixed to another rate.
+    Quantity(
+        "match_agree_pct",
+        "Matches that agree",
+        "% of matches",
+        "{} % of what was followed in the picture fits the camera that was found",
+        84,
+        70,
+    ),
     Quantity("scale_sigma_pct", "Scale error", "%", "All lengths may be off together by {} % (standard error)", 5, 12),
 )
 ON_FEET = ("foot_slide_mm", "foot_slide_mm_s", "foot_height_cm", "floating_cm", "penetration_cm")
@@ -76,6 +86,7 @@ ADVICE = {  # advice for filming, where a number is poor
     "feet_seen_pct": "Film people from head to foot.",
     "heads_seen_pct": "Film people from head to foot.",
     "match_cover_pct": "Film a place with more to see, in better light, and move slowly.",
+    "match_agree_pct": "Give the clip as it was filmed, without effects, or film where little but people moves.",
 }
 # Chosen by hand, except where a measurement or a source is given.
 STRONG_BEND = 30.0  # %: whether a lens that moves the corners by more is followed was not measured (camera/lens.py)
@@ -140,9 +151,13 @@ def _verdict(quantity: Quantity, value: float) -> str:
     return "good" if size <= sign * quantity.good else "fair" if size <= sign * quantity.fair else "poor"
 
 
+def _quantity(key: str) -> Quantity:
+    return next(q for q in QUANTITIES if q.key == key)
+
+
 def _is_poor(key: str, numbers: dict[str, Any]) -> bool:
-    quantity, value = next(q for q in QUANTITIES if q.key == key), numbers.get(key)
-    return value is not None and _verdict(quantity, value) == "poor"
+    value = numbers.get(key)
+    return value is not None and _verdict(_quantity(key), value) == "poor"
 
 
 def _doubted(row: QualityRow, numbers: dict[str, Any]) -> QualityRow:
@@ -152,8 +167,9 @@ def _doubted(row: QualityRow, numbers: dict[str, Any]) -> QualityRow:
         "the feet are hardly ever in the picture" if _is_poor("feet_seen_pct", numbers) else "",
         "heads are outside the picture for long" if heads is not None and heads < HEADS_SEEN else "",
         "the camera is known from a small part of the image" if _is_poor("match_cover_pct", numbers) else "",
+        "much of the picture does not fit the camera that was found" if _disagrees(numbers) else "",
         "the lens that was found is an unusual one" if numbers.get("focal_unusual") else "",
-        "the picture was squeezed or shifted" if numbers.get("no_pinhole") else "",
+        "the picture was squeezed, shifted or resized" if numbers.get("no_pinhole") else "",
         "the lens is hardly known" if (numbers.get("focal_sigma_pct") or 0) > FOCAL_FAIR and _is_found(numbers) else "",
         "the lens bends strongly" if (numbers.get("lens_bend_pct") or 0) > STRONG_BEND else "",
     ]
@@ -176,6 +192,12 @@ def _fair(row: QualityRow, why: str) -> QualityRow:
     return replace(row, verdict="fair", sentence=f"{sentence}, but {why}: fair.")
 
 
+def _disagrees(numbers: dict[str, Any]) -> bool:
+    """Whether much of what was followed in the picture moves otherwise than the camera tells."""
+    quantity, share = _quantity("match_agree_pct"), numbers.get("match_agree_pct")
+    return share is not None and _verdict(quantity, share) != "good"
+
+
 def _is_found(numbers: dict[str, Any]) -> bool:
     """Whether the focal length was found from the clip itself."""
     return numbers.get("focal_from") not in (None, "given", "file", "assumed")
@@ -195,8 +217,12 @@ def _lens_row(numbers: dict[str, Any]) -> QualityRow:
         sentence = f"{sentence}: {doubt}"
     else:
         verdict = "good" if sigma <= FOCAL_GOOD else "fair" if sigma <= FOCAL_FAIR else "poor"
-        verdict = "poor" if numbers.get("focal_unusual") or numbers.get("no_pinhole") else verdict
-        sentence = f"{sentence}, to within {short(sigma)} %: {verdict}."
+        misfit = _disagrees(numbers) or bool(numbers.get("no_pinhole"))
+        verdict = "fair" if verdict == "good" and misfit else verdict
+        poor = ("focal_unusual", "no_pinhole")
+        verdict = "poor" if any(numbers.get(k) for k in poor) or _is_poor("match_agree_pct", numbers) else verdict
+        doubt = ", but the picture does not fit one lens in a place that stands still" if misfit else ""
+        sentence = f"{sentence}, to within {short(sigma)} %{doubt}: {verdict}."
         sentence += " Give the focal length if you know it." if verdict == "poor" else ""
     return QualityRow("lens", "Lens", field, "degrees", verdict, sentence)
 

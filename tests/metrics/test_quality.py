@@ -247,7 +247,8 @@ def test_good_needs_evidence() -> None:
         ({"heads_seen_pct": 70.0}, "heads"),
         ({"match_cover_pct": 4.0}, "small part of the image"),
         ({"focal_unusual": True}, "unusual"),
-        ({"no_pinhole": True}, "squeezed or shifted"),
+        ({"match_agree_pct": 75.0}, "does not fit the camera"),
+        ({"no_pinhole": True}, "squeezed, shifted or resized"),
         ({"lens_bend_pct": 31.0}, "bends"),
         ({"focal_from": "clip", "field_deg": 60.0, "focal_sigma_pct": 20.0}, "hardly known"),
     ):
@@ -267,6 +268,10 @@ def test_the_lens_is_judged_by_how_it_is_known() -> None:
     assert lens("file", 8.0).verdict == "good" and "wrote it into the file" in lens("file", 8.0).sentence
     assert lens("assumed", 30.0).verdict == "fair" and "30 %" in lens("assumed", 30.0).sentence
     assert [lens("clip", sigma).verdict for sigma in (2.0, 10.0, 25.0)] == ["good", "fair", "poor"]
+    known = {"field_deg": 64.0, "focal_from": "clip", "focal_sigma_pct": 1.0}
+    for share, verdict in ((90.0, "good"), (75.0, "fair"), (60.0, "poor")):
+        row = next(row for row in rows({**known, "match_agree_pct": share}) if row.name == "Lens")
+        assert row.verdict == verdict and ("does not fit" in row.sentence) == (verdict != "good")
     assert lens("clip", 1.0, True).verdict == "poor" and "Give the focal" in lens("clip", 1.0, True).sentence
 
 

@@ -46,11 +46,12 @@ LABELS = {  # lines of the quality table: its key (metrics/verdicts.py), what th
     "feet_seen_pct": "Feet in the picture",
     "heads_seen_pct": "Heads in the picture",
     "match_cover_pct": "Image that ties the frames together",
+    "match_agree_pct": "Of it, what fits the camera",
     "lens": "Field of view of the longer side, degrees",
     "scale": "Scale of the world, from",
 }
 # Evidence of other lines: if poor, the sentence is shown too
-SEEN_KEYS = ("feet_seen_pct", "heads_seen_pct", "match_cover_pct")
+SEEN_KEYS = ("feet_seen_pct", "heads_seen_pct", "match_cover_pct", "match_agree_pct")
 _UNITS = {"jitter": "a real walk has 5 to 10"}  # text in place of the unit
 _SETTINGS = {  # those of the page's inputs; others are of no use to a visitor
     "mode": "Method", "start": "Begins at, s", "seconds": "Length, s", "people": "Most people",

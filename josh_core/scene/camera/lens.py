@@ -139,8 +139,8 @@ def _source(cameras: CameraPath, clip: Clip, given: bool) -> str:
 
 
 def lens_numbers(cameras: CameraPath, focal: float, clip: Clip, given: bool) -> dict[str, Any]:
-    """Field of view in degrees along the longest side, source of the focal, whether it is unusual, bend, and whether
-    the picture was squeezed or shifted.
+    """Field of view in degrees along the longest side, source of the focal, whether it is unusual, bend, whether the
+    picture was squeezed or shifted or breathes, and how much of what was followed in it the camera explains.
 
     focal: px, the result's; given: it was the user's.
     """
@@ -150,7 +150,8 @@ def lens_numbers(cameras: CameraPath, focal: float, clip: Clip, given: bool) -> 
         "field_deg": round(field_deg(focal, longest), 2),
         "focal_from": source,
         "lens_bend_pct": round(100 * bend(cameras, clip), 2),
-        "no_pinhole": cameras.shifted or cameras.aspect != 1,
+        "no_pinhole": cameras.shifted or cameras.aspect != 1 or cameras.breathing > 0,
+        "match_agree_pct": round(100 * cameras.explained, 2) if cameras.kind == "moving" else None,
         "focal_unusual": source == "clip"
         and (is_unusual(focal, cameras.focal_sigma, longest) or is_undetermined(cameras)),
     }

@@ -126,4 +126,10 @@ def pinhole_notes(cameras: CameraPath) -> tuple[str, ...]:
             "The picture shakes as a whole, as no turning lens shows it (a stabiliser, a shaken crop?): focal length, "
             "sizes and distances may be wrong. Give the clip as it was filmed."
         )
+    if cameras.breathing:
+        notes.append(
+            f"The size of the picture swings by {100 * cameras.breathing:.1f} % (a lens that breathes with its focus, "
+            "a zoom to and fro, an effect?), which seems to move the camera forth and back: its way, focal length, "
+            "sizes and distances may be wrong. Film with a fixed focus, or give the clip without the effect."
+        )
     return tuple(notes)

@@ -36,6 +36,7 @@ CAUCHY_WIDTHS = (32.0, 8.0, 2.0)  # noises: where the weight of a sighting falls
 DISTORTED_COST = 0.95  # a lens is called distorted when that lowers the cost to this share,
 DISTORTED_SIGMAS = 3.0  # is this many of its standard deviations away from none,
 DISTORTED_NOISES = 1.0  # and moves the corners of the image by this many noises: less is not worth resampling the clip
+EXPLAINED_NOISES = 4.0  # noises: a sighting that is off by less is explained
 MIN_POINTS = 30  # of a map: fewer tell nothing of the camera's way
 USUAL_DEPTH = 8.0  # units: the median distance of the points that the map is scaled to
 # Points near each other err alike too. Chosen so that the focals of travelling cameras in rendered clips of
@@ -52,6 +53,7 @@ class KeyMap(Shaped):
     model: SparseModel  # their cameras, and the points
     ids: Annotated[Int, "P"]  # track of each point, ascending
     focal_sigma: float  # relative
+    explained: float = 1.0  # share of all sightings that cameras and points explain
 
 
 @dataclass(frozen=True)
@@ -281,7 +283,8 @@ def _travels(adjusted: Adjusted, sightings: Sightings, prior: FocalPrior, noise:
 def _filtered_map(adjusted: Adjusted, sightings: Sightings, frames: Int, ids: Int, noise: float) -> KeyMap | None:
     """The map scaled to USUAL_DEPTH, with only the points that agree with their observations; None without enough."""
     model = adjusted.model
-    good = np.bincount(sightings.point[adjusted.residual < 4 * noise], minlength=len(ids)) >= 3
+    explained = adjusted.residual < EXPLAINED_NOISES * noise
+    good = np.bincount(sightings.point[explained], minlength=len(ids)) >= 3
     good &= model.inverse > -1e-3
     if good.sum() < MIN_POINTS:
         return None
@@ -295,4 +298,5 @@ def _filtered_map(adjusted: Adjusted, sightings: Sightings, frames: Int, ids: In
     )
     # The sightings of one point err alike, since flow carries its errors on: they count as one.
     alike = float(np.sqrt(len(sightings.point) / len(ids)))
-    return KeyMap(frames, model, ids[good], MORE_ALIKE * alike * adjusted.focal_sigma)
+    sigma = MORE_ALIKE * alike * adjusted.focal_sigma
+    return KeyMap(frames, model, ids[good], sigma, float(explained.mean()))

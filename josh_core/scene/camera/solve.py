@@ -8,6 +8,7 @@ import numpy as np
 
 from josh_core.geometry import interpolate_rigid, rigid
 from josh_core.progress import Progress
+from josh_core.scene.camera.breathing import breathing
 from josh_core.scene.camera.bundle_adjustment import locate
 from josh_core.scene.camera.lens import (
     RECORDED_SPREAD,
@@ -88,6 +89,8 @@ def solve_camera(
                 keyframes=keyframes,
                 aspect=pixel_aspect(tracks, key_map, prior),
                 shifted=is_shifted(tracks, times, key_map.model.lens.focal),
+                breathing=breathing(tracks, key_map),
+                explained=key_map.explained,
             )
             return CameraSolution(path, key_map.model.lens, key_map.ids, key_map.model.points())
     path = every_frame(tracks, times, _turning_map(tracks, keyframes, turning, Lens(turning.focal)), "rotating")
