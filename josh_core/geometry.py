@@ -11,6 +11,7 @@ import numpy as np
 import roma
 import torch
 
+from josh_core.shapes import check_shapes
 from josh_core.types import Bool, Float, Int
 
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
@@ -23,11 +24,13 @@ def transform(b_from_a: Array, p_a: Array) -> Array:
 
     b_from_a: [...,4,4]; p_a: [...,N,3] -> [...,N,3].
     """
+    check_shapes("transform", b_from_a=(b_from_a, "... 4 4"), p_a=(p_a, "... N 3"))
     return p_a @ b_from_a[..., :3, :3].swapaxes(-1, -2) + b_from_a[..., None, :3, 3]
 
 
 def invert(b_from_a: Array) -> Array:
     """Inverse of rigid motions [...,4,4]: a_from_b."""
+    check_shapes("invert", b_from_a=(b_from_a, "... 4 4"))
     out = b_from_a * 0 + b_from_a  # a copy in either library, with gradient
     rot_t = b_from_a[..., :3, :3].swapaxes(-1, -2)
     out[..., :3, :3] = rot_t
@@ -37,6 +40,7 @@ def invert(b_from_a: Array) -> Array:
 
 def rigid(rotation: Float, translation: Float) -> Float:
     """Rigid motions [...,4,4] from rotations [...,3,3] and translations [...,3]."""
+    check_shapes("rigid", rotation=(rotation, "... 3 3"), translation=(translation, "... 3"))
     shape = np.broadcast_shapes(rotation.shape[:-2], translation.shape[:-1])
     out = np.zeros((*shape, 4, 4), np.result_type(rotation, translation))
     out[..., :3, :3] = rotation
@@ -52,6 +56,7 @@ def intrinsics(focal: float, width: int, height: int) -> Float:
 
 def project(k: Array, p_cam: Array) -> Array:
     """Pixels [...,2] of camera points [...,3] with pinhole k [3,3]; z is held at 1e-6 or more."""
+    check_shapes("project", k=(k, "... 3 3"), p_cam=(p_cam, "... 3"))
     z = p_cam[..., 2:].clip(1e-6)
     uv = p_cam[..., :2] / z
     focal = k[..., [0, 1], [0, 1]]
@@ -61,6 +66,7 @@ def project(k: Array, p_cam: Array) -> Array:
 
 def unproject(k: Array, px: Array, depth: Array) -> Array:
     """Camera points [...,3] of pixels [...,2] at z = depth [...]."""
+    check_shapes("unproject", k=(k, "... 3 3"), px=(px, "... 2"))
     focal = k[..., [0, 1], [0, 1]]
     centre = k[..., [0, 1], [2, 2]]
     ones = px[..., :1] * 0 + 1
@@ -82,6 +88,7 @@ def pixel_grid(width: int, height: int) -> Float:
 
 def cross_matrix(v: Float) -> Float:
     """[M,3,3] matrices with cross_matrix(v) @ u = v x u."""
+    check_shapes("cross_matrix", v=(v, "M 3"))
     out = np.zeros((len(v), 3, 3))
     out[:, 0, 1], out[:, 0, 2], out[:, 1, 2] = -v[:, 2], v[:, 1], -v[:, 0]
     return out - out.swapaxes(-1, -2)
@@ -89,21 +96,25 @@ def cross_matrix(v: Float) -> Float:
 
 def rotmat_to_rotvec(rotation: Float) -> Float:
     """Axis-angle [...,3] of rotation matrices [...,3,3]."""
+    check_shapes("rotmat_to_rotvec", rotation=(rotation, "... 3 3"))
     return roma.rotmat_to_rotvec(torch.from_numpy(np.ascontiguousarray(rotation, np.float64))).numpy()
 
 
 def rotvec_to_rotmat(rotvec: Float) -> Float:
     """Rotation matrices [...,3,3] of axis-angle [...,3]."""
+    check_shapes("rotvec_to_rotmat", rotvec=(rotvec, "... 3"))
     return roma.rotvec_to_rotmat(torch.from_numpy(np.ascontiguousarray(rotvec, np.float64))).numpy()
 
 
 def rotation_angle(rotation: Float) -> Float:
     """Angle in radians [...] of rotation matrices [...,3,3]; exact near zero."""
+    check_shapes("rotation_angle", rotation=(rotation, "... 3 3"))
     return np.linalg.norm(rotmat_to_rotvec(rotation), axis=-1)
 
 
 def interpolate_rotations(rotation: Float, times: Float, at: Float) -> Float:
     """Spherical interpolation of rotations [N,...,3,3] at times [N] to times at [Q]; held beyond the ends."""
+    check_shapes("interpolate_rotations", rotation=(rotation, "N ... 3 3"), times=(times, "N"), at=(at, "Q"))
     lo, w = _bracket(times, at)
     q = roma.rotmat_to_unitquat(torch.from_numpy(np.ascontiguousarray(rotation, np.float64)))
     hi = np.minimum(lo + 1, len(times) - 1)
@@ -116,6 +127,7 @@ def interpolate_rotations(rotation: Float, times: Float, at: Float) -> Float:
 
 def interpolate_linear(values: Float, times: Float, at: Float) -> Float:
     """Linear interpolation of values [N,...] at times [N] to times at [Q]; held beyond the ends."""
+    check_shapes("interpolate_linear", values=(values, "N ..."), times=(times, "N"), at=(at, "Q"))
     lo, w = _bracket(times, at)
     hi = np.minimum(lo + 1, len(times) - 1)
     w = w.reshape(-1, *[1] * (values.ndim - 1))
@@ -124,6 +136,7 @@ def interpolate_linear(values: Float, times: Float, at: Float) -> Float:
 
 def interpolate_rigid(world_from_cam: Float, times: Float, at: Float) -> Float:
     """Rigid motions [N,4,4] at times [N] interpolated to times at [Q]: rotation and translation apart."""
+    check_shapes("interpolate_rigid", world_from_cam=(world_from_cam, "N 4 4"), times=(times, "N"), at=(at, "Q"))
     return rigid(
         interpolate_rotations(world_from_cam[:, :3, :3], times, at),
         interpolate_linear(world_from_cam[:, :3, 3], times, at),
@@ -144,6 +157,7 @@ def umeyama(source: Float, target: Float, with_scale: bool = True) -> tuple[floa
     source, target: [N,3]. With `with_scale` False, s is 1. roma.rigid_points_registration agrees to rounding, but
     answers NaN where all source points coincide; here s is 0 then.
     """
+    check_shapes("umeyama", source=(source, "N 3"), target=(target, "N 3"))
     mean_s, mean_t = source.mean(0), target.mean(0)
     a, b = source - mean_s, target - mean_t
     u, d, vt = np.linalg.svd(b.T @ a)
@@ -156,6 +170,7 @@ def umeyama(source: Float, target: Float, with_scale: bool = True) -> tuple[floa
 
 def rotation_between(a: Float, b: Float) -> Float:
     """The smallest rotation [3,3] that takes direction a [3] to direction b [3]."""
+    check_shapes("rotation_between", a=(a, "3"), b=(b, "3"))
     a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
     axis, cosine = np.cross(a, b), float(a @ b)
     sine = float(np.linalg.norm(axis))
@@ -170,7 +185,7 @@ def rotation_between(a: Float, b: Float) -> Float:
 
 def row_keys(rows: Int) -> Int:
     """One number [N] for each row of integers [N,D], equal exactly where the rows are: sorting one number is quick."""
-    assert rows.ndim == 2, "rows: [N,D]"
+    check_shapes("row_keys", rows=(rows, "N D"))
     key, size = np.zeros(len(rows), np.int64), 1
     if len(rows) == 0:
         return key
@@ -185,6 +200,7 @@ def row_keys(rows: Int) -> Int:
 
 def best_of_each(keys: Int, worth: Float) -> Int:
     """Rows, ascending, of the largest worth [N] among those of equal keys [N]; of equal worth the first row."""
+    check_shapes("best_of_each", keys=(keys, "N"), worth=(worth, "N"))
     if len(keys) == 0:
         return np.zeros(0, np.int64)
     order = np.argsort(keys)  # not stable: numpy sorts much faster so, and ties are settled below
@@ -196,17 +212,20 @@ def best_of_each(keys: Int, worth: Float) -> Int:
 
 def true_runs(flag: Bool) -> list[tuple[int, int]]:
     """First index, and the index after the last, of each unbroken run of True in flag [n]."""
+    check_shapes("true_runs", flag=(flag, "n"))
     edges = np.flatnonzero(np.diff(np.concatenate([[False], flag, [False]]).astype(np.int8)))
     return [(int(first), int(end)) for first, end in edges.reshape(-1, 2)]
 
 
 def inside(px: Float, width: int, height: int) -> Bool:
     """Which pixels [...,2] lie in a picture of this size."""
+    check_shapes("inside", px=(px, "... 2"))
     return np.asarray(((px >= 0) & (px < [width, height])).all(-1))
 
 
 def axes_along(along: Float, towards: Float) -> Float:
     """Right-handed axes [...,3,3] (columns): `along` [...,3], then the part of `towards` [...,3] across it."""
+    check_shapes("axes_along", along=(along, "... 3"), towards=(towards, "... 3"))
     a = along / np.linalg.norm(along, axis=-1, keepdims=True)
     b = towards - a * (a * towards).sum(-1, keepdims=True)
     b = b / np.linalg.norm(b, axis=-1, keepdims=True)

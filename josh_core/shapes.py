@@ -21,28 +21,38 @@ class Shaped:
 def check_shapes(owner: str, /, **shaped: tuple[Any, str]) -> dict[str, int]:
     """Lengths by letter of arrays or tensors with their expected shapes, e.g. pose=(pose, "n 24 3").
 
-    A number is met exactly; a letter is any length, the same in all arrays; a leading "..." is any batch. None is
+    A number is met exactly; a letter is any length, the same in all arrays; "..." is any number of axes. None is
     skipped. Raises ValueError that names the owner, the array and both shapes.
     """
     lengths: dict[str, int] = {}
     for name, (array, dims) in shaped.items():
-        if array is not None and not _fits(tuple(array.shape), dims.split(), lengths):
+        if array is not None and not _fits(tuple(array.shape), dims, lengths):
             known = " with " + ", ".join(f"{dim} = {length}" for dim, length in lengths.items()) if lengths else ""
             raise ValueError(f"{owner}: {name} should be [{dims.replace(' ', ',')}]{known}; it is {list(array.shape)}")
     return lengths
 
 
-def _fits(shape: tuple[int, ...], dims: list[str], lengths: dict[str, int]) -> bool:
+def _fits(shape: tuple[int, ...], dims: str, lengths: dict[str, int]) -> bool:
     """Whether a shape is as expected; letters that are new get their lengths."""
-    if dims[:1] == ["..."]:
-        dims = dims[1:]
-        shape = shape[max(0, len(shape) - len(dims)) :]
-    if len(shape) != len(dims):
-        return False
-    return all(
-        length == (int(dim) if dim.isdigit() else lengths.setdefault(dim, length))
-        for dim, length in zip(dims, shape, strict=True)
+    first, last = _parsed(dims)
+    if last is not None:
+        if len(shape) < len(first) + len(last):
+            return False
+        first, shape = first + last, shape[: len(first)] + shape[len(shape) - len(last) :]
+    return len(shape) == len(first) and all(
+        length == (dim if isinstance(dim, int) else lengths.setdefault(dim, length))
+        for dim, length in zip(first, shape, strict=True)
     )
+
+
+@cache
+def _parsed(dims: str) -> tuple[tuple[int | str, ...], tuple[int | str, ...] | None]:
+    """What stands before "..." and what behind it; None without dots."""
+    parsed = tuple(int(dim) if dim.isdigit() else dim for dim in dims.split())
+    if "..." not in parsed:
+        return parsed, None
+    at = parsed.index("...")
+    return parsed[:at], parsed[at + 1 :]
 
 
 @cache

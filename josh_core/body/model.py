@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from josh_core.body.asset import BodyData, read_body
 from josh_core.body.names import JOINTS, LANDMARKS, PARENTS
+from josh_core.shapes import check_shapes
 
 SHAPES = 10  # shape coefficients (betas), as in common SMPL files
 
@@ -146,11 +147,8 @@ class BodyModel(nn.Module):
 
     @staticmethod
     def _check(betas: Tensor, rotations: Tensor, transl: Tensor) -> int:
-        batch = len(betas)
-        assert betas.shape == (batch, SHAPES), "betas: [B,10]"
-        assert rotations.shape == (batch, len(JOINTS), 3, 3), "rotations: [B,24,3,3]"
-        assert transl.shape == (batch, 3), "transl: [B,3]"
-        return batch
+        shaped = {"betas": (betas, "B 10"), "rotations": (rotations, "B 24 3 3"), "transl": (transl, "B 3")}
+        return check_shapes("BodyModel", **shaped)["B"]
 
 
 def _tree_levels(parents: tuple[int, ...]) -> list[tuple[list[int], list[int], list[int]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from josh_core.geometry import Array
+from josh_core.shapes import check_shapes
 
 
 def move_body(b_from_a: Array, root_rotation: Array, transl: Array, pelvis: Array) -> tuple[Array, Array]:
@@ -13,6 +14,8 @@ def move_body(b_from_a: Array, root_rotation: Array, transl: Array, pelvis: Arra
 
     b_from_a: [...,4,4]; root_rotation: [...,3,3]; transl: [...,3] m; pelvis: [...,3] m, BodyModel.pelvis(betas).
     """
+    check_shapes("move_body", b_from_a=(b_from_a, "... 4 4"), root_rotation=(root_rotation, "... 3 3"))
+    check_shapes("move_body", transl=(transl, "... 3"), pelvis=(pelvis, "... 3"))
     turn = b_from_a[..., :3, :3]
     moved = (turn @ (pelvis + transl)[..., None])[..., 0] + b_from_a[..., :3, 3]
     return turn @ root_rotation, moved - pelvis

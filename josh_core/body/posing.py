@@ -74,6 +74,7 @@ def meshes_by_frame(result: Reconstruction, body: BodyModel) -> Iterator[list[tu
 
 def runs(frames: Int) -> list[tuple[int, int]]:
     """Row ranges [start, end) of the stretches of consecutive frame numbers."""
+    check_shapes("runs", frames=(frames, "n"))
     if len(frames) == 0:
         return []
     cuts = np.flatnonzero(np.diff(frames) != 1) + 1

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from josh_core.body.model import BodyModel
+from josh_core.shapes import check_shapes
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def stature(table: SkinningTable, betas: Tensor) -> tuple[Tensor, Tensor]:
 
     betas: [M,S] -> [M] m, [S].
     """
+    check_shapes("stature", betas=(betas, "M S"))
     head, ankles = table.joints[15, 1], table.joints[[7, 8], 1].mean()
     by_shape = table.joints_beta[15, 1] - table.joints_beta[[7, 8], 1].mean(0)
     return head - ankles + betas @ by_shape, by_shape
@@ -112,9 +114,13 @@ def skinned_points(
     rotations: [N,J,3,3] local (row 0 the root), transl: [N,3] m, betas: [N,S] -> SkinnedPoints with P = J + chosen.
     A right increment is R_j -> R_j exp(w_j).
     """
-    n, n_joints = rotations.shape[:2]
-    assert rotations.shape == (n, len(table.parents), 3, 3), "rotations: [N,J,3,3]"
-    assert transl.shape == (n, 3) and betas.shape == (n, table.joints_beta.shape[-1]), "transl: [N,3], betas: [N,S]"
+    n, n_joints = len(rotations), len(table.parents)
+    check_shapes(
+        "skinned_points",
+        rotations=(rotations, f"N {n_joints} 3 3"),
+        transl=(transl, "N 3"),
+        betas=(betas, f"N {table.joints_beta.shape[-1]}"),
+    )
     joints = table.joints + torch.einsum("jcs,ns->njc", table.joints_beta, betas)
     turned, placed = _posed_joints(table, rotations, joints)
     # One column for each axis of each joint: sum_b G_b U_b is one product for each body.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from josh_core.geometry import axes_along
+from josh_core.shapes import check_shapes
 from josh_core.types import Float
 
 
@@ -14,6 +15,7 @@ def two_bones(rest: Float, start: Float, end: Float, front: Float) -> tuple[Floa
     rest: [3,3] m, the first, middle and last joint of the rest pose, whose front is +z; front: [T,3] the direction in
     which the middle joint bends. For an end out of reach the limb is straight.
     """
+    check_shapes("two_bones", rest=(rest, "3 3"), start=(start, "T 3"), end=(end, "T 3"), front=(front, "T 3"))
     upper, lower = rest[1] - rest[0], rest[2] - rest[1]
     a, b = np.linalg.norm(upper), np.linalg.norm(lower)
     way = end - start

@@ -11,6 +11,7 @@ from josh_core.body.names import JOINTS
 from josh_core.bodyfit.fit_body import FitPoints
 from josh_core.bodyfit.observations import Observations
 from josh_core.lsq.robust import Cauchy
+from josh_core.shapes import check_shapes
 from josh_core.types import Float
 
 J = len(JOINTS)
@@ -28,6 +29,7 @@ def smoothness(times: Float) -> sparse.csr_matrix:
 
     Each second difference counts for the time it spans, so that the frame rate does not matter.
     """
+    check_shapes("smoothness", times=(times, "n"))
     n = len(times)
     if n < 3:
         return sparse.csr_matrix((n, n))

@@ -18,6 +18,7 @@ from josh_core.contact import stance_phases
 from josh_core.contact.stance_phases import FootMotion
 from josh_core.geometry import intrinsics, project, true_runs
 from josh_core.progress import Progress
+from josh_core.shapes import check_shapes
 from josh_core.threads import in_threads
 from josh_core.types import MAY_TOUCH, SURE_CONTACT, BodyTrack, Bool, CameraPath, Clip, Contacts, Float, Int, People
 
@@ -61,6 +62,8 @@ def find_contacts(
     student: the student's contact probability [n,C] for each body; empty without a student.
     Raises ValueError if the lists differ in length.
     """
+    for body, touching in zip(bodies, student, strict=False):
+        check_shapes("find_contacts", frames=(body.frames, "n"), student=(touching, f"n {len(names)}"))
     speeds = pair_speeds(view, bodies, points, progress)
     found = tuple(_resting(view, b, p, speed, names) for b, p, speed in zip(bodies, points, speeds, strict=True))
     motions = foot_motions(view, bodies, points, speeds, student)

@@ -66,6 +66,7 @@ def common_sigma(height_sigma: float, scale_sigma: float, cameras: Float, floor:
 
     height_sigma, scale_sigma: shares; cameras: [T,3] m, centres in the level world.
     """
+    check_shapes("common_sigma", cameras=(cameras, "T 3"))
     over = cameras[:, 1] if floor is None else cameras @ floor.normal + floor.offset
     return float(np.hypot(height_sigma, scale_sigma) * np.median(np.abs(over)))
 

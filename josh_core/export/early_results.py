@@ -11,6 +11,7 @@ from josh_core.body.model import BodyModel
 from josh_core.export.colors import person_color, rgb
 from josh_core.export.scene3d.glb import glb_bytes
 from josh_core.geometry import intrinsics
+from josh_core.shapes import check_shapes
 from josh_core.types import CameraPath, Clip, Float, People, PointCloud, Reconstruction, Scale, UInt8
 from josh_core.world.frame import world_frame
 
@@ -49,6 +50,7 @@ def place_found(clip: Clip, cameras: CameraPath, cloud: tuple[Float, UInt8, Floa
     cloud: points [P,3] in the CameraPath's world, colours [P,3] and confidence [P]. None without points.
     """
     points, colors, confidence = cloud
+    check_shapes("place_found", points=(points, "P 3"), colors=(colors, "P 3"), confidence=(confidence, "P"))
     if not len(points):
         return None
     away = np.linalg.norm(points - cameras.world_from_cam[0, :3, 3], axis=1)

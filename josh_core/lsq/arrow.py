@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from josh_core.shapes import check_shapes
+
 COUPLED_BLOCKS = 2  # blocks that a second difference ties together
 
 
@@ -41,6 +43,7 @@ def solve(system: ArrowSystem, free: Tensor, damping: float, floor: float = 1e-1
 
     free: [G] bool. Raises torch.linalg.LinAlgError if the damped matrix is not positive definite.
     """
+    check_shapes("solve", free=(free, "G"), dense=(system.dense, "G G"), gradient=(system.dense_gradient, "G"))
     columns = free.nonzero()[:, 0]
     gg, g = system.dense[columns][:, columns], system.dense_gradient[columns]
     gg = gg + torch.diag(damping * gg.diagonal() + floor)

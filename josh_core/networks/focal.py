@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from josh_core.shapes import check_shapes
 from josh_core.types import Float
 
 # Chosen by hand, except where a measurement or a source is given.
@@ -19,6 +20,12 @@ def focal_from_points(points: Tensor, confidence: Tensor, pixels: Tensor) -> Ten
     A point's weight is its confidence times its pixel's distance from the centre; the median over ratios is robust to
     wrong points however near the camera they are. NaN where no point lies in front of the camera.
     """
+    check_shapes(
+        "focal_from_points",
+        points=(points, "B H W 3"),
+        confidence=(confidence, "B H W"),
+        pixels=(pixels, "H W 2"),
+    )
     points, pixels = points.double(), pixels.double()
     depth = points[..., 2]
     front = depth > _MIN_DEPTH * depth.abs().flatten(1).median(1).values[:, None, None]
@@ -39,6 +46,7 @@ def agree_on_focal(estimates: Float, width: int, height: int, known: float | Non
 
     A known focal is taken as it is. Without any valid estimate it is 1.2 x the longest side, within 30 %.
     """
+    check_shapes("agree_on_focal", estimates=(estimates, "n"))
     if known is not None:
         return known, 0.0
     longest = max(width, height)

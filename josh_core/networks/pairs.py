@@ -13,6 +13,7 @@ from torch import Tensor
 from josh_core.networks.device import device_of, half_precision, pairs_at_once
 from josh_core.networks.frames import NetworkCrop, network_images
 from josh_core.networks.mast3r import Mast3r
+from josh_core.shapes import check_shapes
 from josh_core.types import Int, UInt8
 
 
@@ -55,6 +56,7 @@ def decode_pairs(
     frames: [n,height,width,3] u8; pairs: [E,2] rows of frames. A frame's encoder tokens are kept from its first pair
     to its last, so memory follows the pairs' reach and not the clip's length.
     """
+    check_shapes("decode_pairs", frames=(frames, "n h w 3"), pairs=(pairs, "E 2"))
     device = device_of(network)
     batch = pairs_at_once(device, crop.width * crop.height)
     count = count if count is not None else PassCount()

@@ -15,7 +15,7 @@ import numpy as np
 
 from josh_core.lsq.robust import Cauchy, Geman, reweighted
 from josh_core.scene.matching.tracks import background
-from josh_core.shapes import Shaped
+from josh_core.shapes import Shaped, check_shapes
 from josh_core.types import CameraPath, Clip, Float, People
 
 # Chosen by hand, except where a measurement is given.
@@ -80,6 +80,7 @@ def _edges_of(clip: Clip, people: People, cameras: CameraPath, frame: int) -> tu
 
 def common_direction(edges: Edges, expected: Float, cameras: CameraPath) -> CommonDirection | None:
     """The direction near `expected` [3] that most edges near it have in common; None where few of them agree."""
+    check_shapes("common_direction", expected=(expected, "3"))
     close = np.abs(edges.normal @ expected) < np.sin(MAX_ANGLE)
     normal, length = edges.normal[close], edges.length[close]
     if len(normal) < MIN_EDGES:

@@ -14,7 +14,7 @@ from torch import Tensor
 from josh_core.body import BodyModel
 from josh_core.bodyfit.observations import Observations
 from josh_core.geometry import interpolate_linear, interpolate_rotations, rotmat_to_rotvec
-from josh_core.shapes import Shaped
+from josh_core.shapes import Shaped, check_shapes
 from josh_core.student.features import CAMERA_KINDS, FPS, StudentInput, student_features
 from josh_core.student.mirror import predict
 from josh_core.student.network import Prediction, Student, load_student
@@ -51,6 +51,7 @@ def estimate_people(
     people: People, observed: tuple[Observations, ...], cameras: CameraPath, times: Float, body: BodyModel
 ) -> tuple[StudentEstimate, ...]:
     """The shipped student's estimate of every track; times: [T] s of the clip's frames."""
+    check_shapes("estimate_people", times=(times, "T"))
     return tuple(
         estimate(shipped(), obs, track.frames, (cameras, times), body)
         for track, obs in zip(people.tracks, observed, strict=True)

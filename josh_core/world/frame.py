@@ -16,6 +16,7 @@ from josh_core.body.move import move_body
 from josh_core.body.posing import PosedPoints
 from josh_core.geometry import rigid, rotation_between, rotmat_to_rotvec, transform
 from josh_core.lsq.robust import Cauchy, reweighted
+from josh_core.shapes import check_shapes
 from josh_core.types import (
     IN_CONTACT,
     BodyTrack,
@@ -129,6 +130,7 @@ def world_frame(
     first person at first), or the first camera's centre. Without a floor the origin lies ASSUMED_CAMERA_HEIGHT below
     the first camera.
     """
+    check_shapes("world_frame", up=(up, "3"), stance=(stance, "3"))
     level = rotation_between(up, np.array([0.0, 1.0, 0.0]))
     first = cameras.world_from_cam[0]
     ahead = level @ first[:3, 2]
@@ -148,7 +150,8 @@ def world_frame(
 
 def person_in_world(track: BodyTrack, world_from_cam: Float, contact: Float, body: BodyModel) -> PersonMotion:
     """Body track (camera space) moved into the metric world; world_from_cam: [T,4,4] m, contact: [n,C]."""
-    n = len(track.frames)
+    shaped = {"frames": (track.frames, "n"), "world_from_cam": (world_from_cam, "T 4 4"), "contact": (contact, "n C")}
+    n = check_shapes("person_in_world", **shaped)["n"]
     world = torch.as_tensor(world_from_cam[track.frames], dtype=torch.float64)
     betas = torch.as_tensor(track.betas, dtype=torch.float64).expand(n, -1)
     rotations = torch.as_tensor(track.rotations, dtype=torch.float64).clone()

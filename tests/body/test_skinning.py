@@ -56,5 +56,5 @@ def test_some_of_the_points(table: SkinningTable) -> None:
 
 def test_shapes_are_checked(table: SkinningTable) -> None:
     rotations, transl, betas = some(2, 3)
-    with pytest.raises(AssertionError, match="betas"):
+    with pytest.raises(ValueError, match="betas"):
         skinned_points(table, rotations, transl, betas[:1])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from josh_core.shapes import check_shapes
 from josh_core.types import Bool, Float, UInt8
 
 # Chosen by hand, except where a measurement or a source is given.
@@ -43,6 +44,7 @@ class Ring:
 
 def find_ring(pictures: Sequence[UInt8], box: Float) -> Ring | None:
     """The round film in pictures [h,w,3] around a box (left, top, right, bottom, px of them); None without one."""
+    check_shapes("find_ring", picture=(pictures[0], "h w 3"), box=(box, "4"))
     longest = max(pictures[0].shape[:2])
     found = []
     for times in REDUCED:

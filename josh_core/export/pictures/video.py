@@ -28,6 +28,7 @@ from josh_core.export.pictures.preview import (
 )
 from josh_core.export.pictures.raster import Canvas
 from josh_core.progress import Progress
+from josh_core.shapes import check_shapes
 from josh_core.types import Clip, Float, Reconstruction, UInt8
 
 # Chosen by hand, except where a measurement or a source is given.
@@ -61,6 +62,7 @@ def read_clip(path: Path, times: Float) -> Clip:
 
     Raises ResultError when a time has no frame.
     """
+    check_shapes("read_clip", times=(times, "T"))
     capture, begin = cv2.VideoCapture(str(path)), None
     jpegs: list[bytes] = []
     step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0

@@ -28,6 +28,7 @@ from josh_core.scene.camera.turning_lens import BentTurn, bent_turn
 from josh_core.scene.camera.zoom import zoom_of
 from josh_core.scene.matching.tracks import Sightings, Tracks, sightings_of
 from josh_core.settings import Settings
+from josh_core.shapes import check_shapes
 from josh_core.types import CameraKind, CameraPath, Clip, Float, Int
 
 STATIC_PX = 0.7  # px, largest displacement of a static camera's background (median of a frame)
@@ -244,6 +245,7 @@ def every_frame(
     times: [T] s; noise: px, standard deviation of a good sighting; None is that of tracks and well-known points.
     Frames that see too few of the points keep the interpolated pose and are marked as not registered.
     """
+    check_shapes("every_frame", times=(times, "T"))
     keyframes, noise = key_map.frames, noise or tracks.noise
     at_keys = rigid(key_map.model.rotations, key_map.model.centres)
     start = interpolate_rigid(at_keys, times[keyframes], times)

@@ -18,6 +18,7 @@ from josh_core.scene.depth.sparse import without_points
 from josh_core.scene.surface.atlas import SheetPart, textured
 from josh_core.scene.surface.point_cloud import clean_plate
 from josh_core.scene.surface.sheets import MAX_DISAGREEMENT, SQUARE_3X3, Sheets, agreed, reduced
+from josh_core.shapes import check_shapes
 from josh_core.types import Bool, Clip, Float, Int, People, Scene, Surface, UInt8
 
 # Chosen by hand, except where a measurement or a source is given.
@@ -32,8 +33,9 @@ MIN_PATCH = 40  # triangles: smaller pieces that a sheet adds to others are shre
 def surface(clip: Clip, people: People, scene: Scene, plate: UInt8 | None = None) -> Surface | None:
     """The scene's surface in the CameraPath's world, or None without any depth.
 
-    plate: of a camera that stands still, the picture without people.
+    plate: [h,w,3] sRGB of a camera that stands still, the picture without people.
     """
+    check_shapes("surface", plate=(plate, "h w 3"))
     cameras = scene.cameras
     if scene.depths.sparse:
         scene = replace(scene, depths=without_points(scene.depths))

@@ -10,6 +10,7 @@ import numpy as np
 from josh_core.geometry import best_of_each, row_keys
 from josh_core.scene.depth.map_grid import MapGrid, keyframe_points
 from josh_core.scene.matching.tracks import background
+from josh_core.shapes import check_shapes
 from josh_core.threads import in_threads
 from josh_core.types import Bool, Clip, DepthMaps, Float, Int, People, Scene, UInt8
 
@@ -27,9 +28,10 @@ _View = tuple[int, DepthMaps, UInt8]  # row and maps of one view of the scene, a
 def point_cloud(clip: Clip, people: People, scene: Scene, plate: UInt8 | None = None) -> tuple[Float, UInt8, Float]:
     """Points [P,3] in the CameraPath's world, colours [P,3] sRGB and confidence [P] in [0, 1].
 
-    plate: of a camera that stands still, the picture without people (clean_plate), else it is made.
+    plate: [h,w,3] sRGB of a camera that stands still, the picture without people (clean_plate), else it is made.
     Where several points share a cell the surest stays; what no second keyframe confirms has too little confidence.
     """
+    check_shapes("point_cloud", plate=(plate, "h w 3"))
     grid = MapGrid.of(clip, scene.cameras.focal)
 
     def points_of(view: _View) -> tuple[Float, UInt8, Float, Float]:
