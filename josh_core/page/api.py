@@ -14,11 +14,10 @@ from josh_core.clip.look import FIRST_WINDOW
 from josh_core.errors import JobError
 from josh_core.page.runs import Order
 from josh_core.page.service import PageService
-from josh_core.page.shown_run import MODES
 from josh_core.page.visitors.caller import Caller
 from josh_core.page.visitors.inputs import number
 from josh_core.serving.jobs import visitor_error
-from josh_core.settings import Settings, StaticCamera, Tier
+from josh_core.settings import MODES, Settings, StaticCamera, Tier
 
 FILES = ("result.glb", "arrays.npz", "manifest.json")
 
@@ -134,7 +133,7 @@ def _components() -> tuple[list[Any], list[Any]]:
 
     take = [
         gr.File(label="clip", visible=False),
-        choice("mode", tuple(MODES)),
+        choice("mode", MODES),
         number_field("start", 0),
         number_field("seconds", FIRST_WINDOW),
         number_field("people", None),

@@ -14,7 +14,7 @@ from josh_core.page.api import caller_of, event_text, refusal
 from josh_core.page.parts import markup
 from josh_core.page.parts.layout import HIDDEN, Layout, Updates
 from josh_core.page.service import PageService
-from josh_core.page.shown_run import MODES, ShownRun, clean_view
+from josh_core.page.shown_run import MODE_TEXTS, ShownRun, clean_view
 from josh_core.page.visitors.visitor import Owned
 
 
@@ -23,7 +23,7 @@ def own_result(shown: ShownRun, owned: Owned) -> dict[str, Any]:
     return {
         "id": shown.id,
         "title": owned.title or shown.title,
-        "mode": MODES[shown.best][0],
+        "mode": MODE_TEXTS[shown.best].label,
         "time": round(time.time()),
         "key": owned.delete_key,
     }

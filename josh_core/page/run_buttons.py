@@ -17,7 +17,7 @@ from josh_core.page.parts import markup
 from josh_core.page.parts.layout import HIDDEN, Layout, Updates
 from josh_core.page.runs import Order, RunUpdate
 from josh_core.page.service import PageService
-from josh_core.page.shown_run import MODES, ShownRun, preview_value
+from josh_core.page.shown_run import MODE_TEXTS, ShownRun, preview_value
 from josh_core.page.visitors.inputs import Upload, settings_from_inputs
 from josh_core.serving.jobs import visitor_error
 
@@ -114,7 +114,7 @@ class RunButtons:
                 return markup.card([f"The video is left out. {what}"])
         else:
             entry, _ = self.service.store.get(order.run)
-            names = " and ".join(MODES[mode][0] for mode in self.service.store.modes(entry))
+            names = " and ".join(MODE_TEXTS[mode].label for mode in self.service.store.modes(entry))
             what = f"What was finished before is kept: {names}."
         return markup.card([f"Cancelled. {what}"]) if cancelled else markup.problem(f"{error} {what}")
 

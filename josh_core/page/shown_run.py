@@ -12,22 +12,32 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from josh_core.errors import ResultError
 from josh_core.export.bundle import load_manifest
 from josh_core.metrics.verdicts import rows
 from josh_core.serving.tasks import CLIP_FILE, OVERLAY
+from josh_core.settings import MODES
 
-MODES = {  # name -> title on the page, three words and one sentence about it
-    "baseline": (
+
+class ModeText(NamedTuple):
+    """What the page calls a mode."""
+
+    label: str
+    short: str  # three words
+    sentence: str
+
+
+MODE_TEXTS: dict[str, ModeText] = {
+    "baseline": ModeText(
         "Assembly line",
         "one step after the other",
         "Camera, then people, then place; nothing is fed back and scale is assumed.",
     ),
-    "fast": ("Fast", "scale from contact", "Scale and floor come from where the people touch the ground."),
-    "refine": ("JOSH", "all solved together", "Camera, people and place are solved together, tied by contact."),
+    "fast": ModeText("Fast", "scale from contact", "Scale and floor come from where the people touch the ground."),
+    "refine": ModeText("JOSH", "all solved together", "Camera, people and place are solved together, tied by contact."),
 }
 SCALES = {"contact": "scale from contact", "height": "scale from body height", "assumed": "scale only assumed"}
 NEUTRAL_TITLE = "Clip"  # of a run, for all but its owner: what they have typed is theirs
@@ -123,8 +133,8 @@ def viewer_value(shown: ShownRun, query: Mapping[str, str]) -> dict[str, Any]:
         "modes": [
             {
                 "name": mode,
-                "label": MODES[mode][0],
-                "title": MODES[mode][2],
+                "label": MODE_TEXTS[mode].label,
+                "title": MODE_TEXTS[mode].sentence,
                 "facts": facts(shown.manifest(mode)),
                 "glb": served(folder / "result.glb"),
             }

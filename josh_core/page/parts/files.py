@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 
 from josh_core.page.parts.markup import card, size
-from josh_core.page.shown_run import MODES, ShownRun, file_url
+from josh_core.page.shown_run import MODE_TEXTS, ShownRun, file_url
 from josh_core.serving.tasks import (
     ARCHIVE,
     DATASET,
@@ -69,7 +69,7 @@ def offers(shown: ShownRun, mode: str) -> list[Offer]:
 
 
 def _split() -> list[Offer]:
-    line, josh = (MODES[mode][0] for mode in SPLIT_MODES)
+    line, josh = (MODE_TEXTS[mode].label for mode in SPLIT_MODES)
     return [Offer(SPLIT, f"Split video: {line} | {josh}", "Both through the camera and from outside, H.264.")]
 
 
@@ -100,7 +100,7 @@ def files_list(shown: ShownRun, coming: Container[str] = ()) -> str:
         cards = "".join(_card(shown, mode, offer, parts_coming) for offer in offers(shown, mode))
         is_open = " open" if mode == shown.best else ""
         parts.append(
-            f'<details{is_open}><summary>{MODES[mode][0]}</summary><div class="j-files">{cards}</div></details>'
+            f'<details{is_open}><summary>{MODE_TEXTS[mode].label}</summary><div class="j-files">{cards}</div></details>'
         )
     return f'<div class="j-words">{"".join(parts)}</div>'
 

@@ -19,7 +19,7 @@ from josh_core.page.parts.components import (
     page_file,
     result_viewer,
 )
-from josh_core.page.shown_run import MODES, ShownRun, viewer_value
+from josh_core.page.shown_run import MODE_TEXTS, ShownRun, viewer_value
 from josh_core.settings import Settings
 
 Updates = dict[Any, Any]  # of components, as Gradio takes them from an event
@@ -45,7 +45,7 @@ class Layout:
 
     def _inputs(self, config: Config, examples: Mapping[str, ShownRun]) -> None:
         self.clip = clip_input(config.max_upload_mb)
-        choices = [(f"{label}: {short}", name) for name, (label, short, _) in MODES.items()]
+        choices = [(f"{label}: {short}", name) for name, (label, short, _) in MODE_TEXTS.items()]
         self.mode = gr.Radio(choices, value=Settings.mode, label="Method", elem_id="j-mode")
         with gr.Accordion("Advanced", open=False):
             # 0 stands for "not known": Gradio makes it of an empty number. Limits are checked by settings_from_inputs.

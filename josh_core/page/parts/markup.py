@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from josh_core.metrics.verdicts import QUANTITIES, rows
-from josh_core.page.shown_run import MODES, ShownRun, rounded
+from josh_core.page.shown_run import MODE_TEXTS, ShownRun, rounded
 
 LEAVING = "Keep this page open: closing it ends the run, and gives up a place in line."
 LEAVING_MEDIA = "The result is there already. Closing this page only ends the making of its files."
@@ -120,7 +120,7 @@ def people_found(count: int, jpeg: bytes) -> str:
 def quality_table(shown: ShownRun) -> str:
     """One column per mode, one line per quantity, with limits and verdicts; then what was found in the best mode."""
     tables = {mode: {r.key: r for r in rows(shown.manifest(mode).get("quality") or {})} for mode in shown.folders}
-    head = "".join(f'<th scope="col">{MODES[mode][0]}</th>' for mode in tables)
+    head = "".join(f'<th scope="col">{MODE_TEXTS[mode].label}</th>' for mode in tables)
     lines = []
     for key, label in LABELS.items():
         if any(key in table and table[key].value is not None for table in tables.values()):
@@ -192,7 +192,7 @@ def details(shown: ShownRun) -> str:
 def _setting(key: str, value: Any) -> str:
     """A setting as the page's inputs call it."""
     if isinstance(value, str):
-        return MODES[value][0] if key == "mode" and value in MODES else _SETTING_VALUES.get(value, value)
+        return MODE_TEXTS[value].label if key == "mode" and value in MODE_TEXTS else _SETTING_VALUES.get(value, value)
     return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 

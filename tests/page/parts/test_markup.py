@@ -19,9 +19,9 @@ from josh_core.page.parts import markup
 from josh_core.page.parts.cost import cost_card, cuts
 from josh_core.page.parts.files import files_list, offers, overlay_part
 from josh_core.page.parts.layout import _tiers
-from josh_core.page.shown_run import MODES, ShownRun, clean_view, examples, facts, rounded, viewer_value
+from josh_core.page.shown_run import MODE_TEXTS, ShownRun, clean_view, examples, facts, rounded, viewer_value
 from josh_core.page.visitors.inputs import Upload, settings_from_inputs
-from josh_core.settings import Settings
+from josh_core.settings import MODES, Settings
 from tests.example_result import made_up_result
 
 
@@ -44,6 +44,10 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> ShownRun:
 
 def test_every_line_of_the_table_is_one_that_is_measured() -> None:
     assert set(markup.LABELS) - {"scale", "lens"} <= {quantity.key for quantity in QUANTITIES}
+
+
+def test_every_mode_has_words() -> None:
+    assert tuple(MODE_TEXTS) == MODES
 
 
 def test_every_expected_stage_has_words() -> None:
