@@ -115,7 +115,9 @@ EDITS = (
         order=lambda t: 0.8 - np.abs(0.8 - t % 1.6),
     ),
     drawn_over(
-        "loop with a soft seam", f"[0:v]{SAME},split[a][b];[b]trim=0:1.2,{SAME}[c];[a][c]xfade=fade:0.5:1.9,trim=0:3.1"
+        "loop with a soft seam",
+        f"[0:v]{SAME},split[a][b];[b]trim=0:1.2,{SAME}[c];[a][c]xfade=fade:0.5:1.9,trim=0:3.1",
+        "a seam",
     ),
     drawn_over("loop", f"[0:v]trim=0:1.2,{SAME},split[a][b];[a][b]concat", order=lambda t: t % 1.2),
     filtered("turned over in the middle", "rotate=PI:enable='gt(t,1.3)'", "a cut", "upside"),

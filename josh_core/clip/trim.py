@@ -16,6 +16,7 @@ from josh_core.clip.not_filmed.repeats import fresh_frames, held_stretches
 from josh_core.clip.probe import require
 from josh_core.clip.shots.cuts import find_cuts
 from josh_core.clip.shots.jumps import find_jumps
+from josh_core.clip.shots.loops import find_loops
 from josh_core.clip.shots.transitions import blank_ends, find_transitions, soft_ends
 from josh_core.types import UInt8
 
@@ -79,7 +80,8 @@ def longest_shot(shot: DecodedFrames) -> tuple[int, int]:
     times = np.array(shot.times)
     with ThreadPoolExecutor(1) as beside:
         jumps = beside.submit(find_jumps, shot.thumbs, times)
-        gradual = soft_ends(find_transitions(shot.thumbs, times), times)
+        loops = find_loops(shot.thumbs, times)
+        gradual = soft_ends([*find_transitions(shot.thumbs, times), *loops], times)
         cuts = {*find_cuts(shot.thumbs), *jumps.result()}
     cuts = {i for i in cuts if not any(first <= i < end for first, end in gradual)}
     breaks = sorted([*gradual, *((i, i) for i in cuts)])
@@ -89,6 +91,8 @@ def longest_shot(shot: DecodedFrames) -> tuple[int, int]:
         at = ", ".join(f"{shot.begin + shot.times[i]:.1f}" for i, _ in breaks)
         begin, end = shot.begin + shot.times[first], shot.begin + shot.times[last - 1]
         one, more = ("a gradual change of scene", "changes of scene") if gradual else ("a cut", "cuts")
+        if len(breaks) == len(loops) == 1:
+            one = "a seam behind which it shows the same again"
         many = one if len(breaks) == 1 else f"{len(breaks)} {more}"
         shot.notes.append(
             f"The clip has {many} (at {at} s): only the longest shot, {begin:.1f} to {end:.1f} s, was used."
