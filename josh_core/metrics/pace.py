@@ -16,8 +16,9 @@ from josh_core.types import Float
 
 # Chosen by hand, except where a measurement or a source is given.
 ANKLES = (7, 8)  # SMPL's joints
-# m/s and 10 m/s^3: a walk of that speed has a jerk of 5 to 10; played five times as fast, 125 times that.
-BRISK_SPEED, ABRUPT_JERK = 1.5, 40.0
+# m/s and 10 m/s^3: a walk of that speed has a jerk of 5 to 10; played five times as fast, 125 times that, of which the
+# body fit leaves less the coarser the frames are.
+BRISK_SPEED, ABRUPT_JERK = 1.5, 25.0
 RUNNING_SPEED = 3.0  # m/s: whoever walks goes at 0.8 to 2 m/s, and from about 2.5 people run (Bramble, Lieberman 2004)
 # Walk ratio in m s (python -m benchmarks.pace RESULT prints it): walkers on the boardwalk, as reconstructed, have 0.26
 # to 0.34, rendered ones 0.29 to 0.33. A clip is sped up below MIN_WALK_RATIO, at more steps a second than walkers

@@ -10,6 +10,9 @@ from josh_core.types import Bool, CameraPath, Clip, Matches, People, Track
 # Chosen by hand, except where a measurement or a source is given.
 CELLS_A_SIDE = 8  # cells along each side of the image in which matches are counted
 FREE_SHARE = 0.5  # share of a cell that people and overlays leave free, in half of the keyframes, for it to count
+# Visibility up to which a landmark is a mere guess: the network gives hardly any to feet below the edge of the picture,
+# of which it may guess a landmark inside.
+GUESSED_VISIBILITY = 0.2
 EYES = tuple(range(1, 7))  # BlazePose's: a picture that ends at the mouth does not show the head
 FOOT_LANDMARKS_BY_SIDE = (
     (27, 29, 31),
@@ -18,10 +21,9 @@ FOOT_LANDMARKS_BY_SIDE = (
 
 
 def feet_inside(track: Track, width: int, height: int) -> Bool:
-    """[n,2] True where any landmark of the left, of the right foot lies in the picture."""
-    return np.stack(
-        [inside(track.landmarks_px[:, list(side)], width, height).any(1) for side in FOOT_LANDMARKS_BY_SIDE], 1
-    )
+    """[n,2] True where any landmark of the left, of the right foot lies in the picture and is no mere guess."""
+    seen = inside(track.landmarks_px, width, height) & (track.visibility > GUESSED_VISIBILITY)
+    return np.stack([seen[:, list(side)].any(1) for side in FOOT_LANDMARKS_BY_SIDE], 1)
 
 
 def feet_seen_pct(people: People, clip: Clip) -> float | None:

@@ -64,7 +64,8 @@ def test_pace_notes_name_the_person_and_lower_the_verdicts() -> None:
     assert note.startswith("Person 2 moves at 4.7 m/s") and "sped up" in note
     (note,) = pace_notes({"people": [{**person(0.2), "step_m": 0.7, "steps_hz": 0.4}]})
     assert note.startswith("The person moves at 0.20 m/s") and "slow motion" in note
-    assert pace_notes({"people": [person(2.1, 67.0)]}) and not pace_notes({"people": [person(0.3, 67.0)]})
+    assert pace_notes({"people": [person(2.1, 67.0)]}) and pace_notes({"people": [person(2.4, 32.0)]})
+    assert not pace_notes({"people": [person(2.4, 15.0)]}) and not pace_notes({"people": [person(0.3, 67.0)]})
     sure = {"scale_sigma_pct": 2.0, "scale_source": "contact", "jitter": 8.0, "foot_slide_mm": 1.0}
     for speed, verdict in ((1.2, "good"), (4.7, "fair")):
         table = {row.key: row for row in rows({**sure, "people": [person(speed)]})}

@@ -226,6 +226,10 @@ def test_feet_outside_the_picture_are_not_judged(result: Reconstruction, body: B
         assert (numbers["floating_cm"] is not None) == known
         clip = Clip([b""] * 30, result.frame_times, result.width, result.height, result.fps)
         assert feet_seen_pct(people, clip) == (100.0 if known else 0.0)
+    guessed = _track(still, np.array([200.0, 300.0]))
+    guessed.visibility[:, 27:33] = 0.05
+    people = People((guessed,), np.zeros((30, 4, 4), np.uint8))
+    assert measure(one, body, people)["foot_slide_mm"] is None and feet_seen_pct(people, clip) == 0.0
 
 
 def test_heads_outside_the_picture_are_counted(result: Reconstruction, body: BodyModel) -> None:
