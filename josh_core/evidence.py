@@ -11,8 +11,9 @@ from josh_core.body.posing import PosedPoints, track_points
 from josh_core.bodyfit.observations import Observations
 from josh_core.contact.detect import FilmedScene, find_contacts
 from josh_core.progress import Progress
-from josh_core.scene import clean_plate, fit_floor, point_cloud, surface
+from josh_core.scene import fit_floor, point_cloud, surface
 from josh_core.scene.edges import find_edges
+from josh_core.scene.surface.plates import Plates
 from josh_core.shapes import Shaped
 from josh_core.types import BodyTrack, Clip, Contacts, Float, Floor, People, Scale, Scene, Surface, UInt8
 from josh_core.world.gravity import Gravity, find_gravity, turn_notes
@@ -50,7 +51,7 @@ class Evidence:
     tier: str = "embedded"
     depth_tied: bool = True  # the keyframes' depths share one scale
     scale: Scale | None = None  # where a network has predicted the scale already
-    plate: UInt8 | None = None  # [h,w,3] sRGB, what stands behind the people of a camera that stands still
+    plates: Plates | None = None  # what stands behind the people of a camera that does not travel
     licences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     fast: Evidence | None = None  # for mode fast, where it uses another scene: sparse, or JOSH3R's (hub tier)
@@ -62,8 +63,8 @@ class Evidence:
 
     def geometry_of(self, scene: Scene) -> SceneGeometry:
         """The same with the cameras and depths of `scene`."""
-        cloud = point_cloud(self.clip, self.people, scene, self.plate)
-        return SceneGeometry(*cloud, surface(self.clip, self.people, scene, self.plate))
+        cloud = point_cloud(self.clip, self.people, scene, self.plates)
+        return SceneGeometry(*cloud, surface(self.clip, self.people, scene, self.plates))
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,12 @@ def evidence_of(clip: Clip, people: People, scene: Scene, fitted: FittedBodies, 
     view = FilmedScene(clip, people, scene.cameras, gravity.up)
     with progress.stage("contacts"):
         contacts = find_contacts(view, bodies, points, tuple(body.contact_names), fitted.student, progress)
-    plate = clean_plate(clip, people) if scene.cameras.kind == "static" else None
+    plates = None if scene.cameras.kind == "moving" else Plates(clip, people, scene.cameras)
     notes = (*scene_notes(scene), *turn_notes(gravity, scene.cameras, bodies, points))
     seen = fitted.observations
-    return Evidence(clip, people, scene, seen, bodies, points, contacts, floor, gravity, body, plate=plate, notes=notes)
+    return Evidence(
+        clip, people, scene, seen, bodies, points, contacts, floor, gravity, body, plates=plates, notes=notes
+    )
 
 
 def with_scene(evidence: Evidence, scene: Scene) -> Evidence:
@@ -105,12 +108,7 @@ def scene_notes(scene: Scene) -> tuple[str, ...]:
     cameras = scene.cameras
     if cameras.kind == "moving":
         return (SPARSE_NOTE,) if scene.depths.sparse else ()
-    hidden = (
-        "what people hide in every frame is filled in from its surroundings"
-        if cameras.kind == "static"
-        else "what people hide in every frame is left out"
-    )
     return (
         "The camera does not travel, so nothing tells how far away things are: the scene is only the floor under the "
-        f"people and a backdrop, and {hidden}.",
+        "people and a backdrop, and what people hide in every frame is filled in from its surroundings.",
     )

@@ -223,7 +223,7 @@ def _reconstruction(
     e: Evidence, placed: Placed, mode: str, people: tuple[PersonMotion, ...], supports: tuple[Support, ...] = ()
 ) -> Reconstruction:
     cameras = placed.scene.cameras
-    cloud, surface = _scene_in_world(e, placed)
+    cloud, surface = _scene_in_world(e, placed, people)
     return Reconstruction(
         mode=mode,
         tier=e.tier,
@@ -254,11 +254,12 @@ def _reconstruction(
     )
 
 
-def _scene_in_world(e: Evidence, placed: Placed) -> tuple[PointCloud, Surface | None]:
+def _scene_in_world(e: Evidence, placed: Placed, people: tuple[PersonMotion, ...]) -> tuple[PointCloud, Surface | None]:
     """The scene's points and surface in the metric world; without travel the image on the floor and a backdrop."""
     scene = placed.scene
     if scene.cameras.kind != "moving" and placed.floor is not None:
-        scene = replace(scene, depths=lay_floor(scene.cameras, e.clip, e.people, placed.floor))
+        furthest = _furthest(people, placed.frame.cameras(scene.cameras.world_from_cam)) / placed.frame.scale
+        scene = replace(scene, depths=lay_floor(scene.cameras, e.clip, e.people, placed.floor, furthest))
     geometry = e.geometry if scene is e.scene else e.geometry_of(scene)
     metric = placed.frame.points(geometry.points).astype(np.float32)
     cloud = PointCloud(metric, geometry.colors.astype(np.uint8), geometry.confidence.astype(np.float32))
@@ -266,3 +267,9 @@ def _scene_in_world(e: Evidence, placed: Placed) -> tuple[PointCloud, Surface | 
     if mesh is not None:
         mesh = replace(mesh, vertices=placed.frame.points(mesh.vertices).astype(np.float32))
     return cloud, mesh
+
+
+def _furthest(people: tuple[PersonMotion, ...], world_from_cam: Float) -> float:
+    """Largest distance of anybody from the camera along the floor of the metric world, m; 0 without people."""
+    ways = [person.joints[:, 0] - world_from_cam[person.frames, :3, 3] for person in people]
+    return max((float(np.linalg.norm(way[:, [0, 2]], axis=1).max()) for way in ways), default=0.0)

@@ -5,12 +5,11 @@ from josh_core.scene.floor import fit_floor, lay_floor
 from josh_core.scene.matching.follow import PointFollower
 from josh_core.scene.reconstruct import SolvedScene, solve_scene, with_dense_depth
 from josh_core.scene.surface.mesh import surface
-from josh_core.scene.surface.point_cloud import clean_plate, point_cloud
+from josh_core.scene.surface.point_cloud import point_cloud
 
 __all__ = [
     "PointFollower",
     "SolvedScene",
-    "clean_plate",
     "fit_floor",
     "lay_floor",
     "point_cloud",

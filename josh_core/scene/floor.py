@@ -21,7 +21,9 @@ RANSAC_SAMPLES = 6000  # points that RANSAC counts inliers among
 # Planes: finds one with a fifth of the points on it with a probability of 0.99 (ln 0.01 / ln(1 - 0.2^3))
 RANSAC_TRIALS = 600
 PLANE_ROUNDS = 15  # of iterative reweighting after RANSAC
-MAX_FLOOR_DISTANCE = 14.0  # camera heights to which the image is laid on the floor
+MAX_FLOOR_DISTANCE = 14.0  # camera heights to which a fitted floor is believed
+BEHIND_PEOPLE = 1.5  # distance of the backdrop over that of whoever stands furthest from the camera
+MIN_BACKDROP = 5.0  # camera heights: nearest backdrop
 NEAR_FLOOR_DISTANCE = 4.0  # camera heights within which a stretch without anything trusted around it is taken for floor
 PLANE_CONFIDENCE = 0.3  # confidence of a depth that is only the plane
 # Of the plane behind a person: shown (above point_cloud.MIN_CONFIDENCE), and marked as filled.
@@ -120,13 +122,15 @@ def fit_plane(points: Float, weights: Float, thickness: Float, up: Float, camera
     return Floor(plane[:3], float(plane[3]), min(1.0, share))
 
 
-def floor_depth(cameras: CameraPath, floor: Floor, frame: int, grid: MapGrid) -> Float:
-    """Depth [h,w] of the plane along every ray of a frame, 0 beyond MAX_FLOOR_DISTANCE camera heights."""
+def floor_depth(
+    cameras: CameraPath, floor: Floor, frame: int, grid: MapGrid, reach: float = MAX_FLOOR_DISTANCE
+) -> Float:
+    """Depth [h,w] of the plane along every ray of a frame, 0 beyond `reach` camera heights."""
     world_from_cam = cameras.world_from_cam[frame]
     height = float(world_from_cam[:3, 3] @ floor.normal) + floor.offset
     down = -(grid.rays @ world_from_cam[:3, :3].T) @ floor.normal
     depth = height / np.maximum(down, 1e-6)
-    return np.where((down > 1e-6) & (height > 0) & (depth < MAX_FLOOR_DISTANCE * height), depth, 0)
+    return np.where((down > 1e-6) & (height > 0) & (depth < reach * height), depth, 0)
 
 
 def fill_floor(depths: DepthMaps, cameras: CameraPath, clip: Clip, people: People, floor: Floor) -> DepthMaps:
@@ -154,41 +158,28 @@ def _amid_floor(depth: Float, confidence: Float, plane: Float, nearby: float) ->
     return np.asarray((near_on > 1.5 * near_off) | alone, np.bool_)
 
 
-def lay_floor(cameras: CameraPath, clip: Clip, people: People, floor: Floor) -> DepthMaps:
+def lay_floor(cameras: CameraPath, clip: Clip, people: People, floor: Floor, furthest: float) -> DepthMaps:
     """Depth maps of a camera that does not travel: the floor, and behind it an upright backdrop.
 
-    The image below the horizon lies on the plane up to MAX_FLOOR_DISTANCE camera heights, or up to the backdrop, which
-    stands half a body length behind the furthest feet seen (marked in DepthMaps.backdrop). People are left out, but
-    for a static camera: there the plane is known behind them too, at the confidence HIDDEN_CONFIDENCE.
+    furthest: largest distance of anybody from the camera, along the floor, in units of the CameraPath's world. The
+    backdrop stands BEHIND_PEOPLE times as far away, but at least MIN_BACKDROP camera heights (marked in
+    DepthMaps.backdrop). Both are known behind the people too, at the confidence HIDDEN_CONFIDENCE.
     """
     grid = MapGrid.of(clip, cameras.focal)
     shape = (len(cameras.keyframes), grid.height, grid.width)
     depth, confidence, backdrop = np.zeros(shape, np.float32), np.zeros(shape, np.float32), np.zeros(shape, np.bool_)
-    wall = _backdrop_distance(cameras, people, floor, clip, grid)
+    height = float(cameras.world_from_cam[0, :3, 3] @ floor.normal) + floor.offset
+    wall = max(BEHIND_PEOPLE * furthest, MIN_BACKDROP * height)
     for k, frame in enumerate(cameras.keyframes):
-        plane = floor_depth(cameras, floor, int(frame), grid)
+        plane = floor_depth(cameras, floor, int(frame), grid, np.inf)
         far = _wall_depth(cameras, floor, int(frame), wall, grid)
         on_floor = (plane > 0) & (plane <= far)
         free = background(people, int(frame), grid.width, grid.height)
-        known = free | (cameras.kind == "static")
-        depth[k] = np.where(known, np.where(on_floor, plane, far), 0)
+        depth[k] = np.where(on_floor, plane, far)
         sure = np.where(free, np.where(on_floor, PLANE_CONFIDENCE, 0.5 * PLANE_CONFIDENCE), HIDDEN_CONFIDENCE)
         confidence[k] = np.where(depth[k] > 0, sure, 0)
-        backdrop[k] = known & ~on_floor & (depth[k] > 0)
+        backdrop[k] = ~on_floor
     return DepthMaps(depth, confidence, backdrop)
-
-
-def _backdrop_distance(cameras: CameraPath, people: People, floor: Floor, clip: Clip, grid: MapGrid) -> float:
-    """How far from the camera the backdrop stands: behind everybody's feet, at least five camera heights away."""
-    height = float(cameras.world_from_cam[0, :3, 3] @ floor.normal) + floor.offset
-    furthest = 0.0
-    for k in cameras.keyframes:
-        plane = floor_depth(cameras, floor, int(k), grid)
-        for track in people.tracks:
-            for row in np.nonzero(track.frames == k)[0]:
-                at = frame_pixels(track.landmarks_px[row, FOOT_LANDMARKS, :], clip, grid)
-                furthest = max(furthest, float(plane[at[:, 1], at[:, 0]].max()))
-    return max(1.5 * furthest, 5.0 * height)
 
 
 def _wall_depth(cameras: CameraPath, floor: Floor, frame: int, distance: float, grid: MapGrid) -> Float:

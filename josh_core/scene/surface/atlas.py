@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from josh_core.scene.surface.plates import Plates
 from josh_core.scene.surface.sheets import SQUARE_3X3, Sheets
 from josh_core.types import Clip, Int, Surface, UInt8
 
@@ -27,8 +28,8 @@ class SheetPart:
     triangles: Int  # [f,3] rows of `pixels`
 
 
-def textured(clip: Clip, sheets: Sheets, parts: list[SheetPart], plate: UInt8 | None) -> Surface:
-    """All parts as one mesh; plate: the one picture of a camera that stands still, else those of the keyframes."""
+def textured(clip: Clip, sheets: Sheets, parts: list[SheetPart], plates: Plates | None) -> Surface:
+    """All parts as one mesh; plates: where their pictures are not those of the keyframes themselves."""
     width, height = sheets.grid.width, sheets.grid.height
     boxes = np.stack([_box(part.pixels, width, height) for part in parts])  # [n,4] x, y, w, h of the grid
     scale = min(PICTURE_SIDE, max(clip.width, clip.height)) / max(width, height)
@@ -41,7 +42,8 @@ def textured(clip: Clip, sheets: Sheets, parts: list[SheetPart], plate: UInt8 | 
     atlas = np.zeros((whole[1], whole[0], 3), np.uint8)
     vertices, faces, uv, count = [], [], [], 0
     for part, box, place, (w, h) in zip(parts, boxes, places, size, strict=True):
-        shot = clip.frame(int(sheets.frames[part.sheet])) if plate is None else plate
+        frame = int(sheets.frames[part.sheet])
+        shot = clip.frame(frame) if plates is None else plates.at(frame)
         atlas[place[1] : place[1] + h, place[0] : place[0] + w] = _cropped(shot, part, box, (w, h), (width, height))
         y, x = np.divmod(part.pixels, width)
         at = (np.stack([x, y], -1) + 0.5 - box[:2]) / box[2:] * [w, h] + place

@@ -16,10 +16,9 @@ from scipy.sparse.csgraph import connected_components
 
 from josh_core.scene.depth.sparse import without_points
 from josh_core.scene.surface.atlas import SheetPart, textured
-from josh_core.scene.surface.point_cloud import clean_plate
+from josh_core.scene.surface.plates import Plates
 from josh_core.scene.surface.sheets import MAX_DISAGREEMENT, SQUARE_3X3, Sheets, agreed, reduced
-from josh_core.shapes import check_shapes
-from josh_core.types import Bool, Clip, Float, Int, People, Scene, Surface, UInt8
+from josh_core.types import Bool, Clip, Float, Int, People, Scene, Surface
 
 # Chosen by hand, except where a measurement or a source is given.
 SURFACE_STEP = 0.05  # relative depth step between neighbours that is always taken for one surface
@@ -27,57 +26,77 @@ MAX_STEP_GROWTH = 2.0  # and beyond it, steps up to that many times those beside
 MAX_TRIANGLES = 150_000  # triangles, about 4 MB of a GLB; sheets that see least are left out beyond them
 _FULL_VALENCE = 6  # triangles around a vertex of a grid: with fewer, it is at a rim and covers nothing by itself
 MIN_ISLAND = 150  # triangles: smaller islands of a sheet are dust
+MIN_STRIP = 0.03  # share of a picture: pieces that a camera that turns adds are strips at its sides
 MIN_PATCH = 40  # triangles: smaller pieces that a sheet adds to others are shreds rather than patches
 
 
-def surface(clip: Clip, people: People, scene: Scene, plate: UInt8 | None = None) -> Surface | None:
+def surface(clip: Clip, people: People, scene: Scene, plates: Plates | None = None) -> Surface | None:
     """The scene's surface in the CameraPath's world, or None without any depth.
 
-    plate: [h,w,3] sRGB of a camera that stands still, the picture without people.
+    plates: of a camera that does not travel, the pictures without people, else they are made.
     """
-    check_shapes("surface", plate=(plate, "h w 3"))
     cameras = scene.cameras
     if scene.depths.sparse:
         scene = replace(scene, depths=without_points(scene.depths))
     if len(cameras.keyframes) == 0 or not (scene.depths.depth > 0).any():
         return None
-    if cameras.kind == "static" and plate is None:
-        plate = clean_plate(clip, people)
+    if cameras.kind == "moving":
+        plates = None
+    elif plates is None:
+        plates = Plates(clip, people, cameras)
     sheets = reduced(clip, people, scene)
     if cameras.kind == "moving":
         sheets = agreed(sheets)
-    parts = _parts(sheets)
+    parts = _parts(sheets, backdrop=cameras.kind != "moving")
     if not parts:
         return None
-    return textured(clip, sheets, parts, plate)
+    return textured(clip, sheets, parts, plates)
 
 
-def _parts(sheets: Sheets) -> list[SheetPart]:
-    """Every sheet, what earlier ones show left out."""
+def _parts(sheets: Sheets, backdrop: bool) -> list[SheetPart]:
+    """Every sheet, what earlier ones show left out.
+
+    backdrop: they are floor and backdrop seen from one place, so that each is whole and shows all that is in it.
+    """
+    smallest = round(MIN_STRIP * sheets.depth[0].size) if backdrop else MIN_PATCH
     accepted: list[int] = []
     shown = np.zeros(sheets.depth.shape, np.bool_)
     count = 0
     parts = []
-    for k in _order(sheets.depth):
+    for k in _order(sheets):
         fresh = (sheets.depth[k] > 0) & ~_covered(sheets, k, accepted, shown)
         with_rim = cv2.dilate(fresh.astype(np.uint8), SQUARE_3X3) > 0  # sheets overlap a little, or cracks would show
         triangles = _triangles(sheets.depth[k])
         triangles = triangles[_in_islands(triangles, sheets.depth[k].size, MIN_ISLAND)]
         triangles = triangles[with_rim.ravel()[triangles].any(1)]
-        triangles = triangles[_in_islands(triangles, sheets.depth[k].size, MIN_PATCH)]
+        triangles = triangles[_in_islands(triangles, sheets.depth[k].size, smallest)]
         if len(triangles) == 0 or count + len(triangles) > MAX_TRIANGLES:
             continue
         count += len(triangles)
         used, index = np.unique(triangles, return_inverse=True)
-        shown[k] = (np.bincount(triangles.ravel(), minlength=shown[k].size) == _FULL_VALENCE).reshape(shown[k].shape)
+        valence = np.bincount(triangles.ravel(), minlength=shown[k].size).reshape(shown[k].shape)
+        shown[k] = sheets.depth[k] > 0 if backdrop else valence == _FULL_VALENCE
         accepted.append(k)
         parts.append(SheetPart(k, used, index.reshape(-1, 3)))
     return parts
 
 
-def _order(depth: Float) -> Int:
-    """Keyframes by how much they see, most first."""
-    return np.argsort(-(depth > 0).sum((1, 2)), kind="stable")
+def _order(sheets: Sheets) -> Int:
+    """Keyframes by how much they see, most first; of those that see as much, the one most unlike the earlier ones.
+
+    A camera that turns sees as much in all: its first and last keyframes, say, leave little for those in between.
+    """
+    amount = (sheets.depth > 0).sum((1, 2))
+    views = sheets.world_from_cam[:, :3, :3]
+    apart = np.full(len(amount), np.inf)
+    order: list[int] = []
+    for _ in amount:
+        left = [k for k in range(len(amount)) if k not in order]
+        most = max(amount[left])
+        best = max((k for k in left if amount[k] == most), key=lambda k: apart[k])
+        order.append(best)
+        apart = np.minimum(apart, np.linalg.norm(views - views[best], axis=(1, 2)))
+    return np.array(order)
 
 
 def _covered(sheets: Sheets, k: int, accepted: list[int], shown: Bool) -> Bool:

@@ -10,7 +10,7 @@ import numpy as np
 from josh_core.geometry import best_of_each, row_keys
 from josh_core.scene.depth.map_grid import MapGrid, keyframe_points
 from josh_core.scene.matching.tracks import background
-from josh_core.shapes import check_shapes
+from josh_core.scene.surface.plates import Plates
 from josh_core.threads import in_threads
 from josh_core.types import Bool, Clip, DepthMaps, Float, Int, People, Scene, UInt8
 
@@ -19,19 +19,15 @@ MIN_CONFIDENCE = 0.12  # of a depth that is shown
 CELL_PX = 1.2  # pixels of the map that a cell measures at its distance
 MAX_DEPTH_STEP = 0.08  # relative depth step to a neighbouring pixel: beyond it a point is between front and back
 MAX_POINTS = 300_000  # of a result: about 5 MB
-PLATE_SIDE = 960  # px, longest side of the clean plate
-PLATE_FRAMES = 25  # pictures of a camera that stands still
-INPAINT_RADIUS = 5  # px of the reduced picture around a hole that tell its colours
 _View = tuple[int, DepthMaps, UInt8]  # row and maps of one view of the scene, and its image [h,w,3]
 
 
-def point_cloud(clip: Clip, people: People, scene: Scene, plate: UInt8 | None = None) -> tuple[Float, UInt8, Float]:
+def point_cloud(clip: Clip, people: People, scene: Scene, plates: Plates | None = None) -> tuple[Float, UInt8, Float]:
     """Points [P,3] in the CameraPath's world, colours [P,3] sRGB and confidence [P] in [0, 1].
 
-    plate: [h,w,3] sRGB of a camera that stands still, the picture without people (clean_plate), else it is made.
+    plates: of a camera that stands still, the picture without people, else it is made.
     Where several points share a cell the surest stays; what no second keyframe confirms has too little confidence.
     """
-    check_shapes("point_cloud", plate=(plate, "h w 3"))
     grid = MapGrid.of(clip, scene.cameras.focal)
 
     def points_of(view: _View) -> tuple[Float, UInt8, Float, Float]:
@@ -39,10 +35,12 @@ def point_cloud(clip: Clip, people: People, scene: Scene, plate: UInt8 | None = 
         good = (maps.depth[k] > 0) & (maps.confidence[k] > MIN_CONFIDENCE)
         if scene.cameras.kind == "moving" and not maps.sparse:
             good &= ~_at_depth_jump(maps.depth[k])
+        if scene.cameras.kind == "rotating":  # the picture shows the people; other keyframes see past them
+            good &= background(people, int(scene.cameras.keyframes[k]), grid.width, grid.height)
         points = keyframe_points(maps, scene.cameras, grid, k, good)
         return points, rgb[good], maps.confidence[k][good], maps.depth[k][good] * CELL_PX / grid.focal
 
-    seen = list(in_threads(points_of, _views(clip, people, scene, grid, plate)))
+    seen = list(in_threads(points_of, _views(clip, people, scene, grid, plates)))
     p, rgb, c, s = (np.concatenate(rows) for rows in zip(*seen, strict=True))
     kept = _one_per_cell(p, s, c)
     while len(kept) > MAX_POINTS:
@@ -51,11 +49,11 @@ def point_cloud(clip: Clip, people: People, scene: Scene, plate: UInt8 | None = 
     return p[kept].astype(np.float32), rgb[kept].astype(np.uint8), c[kept].astype(np.float32)
 
 
-def _views(clip: Clip, people: People, scene: Scene, grid: MapGrid, plate: UInt8 | None) -> Iterator[_View]:
+def _views(clip: Clip, people: People, scene: Scene, grid: MapGrid, plates: Plates | None) -> Iterator[_View]:
     """Row and depth maps of every view of the scene, and its image [h,w,3]."""
     keyframes, side = scene.cameras.keyframes, max(grid.width, grid.height)
     if scene.cameras.kind == "static" and len(keyframes):
-        plate = clean_plate(clip, people) if plate is None else plate
+        plate = (plates or Plates(clip, people, scene.cameras)).at(int(keyframes[0]))
         yield _one_view(scene, cv2.resize(plate, (grid.width, grid.height), interpolation=cv2.INTER_AREA))
         return
     for k, frame in enumerate(keyframes):
@@ -70,24 +68,6 @@ def _one_view(scene: Scene, plate: UInt8) -> _View:
         np.take_along_axis(a, surest, 0) for a in (depths.depth, depths.confidence, depths.backdrop)
     )
     return 0, DepthMaps(depth, sure, backdrop), plate
-
-
-def clean_plate(clip: Clip, people: People, side: int = PLATE_SIDE) -> UInt8:
-    """The picture [h,w,3] sRGB behind the people of a camera that stands still; longest side `side` px.
-
-    Each pixel is the median of the frames in which nobody covers it, so a ball in flight or a shoe that the mask has
-    missed is gone too. What is covered in every frame is painted in from its surroundings.
-    """
-    few = np.unique(np.linspace(0, len(clip) - 1, min(len(clip), PLATE_FRAMES)).round().astype(int))
-    rgb = np.stack([clip.frame(int(frame), side) for frame in few]).astype(np.float32)
-    height, width = rgb.shape[1:3]
-    covered = ~np.stack([background(people, int(frame), width, height) for frame in few])
-    never = covered.all(0)
-    rgb[covered] = np.nan
-    rgb[:, never] = 0
-    plate = np.asarray(np.nanmedian(rgb, axis=0), np.uint8)
-    hole = np.asarray(never, np.uint8)
-    return np.asarray(cv2.inpaint(plate, hole, INPAINT_RADIUS, cv2.INPAINT_TELEA), np.uint8)
 
 
 def _at_depth_jump(depth: Float) -> Bool:

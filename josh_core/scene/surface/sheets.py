@@ -14,6 +14,7 @@ import numpy as np
 from josh_core.geometry import invert, transform
 from josh_core.scene.depth.map_grid import MapGrid
 from josh_core.scene.matching.tracks import background
+from josh_core.scene.surface.plates import lower_median
 from josh_core.scene.surface.point_cloud import MIN_CONFIDENCE
 from josh_core.threads import in_threads
 from josh_core.types import Bool, Clip, Float, Int, People, Scene, UInt8
@@ -60,13 +61,13 @@ class Sheets:
 def reduced(clip: Clip, people: People, scene: Scene) -> Sheets:
     """Depth on the reduced grid: the surest pixel of each block."""
     cameras, depths = scene.cameras, scene.depths
-    most = 1 if cameras.kind == "static" else MAX_SHEETS  # all frames are the same, and the clean plate shows no people
+    most = 1 if cameras.kind == "static" else MAX_SHEETS  # all frames are the same
     rows = np.unique(np.linspace(0, len(cameras.keyframes) - 1, min(most, len(cameras.keyframes))).round().astype(int))
     grid = MapGrid.of(clip, cameras.focal, GRID_SIDE if cameras.kind == "moving" else SMOOTH_SIDE)
     frames = cameras.keyframes[rows]
     depth = np.stack(list(in_threads(lambda k: _surest(depths.depth[k], depths.confidence[k], grid), rows)))
     free = np.stack([background(people, int(f), grid.width, grid.height) for f in frames])
-    if cameras.kind == "static":
+    if cameras.kind != "moving":  # the pictures are those of plates.py, without people
         free[:] = True
     pictures = [clip.frame(int(f), max(grid.width, grid.height)) for f in frames]
     if cameras.kind == "moving":
@@ -134,7 +135,7 @@ def agreed(sheets: Sheets) -> Sheets:
             front = z == nearest[pixel]
             depths[j], gray[j][pixel[front]] = nearest, shades[j][shown][front]
         depth, agrees = _consensus(depths, own)
-        usual = _median(np.where(agrees, gray, np.inf))
+        usual = lower_median(np.where(agrees, gray, np.inf))
         passing = (agrees.sum(0) > 2 * MIN_WITNESSES) & (np.abs(gray[k] - usual) > PASSING_LEVELS)
         free = sheets.free[k] & ~cv2.dilate(passing.reshape(shape).astype(np.uint8), SQUARE_3X3).astype(bool)
         return _closed(depth.reshape(shape) * free) * free
@@ -151,7 +152,7 @@ def _consensus(depths: Float, own: Float) -> tuple[Float, Bool]:
     known = np.isfinite(depths)
     start = own.copy()
     gap = ~np.isfinite(own)
-    start[gap] = _median(depths[:, gap])
+    start[gap] = lower_median(depths[:, gap])
     with np.errstate(invalid="ignore"):
         agrees = known & (np.abs(depths - start) < MAX_DISAGREEMENT * start)
         beyond = known & (depths > (1 + SEEN_THROUGH) * start)
@@ -181,10 +182,3 @@ def _closed(depth: Float) -> Float:
 def _box(image: Float) -> Float:
     """Sum over 3 x 3 pixels of [h,w]."""
     return np.asarray(cv2.boxFilter(image, -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT))
-
-
-def _median(depths: Float) -> Float:
-    """Lower median [n] of the finite values of [K,n]; inf where there is none."""
-    ordered = np.sort(depths, 0)
-    middle = np.maximum((np.isfinite(depths).sum(0) - 1) // 2, 0)
-    return np.take_along_axis(ordered, middle[None], 0)[0]

@@ -183,7 +183,7 @@ def test_floor_laid_under_a_camera_that_stays(kind: str) -> None:
     labels = np.zeros((8, 24, 32), np.uint8)
     labels[:, 10:20, 10:14] = 1
     floor = Floor(np.array([0, -1.0, 0]), 1.5, 0.8)
-    maps = lay_floor(cameras, clip, People((), labels), floor)
+    maps = lay_floor(cameras, clip, People((), labels), floor, 4.0)
     grid = MapGrid.of(clip, 300.0)
     laid = (maps.depth[1] > 0) & ~maps.backdrop[1]
     p_world = transform(cameras.world_from_cam[7], grid.rays[laid] * maps.depth[1][laid][:, None])
@@ -191,13 +191,17 @@ def test_floor_laid_under_a_camera_that_stays(kind: str) -> None:
     assert p_world @ floor.normal + floor.offset == pytest.approx(0, abs=1e-4)
     assert maps.backdrop[1][:115, 200:].all()  # above the horizon
     person = maps.depth[:, 110:190, 105:135], maps.confidence[:, 110:190, 105:135]
-    if kind == "static":  # the plane is known behind the person as well, and marked as filled
-        assert (person[0] > 0).all() and (person[1] == np.float32(HIDDEN_CONFIDENCE)).all()
-    else:
-        assert (person[0] == 0).all()
+    assert (person[0] > 0).all()  # the plane is known behind the person as well, and marked as filled
+    assert (person[1] == np.float32(HIDDEN_CONFIDENCE)).all()
     standing = maps.backdrop[1]
     behind = transform(cameras.world_from_cam[7], grid.rays[standing] * maps.depth[1][standing][:, None])
     assert np.ptp(np.linalg.norm(behind[:, [0, 2]], axis=-1)) < 0.01  # upright
+    assert np.linalg.norm(behind[0, [0, 2]]) == pytest.approx(7.5, rel=1e-3)  # five camera heights: nobody is far
+    far = lay_floor(cameras, clip, People((), labels), floor, 30.0)
+    onto = transform(cameras.world_from_cam[7], grid.rays * far.depth[1][..., None])
+    rim = far.backdrop[1][:-1] & ~far.backdrop[1][1:]  # the lowest pixels of the backdrop, the floor's end below them
+    assert rim.any(0).all()
+    assert np.linalg.norm(onto[1:][rim] - onto[:-1][rim], axis=-1).max() < 0.25 * 45  # no gap: one row of the floor
     assert (maps.confidence[0] < 0.5).all()
 
 

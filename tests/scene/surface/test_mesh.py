@@ -8,11 +8,26 @@ import cv2
 import numpy as np
 import pytest
 
+from josh_core.geometry import rigid, rotvec_to_rotmat
 from josh_core.scene.depth.map_grid import MapGrid
+from josh_core.scene.floor import lay_floor
 from josh_core.scene.surface.atlas import TEXTURE_SIDE, _pack
 from josh_core.scene.surface.mesh import _in_islands, surface
+from josh_core.scene.surface.plates import Plates
 from josh_core.scene.surface.sheets import agreed, reduced
-from josh_core.types import CameraKind, CameraPath, Clip, DepthMaps, Float, Matches, People, Scene, Surface, UInt8
+from josh_core.types import (
+    CameraKind,
+    CameraPath,
+    Clip,
+    DepthMaps,
+    Float,
+    Floor,
+    Matches,
+    People,
+    Scene,
+    Surface,
+    UInt8,
+)
 
 WIDTH, HEIGHT, FOCAL = 640, 360, 500.0
 FRAMES = 5
@@ -169,18 +184,38 @@ def test_people_are_not_on_the_surface() -> None:
     assert area(mesh) > 0.9 * area(whole)  # other keyframes see behind them
 
 
-def test_a_camera_that_stands_still_has_a_closed_surface_with_the_clean_plate() -> None:
+@pytest.mark.parametrize("kind", ["static", "rotating"])
+def test_a_camera_that_does_not_travel_has_a_closed_surface_without_people(kind: CameraKind) -> None:
     clip, scene = place("static")
-    depth = np.full_like(scene.depths.depth, 8.0)
-    still = Scene(scene.cameras, NO_MATCHES, DepthMaps(depth, depth * 0 + 0.3, depth > 100))
+    still = Scene(replace(scene.cameras, kind=kind), NO_MATCHES, backdrop(8.0, scene))
     labels = NOBODY.labels.copy()
-    labels[0, 10:20, 10:20] = 1
-    plate = np.full((HEIGHT, WIDTH, 3), [30, 160, 60], np.uint8)
-    mesh = surface(clip, People((), labels), still, plate)
+    labels[:, 10:20, 10:20] = 1
+    plates = Plates(clip, People((), labels), still.cameras)
+    green = np.full((HEIGHT, WIDTH, 3), [30, 160, 60], np.uint8)
+    plates._made.update(dict.fromkeys(range(FRAMES), green))
+    mesh = surface(clip, People((), labels), still, plates)
     assert mesh is not None
-    assert len(mesh.faces) == 2 * 111 * 62  # every square of the grid
+    assert len(mesh.faces) == 2 * 111 * 62  # every square of the grid, once
     atlas = cv2.imdecode(np.frombuffer(mesh.texture, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     assert np.abs(atlas.astype(int) - [30, 160, 60]).max() < 6
+
+
+def test_a_camera_that_turns_is_made_of_few_pictures() -> None:
+    """Of keyframes over 40 degrees the outer two show all that those in between do."""
+    clip, scene = place("static")
+    pan = rotvec_to_rotmat(np.linspace(-0.35, 0.35, FRAMES)[:, None] * [0, 1.0, 0])
+    cameras = replace(scene.cameras, kind="rotating", world_from_cam=rigid(pan, np.zeros((FRAMES, 3))))
+    plates = Plates(clip, NOBODY, cameras)
+    room = lay_floor(cameras, clip, NOBODY, Floor(np.array([0, -1.0, 0]), GROUND, 1.0), 6.0)
+    mesh = surface(clip, NOBODY, Scene(cameras, NO_MATCHES, room), plates)
+    assert mesh is not None
+    assert list(plates._made) == [0, 4]  # the ends; the middle lies between them
+
+
+def backdrop(depth: float, scene: Scene) -> DepthMaps:
+    """Maps of one depth all over."""
+    maps = np.full_like(scene.depths.depth, depth)
+    return DepthMaps(maps, maps * 0 + 0.3, maps > 100)
 
 
 def test_islands_are_counted_by_their_triangles() -> None:
