@@ -28,8 +28,8 @@ SCALE   from {scale}
 result.glb               animated scene for any glTF viewer and Blender: bodies with skeletons, place, camera, paths;
                          +Y up, metres, seconds. Viewers and Blender apply four skin weights a vertex.
 blender_import.py        opens result.glb in Blender with its camera and clip.mp4 behind it (sets the frame rate first:
-                         without that Blender reads the animation at 24 frames per second). For FBX or Alembic
-                         export from there.
+                         without that Blender reads the animation at 24 frames per second), and writes FBX:
+                         blender --background --python blender_import.py -- result.fbx
 bundle/                  manifest.json and arrays.npz (numpy, no pickle): everything else here is made from these
 people/person_K.bvh      skeleton and motion: +Y up, metres, degrees, one pose for each frame of the clip; where the
                          person is not seen the pose is interpolated or held

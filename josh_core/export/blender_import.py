@@ -2,11 +2,16 @@
 
 Beside this file lie result.glb and, if it was exported, clip.mp4. In Blender: Scripting, Open, this file, Run; or
     blender --python blender_import.py
+With the name of an FBX file it converts: people with skeletons, place and camera, animated, pictures inside. Blender
+writes FBX's usual centimetres.
+    blender --background --python blender_import.py -- result.fbx
+The clip to put behind the camera is this clip.mp4, whose lens distortion is taken out, not the film as it was recorded.
 Blender's own importer turns the result's +Y up into Blender's +Z up; units stay metres.
 """
 
 import json
 import struct
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +58,35 @@ def add_background(camera: Any, clip: Path) -> None:
     background.alpha = 1.0
 
 
+def lit(material: Any) -> None:
+    """Give a material that only glows with its picture a surface with that picture: FBX keeps no other."""
+    nodes = {node.type: node for node in material.node_tree.nodes}
+    if "TEX_IMAGE" not in nodes or "BSDF_PRINCIPLED" in nodes:
+        return
+    surface = material.node_tree.nodes.new("ShaderNodeBsdfPrincipled")
+    link = material.node_tree.links.new
+    link(nodes["TEX_IMAGE"].outputs["Color"], surface.inputs["Base Color"])
+    link(surface.outputs["BSDF"], nodes["OUTPUT_MATERIAL"].inputs["Surface"])
+
+
+def save_fbx(path: Path) -> None:
+    """Write everything but the scene's points, which FBX cannot hold, as `path` (.fbx)."""
+    for material in bpy.data.materials:
+        if material.node_tree:
+            lit(material)
+    bpy.ops.export_scene.fbx(
+        filepath=str(path),
+        object_types={"ARMATURE", "CAMERA", "EMPTY", "MESH"},
+        add_leaf_bones=False,
+        bake_anim_use_nla_strips=False,
+        bake_anim_use_all_actions=False,
+        path_mode="COPY",
+        embed_textures=True,
+    )
+
+
 def main() -> None:
-    """Import result.glb, switch to its camera, and set clip.mp4 as its background."""
+    """Import result.glb, switch to its camera, set clip.mp4 as its background, and write the FBX that is asked for."""
     folder = own_folder()
     path = folder / "result.glb"
     scene = set_up_scene(facts(path))
@@ -65,6 +97,8 @@ def main() -> None:
     if (folder / "clip.mp4").exists():
         add_background(camera, folder / "clip.mp4")
     scene.frame_set(0)
+    for name in sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []:
+        save_fbx(Path(name).resolve())
 
 
 main()

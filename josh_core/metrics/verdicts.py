@@ -210,7 +210,7 @@ def _lens_row(numbers: dict[str, Any]) -> QualityRow:
     if source == "given":
         verdict, sentence = "good", f"{sentence}: it was given."
     elif source == "file":
-        verdict, sentence = "good", f"{sentence}, to within {short(sigma)} %: the camera wrote it into the file."
+        verdict, sentence = "good", f"{sentence}, to within {_error(sigma)} %: the camera wrote it into the file."
     elif source == "assumed":
         verdict = "fair"
         doubt = f"that is assumed, as the camera stands still, and distances from it may be off by {sigma:.0f} %."
@@ -222,9 +222,14 @@ def _lens_row(numbers: dict[str, Any]) -> QualityRow:
         poor = ("focal_unusual", "no_pinhole")
         verdict = "poor" if any(numbers.get(k) for k in poor) or _is_poor("match_agree_pct", numbers) else verdict
         doubt = ", but the picture does not fit one lens in a place that stands still" if misfit else ""
-        sentence = f"{sentence}, to within {short(sigma)} %{doubt}: {verdict}."
+        sentence = f"{sentence}, to within {_error(sigma)} %{doubt}: {verdict}."
         sentence += " Give the focal length if you know it." if verdict == "poor" else ""
     return QualityRow("lens", "Lens", field, "degrees", verdict, sentence)
+
+
+def _error(percent: float) -> str:
+    """An error of a lens: two digits, and nothing finer than a tenth, since a pixel's worth says no more."""
+    return short(float(f"{max(percent, 0.1):.2g}"))
 
 
 def short(value: float) -> str:

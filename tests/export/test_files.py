@@ -262,8 +262,9 @@ def test_blender_script_sets_the_rate_before_it_imports(
 
     bpy.data.objects = []
     bpy.ops.import_scene.gltf = import_scene
-    with mock.patch.dict(sys.modules, {"bpy": bpy}):
+    with mock.patch.dict(sys.modules, {"bpy": bpy}), mock.patch.object(sys, "argv", ["blender", "--", "one.fbx"]):
         runpy.run_path(str(tmp_path / "blender_import.py"))
+    assert Path(bpy.ops.export_scene.fbx.call_args.kwargs["filepath"]) == Path("one.fbx").resolve()
     assert rate_at_import == [pytest.approx(29.97)]
     assert bpy.context.scene.camera is camera and bpy.context.scene.frame_end == 29
     assert camera.data.background_images.new.called

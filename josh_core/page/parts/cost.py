@@ -13,6 +13,8 @@ from josh_core.page.machine.rates import Rates, Size
 from josh_core.page.parts.markup import card, duration, picture
 from josh_core.settings import Settings
 
+SEVERAL = 4  # people of the longer estimate, while nobody has counted them. Chosen by hand
+
 
 def poster(path: Path, height: int = 180) -> str:
     """One picture from the middle of a clip as a data URL; "" if none can be read."""
@@ -41,22 +43,31 @@ def cost_card(look: Look, settings: Settings, rates: Rates, ahead: float, people
     info = look.info
     frames = frames_of(look, settings)
     seconds = frames / min(info.fps, settings.max_fps)
-    seen = min(people or 1, settings.people or settings.max_people)
-    time = rates.total(settings.mode, Size(frames, seen, seems_still(look, settings)))
     basis = "measured on this machine" if rates.measured(settings.mode) else "a first guess for two CPU cores"
     lines = [
         f"<b>{frames} frames</b> <span>{seconds:.1f} s of {look.seconds:.1f} s, {info.width} x {info.height} px</span>",
-        f"<b>about {duration(time)}</b> <span>{basis}</span>",
+        f"<b>about {_expected(look, settings, rates, people)}</b> <span>{basis}</span>",
     ]
-    if people == 0:
+    if people is None:
+        lines.append("<b>people not counted</b> <span>the shorter time is for one, the longer for several</span>")
+    elif people == 0:
         lines.append("<b>nobody seen yet</b> <span>in three frames; others may show somebody</span>")
-    elif people is not None:
+    else:
         word = "person" if people == 1 else "people"
         lines.append(f"<b>about {people} {word}</b> <span>a guess from three frames</span>")
     if ahead > 0:
         lines.append(f"<b>{duration(ahead)} in line</b> <span>other clips come first</span>")
     lines += [f"<span>{escape(cut)}</span>" for cut in cuts(look, settings)]
     return card(lines)
+
+
+def _expected(look: Look, settings: Settings, rates: Rates, people: int | None) -> str:
+    """The time of a run; for one person and for SEVERAL while nobody has counted them."""
+    most = settings.people or settings.max_people
+    counts = (1, SEVERAL) if people is None else (max(people, 1),)
+    sizes = [Size(frames_of(look, settings), min(count, most), seems_still(look, settings)) for count in counts]
+    times = [duration(rates.total(settings.mode, size)) for size in sizes]
+    return " to ".join(dict.fromkeys(times))
 
 
 def cuts(look: Look, settings: Settings) -> list[str]:

@@ -55,7 +55,11 @@ def offers(shown: ShownRun, mode: str) -> list[Offer]:
         Offer("result.glb", "Animated scene (GLB)", f"People, place, camera with its lens. {_WORLD}"),
         *(with_clip if shown.clip else []),
         *_of_people(len(shown.manifest(mode)["people"]), rate),
-        Offer(f"{FORMATS}/blender_import.py", "Blender importer", "For the unpacked ZIP: rate, camera, clip behind."),
+        Offer(
+            f"{FORMATS}/blender_import.py",
+            "Blender importer",
+            "For the unpacked ZIP: rate, camera, clip behind; writes FBX too.",
+        ),
         Offer(f"{FORMATS}/camera/transforms.json", "Cameras (JSON)", "Every frame, as nerfstudio reads them."),
         Offer(
             f"{FORMATS}/camera/camera.chan", "Camera (CHAN)", "For Nuke, Houdini, Blender: rotation order ZXY, metres."

@@ -74,7 +74,7 @@ def clean_plate(clip: Clip, people: People, side: int = PLATE_SIDE) -> UInt8:
     rgb = np.stack([clip.frame(int(frame), side) for frame in few]).astype(np.float32)
     height, width = rgb.shape[1:3]
     covered = ~np.stack([background(people, int(frame), width, height) for frame in few])
-    never = covered.all(0)
+    never = np.asarray(covered.all(0), np.bool_)
     rgb[covered] = np.inf
     rgb[:, never] = 0
     return _painted(lower_median(rgb).astype(np.uint8), never)

@@ -19,6 +19,7 @@ from josh_core.page.parts import markup
 from josh_core.page.parts.cost import cost_card, cuts
 from josh_core.page.parts.files import files_list, offers, overlay_part
 from josh_core.page.parts.layout import _tiers
+from josh_core.page.parts.markup import duration
 from josh_core.page.shown_run import MODE_TEXTS, ShownRun, clean_view, examples, facts, rounded, viewer_value
 from josh_core.page.visitors.inputs import Upload, settings_from_inputs
 from josh_core.settings import MODES, Settings
@@ -95,6 +96,20 @@ def test_the_cost_says_what_is_cut_and_who_is_seen(tmp_path: Path) -> None:
     assert len(cuts(look, settings)) == 4
     card = cost_card(look, settings, Rates(tmp_path / "rates.json"), 0.0, 0)
     assert "150 frames" in card and "nobody seen yet" in card and "first guess" in card
+
+
+def test_until_people_are_counted_the_time_is_given_for_one_and_for_several(tmp_path: Path) -> None:
+    look = Look(ClipInfo(1280, 720, 30.0, 300, 10.0), "")
+    rates = Rates(tmp_path / "rates.json")
+    one, four = (duration(rates.total("refine", Size(300, people))) for people in (1, 4))
+    assert one != four
+
+    def card(people: int | None, most: int | None = None) -> str:
+        return cost_card(look, Settings(mode="refine", people=most), rates, 0.0, people)
+
+    assert f"about {one} to {four}" in card(None)
+    assert f"about {one}</b>" in card(1) and f"about {four}</b>" in card(4)
+    assert f"about {one}</b>" in card(None, most=1)  # who asks for one person has one time
 
 
 def test_rates_are_learned_by_stage(tmp_path: Path) -> None:
