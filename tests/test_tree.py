@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from itertools import pairwise
 from pathlib import Path
@@ -49,3 +50,11 @@ def test_no_folder_of_the_package_holds_more_names_than_a_glance_takes_in(sizes:
     crowded = {f.as_posix(): len(names) for f, names in inside.items() if len(f.parts) > 1 and len(names) > MOST_NAMES}
     assert crowded == {}
     assert 10 < len(rooms) <= MOST_NAMES and 5 < len(files) <= MOST_NAMES
+
+
+def test_every_name_is_one_that_windows_and_macos_take(sizes: dict[Path, int]) -> None:
+    """No character or device name that Windows refuses, and no two names that differ in case alone."""
+    parts = {part for path in sizes for part in path.parts}
+    assert [part for part in parts if re.search(r'[<>:"|?*\\\x00-\x1f]|[. ]$', part)] == []
+    assert [part for part in parts if re.fullmatch(r"(con|prn|aux|nul|(com|lpt)\d)(\..*)?", part, re.IGNORECASE)] == []
+    assert len({path.as_posix().lower() for path in sizes}) == len(sizes)
