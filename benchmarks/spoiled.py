@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks.footage import EXAMPLES, ffmpeg
 from benchmarks.spoils import SPOILS, Spoil
+from benchmarks.spoils_effects import EFFECTS
 from benchmarks.spoils_further import FURTHER
 from josh_core import pipeline
 from josh_core.errors import JoshError
@@ -39,7 +40,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", default=[""], help="words in the names of those to run")
     parser.add_argument("--keep", type=Path, help="folder in which the versions are kept")
     args = parser.parse_args()
-    chosen = [s for s in (*SPOILS, *FURTHER) if any(word in s.name for word in args.only)]
+    chosen = [s for s in (*SPOILS, *FURTHER, *EFFECTS) if any(word in s.name for word in args.only)]
     with tempfile.TemporaryDirectory() as scratch:
         folder = args.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)

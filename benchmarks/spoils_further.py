@@ -13,7 +13,7 @@ CHANGING = "stays in the image"
 FONT = "fontsize=26:fontcolor=white"
 
 
-def _rows(shift: str) -> str:
+def moved_rows(shift: str) -> str:
     """Rows of the picture moved sideways, by an expression of Y (row) and T (s)."""
     return "format=gbrp,geq=" + ":".join(f"{c}='{c}(X+{shift},Y)'" for c in "rgb")
 
@@ -36,7 +36,7 @@ PLAYER = (
 )
 CABIN = "drawbox=0:300:iw:60:0x202020:fill,drawbox=0:0:iw:22:black@0.7:fill"
 CABIN += f",drawtext=text='%{{pts\\:hms}} 47 km/h N51.5 W0.12':x=8:y=2:{FONT}:fontsize=18"
-NOISY_TAPE = "scale=320:-2,scale=640:-2:flags=neighbor,rgbashift=rh=4:bh=-4,noise=alls=24:allf=t," + _rows(
+NOISY_TAPE = "scale=320:-2,scale=640:-2:flags=neighbor,rgbashift=rh=4:bh=-4,noise=alls=24:allf=t," + moved_rows(
     "if(gt(Y,344),30*sin(T*60+Y),1.6*sin(Y/7+T*40))"
 )
 SCREEN = (
@@ -118,6 +118,7 @@ EDITS = (
         "loop with a soft seam",
         f"[0:v]{SAME},split[a][b];[b]trim=0:1.2,{SAME}[c];[a][c]xfade=fade:0.5:1.9,trim=0:3.1",
         "a seam",
+        order=lambda t: np.where(t < 2.15, t, t - 1.9),
     ),
     drawn_over("loop", f"[0:v]trim=0:1.2,{SAME},split[a][b];[a][b]concat", order=lambda t: t % 1.2),
     filtered("turned over in the middle", "rotate=PI:enable='gt(t,1.3)'", "a cut", "upside"),
@@ -136,7 +137,7 @@ EDITS = (
     filtered("stereo, red and cyan", "rgbashift=rh=-7"),
 )
 CAMERAS = (
-    filtered("rolling shutter wobbles", _rows("5*sin(2*PI*(Y/200+9*T))")),
+    filtered("rolling shutter wobbles", moved_rows("5*sin(2*PI*(Y/200+9*T))")),
     filtered("focus and size breathe", BREATHING),
     filtered("exposure jumps", EXPOSURE),
     filtered("strobe light", STROBE),

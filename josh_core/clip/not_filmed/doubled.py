@@ -14,8 +14,8 @@ from josh_core.types import Float, UInt8
 COMPARED_SIDE, PARTS = 320, 4  # px, longest side of the pictures that are compared; parts of a half along either side
 MAX_DISPARITY = 0.06  # of the width of a half, by which something lies elsewhere in the other one
 DETAIL_PX = 9  # px: larger shapes and the light are alike anywhere
-# Correlation of the details of both halves, median over their parts: at most 0.4 in 120 real and rendered clips, 1 in
-# two stereo films.
+# Correlation of the details of both halves, median over their parts: those of a stereo film are the same, those of
+# other pictures have little in common.
 MIN_ALIKE = 0.8
 MIN_TWICE = 0.6  # correlation of what changes over time in both halves
 STILL_LEVELS = 1.0  # levels, standard deviation of what is neither a detail nor a change
