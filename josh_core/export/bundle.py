@@ -61,7 +61,7 @@ def save_bundle(
     except OSError as error:
         raise ResultError(
             f"The result cannot be written to {folder.name!r} ({error.strerror}); choose another folder."
-        ) from error  # visitors of the page get another sentence (serving/jobs.py)
+        ) from error  # visitors of the page get another sentence (serving/visitor_errors.py)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return manifest

@@ -16,7 +16,7 @@ from josh_core.page.runs import Order
 from josh_core.page.service import PageService
 from josh_core.page.visitors.caller import Caller
 from josh_core.page.visitors.inputs import number
-from josh_core.serving.jobs import visitor_error
+from josh_core.serving.visitor_errors import visitor_error
 from josh_core.settings import MODES, Settings, StaticCamera, Tier
 
 FILES = ("result.glb", "arrays.npz", "manifest.json")

@@ -19,9 +19,10 @@ from josh_core.page.parts.files import offers
 from josh_core.page.parts.markup import duration
 from josh_core.page.shown_run import ShownRun, file_url
 from josh_core.serving.disk import link_or_copy, move
-from josh_core.serving.jobs import Job, Jobs, Runner, Ticket, visitor_error
+from josh_core.serving.jobs import Job, Jobs, Runner, Ticket
 from josh_core.serving.store import Store
 from josh_core.serving.tasks import ARCHIVE, CLIP_FILE, FORMATS, OVERLAY, PAIR, PREVIEW, SPLIT, SPLIT_MODES, TURNTABLE
+from josh_core.serving.visitor_errors import visitor_error
 from josh_core.settings import Settings
 
 # Chosen by hand, except where a measurement or a source is given.

@@ -36,8 +36,8 @@ from josh_core.page.runs import LISTEN_GRACE
 from josh_core.page.service import PageService
 from josh_core.page.shown_run import ShownRun, viewer_value
 from josh_core.page.visitors.inputs import Upload, chosen_clip, settings_from_inputs
-from josh_core.serving.jobs import visitor_error
 from josh_core.serving.processes import open_files
+from josh_core.serving.visitor_errors import visitor_error
 
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
 
@@ -84,8 +84,6 @@ class Page:
         ui.film_tab.select(None, js=wake, **quiet)
         RunButtons(self.service, ui, self.present, self.emptied, self.show_cost).wire(quiet)
         OwnerButtons(self.service, ui, self.emptied).wire(quiet)
-
-    # ---- results -------------------------------------------------------------------------------------------------
 
     def present(self, shown: ShownRun, query: Mapping[str, str]) -> Iterator[Updates]:
         """Updates that put a run on the page: first the viewer, then all of it.
@@ -153,8 +151,6 @@ class Page:
         except Exception as error:
             raise refusal(error) from None
 
-    # ---- clip and cost -------------------------------------------------------------------------------------------
-
     async def take_upload(self, request: gr.Request, clip: Any, *options: Any) -> AsyncIterator[Updates]:
         """Check an upload: facts, picture strip, cost, then the number of people; or why it cannot be used."""
         ui, caller = self.ui, caller_of(request)
@@ -208,8 +204,6 @@ class Page:
         running = [event for job in queue.active_jobs for event in job or ()]
         waiting = [event for line in queue.event_queue_per_concurrency_id.values() for event in line.queue]
         return sum(event.request.client.host == network for event in (*running, *waiting))
-
-    # ---- serving -------------------------------------------------------------------------------------------------
 
     def launch(self, **options: Any) -> Any:
         """Serve the page as its service's configuration says."""

@@ -19,7 +19,7 @@ from josh_core.page.runs import Order, RunUpdate
 from josh_core.page.service import PageService
 from josh_core.page.shown_run import MODE_TEXTS, ShownRun, preview_value
 from josh_core.page.visitors.inputs import Upload, settings_from_inputs
-from josh_core.serving.jobs import visitor_error
+from josh_core.serving.visitor_errors import visitor_error
 
 
 class RunButtons:

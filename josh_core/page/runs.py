@@ -26,9 +26,10 @@ from josh_core.page.protection.presence import Presence
 from josh_core.page.visitors.caller import Caller
 from josh_core.page.visitors.inputs import Upload
 from josh_core.page.visitors.visitor import Owned, Visitors
-from josh_core.serving.jobs import Job, Jobs, Ticket, no_room
+from josh_core.serving.jobs import Job, Jobs, Ticket
 from josh_core.serving.store import Entry, Store
 from josh_core.serving.tasks import FORMATS, OVERLAY
+from josh_core.serving.visitor_errors import no_room
 from josh_core.settings import Settings
 
 # Chosen by hand, except where a measurement or a source is given.
@@ -85,8 +86,6 @@ class Runs:
     presence: Presence
     _orders: dict[Path, Order] = field(default_factory=dict, init=False)  # under way, by workspace
 
-    # ---- requests ------------------------------------------------------------------------------------------------
-
     def order(self, caller: Caller, upload: Upload, settings: Settings) -> Order:
         """Find an equal stored run, or put a new one into the queue. Raises JobError when the queue is full."""
         order = Order(caller, upload, settings)
@@ -123,8 +122,6 @@ class Runs:
         visitor = self.visitors.known(order.caller.session)
         if visitor is not None:
             visitor.owned[run_id] = Owned(delete_key, order.upload.title)
-
-    # ---- storing -------------------------------------------------------------------------------------------------
 
     def _store_piece(self, order: Order, _: Ticket, folder: Path, place: str) -> None:
         """Move a finished piece into the store; the first creates the run. Raises ResultError when the run is gone."""
@@ -165,8 +162,6 @@ class Runs:
         for order in list(self._orders.values()):
             if order.run == run_id and order.ticket is not None:
                 self.jobs.cancel(order.ticket)
-
-    # ---- progress ------------------------------------------------------------------------------------------------
 
     async def follow(self, order: Order) -> AsyncIterator[RunUpdate]:
         """Updates until the order is done. When nobody is connected any more, the job is stopped."""

@@ -81,8 +81,6 @@ class PageService:
         self._health.note(ticket)
         self.runs.ended(ticket)
 
-    # ---- housekeeping --------------------------------------------------------------------------------------------
-
     def _clean_regularly(self) -> None:
         while not self._closing.wait(_CLEAN_EVERY):
             try:
@@ -111,8 +109,6 @@ class PageService:
         """The report of /healthz."""
         return self._health.report(self.jobs, self.disk, self.presence.count)
 
-    # ---- visitors ------------------------------------------------------------------------------------------------
-
     def leave(self, session: str) -> None:
         """The visitor has closed the page: stop their jobs and remove their files. Results stay until they expire."""
         self.upload_checks.leave(session)
@@ -122,8 +118,6 @@ class PageService:
     def owned(self, session: str, shown: ShownRun) -> Owned | None:
         """Delete key and title of a run that this session made; None for any other run."""
         return self.visitors.owned(session, shown.id)
-
-    # ---- clips ---------------------------------------------------------------------------------------------------
 
     async def take(self, caller: Caller, path: object, name: str = "", copied: bool = True) -> Upload:
         """Take an uploaded file into the visitor's folder. Raises ClipError when it is not a usable video.
@@ -177,8 +171,6 @@ class PageService:
         finally:
             self.jobs.cancel(ticket)
         return replace(upload, people=int(note.read_text("utf-8"))) if ticket.state == "done" else upload
-
-    # ---- results -------------------------------------------------------------------------------------------------
 
     def open(self, query: Mapping[str, str], session: str = "") -> ShownRun | None:
         """The run of a link's query: ?run=<id> or ?example=<name>; None for any other. Raises ResultError.

@@ -16,8 +16,9 @@ from typing import Any
 from josh_core.errors import JobError, SettingsError
 from josh_core.progress import Progress
 from josh_core.serving.engines import CPUS, connect
-from josh_core.serving.jobs import Job, JobFunction, Ticket, visitor_error
+from josh_core.serving.jobs import Job, JobFunction, Ticket
 from josh_core.serving.runners import Watchdog, apply_message, worker_lost
+from josh_core.serving.visitor_errors import visitor_error
 
 # Chosen by hand:
 _POLL = 0.25  # s between two checks of a job

@@ -19,8 +19,9 @@ from typing import Any
 
 from josh_core.errors import Cancelled, JobError, JoshError
 from josh_core.progress import Progress
-from josh_core.serving.jobs import Job, JobFunction, Ticket, visitor_error
+from josh_core.serving.jobs import Job, JobFunction, Ticket
 from josh_core.serving.processes import kill_group, lower_priority, start_group
+from josh_core.serving.visitor_errors import visitor_error
 
 # Chosen by hand:
 _POLL = 0.1  # s between two checks of a process

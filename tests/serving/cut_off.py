@@ -22,9 +22,9 @@ from josh_core.errors import JoshError
 from josh_core.page.machine.disk_space import DiskSpace
 from josh_core.page.machine.rates import Rates, Size
 from josh_core.serving import mirror as mirror_room
-from josh_core.serving.jobs import visitor_error
 from josh_core.serving.mirror import FolderMirror
 from josh_core.serving.store import Entry, Store
+from josh_core.serving.visitor_errors import visitor_error
 
 CONTENT = b"x" * 5000
 TAKES_ROOM = {"open", "os.mkdir", "os.link"}

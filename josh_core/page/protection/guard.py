@@ -34,7 +34,7 @@ from josh_core.page.protection.request_rules import (
 )
 from josh_core.page.protection.responses import Response, is_foreign
 from josh_core.page.protection.upload_body import UploadBody
-from josh_core.serving.jobs import visitor_error
+from josh_core.serving.visitor_errors import visitor_error
 
 # Chosen by hand, except where a measurement or a source is given.
 _BODY = 1 << 20  # bytes of a request that is no upload

@@ -20,7 +20,7 @@ from josh_core.page.config import Config
 from josh_core.page.machine.disk_space import DiskSpace
 from josh_core.page.service import Caller, PageService
 from josh_core.page.visitors.inputs import Upload
-from josh_core.serving.jobs import visitor_error
+from josh_core.serving.visitor_errors import visitor_error
 from josh_core.settings import Settings
 from tests.example_result import made_up_result
 
