@@ -84,7 +84,7 @@ def _find_people(clip: Clip, settings: Settings, progress: Progress) -> tuple[Cl
     """The people, and the clip with a note where more of them may be in it."""
     with progress.stage("people"):
         people, left_out = shown_people(find_people(clip, settings, progress), clip)
-        clip = still_picture.told(clip)
+        clip = still_picture.marked(clip)
         clip = replace(clip, notes=(*clip.notes, *left_out, *unseen_notes(people, clip)))
         progress.show(early_results.PEOPLE, lambda: early_results.people_found(clip, people))
     return clip, people

@@ -20,7 +20,7 @@ def initial_pose(fit_body: FitBody, obs: Observations) -> Pose:
     betas[0] = (obs.height - fit_body.stature[0]) / fit_body.stature[1]
     rest = fit_body.rest_joints(betas)
     rotations = np.tile(np.eye(3), (len(obs.times), len(JOINTS), 1, 1))
-    rotations[:, 0] = _torso(_of(obs.guess, "left"), _of(obs.guess, "right")) @ np.linalg.inv(
+    rotations[:, 0] = _torso(_landmarks_of(obs.guess, "left"), _landmarks_of(obs.guess, "right")) @ np.linalg.inv(
         _torso(_joints_of(rest, "left"), _joints_of(rest, "right"))
     )
     for side in ("left", "right"):
@@ -38,7 +38,7 @@ def initial_pose(fit_body: FitBody, obs: Observations) -> Pose:
     return Pose(rotations, _place(landmarks[:, TORSO_LANDMARKS], obs), betas)
 
 
-def _of(landmarks: Float, side: str) -> Float:
+def _landmarks_of(landmarks: Float, side: str) -> Float:
     """Hip and shoulder [...,2,3] of one side."""
     return landmarks[..., [LANDMARKS.index(f"{side}_hip"), LANDMARKS.index(f"{side}_shoulder")], :]
 

@@ -506,11 +506,11 @@ def test_a_still_picture_is_said_and_a_film_with_one_small_motion_is_none(tmp_pa
         at = (SIZE[0] / 2 + (k if way == "panned over" else 0), SIZE[1] / 2)
         move = cv2.getRotationMatrix2D(at, 0, scale)
         film.append(cv2.warpAffine(photo, move, SIZE, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT))
-    clip = still_picture.told(load_clip(encode(tmp_path / "photo.mp4", film), Settings()))
+    clip = still_picture.marked(load_clip(encode(tmp_path / "photo.mp4", film), Settings()))
     assert clip.still and "still picture" in clip.notes[-1]
     for k, frame in enumerate(film):
         cv2.circle(frame, (200, 100 + k), 9, (250, 40, 40), -1)
-    assert not still_picture.told(load_clip(encode(tmp_path / "film.mp4", film), Settings())).still
+    assert not still_picture.marked(load_clip(encode(tmp_path / "film.mp4", film), Settings())).still
 
 
 def test_stills_one_after_the_other_count_once(tmp_path: Path) -> None:

@@ -28,8 +28,8 @@ STILL_NOTE = (
 )
 
 
-def told(clip: Clip) -> Clip:
-    """The clip; marked, and with a note, where it is a still picture."""
+def marked(clip: Clip) -> Clip:
+    """The clip; marked as still, and with a note, where it is a still picture."""
     return replace(clip, still=True, notes=(*clip.notes, STILL_NOTE)) if is_still_picture(clip) else clip
 
 
