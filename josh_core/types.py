@@ -7,18 +7,17 @@ T frames of the clip, K keyframes, n frames of one person, L = 33 landmarks, C c
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from threading import Lock
 from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from josh_core.kept_frames import KEPT_SIDE, KeptFrames
 from josh_core.shapes import Shaped
 
 # The names say what an array holds; the checker sees Any, since numpy's stubs lose dtypes in ordinary arithmetic.
@@ -33,38 +32,6 @@ ScaleSource = Literal["contact", "height", "assumed"]
 Task = Callable[[Path], str | None]  # what is done with one clip; returns why it failed, in one sentence
 # Does a task for many clips, here or on many machines; yields each clip with why it failed, if it did.
 Engine = Callable[[Task, list[Path]], Iterator[tuple[Path, str | None]]]
-
-
-# Chosen by hand: at most 56 MB, and the keyframes of most clips at two sizes.
-KEPT_FRAMES, KEPT_SIDE = 64, 720  # reduced frames that a clip keeps decoded, and their longest side in px at most
-
-
-class KeptFrames:
-    """The reduced frames that were asked for last: several stages and modes look at the same ones.
-
-    They are left behind when the clip is pickled.
-    """
-
-    def __init__(self) -> None:
-        self._frames: OrderedDict[tuple[int, int], UInt8] = OrderedDict()
-        self._lock = Lock()
-
-    def __reduce__(self) -> tuple[type[KeptFrames], tuple[()]]:
-        return KeptFrames, ()
-
-    def get(self, index: int, longest: int, decode: Callable[[], UInt8]) -> UInt8:
-        """The kept frame, or what `decode` makes of it; read-only, since others get the same array."""
-        with self._lock:
-            if (index, longest) in self._frames:
-                self._frames.move_to_end((index, longest))
-                return self._frames[index, longest]
-        frame = decode()
-        frame.flags.writeable = False
-        with self._lock:
-            self._frames[index, longest] = frame
-            if len(self._frames) > KEPT_FRAMES:
-                self._frames.popitem(last=False)
-        return frame
 
 
 @dataclass(frozen=True)

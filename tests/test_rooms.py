@@ -10,6 +10,7 @@ import josh_core
 ROOT = Path(josh_core.__file__).parent
 LANGUAGE = {
     "types",
+    "kept_frames",
     "shapes",
     "errors",
     "settings",
@@ -21,7 +22,8 @@ LANGUAGE = {
 }  # what all rooms speak
 # The stages in the order of the data, then what uses them: a room may import the language and what stands beside it.
 MAY_IMPORT: dict[str, set[str]] = {
-    "types": {"shapes"},
+    "types": {"shapes", "kept_frames"},
+    "kept_frames": set(),
     "shapes": set(),
     "errors": set(),
     "threads": set(),

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from josh_core import types
+from josh_core import kept_frames
 from josh_core.types import Clip
 
 
@@ -39,7 +39,7 @@ def test_whole_frames_belong_to_who_asked() -> None:
 
 
 def test_few_frames_are_kept_and_none_travels_with_the_clip(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(types, "KEPT_FRAMES", 2)
+    monkeypatch.setattr(kept_frames, "KEPT_FRAMES", 2)
     clip = made_clip(3)
     size = len(pickle.dumps(clip))
     oldest, newer = clip.frame(0, 80), clip.frame(1, 80)
