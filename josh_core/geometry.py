@@ -230,3 +230,9 @@ def axes_along(along: Float, towards: Float) -> Float:
     b = towards - a * (a * towards).sum(-1, keepdims=True)
     b = b / np.linalg.norm(b, axis=-1, keepdims=True)
     return np.stack([a, b, np.cross(a, b)], -1)
+
+
+def smooth_step(share: Float) -> Float:
+    """From 0 to 1 with a slope of 0 at both ends, 3 s^2 - 2 s^3; shares outside [0, 1] are held."""
+    s = np.clip(share, 0, 1)
+    return s * s * (3 - 2 * s)

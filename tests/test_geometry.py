@@ -144,3 +144,9 @@ def test_the_best_of_each_key_is_its_first_largest():
     slow = [np.flatnonzero(keys == key)[worth[keys == key].argmax()] for key in np.unique(keys)]
     np.testing.assert_array_equal(g.best_of_each(keys, worth), np.sort(slow))
     assert len(g.best_of_each(keys[:0], worth[:0])) == 0
+
+
+def test_a_smooth_step_is_level_at_its_ends():
+    assert g.smooth_step(np.array([-1.0, 0.0, 0.25, 0.5, 1.0, 7.0])).tolist() == [0, 0, 0.15625, 0.5, 1, 1]
+    near = g.smooth_step(np.array([1e-4, 1 - 1e-4]))
+    assert near[0] < 1e-7 and 1 - near[1] < 1e-7

@@ -121,6 +121,7 @@ def test_public_functions_refuse_arrays_of_other_shapes(
 
 ROOT = Path(josh_core.__file__).parent
 ARRAY = re.compile(r"\b(Float|Int|Bool|UInt8|Array|Tensor)\b")  # in an annotation; a dataclass checks its own arrays
+ANY_SHAPE = {"smooth_step"}  # element by element
 
 
 def taken_from_other_rooms() -> set[tuple[str, str]]:
@@ -140,7 +141,7 @@ def test_functions_that_other_rooms_call_check_the_shapes_of_their_arrays() -> N
     for path in ROOT.rglob("*.py"):
         room = path.relative_to(ROOT).parts[0].removesuffix(".py")
         for node in ast.parse(path.read_text("utf-8")).body:
-            if isinstance(node, ast.FunctionDef) and (room, node.name) in taken:
+            if isinstance(node, ast.FunctionDef) and (room, node.name) in taken and node.name not in ANY_SHAPE:
                 hints = [ast.unparse(a.annotation) for a in node.args.args + node.args.kwonlyargs if a.annotation]
                 if any(ARRAY.search(hint) and "Callable" not in hint for hint in hints):
                     is_checked = "check_shapes(" in ast.unparse(node)

@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from benchmarks.rendered.grounds import Flat
 from benchmarks.rendered.looks import DressedBody
-from josh_core.geometry import rotvec_to_rotmat
+from josh_core.geometry import rotvec_to_rotmat, smooth_step
 from josh_core.types import Bool, Float
 
 # Chosen by hand, not measured.
@@ -107,8 +107,8 @@ def flat_turn(heading: Float, gradient: Float) -> Float:
 def _stand(shoe: Shoe, stance: Stance, times: Float) -> tuple[Float, Float, Float]:
     """Ankle [n,3], pitch [n] (positive: heel up) and toe bend [n] during a stance."""
     share = _share(stance, times)
-    strike = -STRIKE * stance.stride * (1 - _smooth(share / FLAT_FROM))
-    push = PUSH * stance.stride * _smooth((share - FLAT_TO) / (1 - FLAT_TO) * 0.5) * 2  # still rising at lift
+    strike = -STRIKE * stance.stride * (1 - smooth_step(share / FLAT_FROM))
+    push = PUSH * stance.stride * smooth_step((share - FLAT_TO) / (1 - FLAT_TO) * 0.5) * 2  # still rising at lift
     pitch = np.where(share < FLAT_FROM, strike, push)
     laid = flat_turn(np.array([stance.heading]), stance.gradient[None])[0]
     flat = stance.place + laid @ np.array([0, shoe.ankle_height, 0])
@@ -141,11 +141,11 @@ def _swing(shoe: Shoe, a: Stance, b: Stance, s: Float) -> tuple[Float, Float, Fl
     ankle = _hermite(s, p0[1], p1[0], np.clip(v0, -1, 1), v1)
     ankle[:, 1] += LIFT * max(a.stride, b.stride, 0.5) * np.sin(np.pi * s) ** 2
     rise = b.place[1] - a.place[1]
-    early = _smooth(s / 0.6) if rise > 0 else _smooth((s - 0.35) / 0.65)
-    ankle[:, 1] += rise * (early - _smooth(s))
+    early = smooth_step(s / 0.6) if rise > 0 else smooth_step((s - 0.35) / 0.65)
+    ankle[:, 1] += rise * (early - smooth_step(s))
     w0, w1 = (q0[1] - q0[0]) / tiny * span, (q1[1] - q1[0]) / tiny * span
     pitch = _hermite(s, q0[1:], q1[:1], np.array([w0]), np.array([w1]))[:, 0]
-    return ankle, pitch, t0[1] * (1 - _smooth(s / 0.5))
+    return ankle, pitch, t0[1] * (1 - smooth_step(s / 0.5))
 
 
 def _clear(shoe: Shoe, ankle: Float, turn: Float, swing: Bool, ground: Flat, step: float) -> Float:
@@ -156,7 +156,7 @@ def _clear(shoe: Shoe, ankle: Float, turn: Float, swing: Bool, ground: Flat, ste
     window = max(int(0.08 / step), 1)
     need = gaussian_filter1d(maximum_filter1d(need, 2 * window + 1), window / 2, radius=window)
     edge = _since_change(swing) * step
-    return np.asarray(need * _smooth(edge / 0.06) * swing)
+    return np.asarray(need * smooth_step(edge / 0.06) * swing)
 
 
 def _since_change(swing: Bool) -> Float:
@@ -174,11 +174,6 @@ def _hermite(s: Float, a: Float, b: Float, va: Float, vb: Float) -> Float:
     s = s[:, None]
     cubic = (2 * s**3 - 3 * s**2 + 1) * a + (s**3 - 2 * s**2 + s) * va
     return np.asarray(cubic + (3 * s**2 - 2 * s**3) * b + (s**3 - s**2) * vb)
-
-
-def _smooth(s: Float) -> Float:
-    s = np.clip(s, 0, 1)
-    return s * s * (3 - 2 * s)
 
 
 def _about_x(angle: Float) -> Float:

@@ -12,7 +12,7 @@ from benchmarks.rendered.courses import STANCE, UNDER, Course, footprints
 from benchmarks.rendered.feet import FootPath, Shoe, foot_path
 from benchmarks.rendered.looks import DressedBody, posed_joints, skin
 from josh_core.body.two_bones import two_bones
-from josh_core.geometry import rotmat_to_rotvec, rotvec_to_rotmat
+from josh_core.geometry import rotmat_to_rotvec, rotvec_to_rotmat, smooth_step
 from josh_core.types import Bool, Float
 
 FINE = 4  # samples a frame while paths are laid
@@ -110,8 +110,8 @@ def _seated(seat: Seat | None, times: Float) -> Float:
     """0 standing to 1 seated [N]; exactly 1 while seated."""
     if seat is None:
         return np.zeros(len(times))
-    down = _smooth((times - seat.down[0]) / (seat.down[1] - seat.down[0]))
-    return down if np.isinf(seat.up[0]) else down - _smooth((times - seat.up[0]) / (seat.up[1] - seat.up[0]))
+    down = smooth_step((times - seat.down[0]) / (seat.down[1] - seat.down[0]))
+    return down if np.isinf(seat.up[0]) else down - smooth_step((times - seat.up[0]) / (seat.up[1] - seat.up[0]))
 
 
 def _upper_body(gait: _Gait, style: Style, times: Float, down: Float) -> Float:
@@ -261,8 +261,3 @@ def _about(axis: int, angle: Float) -> Float:
     vector = np.zeros((len(np.atleast_1d(angle)), 3))
     vector[:, axis] = angle
     return rotvec_to_rotmat(vector)
-
-
-def _smooth(s: Float) -> Float:
-    s = np.clip(s, 0, 1)
-    return s * s * (3 - 2 * s)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from josh_core.body import BodyModel
-from josh_core.geometry import rotmat_to_rotvec, rotvec_to_rotmat
+from josh_core.geometry import axes_along, rotmat_to_rotvec, rotvec_to_rotmat
 from josh_core.types import Float
 
 CYCLE = 1.0  # s, two steps
@@ -99,12 +99,12 @@ class Walker:
         d = np.linalg.norm(way, axis=1)
         along = (a**2 - b**2 + d**2) / (2 * d)  # law of cosines
         out = np.sqrt(np.maximum(a**2 - along**2, 0))
-        axes = _frames(way, np.broadcast_to([0.0, 0.0, 1.0], way.shape))
+        axes = axes_along(way, np.broadcast_to([0.0, 0.0, 1.0], way.shape))
         knee = start + along[:, None] * axes[..., 0] + out[:, None] * axes[..., 1]
         ahead = axes[..., 1]
         rest_ahead = np.array([[0.0, 0.0, 1.0]])
-        thigh = _frames(knee - start, ahead) @ _frames(upper[None], rest_ahead).swapaxes(1, 2)
-        shin = _frames(end - knee, ahead) @ _frames(lower[None], rest_ahead).swapaxes(1, 2)
+        thigh = axes_along(knee - start, ahead) @ axes_along(upper[None], rest_ahead).swapaxes(1, 2)
+        shin = axes_along(end - knee, ahead) @ axes_along(lower[None], rest_ahead).swapaxes(1, 2)
         return thigh, shin
 
 
@@ -195,11 +195,3 @@ def _about_x(angle: Float) -> Float:
 
 def _apply(turn: Float, vector: Float) -> Float:
     return (turn @ vector[..., None])[..., 0]
-
-
-def _frames(along: Float, towards: Float) -> Float:
-    """Right-handed axes [N,3,3] (columns): `along`, then the part of `towards` across it."""
-    a = along / np.linalg.norm(along, axis=-1, keepdims=True)
-    b = towards - a * (a * towards).sum(-1, keepdims=True)
-    b = b / np.linalg.norm(b, axis=-1, keepdims=True)
-    return np.stack([a, b, np.cross(a, b)], -1)

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from josh_core.body.two_bones import two_bones
-from josh_core.geometry import rotvec_to_rotmat, true_runs
+from josh_core.geometry import rotvec_to_rotmat, smooth_step, true_runs
 from josh_core.student.training.squats import LEG_JOINTS
 from josh_core.types import Bool, Float
 
@@ -143,7 +143,7 @@ def _foot(
     for k in range(1, len(runs)):
         lift, land = runs[k - 1][1], runs[k][0]
         s = np.clip((np.arange(n) - lift + 1) / (land - lift + 1), 0, 1)
-        flat, up = _smooth(s), _smooth(s / 0.7) if ground[k] > ground[k - 1] else _smooth((s - 0.3) / 0.7)
+        flat, up = smooth_step(s), smooth_step(s / 0.7) if ground[k] > ground[k - 1] else smooth_step((s - 0.3) / 0.7)
         share = np.stack([flat, up, flat], 1)
         out += share * (moved[k] - moved[k - 1])
         turned += flat * (yaw[k] - yaw[k - 1])
@@ -173,11 +173,6 @@ def _runs(on: Bool) -> list[tuple[int, int]]:
         else:
             runs.append((first, end))
     return runs
-
-
-def _smooth(s: Float) -> Float:
-    s = np.clip(s, 0, 1)
-    return s * s * (3 - 2 * s)
 
 
 def _about_y(angle: Float) -> Float:
