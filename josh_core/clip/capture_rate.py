@@ -39,7 +39,7 @@ def capture_fps(path: Path, tags: Mapping[str, str]) -> float | None:
 
 
 def pace_of(captured: float | None, stamps: Float) -> float | None:
-    """Seconds of life in a second of a film whose frames have these sorted times [n] s; None where that varies."""
+    """Real seconds in a second of a film whose frames have these sorted times [n] s; None where that varies."""
     if captured is None or len(stamps) < 3:
         return 1.0
     steps = np.diff(stamps)

@@ -16,7 +16,7 @@ from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.types import UInt8
 
-JPEG_QUALITY = 95  # of frames kept in memory
+JPEG_QUALITY = 95  # of frames kept in memory; chosen by hand
 
 
 @dataclass

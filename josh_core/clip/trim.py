@@ -20,7 +20,7 @@ from josh_core.clip.shots.loops import find_loops
 from josh_core.clip.shots.transitions import blank_ends, find_transitions, soft_ends
 from josh_core.types import UInt8
 
-MIN_FRAMES = 8  # fewer tell nothing of speed or contact
+MIN_FRAMES = 8  # fewer do not show speed or contact; chosen by hand
 
 
 def drop_repeats(shot: DecodedFrames) -> None:

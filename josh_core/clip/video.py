@@ -50,7 +50,7 @@ class Film:
     whole: bool = True  # False when the file ends before its container says
     focal_35mm: float | None = None  # mm, focal length of the same view on 35 mm film, where the phone wrote it
     captured: float | None = None  # pictures a second that were taken, where the camera wrote it
-    pace: float | None = 1.0  # s of life in a second of the film, as the camera wrote; None where that varies
+    pace: float | None = 1.0  # real s in a second of the film, as the camera wrote; None where that varies
     animated: bool = False  # an animated picture, not a stream of a container
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-MIN_DEPTH = 1e-2  # m or depth units; points nearer than this project as if they were there
+MIN_DEPTH = 1e-2  # m or depth units; points nearer than this project as if they were there; nobody is so near
 
 
 def pixel(y: Tensor, focal: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ from josh_core.networks.loading import Pretrained
 from josh_core.networks.mast3r import Mast3r, token_positions
 
 _EPS = 1e-5  # keeps a division finite
-_ROI = 7  # samples along each side of a person's box
+_ROI = 7  # samples along each side of a person's box, as in the paper (DESIGN section 9)
 _CONV_DIM = 256  # channels of the published heads
 
 

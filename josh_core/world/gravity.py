@@ -20,16 +20,17 @@ from josh_core.scene.edges import Edges, common_direction
 from josh_core.shapes import Shaped
 from josh_core.types import BodyTrack, CameraPath, Float, Floor
 
-# How cameras are held: (share of clips, roll, pitch). Chosen, not measured: hand-held clips are level within a few
+# Chosen by hand, except where a measurement or a source is given.
+# How cameras are held: (share of clips, roll, pitch). Hand-held clips are level within a few
 # degrees, some are rolled on purpose, a few are turned by a quarter or upside down; pitch is freer than roll.
 CAMERA_MIXTURE = ((0.85, np.radians(3.0), np.radians(14.0)), (0.13, np.radians(15.0), np.radians(30.0)))
-# Probability that straight legs under a straight back are upright; a handstand or a bed look the same
+# Probability that straight legs under a straight back are upright; a handstand or a bed look the same.
 STANDING_PROBABILITY = 0.8
 WALKING_PROBABILITY = 0.995  # the same for somebody whose legs swing past each other
 LEG_SWING = 0.12  # share of the stature, spread of one ankle before the other from which legs swing
 LEAN_ACROSS = np.radians(3.0)  # mean lean of standing bodies, as seen in the picture
 LEAN_ALONG = np.radians(7.0)  # the same toward or away from the camera, where the fit knows it less
-EDGES_PROBABILITY = 0.8  # probability that the direction near up which edges have in common is vertical. Chosen
+EDGES_PROBABILITY = 0.8  # probability that the direction near up which edges have in common is vertical
 LEVEL_PROBABILITY = 0.75  # probability that the ground is level; else steps, slopes, or a wrong plane
 GROUND_SIGMA = np.radians(1.5)  # how far level ground and its fit are off
 MIN_TURNED_ROLL, MIN_LYING_LEAN = 45.0, 60.0  # degrees: roll nearer to another side's, and lean that nobody stands with
