@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 import josh_core
+from josh_core.contact.detect import find_contacts
 from josh_core.export.appearance import weighted_median
 from josh_core.export.scene3d.splats import surfels
 from josh_core.geometry import (
@@ -117,6 +119,13 @@ def test_public_functions_refuse_arrays_of_other_shapes(
 ) -> None:
     with pytest.raises(ValueError, match=rf"^{function.__name__}: \w+ should be \["):
         function(*(np.ones(shape) for shape in given))
+
+
+def test_a_students_contacts_are_those_of_the_bodys_frames_and_points() -> None:
+    body = SimpleNamespace(frames=np.arange(4))
+    for shape in [(5, 2), (4, 3)]:
+        with pytest.raises(ValueError, match="find_contacts: student"):
+            find_contacts(None, (body,), [], ("left_heel", "right_heel"), (np.ones(shape),), None)  # type: ignore[arg-type]
 
 
 ROOT = Path(josh_core.__file__).parent
