@@ -31,16 +31,20 @@ LEG_LANDMARKS = np.arange(LANDMARKS.index("left_hip"), len(LANDMARKS))
 STATES = ((False, False), (True, True), (True, False), (False, True))  # exchanged: upper body, legs
 HEIGHT = 1.7  # m, of an adult: what follows is over the height in the image
 MAX_STEP = 0.2  # of the person's height: a step between two frames counts at most this; costs and step chosen by hand
+# Weight of a step in the network's depths beside one in the picture, of the upper body: seen from the side the arms may
+# be anywhere in the picture, but one is near and the other far. Chosen on seed 33 among 0 to 1.5, where the arms are
+# wrong in 9 frames and the legs in 7, and in 10 and 9 without it; of seed 21 in 18 and 12, and 26 and 20
+# (`python -m benchmarks.evidence`). The depths of legs only made them worse.
+UPPER_DEPTH_WEIGHT = 0.5
 # Cost of a frame in which all, only the upper body or only the legs are exchanged; steps cost their length over the
-# person's height. Chosen on rendered clips of seed 33, where the arms are wrong in 10 frames, and in 19 with halves
-# twice as costly, as they were exchanged with the legs then; of seed 21 in 26 and 34 (`python -m benchmarks.evidence`).
+# person's height. Chosen on rendered clips of seed 33, where halves twice as costly had arms exchanged with the legs.
 EXCHANGED_COST = {(True, True): 0.06, (True, False): 0.12, (False, True): 0.06}
 # Width of the hips in the image, over the person's height, from which costs count in full: medians of ten people of
 # seed 33 are 0.08 to 0.11 from the front and 0.03 from the side.
 FRONTAL_WIDTH = 0.1
 MIN_SHARE = 0.3  # of the costs where the hips lie on each other
 # Ankles that pass each other: chosen on rendered clips of seed 33. In 17 of these the network exchanges the legs in 57
-# frames, 25 are left without a look at passing ankles and 9 with it; of seed 21, 65, 62 and 20
+# frames, 37 are left without a look at passing ankles and 7 with it; of seed 21, 65, 14 and 12
 # (`python -m benchmarks.evidence`).
 PASSING_DISTANCE = 0.12  # of the height, between the ankles at the crossing
 NEAR = 0.06  # s, in which there is one crossing only
@@ -156,13 +160,16 @@ def _step_costs(track: Track, height_px: float) -> Float:
     n, mirror = len(track.frames), mirror_names()
     px = np.stack([track.landmarks_px, track.landmarks_px[:, mirror]])  # [2,n,33,2]
     seen = np.stack([track.visibility, track.visibility[:, mirror]])
+    depth = np.stack([track.landmarks_m[..., 2], track.landmarks_m[:, mirror, 2]]) / HEIGHT
     ways = np.empty((2, 2, 2, n - 1))  # [half, exchanged before, exchanged after, step]
-    for half, rows in enumerate((UPPER_LANDMARKS, LOWER_LANDMARKS)):
+    for half, (rows, along) in enumerate(((UPPER_LANDMARKS, UPPER_DEPTH_WEIGHT), (LOWER_LANDMARKS, 0.0))):
         for a in range(2):
             for b in range(2):
                 way = np.linalg.norm(px[b, 1:, rows] - px[a, :-1, rows], axis=-1) / height_px
                 weight = np.minimum(seen[b, 1:, rows], seen[a, :-1, rows])
                 ways[half, a, b] = (weight * np.minimum(way, MAX_STEP)).sum(0)
+                farther = np.abs(depth[b, 1:, rows] - depth[a, :-1, rows])
+                ways[half, a, b] += along * np.minimum(farther, MAX_STEP).sum(0)
     costs = np.empty((n - 1, len(STATES), len(STATES)))
     for i, before in enumerate(STATES):
         for j, after in enumerate(STATES):

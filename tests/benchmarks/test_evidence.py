@@ -22,8 +22,8 @@ def walk():
 
 def test_exchanged_legs_are_counted(walk):
     evidence, truth = walk
-    assert exchanged_limbs(evidence, truth, LEGS) == [0, 0, 0, 0]
-    assert exchanged_limbs(evidence, truth, ARMS) == [0, 0, 0]
+    assert exchanged_limbs(evidence, truth, LEGS) == [0, 0, 0, 0, 0]
+    assert exchanged_limbs(evidence, truth, ARMS) == [0, 0, 0, 0]
     track = evidence.people.tracks[0]
     px = track.landmarks_px.copy()
     px[:, 23:] = px[:, mirror_names()][:, 23:]  # legs alone, in every frame

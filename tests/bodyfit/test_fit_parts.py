@@ -213,6 +213,23 @@ def test_arms_stay_where_only_the_legs_are_exchanged() -> None:
     assert not exchanged[:, 0].any()
 
 
+def test_depths_tell_exchanged_arms_that_hang_before_each_other() -> None:
+    """From the side both arms are at one place in the picture, one nearer than the trunk and the other farther."""
+    track, mirror, upper = waving(40), mirror_names(), np.arange(23)
+    px, m = track.landmarks_px.copy(), track.landmarks_m.copy()
+    px[:, :23, 0] = 200 + 0.1 * (px[:, :23, 0] - 200)
+    for part in ("shoulder", "elbow", "wrist"):
+        m[:, LANDMARKS.index(f"left_{part}"), 2], m[:, LANDMARKS.index(f"right_{part}"), 2] = -0.2, 0.2
+    wrong = np.ix_(range(15, 21), upper)
+    px[wrong], m[wrong] = px[np.ix_(range(15, 21), mirror[upper])], m[np.ix_(range(15, 21), mirror[upper])]
+    for depths, found in ((m, range(15, 21)), (track.landmarks_m, range(0))):
+        _, exchanged = fix_left_right(
+            replace(track, landmarks_px=px, landmarks_m=depths), np.full(40, 350.0 / HEIGHT), np.arange(40) / 30
+        )
+        assert np.flatnonzero(exchanged[:, 0]).tolist() == list(found)
+        assert not exchanged[:, 1].any()
+
+
 def test_landmarks_are_less_sure_where_the_network_had_exchanged_them() -> None:
     track, mirror = waving(30), mirror_names()
     px = track.landmarks_px.copy()
