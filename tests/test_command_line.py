@@ -142,7 +142,11 @@ def test_a_stored_result_is_exported(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["export", str(run / "fast"), "turntable", "--out", str(out)]) == 0  # without the clip
     assert (out / "split.mp4").stat().st_size > 1000 and (out / "turntable.mp4").stat().st_size > 10_000
     assert main(["export", str(run), "split", "--mode", "fast"]) == 2 and "--all-modes" in capsys.readouterr().err
-    assert main(["export", str(run), "trc", "chan", "bvh-unreal", "usdz", "dataset", "--out", str(out)]) == 0
+    capsys.readouterr()
+    wanted = ["trc", "chan", "bvh-unreal", "usdz", "dataset", "original-lens"]
+    assert main(["export", str(run), *wanted, "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert f"wrote {out / 'people' / 'person_1.trc'}" in said and "original-lens: nothing to write" in said
     assert (out / "people" / "person_1.trc").is_file() and (out / "camera" / "camera.chan").is_file()
     assert "ROOT pelvis" in (out / "people" / "person_1_unreal.bvh").read_text() and (out / "result.usdz").is_file()
     assert len(zipfile.ZipFile(out / "dataset.zip").namelist()) == 2 * 6 + 6  # images, masks, what describes them
@@ -159,7 +163,7 @@ def test_a_stored_result_is_exported(tmp_path: Path, capsys: pytest.CaptureFixtu
     }
     capsys.readouterr()
     assert main(["export"]) == 0 and "colmap" in capsys.readouterr().out
-    assert main(["export", str(run), "fbx"]) == 2 and "'fbx' is no format" in capsys.readouterr().err
+    assert main(["export", str(run), "fbx"]) == 2 and "Blender writes FBX" in capsys.readouterr().err
     assert main(["export", str(tmp_path), "bvh"]) == 2 and "no result" in capsys.readouterr().err
 
 

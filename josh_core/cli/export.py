@@ -89,7 +89,10 @@ def _write(args: argparse.Namespace, bundle: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for form in forms:
         form.write(result, body, out)
-        print(f"wrote {out / form.files}")
+        each = range(len(result.people)) if "_K" in form.files else (0,)
+        files = [out / form.files.replace("_K", f"_{k}") for k in each]
+        there = [file for file in files if file.exists()]
+        print("\n".join(f"wrote {file}" for file in there) or f"{form.name}: nothing to write for this result")
     with bars() as progress:
         for name in made:
             file = MADE_FORMATS[name][0]

@@ -203,7 +203,10 @@ def chosen(names: Sequence[str]) -> list[Format]:
     known = {form.name: form for form in FORMATS}
     for name in names:
         if name not in known:
-            raise SettingsError(f"{name!r} is no format; choose from: {', '.join(known)}.")
+            blender = " Blender writes FBX: `josh export RESULT glb blender`, and blender_import.py says how."
+            raise SettingsError(
+                f"{name!r} is no format; choose from: {', '.join(known)}.{blender if name == 'fbx' else ''}"
+            )
     return [known[name] for name in dict.fromkeys(names)]
 
 

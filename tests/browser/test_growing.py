@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,6 +132,20 @@ def test_a_crash_keeps_finished_results(visit: Visitor, clip: Path, step: int, m
     page.wait_for_function(f"{READY} && {RESULT}")
     assert shown_modes(page) == modes
     make_video(page)
+
+
+def test_a_reload_in_the_middle_of_a_run_loses_no_key(visit: Visitor, clip: Path, gates: Gates) -> None:
+    page = begin_with_first_results(visit, clip, gates)
+    mine = page.evaluate("joshViewer.value.id")
+    page.wait_for_function(f"location.search === '?run={mine}'")
+    page.reload()
+    page.wait_for_function(f"{READY} && joshViewer.value.id === '{mine}'")
+    visit.watch.errors.clear()  # the page that has gone told that its connection was cut
+    assert shown_modes(page) == ["baseline", "fast"] and page.locator("#j-mine li").count() == 1
+    page.locator("#j-mine").get_by_role("button", name=re.compile("^Delete")).click()
+    page.locator("#j-mine").get_by_role("button", name="Yes").click()
+    page.wait_for_function("document.querySelectorAll('#j-mine li').length === 0")
+    assert get(visit.server, f"gradio_api/file={visit.server.store / 'runs' / mine / 'fast' / 'manifest.json'}") != 200
 
 
 def test_cancel_before_and_after_the_first_results(visit: Visitor, clip: Path, gates: Gates) -> None:
