@@ -278,6 +278,16 @@ def test_wrong_files(visit: Visitor, tmp_path: Path) -> None:
         assert page.locator("#j-run").is_disabled()
 
 
+def test_a_clip_whose_pictures_cannot_be_had_has_a_plain_strip(visit: Visitor, clip: Path) -> None:
+    page = visit.viewer("?example=courtyard&t=0&view=orbit")
+    choose(page, clip)
+    strip = page.locator("#j-clip .j-strip")
+    assert strip.is_visible() and strip.evaluate("(image) => image.naturalWidth") > 100
+    strip.evaluate("(image) => { image.src = 'data:,'; }")  # what the chooser has where no frame was read in time
+    strip.wait_for(state="hidden")
+    assert page.locator("#j-clip .j-strip-box").bounding_box()["height"] >= 20
+
+
 def test_one_runs_and_another_browses(visit: Visitor, clip: Path) -> None:
     busy = visit.viewer("?example=courtyard&t=0&view=orbit")
     choose(busy, unlike_before(clip, "slow"))

@@ -276,6 +276,7 @@ def test_the_lens_is_judged_by_how_it_is_known() -> None:
     for share, verdict in ((90.0, "good"), (75.0, "fair"), (60.0, "poor")):
         row = next(row for row in rows({**known, "match_agree_pct": share}) if row.name == "Lens")
         assert row.verdict == verdict and ("does not fit" in row.sentence) == (verdict != "good")
+    assert "to within 0.1 %" in lens("clip", 0.0729).sentence and "to within 3.2 %" in lens("clip", 3.16).sentence
     assert lens("clip", 1.0, True).verdict == "poor" and "Give the focal" in lens("clip", 1.0, True).sentence
 
 

@@ -115,6 +115,9 @@ async function record() {
   one('.j-record').textContent = 'Stop recording';
 }
 
+for (const [name, gone] of [['load', false], ['error', true]]) { // a clip that is slow to decode has no pictures yet
+  one('.j-strip').addEventListener(name, () => { one('.j-strip').hidden = gone; });
+}
 one('.j-browse').addEventListener('click', () => file.click());
 one('.j-record').addEventListener('click', record);
 file.addEventListener('change', () => take(file.files[0]));
