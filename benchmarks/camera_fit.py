@@ -25,7 +25,7 @@ from josh_core.scene.matching.follow import follow
 from josh_core.scene.matching.relink import link
 from josh_core.settings import Settings
 from josh_core.threads import one_thread
-from josh_core.tracking.printed import shown_people
+from josh_core.tracking.inset_people import shown_people
 from josh_core.tracking.tracker import find_people
 
 

@@ -43,8 +43,8 @@ from josh_core.student.evidence import contacts_with_student, with_student
 from josh_core.student.feed_forward import feed_forward_bodies
 from josh_core.student.network import load_student
 from josh_core.threads import one_thread
+from josh_core.tracking.inset_people import shown_people
 from josh_core.tracking.landmarker import load_landmarker
-from josh_core.tracking.printed import shown_people
 from josh_core.tracking.tracker import find_people
 from josh_core.tracking.unseen import unseen_notes
 from josh_core.types import Clip, People, Reconstruction

@@ -25,7 +25,7 @@ from josh_core.clip.shots.jumps import find_jumps
 from josh_core.clip.shots.transitions import find_transitions, soft_ends
 from josh_core.errors import ClipError
 from josh_core.settings import Settings
-from josh_core.tracking.printed import outside_inset, shown_people, without_overlay
+from josh_core.tracking.inset_people import outside_inset, shown_people, without_overlay
 from josh_core.types import People, Track
 from tests.clip.films import encode
 from tests.clip.test_load import pan
