@@ -25,7 +25,7 @@ from josh_core.scene.matching.follow import follow
 from josh_core.scene.matching.relink import link
 from josh_core.settings import Settings
 from josh_core.threads import one_thread
-from josh_core.tracking.inset_people import shown_people
+from josh_core.tracking.inset_people import without_inset_people
 from josh_core.tracking.tracker import find_people
 
 
@@ -46,7 +46,7 @@ def main() -> None:
 def _line(path: Path) -> str:
     settings, progress = Settings(mode="fast"), Progress()
     clip = load_clip(path, settings, progress)
-    people, _ = shown_people(find_people(clip, settings, progress), clip)
+    people, _ = without_inset_people(find_people(clip, settings, progress), clip)
     tracks = link(follow(clip, people, progress), progress)
     solution = solve_camera(tracks, clip.times, settings, progress, clip.focal_px)
     camera = solution.path

@@ -43,7 +43,7 @@ from josh_core.student.evidence import contacts_with_student, with_student
 from josh_core.student.feed_forward import feed_forward_bodies
 from josh_core.student.network import load_student
 from josh_core.threads import one_thread
-from josh_core.tracking.inset_people import shown_people
+from josh_core.tracking.inset_people import without_inset_people
 from josh_core.tracking.landmarker import load_landmarker
 from josh_core.tracking.tracker import find_people
 from josh_core.tracking.unseen import unseen_notes
@@ -83,7 +83,7 @@ def gather(clip: Clip, settings: Settings, progress: Progress) -> Evidence:
 def _find_people(clip: Clip, settings: Settings, progress: Progress) -> tuple[Clip, People]:
     """The people, and the clip with a note where more of them may be in it."""
     with progress.stage("people"):
-        people, left_out = shown_people(find_people(clip, settings, progress), clip)
+        people, left_out = without_inset_people(find_people(clip, settings, progress), clip)
         clip = still_picture.marked(clip)
         clip = replace(clip, notes=(*clip.notes, *left_out, *unseen_notes(people, clip)))
         progress.show(early_results.PEOPLE, lambda: early_results.people_found(clip, people))

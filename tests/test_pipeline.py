@@ -37,7 +37,7 @@ def test_torch_is_held_to_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
         "load_body": lambda: None,
         "choose_tier": lambda _: SimpleNamespace(tier="embedded", reason=""),
         "find_people": lambda *_: people,
-        "shown_people": lambda p, _: (p, ()),
+        "without_inset_people": lambda p, _: (p, ()),
         "unseen_notes": lambda *_: (),
         "still_picture": SimpleNamespace(told=lambda c: c),
         "zoom_notes": lambda *_: (),

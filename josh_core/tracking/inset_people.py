@@ -1,4 +1,4 @@
-"""People whom the film itself shows, not another one printed on it: a small or round film in a corner, a screen."""
+"""Leaves out the people of a smaller film within the picture: a small or round one in a corner, a screen."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RING_REACH = 1.3  # of a ring's radius, up to which a film with a soft edge reac
 IN_A_RING = "A smaller, round picture lies in the picture (a film in a corner?)"
 
 
-def shown_people(people: People, clip: Clip) -> tuple[People, tuple[str, ...]]:
+def without_inset_people(people: People, clip: Clip) -> tuple[People, tuple[str, ...]]:
     """People but for those of a smaller film and those whom something surrounds that stays in the image; notes on it.
 
     The label images mark both, so that nothing is taken for background there. Raises ClipError when a smaller film

@@ -25,7 +25,7 @@ from josh_core.clip.shots.jumps import find_jumps
 from josh_core.clip.shots.transitions import find_transitions, soft_ends
 from josh_core.errors import ClipError
 from josh_core.settings import Settings
-from josh_core.tracking.inset_people import outside_inset, shown_people, without_overlay
+from josh_core.tracking.inset_people import outside_inset, without_inset_people, without_overlay
 from josh_core.types import People, Track
 from tests.clip.films import encode
 from tests.clip.test_load import pan
@@ -457,11 +457,11 @@ def test_who_stands_in_what_stays_in_the_image_is_left_out(tmp_path: Path) -> No
     inner, outer = (_track(i, box) for i, box in enumerate(((320.0, 30, 360, 130), (40.0, 30, 90, 200))))
     labels = np.zeros((12, 27, 48), np.uint8)
     labels[:, 3:13, 32:36], labels[:, 3:20, 4:9] = 1, 2
-    people, notes = shown_people(People((inner, outer), labels), clip)
+    people, notes = without_inset_people(People((inner, outer), labels), clip)
     assert [track.id for track in people.tracks] == [0] and people.tracks[0].boxes[0, 0] == 40
     assert "One person is left out" in notes[0]
     assert set(np.unique(people.labels[:, :, :20])) == {0, 1} and (people.labels[:, 2:14, 30:46] == 255).all()
-    alone, said = shown_people(People((inner,), labels), clip)
+    alone, said = without_inset_people(People((inner,), labels), clip)
     assert len(alone.tracks) == 1 and said == ()
 
 
@@ -476,13 +476,13 @@ def test_who_is_in_a_round_film_is_left_out(tmp_path: Path, soft: float | None) 
     labels[:, 5:13, 34:38], labels[:, 14:24, 4:8] = 1, 2
     inner, outer = _track(0, (340.0, 50, 380, 130)), _track(1, (40.0, 140, 80, 240))
     clip = replace(load_clip(encode(tmp_path / "clip.mp4", frames), Settings()), overlay=None, inset=None)
-    people, notes = shown_people(People((inner, outer), labels), clip)
+    people, notes = without_inset_people(People((inner, outer), labels), clip)
     if soft is None:
         assert len(people.tracks) == 2 and notes == ()
         return
     assert len(people.tracks) == 1 and people.tracks[0].boxes[0, 0] == 40
     assert "round picture" in notes[0] and (people.labels[:, 6:12, 32:40] == 255).all()
-    alone, said = shown_people(People((inner,), np.where(labels == 1, labels, 0)), clip)
+    alone, said = without_inset_people(People((inner,), np.where(labels == 1, labels, 0)), clip)
     assert len(alone.tracks) == 1 and "everybody" in said[0]
 
 
