@@ -16,13 +16,14 @@ import numpy as np
 from josh_core.body.model import BodyModel
 from josh_core.body.names import JOINTS
 from josh_core.export.looks.fill import fill
+from josh_core.export.looks.outfit import mean_of_neighbours
 from josh_core.export.pictures.preview import camera_view, meshes_at
 from josh_core.export.pictures.raster import Canvas
 from josh_core.export.rig import vertex_normals
 from josh_core.progress import Progress
 from josh_core.shapes import check_shapes
 from josh_core.threads import in_threads
-from josh_core.types import Clip, Float, People, PersonMotion, Reconstruction, UInt8
+from josh_core.types import Bool, Clip, Float, People, PersonMotion, Reconstruction, UInt8
 
 # All chosen by hand or by eye; no measurement is recorded.
 SAMPLED_FRAMES = 32  # frames from which colours are taken
@@ -34,6 +35,10 @@ MASK_MARGIN = 0.012  # of the person's height in the picture: how far inside the
 BLUR_PX = 4.0  # px that a vertex may move from frame to frame until it counts half
 # Sum of weights (1: seen at rest from straight ahead in one frame) from which on a colour is used
 MIN_TOTAL_WEIGHT = 0.5
+# Share of the largest sum of weights within NEARBY edges from which on a colour is used: at the mask's rim only what
+# covers the body, and is taken for a part of it, is well inside the mask. A ball on a juggler's knees has up to 0.11.
+MIN_NEARBY_SHARE = 0.15
+NEARBY = 2  # edges of the mesh
 
 SOLVED_JOINTS = np.array([not name.endswith("_hand") for name in JOINTS])  # [24] rotation is estimated
 
@@ -82,11 +87,20 @@ def _colored(person: PersonMotion, frames: list[tuple[Float, Float]], body: Body
     if not frames:
         return person
     colors, weights = (np.stack(x) for x in zip(*frames, strict=True))
-    known = weights.sum(0) > MIN_TOTAL_WEIGHT
+    known = _known(body, weights.sum(0))
     if not known.any():
         return person
     whole = fill(body, weighted_median(colors, weights), known)
     return replace(person, colors=np.asarray(np.round(whole), np.uint8), colors_seen=_share(body, known))
+
+
+def _known(body: BodyModel, total: Float) -> Bool:
+    """Which vertices [V] were seen well enough, by their sums of weights [V]."""
+    beside = mean_of_neighbours(body)
+    best = total
+    for _ in range(NEARBY):
+        best = np.maximum(best, np.maximum.reduceat(best[beside.indices], beside.indptr[:-1]))
+    return np.asarray((total > MIN_TOTAL_WEIGHT) & (total > MIN_NEARBY_SHARE * best), np.bool_)
 
 
 def weighted_median(values: Float, weights: Float) -> Float:

@@ -147,6 +147,24 @@ def test_objects_that_cover_a_body_for_a_moment_are_ignored(body: BodyModel) -> 
     assert np.abs(clean.colors.astype(int) - crossed.colors).max() <= 3
 
 
+def test_what_covers_a_side_in_few_frames_and_is_taken_for_the_body_is_ignored(body: BodyModel) -> None:
+    """A ball at a leg is in the person's mask, whose rim then lies farther out: only there the leg's side is inside."""
+    result, people, meshes = filmed(body, [FRONT] * 12)
+    pictures = [shot(result, k, body, meshes, [paint(body)]) for k in range(12)]
+    clean = with_appearance(result, body, clip_of(pictures), people).people[0]
+    labels, yellow = people.labels.copy(), [255, 255, 0]
+    rows, columns = np.nonzero(labels[0])
+    row = rows.min() + 2 * int(np.ptp(rows)) // 3
+    edge = int(columns[rows == row].max())
+    ball = slice(row - 25, row + 25), slice(edge - 6, edge + 40)
+    for k in range(4):
+        pictures[k][ball], labels[k][ball] = yellow, 1
+    crossed = with_appearance(result, body, clip_of(pictures), replace(people, labels=labels)).people[0]
+    assert clean.colors is not None and crossed.colors is not None
+    like_the_ball = (np.abs(crossed.colors.astype(int) - yellow).max(1) < 60) & (clean.colors[:, 2] > 60)
+    assert not like_the_ball.any()
+
+
 def test_unseen_parts_take_the_other_sides_colour_then_that_of_their_region(body: BodyModel) -> None:
     rest = body.smpl.v_template.double().numpy()
     other = mirror(body)
