@@ -30,7 +30,7 @@ class MirrorJournal:
     def __init__(self, mirror: Mirror | None, notes: Path) -> None:
         self._mirror, self._notes = mirror, notes
         notes.mkdir(exist_ok=True)
-        self._removed = {note.stem for note in self._of("remove")}
+        self._removed = {note.stem for note in self._pending("remove")}
         self._ids: set[str] = set()  # of the mirror
         self._listed = float("-inf")  # when it was asked for them
         self._failed: dict[str, float] = {}  # runs that could not be fetched, and when
@@ -42,7 +42,7 @@ class MirrorJournal:
             return
         for run_id in self._removed:
             self._mirror.remove(run_id, self._note(run_id, "remove"))
-        unsent = {note.stem for note in self._of("push")}
+        unsent = {note.stem for note in self._pending("push")}
         for entry, folder in shared:
             if entry.id in unsent:
                 unsent.remove(entry.id)
@@ -111,7 +111,8 @@ class MirrorJournal:
             self._failed = {k: since for k, since in self._failed.items() if k in self._ids}
         return run_id in self._ids
 
-    def _of(self, what: str) -> list[Path]:
+    def _pending(self, what: str) -> list[Path]:
+        """Records of operations of a kind ("push" or "remove") that are not done yet."""
         return [note for note in sorted(self._notes.glob(f"*.{what}")) if ID.fullmatch(note.stem)]
 
     def _note(self, run_id: str, what: str) -> Callable[[], None]:

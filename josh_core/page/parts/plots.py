@@ -52,9 +52,9 @@ def top_view(result: Reconstruction) -> str:
     parts = [_ground(result, place)]
     for k, (person, way) in enumerate(zip(result.people, ways, strict=True)):
         color = person_color(person.id)
-        parts += [_way(place(part), color) for part in _unbroken(way, person.frames)]
-        parts.append(_end(place(way[-1])[0], color, str(k + 1)))
-    parts += [_way(place(eyes), CAMERA_COLOR), _gaze(result, 0, place), _gaze(result, -1, place)]
+        parts += [_polyline(place(part), color) for part in _unbroken(way, person.frames)]
+        parts.append(_end_marker(place(way[-1])[0], color, str(k + 1)))
+    parts += [_polyline(place(eyes), CAMERA_COLOR), _gaze(result, 0, place), _gaze(result, -1, place)]
     parts.append(_scale_bar(place.scale))
     label = f"The place from above with the ways of {len(result.people)} people and of the camera"
     return _figure(parts, _HEIGHT, label, "From above. The first camera looks up the page; yellow is the camera.")
@@ -92,7 +92,7 @@ def _unbroken(way: Float, frames: Sequence[int] | Float) -> list[Float]:
     return np.split(way, np.flatnonzero(np.diff(frames) != 1) + 1)
 
 
-def _way(points: Float, color: str) -> str:
+def _polyline(points: Float, color: str) -> str:
     text = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     return (
         f'<polyline points="{text}" fill="none" stroke="var(--j-ground)" stroke-width="6" stroke-opacity=".55"/>'
@@ -100,7 +100,7 @@ def _way(points: Float, color: str) -> str:
     )
 
 
-def _end(at: Float, color: str, label: str) -> str:
+def _end_marker(at: Float, color: str, label: str) -> str:
     x, y = at
     return (
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="10" fill="{color}"/>'

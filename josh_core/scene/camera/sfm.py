@@ -142,12 +142,12 @@ def _settled_straight(start: _Start, tracks: Tracks, prior: FocalPrior, keyframe
     if len(model.rays) < MIN_POINTS:
         return None
     straight_prior = replace(prior, distortion_sigma=0.0)
-    straight = _settle(*_some(model, sightings), straight_prior, tracks.noise, SETTLED_STEPS, VALLEY_TOLERANCE)
+    straight = _settle(*_fewer(model, sightings), straight_prior, tracks.noise, SETTLED_STEPS, VALLEY_TOLERANCE)
     return _Candidate(start, straight, (keyframes / len(start.frames)) ** 2)
 
 
 def _settled_bent(candidate: _Candidate, tracks: Tracks, prior: FocalPrior) -> _Candidate:
-    return replace(candidate, bent=_settle_bent(*_some(*_triangulated(candidate.start, tracks)), prior, tracks.noise))
+    return replace(candidate, bent=_settle_bent(*_fewer(*_triangulated(candidate.start, tracks)), prior, tracks.noise))
 
 
 def _triangulated(start: _Start, tracks: Tracks) -> tuple[SparseModel, Sightings]:
@@ -155,7 +155,7 @@ def _triangulated(start: _Start, tracks: Tracks) -> tuple[SparseModel, Sightings
     return triangulate(start.rotations, start.centres, start.lens, sightings, len(ids)), sightings
 
 
-def _some(model: SparseModel, sightings: Sightings) -> tuple[SparseModel, Sightings]:
+def _fewer(model: SparseModel, sightings: Sightings) -> tuple[SparseModel, Sightings]:
     """The same with FIRST_POINTS of the points, drawn at random."""
     kept = np.sort(np.random.default_rng(0).permutation(len(model.rays))[:FIRST_POINTS])
     number = np.full(len(model.rays), -1)
@@ -219,7 +219,7 @@ def _adjust_in_two(
 
     mapped: the map that `model` is of, which has settled already.
     """
-    small, few = _some(model, sightings)
+    small, few = _fewer(model, sightings)
     straight_prior = replace(prior, distortion_sigma=0.0)
     straight = mapped.straight if mapped else _settle(small, few, straight_prior, noise)
     bent = mapped.bent if mapped and mapped.bent else _settle_bent(small, few, prior, noise)

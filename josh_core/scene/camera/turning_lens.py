@@ -43,7 +43,7 @@ def bent_turn(
 
     straight: the best turn of a straight lens; noise, longest: px, of a correspondence and of the frame.
     """
-    few = _every(pairs, THINNED)
+    few = _every_nth(pairs, THINNED)
 
     def cost(bend: float) -> float:
         found = _solved(few, nodes, prior, noise, bend / longest**2)
@@ -67,7 +67,7 @@ def bent_turn(
     return BentTurn(turning, Lens(turning.focal, bend * (turning.focal / longest) ** 2))
 
 
-def _every(pairs: PixelPairs, step: int) -> PixelPairs:
+def _every_nth(pairs: PixelPairs, step: int) -> PixelPairs:
     return PixelPairs(pairs.first[::step], pairs.second[::step], pairs.xy_first[::step], pairs.xy_second[::step])
 
 
