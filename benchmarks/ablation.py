@@ -10,12 +10,14 @@ The rows are modes and flags of josh_core/settings.py:
 
     baseline             mode baseline: the assembly line, no contact; the scale of a moving camera is assumed
     fast                 mode fast: the assembly line with the scale by contact and feet locked to the floor
-    joint, no contact    mode refine without use_contact_scene, use_contact_static, use_smooth and use_heading
+    joint, no contact    mode refine without use_contact_scene, use_contact_static, use_collision, use_smooth and
+                         use_heading
     + contact scale      the same with use_contact_scene: points in contact lie on the scene, which gives the scale
     + contact static     the same with use_contact_static as well: points in contact do not move
     + smooth             the same with use_smooth
-    + heading = JOSH     mode refine with everything
-    JOSH, no ...         mode refine with that one flag off ("no heading" is the row "+ smooth")
+    + heading            the same with use_heading
+    + collision = JOSH   mode refine with everything
+    JOSH, no ...         mode refine with that one flag off ("no collision" is the row "+ heading")
 
 Mode refine starts from the scale by contact; where use_contact_scene is off it starts from the baseline's assumed
 scale instead, or the start would contain what the row leaves out. The floor from the people of a still camera stays.
@@ -63,18 +65,21 @@ class Variant:
     off: tuple[str, ...] = ()
 
 
-FULL = Variant("+ heading = JOSH")
+FULL = Variant("+ collision = JOSH")
+LATER = ("use_collision", "use_heading", "use_smooth")
 VARIANTS = (
     Variant("baseline", "baseline"),
     Variant("fast", "fast"),
-    Variant("joint, no contact", off=("use_contact_scene", "use_contact_static", "use_smooth", "use_heading")),
-    Variant("+ contact scale", off=("use_contact_static", "use_smooth", "use_heading")),
-    Variant("+ contact static", off=("use_smooth", "use_heading")),
-    Variant("+ smooth", off=("use_heading",)),
+    Variant("joint, no contact", off=("use_contact_scene", "use_contact_static", *LATER)),
+    Variant("+ contact scale", off=("use_contact_static", *LATER)),
+    Variant("+ contact static", off=LATER),
+    Variant("+ smooth", off=("use_collision", "use_heading")),
+    Variant("+ heading", off=("use_collision",)),
     FULL,
     Variant("JOSH, no match", off=("use_match",)),
     Variant("JOSH, no c. scale", off=("use_contact_scene",)),
     Variant("JOSH, no c. static", off=("use_contact_static",)),
+    Variant("JOSH, no heading", off=("use_heading",)),
     Variant("JOSH, no landmarks", off=("use_landmarks",)),
 )
 CASES = tuple(f"{kind}-{camera}" for camera in ("moving", "static") for kind in ("walk", "sit", "two_people", "march"))

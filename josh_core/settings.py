@@ -39,6 +39,7 @@ class Settings:
     use_match: bool = True  # reprojection of correspondences between keyframes
     use_contact_scene: bool = True  # a contact point lies on the scene
     use_contact_static: bool = True  # a contact point does not move while it touches
+    use_collision: bool = True  # bodies pass neither through the floor nor through each other
     use_landmarks: bool = True  # landmarks in 2D and the bones between them in 3D as evidence for the body
     use_heading: bool = True  # who walks faces where they go
     use_smooth: bool = True  # small joint accelerations

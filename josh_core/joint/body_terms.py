@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from josh_core.body.capsules import MOST_SPAN, Capsules, capsule_radii, closest, gaps
 from josh_core.body.names import JOINTS
 from josh_core.body.posing import track_points
 from josh_core.bodyfit.frame_terms import BONE_WIDTH
@@ -16,7 +17,15 @@ from josh_core.joint import residuals
 from josh_core.joint.body_points import PointIndex
 from josh_core.joint.evaluated_state import EvaluatedState, points_in_camera
 from josh_core.joint.interface import JointStart
-from josh_core.joint.variables import BoneTerm, HeadingTerm, LandmarkTerm, SmoothTerm, StartTerm, StaticTerm
+from josh_core.joint.variables import (
+    BoneTerm,
+    HeadingTerm,
+    LandmarkTerm,
+    PeopleTerm,
+    SmoothTerm,
+    StartTerm,
+    StaticTerm,
+)
 from josh_core.lsq.robust import Cauchy, Geman
 from josh_core.types import HARDLY_IN_CONTACT
 
@@ -43,6 +52,8 @@ class BodySigmas:
     root: float = np.radians(8.0)  # of the root's rotation in the camera: heading errs most
     heading: float = np.radians(8.0)  # of facing against travel, of the pelvis that sways with each step
     heading_correlated: float = 0.5  # s, about a step
+    people: float = 0.03  # m, of two people's capsules that overlap: clothes, and a body's true form
+    people_reach: float = 0.05  # m, capsules that are farther apart in the current state are not asked
     correlated: float = 0.15  # s, errors of landmarks in neighbouring frames are alike for this long
     pose_correlated: float = 0.5  # s, errors of the start's pose likewise
 
@@ -121,6 +132,56 @@ def static_term(sequence: BodyFrames, probability: Tensor, index: PointIndex, s:
     weight = torch.where(weight > HARDLY_IN_CONTACT, weight, 0.0)
     ever = (weight > 0).any(0)
     return StaticTerm(index.contacts[ever], weight[:, ever], s.static * step, Geman(3.0))
+
+
+def people_term(at: EvaluatedState, start: JointStart, sequence: BodyFrames, s: BodySigmas) -> PeopleTerm | None:
+    """Capsules of two people that overlap, or nearly, in the current state; None where nobody is near anybody.
+
+    A plane halfway between the two surfaces, across the line between their axes, parts them: each body has to leave it
+    by itself, so that no residual hangs on two bodies, whose unknowns the linear system keeps apart.
+    """
+    first, second = _together(sequence)
+    near = (at.points.p[first, 0] - at.points.p[second, 0]).norm(dim=-1) < MOST_SPAN
+    body = torch.stack([first[near], second[near]], -1)
+    if not len(body):
+        return None
+    capsules = Capsules.of(start.body)
+    betas = torch.tensor(np.array([b.betas for b in start.bodies]), dtype=torch.float64)
+    radii = capsule_radii(start.body, betas)[sequence.person]  # [N,K]
+    axes = capsules.segments(at.points.p[body])  # [B,2,K,2,3]
+    thick = radii[body[:, 0], :, None] + radii[body[:, 1], None]  # [B,K,K]
+    apart = gaps(axes[:, 0, :, None], axes[:, 1, None]) - thick
+    met = (apart < s.people_reach).nonzero()
+    if not len(met):
+        return None
+    body, capsule = body[met[:, 0]], met[:, 1:]  # [M,2] each
+    along = closest(*(axes[met[:, 0], i, capsule[:, i]] for i in (0, 1)))
+    ends = torch.stack([1 - torch.stack(along, -1), torch.stack(along, -1)], -1)  # [M,2,2]
+    share = (ends[..., None] / 2).expand(-1, -1, -1, 2).flatten(2)  # [M,2,4]
+    points = capsules.ends[capsule].flatten(2)
+    on_axis = (share[..., None] * at.points.p[body[..., None], points]).sum(2)  # [M,2,3]
+    frame = sequence.frame[body[:, 0]]
+    y = (on_axis - at.centre[frame, None]) @ at.rotation[frame]
+    normal = torch.nn.functional.normalize(y[:, 0] - y[:, 1], dim=-1)
+    # Half of what is missing, or still free, between the surfaces is each one's.
+    offset = (normal[:, None] * y).sum(-1) * torch.tensor([1.0, -1.0]) - apart[tuple(met.T)][:, None] / 2
+    return PeopleTerm(
+        body=body.flatten(),
+        points=points.flatten(0, 1),
+        share=share.flatten(0, 1),
+        normal=torch.stack([normal, -normal], 1).flatten(0, 1),
+        offset=offset.flatten(),
+        weight=sequence.independent[body.flatten()],
+        sigma=s.people / 2**0.5,
+        robust=Geman(3.0),
+    )
+
+
+def _together(sequence: BodyFrames) -> tuple[Tensor, Tensor]:
+    """Body frames [B] and [B] of every two people in one clip frame."""
+    met = (sequence.frame[:, None] == sequence.frame[None]).triu(1)
+    first, second = met.nonzero(as_tuple=True)
+    return first, second
 
 
 def heading_term(at: EvaluatedState, sequence: BodyFrames, up: Tensor, s: BodySigmas) -> HeadingTerm:

@@ -6,14 +6,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from josh_core.contact.supports import Touching, common_sigma, find_supports, height_over_support
+from josh_core.contact.supports import MAX_SLOPE, Touching, common_sigma, find_supports, height_over_support
 from josh_core.geometry import rotation_between
+from josh_core.joint import residuals
 from josh_core.joint.body_points import PointIndex
 from josh_core.joint.body_terms import BodyFrames
 from josh_core.joint.evaluated_state import EvaluatedState
 from josh_core.joint.interface import JointStart
-from josh_core.joint.scene_terms import tilt_axes
-from josh_core.joint.variables import State
+from josh_core.joint.scene_terms import SceneSigmas, tilt_axes
+from josh_core.joint.variables import FloorTerm, State
+from josh_core.lsq.robust import Cauchy
 from josh_core.types import Float, Floor
 
 
@@ -38,6 +40,33 @@ def support_level(
     supports = find_supports(people, tuple(start.body.contact_names), ground)
     height = points @ ground.normal + ground.offset
     return torch.from_numpy(height - height_over_support(points, ground, supports))
+
+
+def ground_term(
+    at: EvaluatedState, start: JointStart, level: Tensor, sequence: BodyFrames, index: PointIndex, s: SceneSigmas
+) -> FloorTerm | None:
+    """Contact points over the floor itself that are, or may come, under it.
+
+    level: [N,C] m, height over the floor of what is under each point: who is over a support is left alone, as only
+    contacts tell its height. None without a floor, where nobody is near the ground, and over a floor that follows a
+    flight of steps, which is not solid between them.
+    """
+    floor = start.floor
+    if floor is None or (start.up is not None and float(floor.normal @ start.up) < np.cos(MAX_SLOPE)):
+        return None
+    normal = torch.tensor(np.asarray(floor.normal, np.float64))
+    axes, offset = tilt_axes(normal), torch.tensor(float(floor.offset), dtype=torch.float64)
+    height, _ = residuals.floor_height(
+        at.points.p[:, index.contacts], normal, axes, at.state.log_scale.exp() * offset, at.state.floor
+    )
+    near = (height < s.ground_reach) & (height > -s.ground_depth) & (level == 0)
+    weight = near * sequence.independent[:, None]
+    ever = near.any(0)
+    if not bool(ever.any()):
+        return None
+    points = index.contacts[ever]
+    zero = torch.zeros(len(points), dtype=torch.float64)
+    return FloorTerm(normal, axes, offset, points, zero, weight[:, ever], s.ground, Cauchy(3.0), one_sided=True)
 
 
 def metric_floor(floor: Floor, state: State) -> Floor:

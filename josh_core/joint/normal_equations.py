@@ -23,12 +23,23 @@ def assemble(rows: list[ResidualBlock], n_globals: int, n_bodies: int, held: Ten
         like.new_zeros(n_globals),
         like.new_zeros(n_bodies, BODY_UNKNOWNS),
     )
-    for term in rows:
+    for term in map(_weighing, rows):
         if len(term.r):
             _add(out, term)
     if held is not None:
         _hold(out, held)
     return out
+
+
+def _weighing(rows: ResidualBlock) -> ResidualBlock:
+    """The rows with any weight, where they stand alone: of collision most have none, and products take the time."""
+    weighs = (rows.weight != 0).any(1)
+    if rows.stencil is not None or bool(weighs.all()):
+        return rows
+    columns, by_globals, first, by_bodies = (
+        None if part is None else part[weighs] for part in (rows.columns, rows.by_globals, rows.first, rows.by_bodies)
+    )
+    return ResidualBlock(rows.r[weighs], rows.weight[weighs], rows.robust, columns, by_globals, first, by_bodies)
 
 
 def _hold(out: ArrowSystem, held: Tensor) -> None:

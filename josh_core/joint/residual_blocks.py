@@ -11,7 +11,7 @@ from torch import Tensor
 from josh_core.joint import residuals
 from josh_core.joint import rotations as rot
 from josh_core.joint.evaluated_state import EvaluatedState, in_body_size, points_in_camera
-from josh_core.joint.variables import BODY_UNKNOWNS, globals_of
+from josh_core.joint.variables import BODY_UNKNOWNS, FloorTerm, globals_of
 from josh_core.lsq.robust import Robust
 
 
@@ -102,15 +102,29 @@ def surface_block(at: EvaluatedState) -> ResidualBlock:
 
 def floor_block(at: EvaluatedState) -> ResidualBlock:
     """Contact floor: points that stand on the floor are at its height."""
-    term, layout = at.problem.floor, at.problem.layout
-    assert term is not None
+    assert at.problem.floor is not None
+    return _height_block(at, at.problem.floor)
+
+
+def ground_block(at: EvaluatedState) -> ResidualBlock:
+    """Collision with the ground: no point is under the floor."""
+    assert at.problem.ground is not None
+    return _height_block(at, at.problem.ground)
+
+
+def _height_block(at: EvaluatedState, term: FloorTerm) -> ResidualBlock:
+    layout = at.problem.layout
     offset = at.state.log_scale.exp() * term.offset
     p = at.points.p[:, term.points]
     height, normal = residuals.floor_height(p, term.normal, term.axes, offset, at.state.floor)
     everyone = torch.arange(len(p))
-    r = ((height - term.clearance) / term.sigma)[..., None]
+    over, weight = height - term.clearance, term.weight
+    if term.one_sided:
+        over, inside = residuals.outside(over)
+        weight = weight * inside
+    r = (over / term.sigma)[..., None]
     if not at.jacobian:
-        return ResidualBlock(in_body_size(at, everyone, r, r.new_zeros(0))[0], term.weight, term.robust)
+        return ResidualBlock(in_body_size(at, everyone, r, r.new_zeros(0))[0], weight, term.robust)
     assert at.points.by_pose is not None and at.points.by_shape is not None
     by_shape = (normal[:, None] * at.points.by_shape[:, term.points]).sum(-2, keepdim=True) / term.sigma
     r, by_shape = in_body_size(at, everyone, r, by_shape)
@@ -121,7 +135,26 @@ def floor_block(at: EvaluatedState) -> ResidualBlock:
     columns = torch.cat([shared, layout.person(at.problem.person)], -1)
     by_bodies = (normal[:, None] * at.points.by_pose[:, term.points]).sum(-2, keepdim=True) / scale
     by_globals = torch.cat([by_floor, by_shape], -1)
-    return ResidualBlock(r, term.weight, term.robust, columns, by_globals, everyone, by_bodies)
+    return ResidualBlock(r, weight, term.robust, columns, by_globals, everyone, by_bodies)
+
+
+def people_block(at: EvaluatedState) -> ResidualBlock:
+    """Collision of people: each stays on their side of the plane that parts them, which is fixed in the camera."""
+    term = at.problem.people
+    assert term is not None
+    in_camera = points_in_camera(at, term.body, term.points)
+    y = (term.share[..., None] * in_camera.y).sum(1)
+    r, inside = residuals.outside(residuals.before_plane(y, term.normal, term.offset))
+    r, weight = (r / term.sigma)[:, None, None], (term.weight * inside)[:, None]
+    if not at.jacobian:
+        return ResidualBlock(in_body_size(at, term.body, r, r.new_zeros(0))[0], weight, term.robust)
+    by_y = (term.share[..., None] * term.normal[:, None] / term.sigma)[:, :, None]  # [M,4,1,3]
+    by_globals = in_camera.by_globals(by_y).sum(1, keepdim=True)
+    r, by_shape = in_body_size(at, term.body, r, by_globals[..., 13:])
+    growth = at.growth[term.body][:, None, None, None]
+    by_globals = torch.cat([by_globals[..., :13] / growth, by_shape], -1)
+    by_bodies = in_camera.by_bodies(by_y / growth).sum(1, keepdim=True)
+    return ResidualBlock(r, weight, term.robust, in_camera.columns, by_globals, term.body, by_bodies)
 
 
 def static_block(at: EvaluatedState) -> ResidualBlock:
@@ -278,6 +311,8 @@ TERMS: dict[str, Callable[[EvaluatedState], ResidualBlock]] = {
     "matches": match_block,
     "surface": surface_block,
     "floor": floor_block,
+    "ground": ground_block,
+    "people": people_block,
     "static": static_block,
     "smooth": smooth_block,
     "landmarks": landmark_block,

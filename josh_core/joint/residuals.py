@@ -57,6 +57,23 @@ def floor_height(p: Tensor, normal: Tensor, axes: Tensor, offset: Tensor, floor:
     return p @ n + offset + floor[2], n
 
 
+def outside(distance: Tensor) -> tuple[Tensor, Tensor]:
+    """Collision: r = min(distance, 0) of a point from what is solid, its square has a continuous slope.
+
+    distance: [...] m, negative inside -> r [...], dr/d(distance) [...], which is 0 outside and 1 inside.
+    """
+    inside = (distance < 0).to(distance.dtype)
+    return distance * inside, inside
+
+
+def before_plane(y: Tensor, normal: Tensor, offset: Tensor) -> Tensor:
+    """Collision of people: d = n . y - offset, of a point from a plane that is fixed in its camera; dd/dy = n.
+
+    y: [...,3] m, normal: [...,3] unit, offset: [...] m -> [...] m.
+    """
+    return (normal * y).sum(-1) - offset
+
+
 def slide(p: Tensor) -> Tensor:
     """Contact static: r = p_{n+1} - p_n of points that touch in both body frames. p: [N,C,3] m -> [N-1,C,3]."""
     return p[1:] - p[:-1]

@@ -33,6 +33,9 @@ class SceneSigmas:
     reach: float = 0.025  # share of the image width: radius of the neighbourhood that gives the surface
     floor: float = 0.03  # m, of a touching point over the floor
     floor_reach: float = 0.1  # m, contact points farther from the floor touch something else: less than a step is high
+    ground: float = 0.03  # m, of a point under the ground
+    ground_reach: float = 0.1  # m, points that are higher in the current state are not asked
+    ground_depth: float = 0.3  # m, points deeper under the floor are over something else that is lower
     px: float = 1.0  # px at a frame 1000 px wide, of a correspondence
     mapped: float = 0.04  # share, of a depth map
     triangulated: float = 0.3  # share, of a depth triangulated from the match itself
@@ -122,21 +125,30 @@ def _neighbourhood(start: JointStart, knot: Tensor, u: Float, reach: float) -> t
     return torch.from_numpy(px), torch.from_numpy(inverse), torch.from_numpy(weight)
 
 
-def floor_term(
-    at: EvaluatedState, floor: Floor, sequence: BodyFrames, probability: Tensor, index: PointIndex, s: SceneSigmas
-) -> FloorTerm:
-    """Contact points that are near the floor in the current state lie on it. probability: [N,C] contact probability."""
+def near_floor(at: EvaluatedState, floor: Floor, index: PointIndex, s: SceneSigmas) -> Tensor:
+    """[N,C] bool: contact points that may rest on the floor, as they are near it in a state."""
     normal = torch.tensor(np.asarray(floor.normal, np.float64))
-    axes = tilt_axes(normal)
+    offset = at.state.log_scale.exp() * float(floor.offset)
+    p = at.points.p[:, index.contacts]
+    height, _ = residuals.floor_height(p, normal, tilt_axes(normal), offset, at.state.floor)
+    return (height - index.clearance).abs() < s.floor_reach
+
+
+def floor_term(floor: Floor, sequence: BodyFrames, probability: Tensor, index: PointIndex, s: SceneSigmas) -> FloorTerm:
+    """Contact points that lie on the floor. probability: [N,C] of contact with it."""
+    normal = torch.tensor(np.asarray(floor.normal, np.float64))
     offset = torch.tensor(float(floor.offset), dtype=torch.float64)
-    height, _ = residuals.floor_height(
-        at.points.p[:, index.contacts], normal, axes, at.state.log_scale.exp() * offset, at.state.floor
-    )
-    near = ((height - index.clearance).abs() < s.floor_reach) & (probability > HARDLY_IN_CONTACT)
-    weight = probability * near * sequence.independent[:, None]
+    weight = probability * (probability > HARDLY_IN_CONTACT) * sequence.independent[:, None]
     ever = (weight > 0).any(0)
     return FloorTerm(
-        normal, axes, offset, index.contacts[ever], index.clearance[ever], weight[:, ever], s.floor, Geman(3.0)
+        normal,
+        tilt_axes(normal),
+        offset,
+        index.contacts[ever],
+        index.clearance[ever],
+        weight[:, ever],
+        s.floor,
+        Geman(3.0),
     )
 
 

@@ -17,6 +17,7 @@ from josh_core.joint.body_terms import (
     bone_term,
     heading_term,
     landmark_term,
+    people_term,
     remove_landmark_bias,
     smooth_term,
     start_term,
@@ -24,11 +25,11 @@ from josh_core.joint.body_terms import (
 )
 from josh_core.joint.contact_update import update_contact
 from josh_core.joint.evaluated_state import evaluate_state
-from josh_core.joint.ground import support_level
+from josh_core.joint.ground import ground_term, support_level
 from josh_core.joint.interface import JointStart
 from josh_core.joint.matches import pack_matches, thin_matches, whiten_matches
 from josh_core.joint.prior import SharedSigmas, shared_prior, start_state
-from josh_core.joint.scene_terms import SceneSigmas, floor_term, match_pixels, surface_term
+from josh_core.joint.scene_terms import SceneSigmas, floor_term, match_pixels, near_floor, surface_term
 from josh_core.joint.solver import JointModel, minimise
 from josh_core.joint.variables import Cameras, GlobalsLayout, Problem, State
 from josh_core.lsq.levenberg_marquardt import Solution
@@ -136,7 +137,13 @@ def round_problem(prepared: PreparedClip, state: State, width: float, first: boo
             problem, surface=surface_term(at, prepared.start, _up(prepared.start), over_floor, index, scene)
         )
         if floor is not None and len(probability):
-            problem = replace(problem, floor=floor_term(at, floor, prepared.sequence, over_floor, index, scene))
+            # What was near the floor in the start stays held to it when its person is lifted out of it elsewhere.
+            states = at, evaluate_state(problem, prepared.state, False)
+            near = torch.stack([near_floor(state, floor, index, scene) for state in states]).any(0)
+            problem = replace(problem, floor=floor_term(floor, prepared.sequence, over_floor * near, index, scene))
+    if settings.use_collision and len(probability):
+        problem = replace(problem, people=people_term(at, prepared.start, prepared.sequence, options.bodies))
+        problem = replace(problem, ground=ground_term(at, prepared.start, level, prepared.sequence, index, scene))
     if settings.use_contact_static and len(probability):
         body = replace(options.bodies, static=options.bodies.static * width)
         problem = replace(problem, static=static_term(prepared.sequence, probability, index, body))

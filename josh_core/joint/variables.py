@@ -113,14 +113,29 @@ class SurfaceTerm:
 
 @dataclass(frozen=True)
 class FloorTerm:
-    """Body points on the floor plane normal . p + offset = 0 of the start world."""
+    """Body points on, or not under, the floor plane normal . p + offset = 0 of the start world."""
 
     normal: Tensor  # [3] unit, up
     axes: Tensor  # [2,3] unit, in the plane: the tilts turn about them
     offset: Tensor  # [] units of the start world
     points: Tensor  # [C] int body points
-    clearance: Tensor  # [C] m, the point is this far over what the body part rests on
+    clearance: Tensor  # [C] m, the point is this far over the plane
     weight: Tensor  # [N,C]
+    sigma: float  # m
+    robust: Robust
+    one_sided: bool = False  # only points that are lower count
+
+
+@dataclass(frozen=True)
+class PeopleTerm:
+    """Points on the axes of bodies' capsules that stay on their side of planes between two people, in the camera."""
+
+    body: Tensor  # [M] int body frame
+    points: Tensor  # [M,4] int body points, whose weighted mean is the point on the axis
+    share: Tensor  # [M,4] their weights, summing to one
+    normal: Tensor  # [M,3] unit, from the plane to the body's side, in the camera
+    offset: Tensor  # [M] m: normal . y of a point whose capsule just touches the plane
+    weight: Tensor  # [M]
     sigma: float  # m
     robust: Robust
 
@@ -212,6 +227,8 @@ class Problem:
     matches: MatchTerm | None = None
     surface: SurfaceTerm | None = None
     floor: FloorTerm | None = None
+    ground: FloorTerm | None = None
+    people: PeopleTerm | None = None
     static: StaticTerm | None = None
     smooth: SmoothTerm | None = None
     landmarks: LandmarkTerm | None = None

@@ -16,6 +16,7 @@ from josh_core.body.names import FEET, LIMB_LANDMARKS, is_part
 from josh_core.body.posing import posed_points
 from josh_core.contact.supports import height_over_support
 from josh_core.geometry import inside, invert, project
+from josh_core.metrics.collisions import overlaps
 from josh_core.metrics.pace import fall, steps
 from josh_core.metrics.seen import feet_inside
 from josh_core.shapes import check_shapes
@@ -29,9 +30,11 @@ BODY_LANDMARKS = list(LIMB_LANDMARKS)
 def measure(result: Reconstruction, body: BodyModel, people: People | None = None) -> dict[str, Any]:
     """Numbers of a result, as plain JSON values; None where something cannot be measured (nobody touches, one frame).
 
-    Keys: those of QUANTITIES over all people; scale_source; people: for each one id, frames_share, height_m, speed_m_s,
-    steps_hz, step_m and fall_m_s2 (pace.py), and those of QUANTITIES that belong to a person. With `people` (the tracks
-    in the image) reprojection is measured.
+    Keys: those of QUANTITIES over all people; scale_source; sunk_cm_max and sunk_cm_median, how deep the deepest
+    contact point of a body, touching or not, is under the floor or in a support; overlap_cm_max and overlap_cm_median,
+    how deep two people are in each other where they are (collisions.py), 0 where none are; people: for each one id,
+    frames_share, height_m, speed_m_s, steps_hz, step_m and fall_m_s2 (pace.py), and those that belong to a person. With
+    `people` (the tracks in the image) reprojection is measured.
     """
     tracks = {track.id: track for track in people.tracks} if people is not None else {}
     pools = [_measure_person(result, person, body, tracks.get(person.id)) for person in result.people]
@@ -49,6 +52,7 @@ def measure(result: Reconstruction, body: BodyModel, people: People | None = Non
     steps = np.linalg.norm(np.diff(result.world_from_cam[:, :3, 3].astype(np.float64), axis=0), axis=-1)
     return {
         **_summary(pools),
+        **_overlap(100 * overlaps(result, body)),
         "camera_path_m": _rounded(float(steps.sum())),
         "scale_source": result.scale_source,
         "people": per_person,
@@ -62,6 +66,7 @@ class _Pool:
     slide_mm: Float
     slide_mm_s: Float
     height_cm: Float  # signed, over what is under it: the floor or a support
+    sunk_cm: Float  # of every frame the deepest contact point's depth under the same, 0 where none is
     jerk: Float  # 10 m/s^3
     error_px: Float
     error_pct: Float
@@ -75,7 +80,8 @@ def _measure_person(result: Reconstruction, person: PersonMotion, body: BodyMode
     for foot, seen in zip(sides, _feet_seen(result, person, track).T, strict=True):
         touching[:, foot] &= seen[:, None]
     points = contacts[:, feet]
-    heights = height_over_support(points, result.floor, result.supports)
+    over = height_over_support(contacts, result.floor, result.supports)
+    heights = over[:, feet]
     times = result.frame_times[person.frames]
     slide, seconds = foot_slide(points, touching, person.frames, times)
     error_px, error_pct = _reprojection(result, person, joints, landmarks, track)
@@ -83,6 +89,7 @@ def _measure_person(result: Reconstruction, person: PersonMotion, body: BodyMode
         slide_mm=1000 * slide,
         slide_mm_s=1000 * slide / seconds,
         height_cm=100 * np.concatenate([_lowest_contact(heights[:, foot], touching[:, foot]) for foot in sides]),
+        sunk_cm=100 * np.maximum(-over.min(1), 0.0),
         jerk=jitter(joints, person.frames, times),
         error_px=error_px,
         error_pct=error_pct,
@@ -184,10 +191,22 @@ def _summary(pools: Sequence[_Pool]) -> dict[str, float | None]:
         "foot_height_cm": _median(np.abs(height)),
         "floating_cm": _rounded(max(0.0, float(np.percentile(height, 90)))) if len(height) else None,
         "penetration_cm": _rounded(max(0.0, -float(np.percentile(height, 10)))) if len(height) else None,
+        **_deepest("sunk_cm", pooled("sunk_cm")),
         "jitter": _rounded(float(pooled("jerk").mean())) if len(pooled("jerk")) else None,
         "reprojection_px": _median(pooled("error_px")),
         "reprojection_pct": _median(pooled("error_pct")),
     }
+
+
+def _deepest(name: str, depths: Float) -> dict[str, float | None]:
+    """The largest depth and the median one; None without any."""
+    return {f"{name}_max": _rounded(float(depths.max())) if len(depths) else None, f"{name}_median": _median(depths)}
+
+
+def _overlap(depths: Float) -> dict[str, float | None]:
+    """The largest depth, and the median one of the frames in which two people overlap; None where nobody meets."""
+    deep = depths[depths > 0]
+    return _deepest("overlap_cm", deep if len(deep) else depths)
 
 
 def _median(values: Float) -> float | None:

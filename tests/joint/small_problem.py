@@ -20,6 +20,7 @@ from josh_core.joint.variables import (
     HeadingTerm,
     LandmarkTerm,
     MatchTerm,
+    PeopleTerm,
     Problem,
     SmoothTerm,
     StartTerm,
@@ -128,6 +129,22 @@ def _surface_term(gen: torch.Generator, problem: Problem) -> SurfaceTerm:
     )
 
 
+def _people_term(gen: torch.Generator, problem: Problem) -> PeopleTerm:
+    """Two planes in every body frame."""
+    m = 2 * len(problem.frame)
+    share = torch.rand(m, 4, generator=gen, dtype=torch.float64)
+    return PeopleTerm(
+        body=torch.arange(m) // 2,
+        points=torch.randint(0, 24 + CONTACTS, (m, 4), generator=gen),
+        share=share / share.sum(1, keepdim=True),
+        normal=torch.nn.functional.normalize(rand(gen, m, 3), dim=-1),
+        offset=3 * rand(gen, m),
+        weight=torch.rand(m, generator=gen, dtype=torch.float64),
+        sigma=0.2,
+        robust=Geman(30.0),
+    )
+
+
 def _terms(gen: torch.Generator, problem: Problem, counts: tuple[int, ...]) -> dict:
     n, contacts = len(problem.frame), torch.arange(24, 24 + CONTACTS)
     same = problem.person[1:] == problem.person[:-1]
@@ -147,6 +164,18 @@ def _terms(gen: torch.Generator, problem: Problem, counts: tuple[int, ...]) -> d
             sigma=0.2,
             robust=Geman(8.0),
         ),
+        "ground": FloorTerm(
+            normal=torch.tensor([0.0, -1.0, 0.0], dtype=torch.float64),
+            axes=torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64),
+            offset=torch.tensor(1.1, dtype=torch.float64),
+            points=contacts,
+            clearance=1.4 + 0.5 * rand(gen, CONTACTS),
+            weight=torch.rand(n, CONTACTS, generator=gen, dtype=torch.float64),
+            sigma=0.2,
+            robust=Cauchy(8.0),
+            one_sided=True,
+        ),
+        "people": _people_term(gen, problem),
         "static": StaticTerm(contacts, touching, 0.1, Cauchy(20.0)),
         "heading": HeadingTerm(
             torch.nn.functional.normalize(rand(gen, n, 3), dim=-1),

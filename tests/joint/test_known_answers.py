@@ -13,7 +13,7 @@ from josh_core import modes
 from josh_core.body.posing import track_points
 from josh_core.body.skinning import SkinnedPoints
 from josh_core.bodyfit.observations import BONE_FROM, BONE_TO, Observations
-from josh_core.joint import JointStart, residuals
+from josh_core.joint import JointStart, residuals, schedule
 from josh_core.joint.body_points import PointIndex
 from josh_core.joint.body_terms import (
     WALKING_SPEED,
@@ -21,17 +21,19 @@ from josh_core.joint.body_terms import (
     BodySigmas,
     bone_term,
     heading_term,
+    people_term,
     remove_landmark_bias,
     static_term,
 )
 from josh_core.joint.contact_update import update_contact
 from josh_core.joint.evaluated_state import EvaluatedState, evaluate_state, points_in_camera
-from josh_core.joint.ground import support_level
+from josh_core.joint.ground import ground_term, support_level
 from josh_core.joint.local_plane import inverse_depth_plane
-from josh_core.joint.residual_blocks import bone_block, floor_block, surface_block
-from josh_core.joint.scene_terms import SceneSigmas, floor_term, surface_term
+from josh_core.joint.residual_blocks import bone_block, floor_block, ground_block, people_block, surface_block
+from josh_core.joint.scene_terms import SceneSigmas, floor_term, near_floor, surface_term
 from josh_core.joint.schedule import PreparedClip, prepare
-from josh_core.joint.variables import State
+from josh_core.joint.solver import JointModel
+from josh_core.joint.variables import FloorTerm, PeopleTerm, Problem, State
 from josh_core.settings import Settings
 from josh_core.types import Floor
 from tests.synthetic import Noise, make_scene
@@ -142,22 +144,33 @@ def test_feet_do_not_stand_on_walls(start: JointStart, prep: PreparedClip) -> No
     assert term is None or not torch.isin(term.point, feet).any()
 
 
-def test_standing_points_of_exact_bodies_are_at_the_floors_height(start: JointStart, prep: PreparedClip) -> None:
-    at, floor = at_start(prep), start.floor
-    assert floor is not None
-    term = floor_term(at, floor, prep.sequence, prep.probability, prep.index, SceneSigmas())
+def floor_at(at: EvaluatedState, prep: PreparedClip) -> FloorTerm:
+    """The floor and the contact points near it in a state."""
+    assert prep.start.floor is not None
+    near = near_floor(at, prep.start.floor, prep.index, SceneSigmas())
+    return floor_term(prep.start.floor, prep.sequence, prep.probability * near, prep.index, SceneSigmas())
+
+
+def test_standing_points_of_exact_bodies_are_at_the_floors_height(prep: PreparedClip) -> None:
+    term = floor_at(at_start(prep), prep)
     assert torch.equal(term.weight > 0, (prep.probability > 0.25)[:, torch.isin(prep.index.contacts, term.points)])
-    rows = floor_block(replace(at, problem=replace(prep.problem, floor=term)))
+    rows = floor_block(replace(at_start(prep), problem=replace(prep.problem, floor=term)))
     height = (rows.r[..., 0] * term.sigma)[term.weight > 0]
     assert float(height.abs().median()) < 0.01
     up = floor_block(replace(lifted(prep, 0.05), problem=replace(prep.problem, floor=term))).r[..., 0] * term.sigma
     assert float((up - rows.r[..., 0] * term.sigma).mean()) == pytest.approx(0.05, abs=1e-6)
 
 
-def test_what_is_far_over_the_floor_touches_something_else(start: JointStart, prep: PreparedClip) -> None:
-    assert start.floor is not None
-    term = floor_term(lifted(prep, 0.6), start.floor, prep.sequence, prep.probability, prep.index, SceneSigmas())
-    assert term.weight.numel() == 0
+def test_what_is_far_over_the_floor_touches_something_else(prep: PreparedClip) -> None:
+    assert floor_at(lifted(prep, 0.6), prep).weight.numel() == 0
+
+
+def test_what_was_near_the_floor_in_the_start_stays_held_to_it(prep: PreparedClip) -> None:
+    raised = replace(prep.state, transl=lifted(prep, 0.15).state.transl)
+    floor = schedule.round_problem(prep, raised, 1.0, first=True).floor
+    assert floor is not None and torch.equal(floor.weight, floor_at(at_start(prep), prep).weight)
+    high = schedule.round_problem(replace(prep, state=raised), raised, 1.0, first=True).floor
+    assert high is not None and not high.weight.numel()
 
 
 def test_the_level_of_a_support_is_found_where_the_size_of_people_is_known(
@@ -171,6 +184,113 @@ def test_the_level_of_a_support_is_found_where_the_size_of_people_is_known(
     level = support_level(lifted(prep, 0.6), known, *args)[:, prep.index.feet][touching]
     assert float((level - 0.6).abs().median()) < 0.02 and float((level > 0.5).double().mean()) > 0.9
     assert not support_level(lifted(prep, 0.6), replace(known, scale_sigma=0.3), *args).any()
+
+
+# Collision
+
+
+def test_what_is_outside_has_no_residual() -> None:
+    r, inside = residuals.outside(torch.tensor([0.3, 0.0, -0.2]))
+    assert r.tolist() == pytest.approx([0.0, 0.0, -0.2]) and inside.tolist() == [0.0, 0.0, 1.0]
+
+
+def test_the_distance_from_a_plane() -> None:
+    normal = torch.tensor([[0.6, 0.0, 0.8], [0.0, -1.0, 0.0]])
+    d = residuals.before_plane(torch.tensor([[3.0, 9.0, 4.0], [1.0, 2.0, 1.0]]), normal, torch.tensor([4.0, 1.0]))
+    assert torch.allclose(d, torch.tensor([1.0, -3.0]))
+
+
+def ground_at(at: EvaluatedState, prep: PreparedClip, level: float = 0.0, start: JointStart | None = None) -> Problem:
+    """The problem of a clip with the ground solid, `level` metres over the floor."""
+    over = torch.full_like(prep.probability, level)
+    ground = ground_term(at, start or prep.start, over, prep.sequence, prep.index, SceneSigmas())
+    return replace(prep.problem, ground=ground)
+
+
+def test_who_is_under_the_floor_is_pushed_up_by_as_much(prep: PreparedClip) -> None:
+    at = lifted(prep, -0.1)
+    problem = ground_at(at, prep)
+    assert problem.ground is not None
+    depth = -ground_block(replace(at, problem=problem)).r[..., 0] * problem.ground.sigma
+    sole = depth.amax(1)  # of exact bodies whose feet are on the floor in most frames
+    assert 0.09 < float(sole.median()) < 0.12
+    assert ground_at(lifted(prep, 0.5), prep).ground is None
+    deep = ground_at(lifted(prep, -0.5), prep).ground
+    assert deep is None or not torch.isin(deep.points, prep.index.contacts[prep.index.feet]).any()
+
+
+def test_who_is_over_a_support_is_left_alone(prep: PreparedClip) -> None:
+    assert ground_at(lifted(prep, -0.1), prep, level=-0.2).ground is None
+
+
+def test_a_floor_along_steps_is_not_solid(prep: PreparedClip) -> None:
+    assert prep.start.floor is not None
+    normal = np.asarray(prep.start.floor.normal)
+    aside = np.cross(normal, np.roll(normal, 1))
+    tilted = normal + np.tan(np.radians(25.0)) * aside / np.linalg.norm(aside)
+    steps = replace(prep.start, up=tilted / np.linalg.norm(tilted))
+    at = lifted(prep, -0.1)
+    assert ground_at(at, prep, start=steps).ground is None and ground_at(at, prep).ground is not None
+
+
+@pytest.fixture(scope="module")
+def pair() -> PreparedClip:
+    """Two people who pass each other, every stage exact."""
+    synthetic = make_scene("two_people", "static", frames=8, seed=2, noise=Noise.none())
+    given = modes.joint_start(evidence_of(synthetic))[1]
+    return prepare(given, Settings(mode="refine"))
+
+
+def beside(pair: PreparedClip, metres: float) -> EvaluatedState:
+    """The second person's pelvis `metres` from the first one's in every frame, along the world's x."""
+    problem, state = pair.problem, pair.state
+    roots = evaluate_state(problem, state, False).points.p[:, 0]
+    one, two = problem.person == 0, problem.person == 1
+    assert torch.equal(problem.frame[one], problem.frame[two])
+    transl = state.transl.clone()
+    transl[two] += roots[one] - roots[two] + torch.tensor([metres, 0.0, 0.0], dtype=torch.float64)
+    return evaluate_state(problem, replace(state, transl=transl), False)
+
+
+def test_people_in_each_other_are_pushed_apart(pair: PreparedClip) -> None:
+    def term_at(at: EvaluatedState) -> PeopleTerm | None:
+        return people_term(at, pair.start, pair.sequence, BodySigmas())
+
+    assert term_at(beside(pair, 3.0)) is None
+    at = beside(pair, 0.12)
+    problem = replace(pair.problem, people=term_at(at))
+    assert problem.people is not None
+    rows = people_block(evaluate_state(problem, at.state, True))
+    assert float(rows.r.min()) < -1  # standard deviations
+    assert rows.by_bodies is not None and rows.first is not None
+    push = -(rows.r[..., None] * rows.by_bodies * rows.weight[..., None, None])[
+        :, 0, 0, -3:
+    ]  # downhill, by translation
+    along = torch.zeros(2, dtype=torch.float64).index_add(0, pair.problem.person[rows.first], push[:, 0])
+    assert along[0] < 0 < along[1]
+    assert float(along.sum().abs()) < 1e-6 * float(along.abs().max())  # as much as each other
+    missing = -rows.r[:, 0, 0] * problem.people.sigma  # of each, in metres
+    assert torch.allclose(missing[::2], missing[1::2])
+
+
+def test_a_deep_overlap_pulls_less_than_a_shallow_one(pair: PreparedClip) -> None:
+    """Who hugs or carries somebody is not blown apart: the norm gives up on what is many sigma deep."""
+    at = beside(pair, 0.12)
+    term = people_term(at, pair.start, pair.sequence, BodySigmas())
+    assert term is not None
+    pull = [float(term.robust.slope(torch.tensor((d / 2 / term.sigma) ** 2)) * d) for d in (0.05, 0.25)]
+    assert pull[1] < 0.3 * pull[0]
+
+
+def test_collision_changes_no_bit_where_nothing_collides(prep: PreparedClip) -> None:
+    at = lifted(prep, 0.03)
+    with_ground, without = ground_at(at, prep), prep.problem
+    assert with_ground.ground is not None
+    systems = [JointModel(problem).linearise(at.state) for problem in (with_ground, without)]
+    pairs = zip(vars(systems[0]).values(), vars(systems[1]).values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    sunk = [JointModel(problem).cost(lifted(prep, -0.03).state) for problem in (with_ground, without)]
+    assert sunk[0] > sunk[1]
 
 
 # Contact that stays

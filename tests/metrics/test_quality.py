@@ -57,6 +57,29 @@ def test_slide_floating_and_speed_of_a_gliding_statue(result: Reconstruction, bo
     assert numbers["people"][0]["foot_slide_mm"] == pytest.approx(10, rel=1e-3)
 
 
+def test_how_deep_somebody_is_in_the_ground_whether_they_touch_or_not(result: Reconstruction, body: BodyModel) -> None:
+    for height, sunk in ((0.03, 0.0), (-0.07, 7.0)):
+        statue = _statue(result, body, np.zeros(3), height)
+        numbers = measure(replace(result, people=(replace(statue, contact=0 * statue.contact),)), body)
+        assert numbers["sunk_cm_max"] == pytest.approx(sunk, abs=0.01) == numbers["sunk_cm_median"]
+        assert numbers["penetration_cm"] is None and numbers["overlap_cm_max"] is None
+
+
+def test_how_deep_people_are_in_each_other(result: Reconstruction, body: BodyModel) -> None:
+    statue = _statue(result, body, np.zeros(3))
+
+    def before(z: float) -> dict:
+        shift = np.array([0.0, 0.0, z])
+        other = replace(statue, id=1, transl=statue.transl + shift, joints=statue.joints + shift)
+        return measure(replace(result, people=(statue, other)), body)
+
+    assert before(3.0)["overlap_cm_max"] == 0 == before(0.3)["overlap_cm_max"]
+    deep = [before(z)["overlap_cm_max"] for z in (0.15, 0.1, 0.0)]
+    assert 1 < deep[0] < deep[1] < deep[2] < 25
+    assert deep[1] - deep[0] == pytest.approx(5, abs=0.1)  # as far as they have come nearer
+    assert before(0.1)["overlap_cm_median"] == pytest.approx(deep[1])
+
+
 def test_heights_are_those_over_the_floor_on_a_slope(result: Reconstruction, body: BodyModel) -> None:
     """A person who glides up a slope of 6 degrees, 3 cm over it, is not higher the farther they get."""
     rise = np.tan(np.radians(6))
