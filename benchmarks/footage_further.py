@@ -308,6 +308,6 @@ RUN_FURTHER = (
         "nothing", "nothing.mp4", ("-f", "lavfi", "-i", "color=gray:s=640x360:d=8", *X264), refused="Nobody", run=True
     ),
     FootageRow(
-        "a test picture", "test.mp4", ("-f", "lavfi", "-i", "testsrc2=s=640x360:d=3", *X264), refused="Nobody", run=True
+        "a test picture", "test.mp4", ("-f", "lavfi", "-i", "testsrc2=s=640x360:d=3", *X264), refused="split", run=True
     ),
 )
