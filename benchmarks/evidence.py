@@ -3,14 +3,14 @@
     python -m benchmarks.evidence CLIPS
 
 For each clip NAME.mp4 with NAME_truth.npz it prints
-- up: error in degrees by picture and bodies, by the background's edges alone, and by all together;
+- up: error in degrees by picture and bodies, with the student, by the background's edges alone, and by all together;
 - legs: frames of everybody in which the landmarks' legs are exchanged, as the network names them, as corrected with
   costs that do not know the side view, without a look at how ankles pass each other, without one at the depths of
   arms, and as corrected;
 - arms: the same of arms, as the network names them, with one half of a body alone twice as costly, without a look at
   their depths, and as corrected;
 - foot lock: W-MPJPE, WA-MPJPE and true foot slide (mm) of `fast` for several standard deviations along the ray.
-The last lines are sums (legs, arms) and means (foot lock) over the clips.
+The last lines are sums (legs, arms) and means (up, foot lock) over the clips.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import numpy as np
 from benchmarks.clips import clip_files, true_path
 from josh_core import modes
 from josh_core.bodyfit import left_right
+from josh_core.bodyfit.fit import observe_people
 from josh_core.bodyfit.observations import px_per_metre
 from josh_core.clip.load import load_clip
 from josh_core.contact import foot_lock
@@ -38,6 +39,7 @@ from josh_core.pipeline import gather
 from josh_core.progress import Progress
 from josh_core.scene.edges import common_direction, find_edges
 from josh_core.settings import Settings
+from josh_core.student.estimate import estimate_people
 from josh_core.types import Float, Int, Track
 from josh_core.world.gravity import find_gravity
 
@@ -78,36 +80,40 @@ def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", nargs="+", type=Path)
-    legs, arms, locks = [], [], []
+    ups, legs, arms, locks = [], [], [], []
     for path in (c for c in clip_files(parser.parse_args().clips) if true_path(c).exists()):
         truth, settings = load_truth(true_path(path)), Settings(mode="fast", tier="embedded")
         evidence = gather(load_clip(path, settings), settings, Progress())
         legs.append(exchanged_limbs(evidence, truth, LEGS))
         arms.append(exchanged_limbs(evidence, truth, ARMS))
         locks.append(foot_locks(evidence, truth))
-        up = " ".join(f"{error:.2f}" for error in up_errors(evidence, truth))
+        ups.append(up_errors(evidence, truth))
+        up = " ".join(f"{error:.2f}" for error in ups[-1])
         exchanged = f"legs {legs[-1]}   arms {arms[-1]}"
         print(f"{path.stem:<24s} up {up}   {exchanged}   foot lock {_lock_line(locks[-1])}", flush=True)
+    print(f"up: picture and bodies, with the student, edges, all: {np.round(np.nanmean(ups, 0), 2).tolist()}")
     print(f"legs: network, full costs, without passing ankles, without depths, as is: {np.sum(legs, 0).tolist()}")
     print(f"arms: network, halves twice as costly, without depths, as is: {np.sum(arms, 0).tolist()}")
     print(f"foot lock at {ALONG}: {_lock_line(np.nanmean(locks, 0))}")
 
 
-def up_errors(e: Evidence, truth: GroundTruth) -> tuple[float, float, float]:
-    """Degrees between true up and that of picture and bodies, of edges (NaN where they tell none), and of all."""
+def up_errors(e: Evidence, truth: GroundTruth) -> list[float]:
+    """Degrees between true up and that of picture and bodies, with the student, of edges (NaN if none), and of all."""
     cameras = e.scene.cameras
     true = cameras.world_from_cam[:, :3, :3] @ truth.world_from_cam[: len(e.clip), :3, :3].swapaxes(1, 2) @ truth.up
     edges = find_edges(e.clip, e.people, cameras)
-    alone = find_gravity(cameras, e.bodies, e.points)
+    observed = observe_people(e.people, cameras, e.clip, None)
+    said = tuple(s.up for s in estimate_people(e.people, observed, cameras, e.clip.times, e.body))
+    alone, student = (find_gravity(cameras, e.bodies, e.points, None, ups) for ups in ((), said))
     common = common_direction(edges, alone.up, cameras)
     found = (
         alone.up,
+        student.up,
         None if common is None else common.direction,
-        find_gravity(cameras, e.bodies, e.points, edges).up,
+        find_gravity(cameras, e.bodies, e.points, edges, said).up,
     )
     mean = true.mean(0) / np.linalg.norm(true.mean(0))
-    degrees = [np.nan if up is None else float(np.degrees(np.arccos(np.clip(up @ mean, -1, 1)))) for up in found]
-    return degrees[0], degrees[1], degrees[2]
+    return [np.nan if up is None else float(np.degrees(np.arccos(np.clip(up @ mean, -1, 1)))) for up in found]
 
 
 def exchanged_limbs(e: Evidence, truth: GroundTruth, limbs: Limbs) -> list[int]:

@@ -74,7 +74,9 @@ class FittedBodies:
     observations: tuple[Observations, ...]  # that they were fitted to
     tracks: tuple[BodyTrack, ...]
     model: BodyModel
-    student: tuple[Float, ...] = ()  # its contact probability [n,C] of each track, where one was asked
+    # Of the student's estimate of each track, where one was asked:
+    student_contact: tuple[Float, ...] = ()  # probability [n,C]
+    student_up: tuple[Float, ...] = ()  # [n,3] unit, in the camera
 
 
 def evidence_of(clip: Clip, people: People, scene: Scene, fitted: FittedBodies, progress: Progress) -> Evidence:
@@ -84,11 +86,12 @@ def evidence_of(clip: Clip, people: People, scene: Scene, fitted: FittedBodies, 
     """
     bodies, body = fitted.tracks, fitted.model
     points = [track_points(b, body) for b in bodies]
-    gravity = find_gravity(scene.cameras, bodies, points, find_edges(clip, people, scene.cameras))
+    edges = find_edges(clip, people, scene.cameras)
+    gravity = find_gravity(scene.cameras, bodies, points, edges, fitted.student_up)
     floor = fit_floor(scene, people, clip) if scene.cameras.kind == "moving" else None
     view = FilmedScene(clip, people, scene.cameras, gravity.up)
     with progress.stage("contacts"):
-        contacts = find_contacts(view, bodies, points, tuple(body.contact_names), fitted.student, progress)
+        contacts = find_contacts(view, bodies, points, tuple(body.contact_names), fitted.student_contact, progress)
     plates = None if scene.cameras.kind == "moving" else Plates(clip, people, scene.cameras)
     notes = (*scene_notes(scene), *turn_notes(gravity, scene.cameras, bodies, points))
     seen = fitted.observations

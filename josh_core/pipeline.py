@@ -115,7 +115,7 @@ def _gather_embedded(clip: Clip, settings: Settings, progress: Progress) -> Evid
     with progress.stage("bodies"):
         given = (people, observed, scene.cameras.focal, body, settings.height_m)
         bodies = feed_forward_bodies(estimates, *given) if settings.feed_forward else fit_observed(*given, progress)
-    fitted = FittedBodies(observed, bodies, body, tuple(e.contact for e in estimates))
+    fitted = FittedBodies(observed, bodies, body, tuple(e.contact for e in estimates), tuple(e.up for e in estimates))
     evidence = evidence_of(clip, people, scene, fitted, progress)
     if estimates:
         evidence = replace(evidence, contacts=tuple(map(contacts_with_student, evidence.contacts, estimates)))

@@ -39,7 +39,7 @@ def test_torch_is_held_to_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
         "find_people": lambda *_: people,
         "without_inset_people": lambda p, _: (p, ()),
         "unseen_notes": lambda *_: (),
-        "still_picture": SimpleNamespace(told=lambda c: c),
+        "still_picture": SimpleNamespace(marked=lambda c: c),
         "zoom_notes": lambda *_: (),
         "pinhole_notes": lambda *_: (),
         "replace": lambda c, **_: c,

@@ -54,6 +54,24 @@ def test_a_picture_turned_with_its_walker_keeps_the_walker_upright(walk, roll):
     assert degrees_between(gravity.up, up) < 8
 
 
+def test_the_student_corrects_who_leans_but_turns_no_picture(walk, march):
+    """Its up counts beside an upright body; what it says of people in a turned picture, or lying ones, does not."""
+    cameras = walk.scene.cameras
+    up = cameras.world_from_cam[0, :3, :3] @ walk.truth.world_from_cam[0, :3, :3].T.astype(float) @ [0, 1, 0]
+
+    def found(synthetic, degrees, said, legs_still=False):
+        points = turned_points(synthetic, degrees, legs_still)
+        ups = tuple(np.tile(said, (len(body.frames), 1)) for body in synthetic.bodies)
+        return find_gravity(cameras, synthetic.bodies, points, None, ups).up
+
+    leaning = turned(walk, 6)[0].up
+    assert degrees_between(found(walk, 6, up), up) < 0.85 * degrees_between(leaning, up)
+    for said in (np.array([0, -1.0, 0]), up):  # of a clip filmed on its side, as if it were not
+        assert degrees_between(found(walk, -90, said), turn_by(-90) @ up) < 8
+    lies = turn_by(90) @ up  # taken for somebody who stands
+    assert degrees_between(found(march, 90, lies, legs_still=True), [0, -1.0, 0]) < 20
+
+
 def upright_edges(up):
     """Forty edges along `up`, all around."""
     normal = np.cross(up, np.random.default_rng(0).normal(size=(40, 3)))
