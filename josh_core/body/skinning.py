@@ -32,14 +32,41 @@ class SkinningTable:
     @classmethod
     def of(cls, body: BodyModel) -> SkinningTable:
         """Joints, contact points and landmarks of a body; without pose correctives, a few mm at feet and hands."""
-        joints, joints_beta = body.j_template.double(), body.j_dirs.double()
-        n_contacts, n_joints = len(body.contact_names), len(joints)
+        n_contacts, n_joints = len(body.contact_names), len(body.parents)
         share = torch.cat([torch.ones(n_contacts, 1), body.landmark_skin]).double()
-        skin = share * body.p_weights.double()  # [P,J]
         at_joints = torch.cat([torch.zeros(n_contacts, n_joints), body.landmark_joints]).double()
-        rest, rest_beta = body.p_template.double(), body.p_dirs.double()
-        offsets = skin[..., None] * (rest[:, None] - joints)
-        offsets_beta = skin[..., None, None] * (rest_beta[:, None] - joints_beta)
+        return cls._of_points(body, share * body.p_weights.double(), at_joints, body.p_template, body.p_dirs)
+
+    @classmethod
+    def on_edges(cls, body: BodyModel, ends: Tensor, shares: Tensor) -> SkinningTable:
+        """Joints and points between two vertices of a body's mesh; without pose correctives.
+
+        ends: [P',2] int vertices; shares: [P',2] of either.
+        """
+        smpl, vertices = body.smpl, ends.flatten()
+        skin = smpl.lbs_weights[vertices].double()
+        whole = cls._of_points(body, skin, torch.zeros_like(skin), smpl.v_template[vertices], smpl.shapedirs[vertices])
+
+        def between(x: Tensor) -> Tensor:  # [J+2P',...] -> [J+P',...]
+            still, pairs = x[: len(body.parents)], x[len(body.parents) :].unflatten(0, ends.shape)
+            return torch.cat([still, torch.einsum("pe,pe...->p...", shares.double(), pairs)])
+
+        return replace(
+            whole,
+            weights=between(whole.weights),
+            offsets=between(whole.offsets),
+            offsets_beta=between(whole.offsets_beta),
+        )
+
+    @classmethod
+    def _of_points(
+        cls, body: BodyModel, skin: Tensor, at_joints: Tensor, rest: Tensor, rest_beta: Tensor
+    ) -> SkinningTable:
+        """skin: [P',J] weights of rest points [P',3] with their change [P',3,S]; at_joints: [P',J] share of joints."""
+        joints, joints_beta = body.j_template.double(), body.j_dirs.double()
+        n_joints = len(joints)
+        offsets = skin[..., None] * (rest.double()[:, None] - joints)
+        offsets_beta = skin[..., None, None] * (rest_beta.double()[:, None] - joints_beta)
         still = torch.zeros(n_joints, n_joints, 3, dtype=torch.float64)
         return cls(
             parents=tuple(body.parents),

@@ -15,12 +15,15 @@ from scipy import sparse
 
 from josh_core.body import BodyModel
 from josh_core.body.names import JOINTS
+from josh_core.body.outline import Outline
 from josh_core.bodyfit.fit_body import SHAPES, FitBody, Pose
+from josh_core.bodyfit.frame_terms import looks
 from josh_core.bodyfit.gait import gait_prior
 from josh_core.bodyfit.initial_pose import initial_pose
 from josh_core.bodyfit.objective import normal_equations, objective
 from josh_core.bodyfit.observations import Observations, gather_observations
 from josh_core.bodyfit.temporal_terms import smoothness
+from josh_core.bodyfit.widths import PersonMask, shape_evidence
 from josh_core.lsq.arrow import ArrowSystem, solve
 from josh_core.lsq.levenberg_marquardt import Solution, Stepwise, StopRule, Trial, minimise
 from josh_core.progress import Progress
@@ -54,10 +57,12 @@ def fit_bodies(
 
 def observe_people(people: People, cameras: CameraPath, clip: Clip, height_m: float | None) -> tuple[Observations, ...]:
     """Observations of every track; height_m: of the first person, None if unknown."""
-    return tuple(
-        gather_observations(track, cameras, clip, height_m if k == 0 and height_m else MEAN_HEIGHT)
-        for k, track in enumerate(people.tracks)
-    )
+    focal = cameras.focal * people.labels.shape[2] / clip.width
+    seen = []
+    for k, track in enumerate(people.tracks):
+        obs = gather_observations(track, cameras, clip, height_m if k == 0 and height_m else MEAN_HEIGHT)
+        seen.append(replace(obs, mask=PersonMask(people.labels, k + 1, track.frames, focal)))
+    return tuple(seen)
 
 
 def fit_observed(
@@ -69,9 +74,9 @@ def fit_observed(
     progress: Progress,
 ) -> tuple[BodyTrack, ...]:
     """Body of every track from its observations; height_m: of the first person, None if unknown."""
-    fit_body = FitBody.of(body)
+    fit_body, outline = FitBody.of(body), Outline.of(body)
     bodies = []
-    fitted = in_threads(lambda obs: fit_observations(fit_body, obs).state, observed)
+    fitted = in_threads(lambda obs: fit_observations(fit_body, obs, outline).state, observed)
     for k, (track, pose) in enumerate(zip(people.tracks, fitted, strict=True)):
         progress.update(k / len(people.tracks))
         bodies.append(_body_track(track, pose, focal, body, height_sigma(k, height_m)))
@@ -105,13 +110,17 @@ class FitModel:
         return Trial(pose.retract(step.blocks.numpy(), step.dense.numpy()))
 
 
-def fit_observations(fit_body: FitBody, obs: Observations) -> Solution[Pose]:
+def fit_observations(fit_body: FitBody, obs: Observations, outline: Outline | None = None) -> Solution[Pose]:
     """The most probable pose given the observations: Levenberg-Marquardt from the network's own guess.
 
-    People who walk are fitted again from there with the gait prior, which is remade from each fit.
+    It is fitted again from there with the widths of the mask, if there are one and an outline to measure them with.
+    People who walk are fitted again with the gait prior, which is remade from each fit.
     """
     smooth = smoothness(obs.times)
     found = minimise(FitModel(fit_body, obs, smooth), initial_pose(fit_body, obs), DAMPING, LIMITS)
+    if outline is not None and obs.mask is not None:
+        obs = replace(obs, shape=shape_evidence(outline, found.state, obs.mask, looks(obs.times)))
+        found = minimise(FitModel(fit_body, obs, smooth), found.state, DAMPING, LIMITS)
     for _ in range(WALK_ROUNDS):
         joints = fit_body.evaluate(found.state, derivatives=False).points[:, : len(JOINTS)]
         prior = gait_prior(found.state, joints, obs.times)

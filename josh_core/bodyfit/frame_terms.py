@@ -135,9 +135,16 @@ def shape(pose: Pose, obs: Observations, fit_body: FitBody) -> tuple[Float, Floa
     derivative = np.vstack(
         [np.diag(1 / SHAPE_SIGMA), fit_body.stature[1:] / HEIGHT_SIGMA, (growth - growth.mean(0)) / PROPORTION_SIGMA]
     )
-    looks = min(len(obs.times), 1 + float(obs.times[-1] - obs.times[0]) / CORRELATION_SECONDS, MAX_INDEPENDENT)
-    weight = np.sqrt(len(obs.times) / looks)
+    if obs.shape is not None:
+        residual = np.concatenate([residual, obs.shape.root @ pose.betas - obs.shape.target])
+        derivative = np.vstack([derivative, obs.shape.root])
+    weight = np.sqrt(len(obs.times) / looks(obs.times))
     return weight * residual, weight * derivative
+
+
+def looks(times: Float) -> float:
+    """Number of independent observations among frames at times [n] s."""
+    return min(len(times), 1 + float(times[-1] - times[0]) / CORRELATION_SECONDS, MAX_INDEPENDENT)
 
 
 def _guessed_limbs(obs: Observations) -> Float:

@@ -15,6 +15,7 @@ from scipy.ndimage import median_filter
 from josh_core.body.names import LANDMARKS
 from josh_core.bodyfit.left_right import LEG_LANDMARKS, fix_left_right
 from josh_core.bodyfit.pose_prior import POSE_PRIOR, PosePrior
+from josh_core.bodyfit.widths import PersonMask, ShapeEvidence
 from josh_core.geometry import rotvec_to_rotmat
 from josh_core.shapes import Shaped
 from josh_core.types import Bool, CameraPath, Clip, Float, Int, Track
@@ -97,11 +98,14 @@ class Observations(Shaped):
     turned: Annotated[Bool, "n"]  # the network had exchanged the sides of the whole or half of the person
     height: float  # m, standing height
     prior: PosePrior = POSE_PRIOR  # how joints are usually turned, [24,3] or [n,24,3] where a frame knows better
+    mask: PersonMask | None = None  # of the same frames
+    shape: ShapeEvidence | None = None  # what the mask's widths say, once there is a pose to measure them with
 
     def at(self, rows: Int | Bool) -> Observations:
         """The observations of some frames: indices or a mask [n]. The prior must not be one of every frame."""
-        whole = ("camera_stays", "height", "prior")
-        return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name not in whole})
+        whole = ("camera_stays", "height", "prior", "mask", "shape")
+        part = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name not in whole}
+        return replace(self, **part, mask=self.mask and self.mask.at(rows))
 
 
 def gather_observations(track: Track, cameras: CameraPath, clip: Clip, height: float) -> Observations:
