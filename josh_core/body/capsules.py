@@ -12,6 +12,7 @@ from torch import Tensor
 
 from josh_core.body.model import BodyModel
 from josh_core.body.names import JOINTS, LANDMARKS
+from josh_core.shapes import check_shapes
 
 # Chosen by hand.
 INSIDE = 0.25  # share of a part's vertices that lie inside its capsule
@@ -63,6 +64,7 @@ def capsule_radii(body: BodyModel, betas: Tensor) -> Tensor:
 
     Limbs are nearly round; of the trunk, which is not, this is half its depth, so that who touches does not overlap.
     """
+    check_shapes("capsule_radii", betas=(betas, "B 10"))
     rest = body.rest_vertices(betas.float()).double()  # [B,V,3]
     upright = torch.eye(3).expand(len(betas), len(JOINTS), 3, 3)
     points = body.points(betas.float(), upright, torch.zeros(len(betas), 3))
@@ -96,6 +98,7 @@ def closest(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     Ericson, Real-Time Collision Detection (2005), section 5.1.9. Parallel segments take the first one's start, or what
     the clamping makes of it.
     """
+    check_shapes("closest", first=(first, "... 2 3"), second=(second, "... 2 3"))
     d1, d2 = first[..., 1, :] - first[..., 0, :], second[..., 1, :] - second[..., 0, :]
     r = first[..., 0, :] - second[..., 0, :]
     a, e = (d1 * d1).sum(-1).clamp(min=1e-12), (d2 * d2).sum(-1).clamp(min=1e-12)
@@ -108,6 +111,7 @@ def closest(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
 
 def gaps(first: Tensor, second: Tensor) -> Tensor:
     """Distances [...] between segments [...,2,3] and [...,2,3]."""
+    check_shapes("gaps", first=(first, "... 2 3"), second=(second, "... 2 3"))
     s, t = closest(first, second)
     p, q = (a[..., 0, :] + x[..., None] * (a[..., 1, :] - a[..., 0, :]) for a, x in ((first, s), (second, t)))
     return (p - q).norm(dim=-1)
