@@ -19,6 +19,9 @@ SQUARE_OVER_SIZE = 1.4  # side of the square in which a person is looked at, ove
 NEW_TRACK_SCORE = 0.65  # score from which a detection may begin a track
 HIDDEN_SHARE = 0.5  # share of the limbs behind somebody from which a detection is dropped
 TRIED_DETECTIONS = 3  # detections of one body that compete
+# What a person adds to the clarity of a picture, as powers: of the size over that of the largest, and of the largest's
+# size. Three of four people from nearby are no clearer than all four: one of the three may be two.
+SMALLER, NEARER = 0.5, 0.1
 SAME_SKELETON = 0.04  # distance of skeletons, in sizes of the person, below which they are the same detection
 
 
@@ -81,16 +84,25 @@ def _is_behind(detection: Detection, front: Detection, label_scale: float) -> bo
     return near and detection.score >= NEW_TRACK_SCORE and covered(detection, front, label_scale) < HIDDEN_SHARE
 
 
-def clarity(found: Sequence[Detection]) -> float:
-    """How well a frame separates people: a sum over sure detections, less where boxes overlap.
+def clarity(found: Sequence[Detection], label_scale: float) -> float:
+    """How well a frame separates people: a sum over sure detections, less where they hide each other.
 
-    Where people cross, or where one body is seen more than once, there are more detections than people: two who hide
-    three tenths of each other count no more than one.
+    Where people cross, or where one body is seen more than once, there are more detections than people: their boxes
+    overlap, and limbs of one lie on the mask of the other. Of two who walk side by side the boxes alone overlap.
     """
     sure = [d for d in found if d.score >= NEW_TRACK_SCORE]
-    within = [max((_within(d.box, o.box) for o in sure if o is not d), default=0.0) for d in sure]
-    worth = [d.score * size_of(d.landmarks_px) ** 0.5 for d in sure]
-    return float(sum((1 - w) ** 2 * v for w, v in zip(within, worth, strict=True)))
+    sizes = np.array([size_of(d.landmarks_px) for d in sure])
+    largest = max(sizes, default=1.0)
+    worth = [d.score * (size / largest) ** SMALLER for d, size in zip(sure, sizes, strict=True)]
+    apart = [_apart(d, [o for o in sure if o is not d], label_scale) for d in sure]
+    return float(largest**NEARER * sum(a * v for a, v in zip(apart, worth, strict=True)))
+
+
+def _apart(person: Detection, others: Sequence[Detection], label_scale: float) -> float:
+    """Share of the box that is in nobody else's, times the share of the limbs that is on nobody else's mask."""
+    within = max((_within(person.box, other.box) for other in others), default=0.0)
+    hidden = max((covered(person, other, label_scale) for other in others), default=0.0)
+    return (1 - within) * (1 - hidden)
 
 
 def _within(a: Float, b: Float) -> float:

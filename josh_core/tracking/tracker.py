@@ -101,7 +101,7 @@ class _Tracker:
 
     def follow_all(self, progress: Progress) -> None:
         """Follow everybody from the clearest picture to both ends, then latecomers to where they came from."""
-        anchor = max(self._searched, key=lambda i: (clarity(self._searched[i]), -i))
+        anchor = max(self._searched, key=lambda i: (clarity(self._searched[i], self._scale), -i))
         last = len(self._clip) - 1
         sweeps = (range(anchor, last + 1), range(anchor, -1, -1), range(last, -1, -1), range(last + 1))
         total = sum(len(s) for s in sweeps)

@@ -16,7 +16,7 @@ from josh_core.progress import Progress
 from josh_core.settings import Settings
 from josh_core.tracking import tracker
 from josh_core.tracking.detect_frame import Frame, clarity, search
-from josh_core.tracking.detection import Detection, Mask, colours_of, landmark_distance, score_of
+from josh_core.tracking.detection import Detection, Mask, colours_of, landmark_distance, overlap, score_of
 from josh_core.tracking.finish import _cast_by, finish
 from josh_core.tracking.landmarker import Square
 from josh_core.tracking.masks import Claim, divide
@@ -257,7 +257,18 @@ def test_the_clearest_picture_shows_people_apart() -> None:
     networks = MadeUpNetworks([Actor(RED, lambda f: (150, 220)), Actor(BLUE, lambda f: (300, 220))])
     apart = search(Frame(film(networks.actors), 0, 1.0), networks)  # type: ignore[arg-type]
     beside = replace(apart[0], landmarks_px=apart[0].landmarks_px + [20, -15])
-    assert clarity(apart) > clarity(apart[:1]) > clarity([apart[0], beside])
+    assert clarity(apart, 1.0) > clarity(apart[:1], 1.0) > clarity([apart[0], beside], 1.0)
+
+
+def test_all_people_side_by_side_are_clearer_than_fewer_from_nearby() -> None:
+    """Boxes of two who walk side by side overlap; seen from nearby they may be taken for one."""
+    networks = MadeUpNetworks([Actor(RED, lambda f: (150, 220)), Actor(BLUE, lambda f: (300, 220))])
+    couple = search(Frame(film(networks.actors), 0, 1.0), networks)  # type: ignore[arg-type]
+    noses = [np.eye(33)[0][:, None] * [way, 0] for way in (90, -90)]
+    wide = [replace(d, landmarks_px=d.landmarks_px + nose) for d, nose in zip(couple, noses, strict=True)]
+    assert overlap(wide[0].box, wide[1].box) > 0.1
+    nearer = replace(couple[0], landmarks_px=2 * couple[0].landmarks_px)
+    assert clarity(wide, 1.0) > clarity([nearer], 1.0) > clarity(couple[:1], 1.0)
 
 
 def test_labels_belong_to_whom_they_show(monkeypatch: pytest.MonkeyPatch) -> None:
