@@ -3,8 +3,8 @@
     python -m benchmarks.spoiled CLIP [--seconds S] [--only WORD ...] [--keep DIR]
 
 Each version runs in mode `fast` and is compared with the plain clip: people, focal, camera path and the people's
-distance. Prints for each: right; told (something differs, and the verdict on it is not good, or a note says it); WRONG
-(it differs and is called good); refused. The focal is the lens's verdict, all else the scale's. Needs ffmpeg.
+distance. Prints for each: right; told (something differs, and neither scale nor lens is called good, or a note says
+it); WRONG (it differs and all is called good); refused. Needs ffmpeg.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from josh_core.types import Float, Reconstruction
 
 WIDTH = 640  # px of the versions
 FOCAL, FAR, PATH = 0.15, 0.15, 0.2  # relative differences that count, of focal, distance and camera path
-FOCAL_NAME = "focal"  # in the phrase of what differs
 STEP = 0.1  # m, by which paths differ anyway
 
 
@@ -81,7 +80,7 @@ def _judge(spoil: Spoil, plain: Path, folder: Path, before: Reconstruction) -> t
     notes = [*after.clip["notes"], *after.notes]
     judged = {row.key: row.verdict for row in rows(after.quality)}
     said = [note for note in notes if any(word in note for word in spoil.said)]
-    doubted = all(judged.get("lens" if what.startswith(FOCAL_NAME) else "scale") != "good" for what in off)
+    doubted = "good" not in (judged.get("scale"), judged.get("lens"))
     detail = f"{'; '.join(off)} | {_numbers(after)}" + "".join(f" | {note[:90]}" for note in said)
     return ("told" if said or doubted else "WRONG"), detail
 
@@ -103,7 +102,7 @@ def differences(spoil: Spoil, before: Reconstruction, after: Reconstruction) -> 
         out += _off("distance", _distance(after) / _distance(before), FAR)
     longest = [max(r.width, r.height) for r in (before, after)]
     focal = after.intrinsics[0, 0] / longest[1] / (before.intrinsics[0, 0] / longest[0]) / spoil.closer
-    out += _off(FOCAL_NAME, float(focal), FOCAL)
+    out += _off("focal", float(focal), FOCAL)
     times = _steps(after.frame_times[-1])
     path = _path(after, times)
     expected = _path(before, spoil.when(after.clip["start"] + times))
