@@ -14,7 +14,7 @@ from josh_core.geometry import rotvec_to_rotmat
 from josh_core.lsq.robust import Cauchy
 from josh_core.scene.camera.sfm import KeyMap
 from josh_core.scene.camera.sparse_model import SparseModel, pose_derivatives, residuals, sum_by
-from josh_core.scene.matching.tracks import Sightings, Tracks, sightings_of
+from josh_core.scene.matching.tracks import Sightings, Tracks
 from josh_core.types import Float
 
 # Chosen by hand, except where a measurement or a source is given.
@@ -33,15 +33,7 @@ def breathing(tracks: Tracks, key_map: KeyMap) -> float:
 
 def size_swing(tracks: Tracks, key_map: KeyMap) -> tuple[float, float]:
     """Cost of the keyframes with a size of the picture each, over that without; and the spread of these sizes."""
-    sightings, ids = sightings_of(tracks, key_map.frames, 3)
-    common = np.intersect1d(ids, key_map.ids)
-    chosen = np.sort(np.random.default_rng(0).permutation(common)[:TRIED_POINTS])
-    number = np.full(len(ids), -1)
-    number[np.searchsorted(ids, chosen)] = np.arange(len(chosen))
-    few = sightings.where(number[sightings.point] >= 0)
-    few = replace(few, point=number[few.point])
-    rows, model = np.searchsorted(key_map.ids, chosen), key_map.model
-    small = replace(model, rays=model.rays[rows], inverse=model.inverse[rows])
+    small, few = key_map.sample(tracks, TRIED_POINTS)
     (without, _), (sized, sizes) = (_located(small, few, tracks.noise, free) for free in (False, True))
     return sized / max(without, 1e-12), float(sizes.std())
 

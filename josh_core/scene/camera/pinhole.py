@@ -15,8 +15,7 @@ from josh_core.lsq.robust import Cauchy, reweighted
 from josh_core.scene.camera.bundle_adjustment import SightingNoise, adjust
 from josh_core.scene.camera.lens import FocalPrior
 from josh_core.scene.camera.sfm import KeyMap
-from josh_core.scene.camera.sparse_model import SparseModel
-from josh_core.scene.matching.tracks import REFERENCE_SIDE, Tracks, sightings_of
+from josh_core.scene.matching.tracks import REFERENCE_SIDE, Tracks
 from josh_core.threads import in_threads
 from josh_core.types import CameraPath, Float
 
@@ -37,16 +36,8 @@ MAX_SHIFTED_BEND, SURE_SIGMAS = 0.4, 3.0
 
 def pixel_aspect(tracks: Tracks, key_map: KeyMap, prior: FocalPrior) -> float:
     """Width of a pixel over its height, of those tried, that explains the tracks far better; 1 where none does."""
-    sightings, ids = sightings_of(tracks, key_map.frames, 3)
-    common = np.intersect1d(ids, key_map.ids)
-    chosen = np.sort(np.random.default_rng(0).permutation(common)[:TRIED_POINTS])
-    number = np.full(len(ids), -1)
-    number[np.searchsorted(ids, chosen)] = np.arange(len(chosen))
-    few = sightings.where(number[sightings.point] >= 0)
-    few = replace(few, point=number[few.point])
-    rows, model = np.searchsorted(key_map.ids, chosen), key_map.model
-    small = SparseModel(model.rotations, model.centres, model.lens, model.rays[rows], model.inverse[rows])
-    prior = prior if model.lens.distortion else replace(prior, distortion_sigma=0.0)
+    small, few = key_map.sample(tracks, TRIED_POINTS)
+    prior = prior if small.lens.distortion else replace(prior, distortion_sigma=0.0)
 
     def cost(aspect: float) -> float:
         stretched = replace(few, xy=few.xy * [aspect**0.5, aspect**-0.5])

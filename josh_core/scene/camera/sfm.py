@@ -55,6 +55,18 @@ class KeyMap(Shaped):
     focal_sigma: float  # relative
     explained: float = 1.0  # share of all sightings that cameras and points explain
 
+    def sample(self, tracks: Tracks, count: int) -> tuple[SparseModel, Sightings]:
+        """The map with at most `count` of its points, the same in every run, and their sightings in its keyframes."""
+        sightings, ids = sightings_of(tracks, self.frames, 3)
+        common = np.intersect1d(ids, self.ids)
+        chosen = np.sort(np.random.default_rng(0).permutation(common)[:count])
+        number = np.full(len(ids), -1)
+        number[np.searchsorted(ids, chosen)] = np.arange(len(chosen))
+        few = sightings.where(number[sightings.point] >= 0)
+        rows = np.searchsorted(self.ids, chosen)
+        model = replace(self.model, rays=self.model.rays[rows], inverse=self.model.inverse[rows])
+        return model, replace(few, point=number[few.point])
+
 
 @dataclass(frozen=True)
 class _Start:
