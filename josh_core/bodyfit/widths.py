@@ -25,8 +25,7 @@ from josh_core.types import Bool, Float, Int, UInt8
 # Chosen by hand, except where a measurement or a source is given.
 FRAMES = 40  # at most, in which widths are measured: evenly spread over the track
 # How much wider than the body a mask is, mean and standard deviation, m: clothes, and edges that the network rounds.
-# Rendered people of seed 33, whose bodies are known, had medians of 15, 9, 24 and 5 mm at trunk, thigh, shin and
-# forearm; their trousers are wider than those in the real clips.
+# After rendered people of seed 33, whose bodies are known, with less for shins: their trousers are wider than most.
 WIDER = {
     "trunk": (0.015, 0.02),
     "thigh": (0.008, 0.012),
@@ -35,7 +34,7 @@ WIDER = {
     "forearm": (0.005, 0.01),
 }
 SECTION_SIGMA = 0.012  # m, what one cross-section has for itself in all frames: folds, and bodies unlike the model's
-FRAME_SIGMA = 0.015  # m, of a width in one look: it spreads by 3 to 17 mm over a clip, and poses have errors that last
+FRAME_SIGMA = 0.015  # m, of a width in one look: it changes over a clip, and poses have errors that last
 PIXEL_SIGMA = 0.8  # label px, of a width in one frame
 EDGE_SIGMA = 0.5  # label px, that all widths of a part have in common
 ROBUST = Cauchy(2.5)  # of one frame's width about the usual one of its cross-section

@@ -62,7 +62,7 @@ def find_contacts(
     student: the student's contact probability [n,C] for each body; empty without a student.
     Raises ValueError if the lists differ in length.
     """
-    for body, touching in zip(bodies, student, strict=False):
+    for body, touching in zip(bodies, student or (None,) * len(bodies), strict=True):
         check_shapes("find_contacts", frames=(body.frames, "n"), student=(touching, f"n {len(names)}"))
     speeds = pair_speeds(view, bodies, points, progress)
     found = tuple(_resting(view, b, p, speed, names) for b, p, speed in zip(bodies, points, speeds, strict=True))

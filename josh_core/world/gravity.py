@@ -82,7 +82,7 @@ def find_gravity(
     People may be absent, or none of them upright. Edges are asked last because horizontal ones have a direction in
     common too, which a clip filmed on its side must not take for up.
     """
-    for body, said in zip(bodies, student_up, strict=False):
+    for body, said in zip(bodies, student_up or (None,) * len(bodies), strict=True):
         check_shapes("find_gravity", frames=(body.frames, "n"), student_up=(said, "n 3"))
     axes = _body_axes(cameras, bodies, points, student_up)
     sides, ahead = cameras.world_from_cam[:, :3, 0], cameras.world_from_cam[:, :3, 2]
